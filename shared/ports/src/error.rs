@@ -1,0 +1,83 @@
+//! One error for all ports: a kind that says what the caller must do.
+
+use std::fmt;
+
+/// What an operation on a port answers.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What the caller must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// It did not happen; wait and try again.
+    Throttled,
+    /// It did not happen; the store is out of reach, try again.
+    Unavailable,
+    /// It may have happened; look before trying again.
+    Indeterminate,
+    /// It did not happen; the store has no room. Trying again helps once somebody made some.
+    Full,
+    /// What was asked for does not exist.
+    NotFound,
+    /// The object is no longer the one that was pinned.
+    Changed,
+    /// The caller may not do this.
+    Denied,
+    /// The request cannot be carried out as it stands.
+    Invalid,
+    /// What is stored is not what was written.
+    Corrupt,
+    /// What is stored was written by a newer version.
+    Newer,
+}
+
+impl ErrorKind {
+    /// Whether trying the same again can succeed without anyone doing something.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Throttled | Self::Unavailable | Self::Indeterminate)
+    }
+}
+
+/// A port's error: its kind, what it was about, and what caused it.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    what: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// Without a cause of its own. `what` names the thing, for a person.
+    pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), source: None }
+    }
+
+    /// With a cause.
+    pub fn with(
+        kind: ErrorKind,
+        what: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { kind, what: what.into(), source: Some(source.into()) }
+    }
+
+    /// What the caller must do.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,28 @@
+//! What the engine asks of the world: streams, buckets, checkpoints and a clock.
+//!
+//! A port is a small object-safe trait, so that adapters can be chosen at run time and decorated. Answers that a
+//! caller must act on (a mismatch, an object that exists, a trimmed start) are values; an [`Error`] is a kind that
+//! says what the caller must do, and its source.
+//!
+//! Every adapter passes the port's suite in [`conformance`]; the in-memory stores in [`memory`] pass the same ones
+//! and are what the simulator wraps.
+//!
+//! **Invariant.** No adapter, and nothing of any store's own library, appears here.
+
+mod bucket;
+mod checkpoint;
+mod clock;
+pub mod conformance;
+mod error;
+pub mod memory;
+mod places;
+mod stream;
+
+pub use bucket::{
+    BucketStore, Capabilities, CompleteAnswer, Listed, Metadata, ObjectInfo, OpenUpload, PartAnswer, PutAnswer,
+};
+pub use checkpoint::{CheckpointStore, Created, Stored, WriterAnswer};
+pub use clock::Clock;
+pub use error::{Error, ErrorKind, Result};
+pub use places::Places;
+pub use stream::{Appended, NewEvent, Read, ReadLimit, Reservation, ShardInfo, StreamInfo, StreamStore};

@@ -1,0 +1,5 @@
+//! .
+
+/// .
+#[derive(Debug, Default)]
+pub struct MemoryStream;

@@ -1,0 +1,24 @@
+//! Where names lead.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sluice_transfer::{BucketUri, StreamUri};
+
+use crate::{BucketStore, Result, StreamStore};
+
+/// Opens what a name means on this host. A scheme that the host does not have is `Invalid` and names those it has.
+#[async_trait]
+pub trait Places: Send + Sync {
+    /// The stream of that name; it need not exist.
+    async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>>;
+
+    /// The bucket, to write to, and the prefix in it (no slashes at its ends, empty for the top).
+    async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)>;
+
+    /// The bucket, to read from, and the key or the prefix in it. Nothing is made; `NotFound` if there is none.
+    async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)>;
+
+    /// The host's own bucket, for lists of sources and the manifests of imports.
+    fn work(&self) -> BucketUri;
+}

@@ -1,0 +1,112 @@
+//! Object keys: how ours are made, and which foreign ones are safe to follow.
+
+use crate::limits::KEY_BYTES;
+use crate::{Format, Position, ShardId, TransferId};
+
+/// A key that is not followed, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the key '{key}' is unsafe: {why}")]
+pub struct KeyError {
+    key: String,
+    why: &'static str,
+}
+
+/// A key is relative, does not climb, has no empty segments, no control characters and at most 1,024 bytes.
+pub fn check_key(key: &str) -> Result<(), KeyError> {
+    let refuse = |why| Err(KeyError { key: key.chars().take(200).flat_map(char::escape_default).collect(), why });
+    if key.is_empty() {
+        return refuse("it is empty");
+    }
+    if key.len() > KEY_BYTES {
+        return refuse("it is longer than 1,024 bytes");
+    }
+    if key.starts_with('/') {
+        return refuse("it is absolute");
+    }
+    if key.chars().any(|c| c.is_control() || c == '\\') {
+        return refuse("it has a control character or a backslash");
+    }
+    if key.split('/').any(|segment| segment.is_empty()) {
+        return refuse("it has an empty segment");
+    }
+    if key.split('/').any(|segment| segment == "." || segment == "..") {
+        return refuse("it climbs");
+    }
+    if key.split('/').next() == Some(".sluice") {
+        return refuse("'.sluice' is where a directory keeps what is not data");
+    }
+    Ok(())
+}
+
+/// The key in a bucket of what a manifest names `relative` to its own folder.
+pub fn resolve_key(folder: &str, relative: &str) -> Result<String, KeyError> {
+    check_key(relative)?;
+    let key = if folder.is_empty() { relative.to_owned() } else { format!("{folder}/{relative}") };
+    check_key(&key)?;
+    Ok(key)
+}
+
+/// The keys of one transfer at one destination. All but `folder` are relative to that folder, as a manifest has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectKeys {
+    folder: String,
+}
+
+impl ObjectKeys {
+    /// Below `prefix` (without a slash at its ends, empty for a bucket's top).
+    pub fn new(prefix: &str, transfer: &TransferId) -> Self {
+        let folder = if prefix.is_empty() { transfer.to_string() } else { format!("{prefix}/{transfer}") };
+        Self { folder }
+    }
+
+    /// The folder that holds all of the transfer's objects.
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// A relative key made whole.
+    pub fn whole(&self, relative: &str) -> String {
+        format!("{}/{relative}", self.folder)
+    }
+
+    /// The object of that number, which begins behind `first`. Numbers and positions are padded so that a listing
+    /// shows a shard's objects in their order.
+    pub fn object(shard: &ShardId, number: u64, first: &Position, format: Format) -> String {
+        let first = first.next_sequence().map_or_else(|| "end".to_owned(), |sequence| format!("{sequence:0>20}"));
+        format!("data/shard={shard}/{number:08}-{first}.{}", format.extension())
+    }
+
+    /// The segment of that number (from 1) of a shard's part of the manifest.
+    pub fn segment(shard: &ShardId, number: u32) -> String {
+        format!("manifest/shard={shard}/{number:06}.json")
+    }
+
+    /// The manifest's root.
+    pub fn root() -> &'static str {
+        "manifest.json"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unsafe_keys_are_refused() {
+        for key in ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/./b", "a/", "a\0b", "a\\b", ".sluice/x"] {
+            assert!(check_key(key).is_err(), "{key:?}");
+        }
+        assert!(check_key(&"a".repeat(1_025)).is_err());
+        assert!(check_key("data/shard=0/00000001-00000000000000000000.avro").is_ok());
+        assert_eq!(resolve_key("a/b", "c/d").as_deref(), Ok("a/b/c/d"));
+        assert!(resolve_key("a/b", "../c").is_err());
+    }
+
+    #[test]
+    fn a_listing_is_in_order() {
+        let shard = "0".parse().unwrap();
+        let key = |n, p| ObjectKeys::object(&shard, n, &Position::After(crate::Sequence::new(p)), Format::Avro);
+        assert!(key(9, 99) < key(10, 1_000));
+        assert_eq!(key(0, 4), "data/shard=0/00000000-00000000000000000005.avro");
+    }
+}

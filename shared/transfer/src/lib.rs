@@ -1,0 +1,39 @@
+//! The core of Sluice: what a transfer is, as plain values and functions.
+//!
+//! Here live the words of the trade ([`Event`], [`Position`], [`Cut`], [`Cursor`]), the packing of events into
+//! parts and objects and back, the records that a transfer keeps and the algebra that moves them, the states and
+//! their transitions, manifests and object keys.
+//!
+//! **Invariant.** Nothing here is async, reads a clock, draws a random number, or knows a store. A deadline is a
+//! value that is passed in. What is given the same values answers the same values.
+
+mod budget;
+mod checksum;
+mod event;
+mod key;
+pub mod limits;
+pub mod manifest;
+mod names;
+mod pace;
+mod packing;
+mod position;
+pub mod record;
+mod request;
+mod spec;
+mod state;
+mod time;
+mod unpacking;
+
+pub use budget::{Budget, Remaining};
+pub use checksum::{Checksum, EventDigest, sha256_hex};
+pub use event::{Counts, Event, Header, Value};
+pub use key::{KeyError, ObjectKeys, check_key, resolve_key};
+pub use names::{BucketUri, DestinationName, NameError, ShardId, StreamUri, TransferId, UploadId};
+pub use pace::{Pace, Throttle};
+pub use packing::{PackError, PackSpec, Packed, Packer, Seal, UnitEncoder};
+pub use position::{Cursor, Cut, Gap, Position, PositionError, Range, Sequence};
+pub use request::{ExportRequest, Format, ImportRequest, Request, RequestError};
+pub use spec::{PositionSpec, SpecError};
+pub use state::{Illegal, Kind, State, Step, Wanted};
+pub use time::{TimeError, TimeRange, Timestamp};
+pub use unpacking::{Cutter, Decoded, Decoder, UnpackError};

@@ -1,0 +1,417 @@
+//! Manifests: what a transfer says it moved, in a form that can be checked without it.
+//!
+//! A manifest is a root that names segments; each is a JSON document whose body is covered by a SHA-256. Keys in it
+//! are relative to the root's folder, so a folder can be copied elsewhere and still be read.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::limits::MANIFEST_BYTES;
+use crate::record::{Mark, SealedObject};
+use crate::{
+    BucketUri, Checksum, Counts, Cursor, EventDigest, Format, Gap, Range, ShardId, State, StreamUri, Timestamp,
+    TransferId, sha256_hex,
+};
+
+/// Version of every document that this code writes.
+pub const MANIFEST_VERSION: u32 = 1;
+
+/// A document that is not to be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// Longer than any that is written.
+    #[error("it has {0} bytes; at most 64 MiB are read")]
+    TooLarge(u64),
+    /// Not a document of ours.
+    #[error("it is not a manifest: {0}")]
+    Foreign(String),
+    /// Of another kind than its place asks for.
+    #[error("it is a '{found}', not a '{expected}'")]
+    Kind {
+        /// What it says it is.
+        found: String,
+        /// What was to be read.
+        expected: &'static str,
+    },
+    /// Written by a newer version.
+    #[error("it has version {0}; this Sluice reads up to {MANIFEST_VERSION}: use a newer one")]
+    Newer(u32),
+    /// Its body and its checksum differ.
+    #[error("its checksum is wrong: the body was changed after it was written")]
+    Checksum,
+    /// The body does not have the shape of its kind.
+    #[error("its body is broken: {0}")]
+    Body(String),
+    /// Objects leave something out.
+    #[error("shard {shard}: nothing covers {from} to {until}")]
+    Hole {
+        /// The shard.
+        shard: ShardId,
+        /// Nothing from here
+        from: Box<Cursor>,
+        /// to here.
+        until: Box<Cursor>,
+    },
+    /// Objects cover something twice, or out of order.
+    #[error("shard {shard}: {key} begins at {from}, but all up to {reached} is covered already")]
+    Overlap {
+        /// The shard.
+        shard: ShardId,
+        /// What overlaps.
+        key: String,
+        /// Begins here
+        from: Box<Cursor>,
+        /// although this is covered.
+        reached: Box<Cursor>,
+    },
+    /// Sums are not those of the entries.
+    #[error("shard {shard}: {what} do not add up: {said} said, {found} listed")]
+    Sums {
+        /// The shard.
+        shard: ShardId,
+        /// Of what.
+        what: &'static str,
+        /// As the root says.
+        said: u64,
+        /// As the entries say.
+        found: u64,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope<'a> {
+    sluice: String,
+    version: u32,
+    sha256: String,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+/// A document and the name it goes by.
+pub trait Document: Serialize + DeserializeOwned {
+    /// What the document says it is.
+    const KIND: &'static str;
+
+    /// The document's bytes; the same value, the same bytes.
+    fn to_bytes(&self) -> Vec<u8> {
+        let encode = || {
+            let body = serde_json::value::to_raw_value(self)?;
+            let sha256 = sha256_hex(body.get().as_bytes());
+            serde_json::to_vec(&Envelope {
+                sluice: Self::KIND.to_owned(),
+                version: MANIFEST_VERSION,
+                sha256,
+                body: &body,
+            })
+        };
+        // Plain structs with string keys: serializing them into memory has no way to fail.
+        let mut bytes = encode().unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Reads it back, if it is whole and of this kind.
+    fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
+        if bytes.len() as u64 > MANIFEST_BYTES {
+            return Err(ManifestError::TooLarge(bytes.len() as u64));
+        }
+        let envelope: Envelope<'_> =
+            serde_json::from_slice(bytes).map_err(|error| ManifestError::Foreign(error.to_string()))?;
+        if envelope.sluice != Self::KIND {
+            return Err(ManifestError::Kind {
+                found: envelope.sluice.chars().take(40).collect(),
+                expected: Self::KIND,
+            });
+        }
+        if envelope.version > MANIFEST_VERSION {
+            return Err(ManifestError::Newer(envelope.version));
+        }
+        if sha256_hex(envelope.body.get().as_bytes()) != envelope.sha256 {
+            return Err(ManifestError::Checksum);
+        }
+        serde_json::from_str(envelope.body.get()).map_err(|error| ManifestError::Body(error.to_string()))
+    }
+}
+
+/// A segment as a root names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SegmentRef {
+    /// Relative to the root's folder.
+    pub key: String,
+    /// Of the segment's whole bytes.
+    pub sha256: String,
+    /// Entries in it.
+    pub entries: u64,
+}
+
+/// A segment: some entries of a shard, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Segment<T> {
+    /// The transfer that wrote it.
+    pub transfer: TransferId,
+    /// The shard.
+    pub shard: ShardId,
+    /// Its place among the shard's segments, from 1.
+    pub number: u32,
+    /// The entries.
+    pub entries: Vec<T>,
+}
+
+/// What a manifest says of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestObject {
+    /// Relative to the root's folder.
+    pub key: String,
+    /// Its range, size and checksum.
+    #[serde(flatten)]
+    pub object: SealedObject,
+}
+
+/// A shard in an export's manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShardManifest {
+    /// The shard.
+    pub shard: ShardId,
+    /// Objects and gaps tile all from here
+    pub from: Cursor,
+    /// to here.
+    pub until: Cursor,
+    /// Events and bytes in the objects.
+    pub counts: Counts,
+    /// Number of objects.
+    pub objects: u64,
+    /// What the source had lost.
+    pub gaps: Vec<Gap>,
+    /// Where the objects are listed.
+    pub segments: Vec<SegmentRef>,
+    /// Shards that this one continues.
+    pub parents: Vec<ShardId>,
+}
+
+/// An export's manifest: its root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportManifest {
+    /// The transfer.
+    pub transfer: TransferId,
+    /// The source.
+    pub stream: StreamUri,
+    /// How events became bytes.
+    pub format: Format,
+    /// Version of the encoder.
+    pub encoder: u32,
+    /// How it ended.
+    pub state: State,
+    /// When the transfer was planned.
+    pub created: Timestamp,
+    /// Events and bytes in all objects.
+    pub counts: Counts,
+    /// Number of objects.
+    pub objects: u64,
+    /// The shards, in order.
+    pub shards: Vec<ShardManifest>,
+    /// The manifest of the export that this one continues.
+    pub previous: Option<String>,
+}
+
+impl Document for ExportManifest {
+    const KIND: &'static str = "export-manifest";
+}
+
+impl Document for Segment<ManifestObject> {
+    const KIND: &'static str = "export-segment";
+}
+
+/// A source of an import, pinned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceEntry {
+    /// Whole key in the source's bucket.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// As the bucket answered when the list was made: what is read must still be this.
+    pub etag: String,
+    /// As a manifest says; none for foreign files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<Checksum>,
+    /// As a manifest says; none for foreign files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+}
+
+/// The sources of one target shard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListShard {
+    /// The target shard.
+    pub shard: ShardId,
+    /// The shard they came from, if they have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ShardId>,
+    /// Number of sources.
+    pub entries: u64,
+    /// What the sources' manifest had lost.
+    pub gaps: Vec<Gap>,
+    /// Where they are listed.
+    pub segments: Vec<SegmentRef>,
+}
+
+/// The list of an import's sources: its root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceList {
+    /// The import.
+    pub transfer: TransferId,
+    /// What was asked for.
+    pub source: BucketUri,
+    /// The target's shards that get something, in order.
+    pub shards: Vec<ListShard>,
+}
+
+impl Document for SourceList {
+    const KIND: &'static str = "source-list";
+}
+
+impl Document for Segment<SourceEntry> {
+    const KIND: &'static str = "source-segment";
+}
+
+/// A target shard in an import's manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportedShard {
+    /// The target shard.
+    pub shard: ShardId,
+    /// The shard its events came from, if they have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ShardId>,
+    /// Where its events stand.
+    pub range: Range,
+    /// How many.
+    pub counts: Counts,
+    /// Of them in order; the target was read back and has the same.
+    pub digest: EventDigest,
+    /// Where the marks are: places in the sources and the target's places that belong to them.
+    pub segments: Vec<SegmentRef>,
+    /// What the sources' manifest had lost.
+    pub gaps: Vec<Gap>,
+}
+
+/// An import's own manifest: its root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportManifest {
+    /// The transfer.
+    pub transfer: TransferId,
+    /// What was asked for.
+    pub source: BucketUri,
+    /// The list of sources, a key in the same bucket.
+    pub list: String,
+    /// The target.
+    pub stream: StreamUri,
+    /// How it ended.
+    pub state: State,
+    /// When the transfer was planned.
+    pub created: Timestamp,
+    /// Events and bytes in all shards.
+    pub counts: Counts,
+    /// The target's shards that got something, in order.
+    pub shards: Vec<ImportedShard>,
+}
+
+impl Document for ImportManifest {
+    const KIND: &'static str = "import-manifest";
+}
+
+impl Document for Segment<Mark> {
+    const KIND: &'static str = "import-segment";
+}
+
+/// Checks that the objects of a shard, given in order, and its gaps cover its range once.
+#[derive(Debug)]
+pub struct Tiles<'a> {
+    shard: &'a ShardManifest,
+    gaps: std::slice::Iter<'a, Gap>,
+    reached: Cursor,
+    counts: Counts,
+    objects: u64,
+}
+
+impl<'a> Tiles<'a> {
+    /// Of this shard.
+    pub fn new(shard: &'a ShardManifest) -> Self {
+        Self { shard, gaps: shard.gaps.iter(), reached: shard.from.clone(), counts: Counts::default(), objects: 0 }
+    }
+
+    /// The next object.
+    pub fn object(&mut self, object: &ManifestObject) -> Result<(), ManifestError> {
+        let (key, range) = (&object.key, &object.object);
+        self.pass_gaps(&range.from)?;
+        if range.from != self.reached || range.until < range.from || range.number != self.objects {
+            return Err(self.overlap(key, &range.from));
+        }
+        self.reached = range.until.clone();
+        self.counts += range.counts;
+        self.objects += 1;
+        Ok(())
+    }
+
+    /// No more objects.
+    pub fn finish(mut self) -> Result<(), ManifestError> {
+        let end = self.shard.until.clone();
+        self.pass_gaps(&end)?;
+        if self.reached != end {
+            return Err(self.overlap("the last object", &end));
+        }
+        let said = self.shard.counts;
+        let sums = [
+            ("objects", self.shard.objects, self.objects),
+            ("events", said.events, self.counts.events),
+            ("bytes", said.bytes, self.counts.bytes),
+        ];
+        match sums.into_iter().find(|(_, said, found)| said != found) {
+            Some((what, said, found)) => {
+                Err(ManifestError::Sums { shard: self.shard.shard.clone(), what, said, found })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Goes over recorded gaps until `to`; anything else that is missing is a hole.
+    fn pass_gaps(&mut self, to: &Cursor) -> Result<(), ManifestError> {
+        while self.reached < *to {
+            match self.gaps.as_slice().first() {
+                Some(gap) if gap.from == self.reached && gap.until > gap.from => {
+                    self.reached = gap.until.clone();
+                    self.gaps.next();
+                }
+                _ => {
+                    return Err(ManifestError::Hole {
+                        shard: self.shard.shard.clone(),
+                        from: self.reached.clone().into(),
+                        until: to.clone().into(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn overlap(&self, key: &str, from: &Cursor) -> ManifestError {
+        ManifestError::Overlap {
+            shard: self.shard.shard.clone(),
+            key: key.chars().take(200).collect(),
+            from: from.clone().into(),
+            reached: self.reached.clone().into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! How fast a shard moves, and how fast it may.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+
+/// Half of what was known of the rate is forgotten in this time.
+const HALF_LIFE_MILLIS: f64 = 10_000.0;
+
+/// A smoothed rate, kept with the checkpoints so that anyone can tell the time remaining.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Bytes of payload a second.
+    pub bytes_per_second: f64,
+    /// When it was last brought up to date.
+    pub at: Timestamp,
+}
+
+impl Pace {
+    /// Starts the clock: what passed before `now` was rest.
+    #[must_use]
+    pub fn woken(self, now: Timestamp) -> Self {
+        Self { at: now, ..self }
+    }
+
+    /// With `bytes` moved since the last time.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // a rate is an estimate
+    pub fn moved(self, bytes: u64, now: Timestamp) -> Self {
+        let millis = now.millis_since(self.at);
+        if millis == 0 {
+            // Too short to tell a rate from.
+            return self;
+        }
+        let millis = millis as f64;
+        let seen = bytes as f64 * 1_000.0 / millis;
+        let kept = if self.bytes_per_second > 0.0 { 0.5_f64.powf(millis / HALF_LIFE_MILLIS) } else { 0.0 };
+        Self { bytes_per_second: self.bytes_per_second * kept + seen * (1.0 - kept), at: now }
+    }
+}
+
+/// Spreads bytes over time: a bucket of one second's worth that refills at the rate asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Throttle {
+    rate: u64,
+    full_at: Timestamp,
+}
+
+impl Throttle {
+    /// At most `rate` bytes a second (at least 1) from `now` on.
+    pub fn new(rate: u64, now: Timestamp) -> Self {
+        Self { rate: rate.max(1), full_at: now }
+    }
+
+    /// Takes `bytes`; answers how many milliseconds to wait before going on.
+    pub fn take(&mut self, bytes: u64, now: Timestamp) -> u64 {
+        let micros = u128::from(bytes) * 1_000_000 / u128::from(self.rate);
+        let micros = i64::try_from(micros).unwrap_or(i64::MAX);
+        let from = self.full_at.max(now);
+        self.full_at = Timestamp::from_micros(from.micros().saturating_add(micros));
+        self.full_at.millis_since(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steady_rate_is_found_and_rest_does_not_count() {
+        let mut now = Timestamp::from_millis(1_000);
+        let mut pace = Pace::default().woken(now);
+        for _ in 0..100 {
+            now = now.plus_millis(100);
+            pace = pace.moved(500, now);
+        }
+        assert!((pace.bytes_per_second - 5_000.0).abs() < 1.0, "{pace:?}");
+        now = now.plus_millis(1_000_000);
+        pace = pace.woken(now).moved(500, now.plus_millis(100));
+        assert!((pace.bytes_per_second - 5_000.0).abs() < 1.0, "{pace:?}");
+    }
+
+    #[test]
+    fn a_throttle_keeps_its_rate_in_the_long_run() {
+        let mut now = Timestamp::from_millis(0);
+        let mut throttle = Throttle::new(1_000, now);
+        for _ in 0..50 {
+            now = now.plus_millis(throttle.take(200, now));
+        }
+        assert_eq!(now, Timestamp::from_millis(10_000));
+        // Idle time is not saved up.
+        now = now.plus_millis(60_000);
+        assert_eq!(throttle.take(1_000, now), 1_000);
+    }
+}

@@ -1,0 +1,119 @@
+//! One target shard of an import: how far its sources are consumed and where its events stand.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::SEGMENT_ENTRIES;
+use crate::{Checksum, Counts, EventDigest, Position};
+
+/// Where in a shard's sources. Raw: the byte at which the next event begins. Units: where the next event's unit
+/// begins, and how many of its events are consumed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SourceCursor {
+    /// Entry of the shard's list of sources, from 0.
+    pub entry: u64,
+    /// Byte in that object.
+    pub offset: u64,
+    /// Events of the unit at that byte.
+    pub within: u64,
+}
+
+/// An object is compared with its checksum before the first of its events is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Entry that is being, or was, compared.
+    pub entry: u64,
+    /// Of its bytes so far.
+    pub seen: Checksum,
+}
+
+/// A place in the sources and the place in the target that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// All in front of this
+    pub source: SourceCursor,
+    /// stands in front of that.
+    pub target: Position,
+}
+
+/// The comparison at the end, target against what was sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadBack {
+    /// Read up to here.
+    pub position: Position,
+    /// Events and bytes seen.
+    pub counts: Counts,
+    /// Of the events seen.
+    pub digest: EventDigest,
+}
+
+/// A target shard of an import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportRecord {
+    /// Entries in the list of this shard's sources.
+    pub entries: u64,
+    /// Consumed up to here.
+    pub cursor: SourceCursor,
+    /// The comparison of the object at hand with its checksum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
+    /// The target ends here when the cursor stands where it does.
+    pub tail: Position,
+    /// Events and bytes sent.
+    pub counts: Counts,
+    /// Of the events sent.
+    pub digest: EventDigest,
+    /// Segments of the import's own manifest that are written.
+    pub segments: u32,
+    /// Marks that no segment has yet.
+    pub marks: Vec<Mark>,
+    /// The comparison at the end; none before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_back: Option<ReadBack>,
+}
+
+impl ImportRecord {
+    /// Nothing done; the target shard ends at `tail`.
+    pub fn new(entries: u64, tail: Position) -> Self {
+        Self {
+            entries,
+            cursor: SourceCursor::default(),
+            check: None,
+            tail,
+            counts: Counts::default(),
+            digest: EventDigest::default(),
+            segments: 0,
+            marks: Vec::new(),
+            read_back: None,
+        }
+    }
+
+    /// Whether all sources are consumed.
+    pub fn is_drained(&self) -> bool {
+        self.cursor.entry >= self.entries
+    }
+
+    /// Events arrived in the target. A mark is kept of where.
+    pub fn advanced(&mut self, cursor: SourceCursor, tail: Position, counts: Counts, digest: EventDigest) {
+        debug_assert!(cursor >= self.cursor && tail >= self.tail);
+        self.cursor = cursor;
+        self.tail = tail.clone();
+        self.counts += counts;
+        self.digest = digest;
+        self.marks.push(Mark { source: cursor, target: tail });
+    }
+
+    /// The marks of the next segment, if there are enough of them, or at the end any.
+    pub fn next_segment(&self, at_end: bool) -> Option<&[Mark]> {
+        if self.marks.len() >= SEGMENT_ENTRIES {
+            return Some(&self.marks[..SEGMENT_ENTRIES]);
+        }
+        (at_end && !self.marks.is_empty()).then_some(&self.marks[..])
+    }
+
+    /// The next segment was written, with so many marks.
+    pub fn listed(&mut self, marks: usize) {
+        self.marks.drain(..marks.min(self.marks.len()));
+        self.segments += 1;
+    }
+}

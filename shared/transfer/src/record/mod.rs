@@ -1,0 +1,20 @@
+//! What a transfer keeps between slices, and the only ways these records move.
+//!
+//! Everything here is persisted by the checkpoint store as it stands and carries a version. The functions are the
+//! checkpoint algebra: they take a record and a fact and leave the record as it is to be written. They check what
+//! they can, so that a record that would lose or repeat bytes is an error before it is stored.
+
+mod claim;
+mod destination;
+mod import;
+mod shard;
+mod transfer;
+
+pub use claim::{Claim, Owner, Proof};
+pub use destination::{AlgebraError, Closing, DestinationRecord, LedgerPage, PartEntry, Phase, SealedObject, Upload};
+pub use import::{Check, ImportRecord, Mark, ReadBack, SourceCursor};
+pub use shard::{ShardRecord, Work};
+pub use transfer::{Config, DestinationConfig, ExportConfig, Failure, ImportConfig, Totals, TransferRecord};
+
+/// Version of every record that this code writes. A reader takes this one and the one before; there is none before 1.
+pub const RECORD_VERSION: u32 = 1;

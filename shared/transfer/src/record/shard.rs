@@ -1,0 +1,137 @@
+//! One shard of a transfer: who holds it and how far it is.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Claim, DestinationRecord, ImportRecord, Owner, Proof, RECORD_VERSION};
+use crate::{Counts, DestinationName, Pace, Range, ShardId, Timestamp, TransferId};
+
+/// The work on a shard.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Work {
+    /// One read, so many destinations, each with its own cursors.
+    Export(BTreeMap<DestinationName, DestinationRecord>),
+    /// One writer.
+    Import(Box<ImportRecord>),
+}
+
+/// The record of one shard. One item, one conditional write a checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShardRecord {
+    /// Version of this record's shape.
+    pub version: u32,
+    /// Its transfer.
+    pub transfer: TransferId,
+    /// Source shard of an export, target shard of an import.
+    pub shard: ShardId,
+    /// Raised by each write; a write is conditional on the one before.
+    pub revision: u64,
+    /// Raised by each claim; an older one cannot write any more.
+    pub epoch: u64,
+    /// The transfer's generation when it was last claimed.
+    pub generation: u32,
+    /// Who holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// What is to be taken of the source shard. For an import: of the target, where its events begin and (at the
+    /// end) end.
+    pub range: Range,
+    /// What the source says that range holds, where it can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Counts>,
+    /// How fast it moves.
+    pub pace: Pace,
+    /// Slices in a row that moved nothing.
+    pub idle_slices: u32,
+    /// Slices that worked on it.
+    pub slices: u64,
+    /// The work itself.
+    pub work: Work,
+}
+
+impl ShardRecord {
+    /// A shard that nobody has worked on.
+    pub fn new(transfer: TransferId, shard: ShardId, range: Range, expected: Option<Counts>, work: Work) -> Self {
+        Self {
+            version: RECORD_VERSION,
+            transfer,
+            shard,
+            revision: 1,
+            epoch: 0,
+            generation: 0,
+            owner: None,
+            range,
+            expected,
+            pace: Pace::default(),
+            idle_slices: 0,
+            slices: 0,
+            work,
+        }
+    }
+
+    /// Takes the shard for a slice, if that is allowed. What is left is to be written on condition that the revision
+    /// is still the one that was read.
+    pub fn claim(
+        &mut self,
+        slice: &str,
+        generation: u32,
+        lease_until: Timestamp,
+        now: Timestamp,
+        proof: &Proof,
+    ) -> Claim {
+        let claim = Claim::of(self.owner.as_ref(), now, proof);
+        if claim == Claim::Free {
+            self.epoch += 1;
+            self.generation = generation;
+            self.owner = Some(Owner { slice: slice.to_owned(), lease_until });
+            self.pace = self.pace.woken(now);
+        }
+        claim
+    }
+
+    /// Gives the shard back at a slice's end.
+    pub fn release(&mut self, moved: bool) {
+        self.owner = None;
+        self.slices += 1;
+        self.idle_slices = if moved { 0 } else { self.idle_slices + 1 };
+    }
+
+    /// Whether all of its range arrived everywhere.
+    pub fn is_drained(&self) -> bool {
+        match &self.work {
+            Work::Export(destinations) => destinations.values().all(|d| d.is_drained(&self.range.until)),
+            Work::Import(import) => import.is_drained(),
+        }
+    }
+
+    /// Whether no upload is open.
+    pub fn is_at_rest(&self) -> bool {
+        match &self.work {
+            Work::Export(destinations) => destinations.values().all(DestinationRecord::is_idle),
+            Work::Import(_) => true,
+        }
+    }
+
+    /// What arrived: the least of the destinations.
+    pub fn moved(&self) -> Counts {
+        match &self.work {
+            Work::Export(destinations) => destinations
+                .values()
+                .map(DestinationRecord::moved)
+                .min_by_key(|counts| counts.bytes)
+                .unwrap_or_default(),
+            Work::Import(import) => import.counts,
+        }
+    }
+
+    /// Objects that are complete at all destinations together; none for an import.
+    pub fn objects(&self) -> u64 {
+        match &self.work {
+            Work::Export(destinations) => destinations.values().map(|d| d.objects).sum(),
+            Work::Import(import) => import.cursor.entry,
+        }
+    }
+}

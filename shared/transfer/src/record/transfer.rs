@@ -1,0 +1,194 @@
+//! A transfer as a whole.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::RECORD_VERSION;
+use crate::{
+    BucketUri, Counts, DestinationName, Format, Illegal, Kind, PackSpec, Request, ShardId, State, Step, StreamUri,
+    Timestamp, TransferId, Wanted,
+};
+
+/// Why a transfer failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// A stable name.
+    pub code: String,
+    /// For a person: the thing, and the way out.
+    pub message: String,
+}
+
+/// One destination of an export as resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DestinationConfig {
+    /// The bucket.
+    pub bucket: BucketUri,
+    /// Prefix in it, without slashes at its ends.
+    pub prefix: String,
+    /// How events become bytes.
+    pub format: Format,
+    /// Encoded bytes of a part.
+    pub part_size: u64,
+    /// Encoded bytes of an object.
+    pub object_size: u64,
+}
+
+impl DestinationConfig {
+    /// The sizes to pack to.
+    pub fn pack(&self) -> PackSpec {
+        PackSpec { part_size: self.part_size, object_size: self.object_size }
+    }
+}
+
+/// An export as resolved; fixed at the start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportConfig {
+    /// The source.
+    pub stream: StreamUri,
+    /// Where to.
+    pub destinations: BTreeMap<DestinationName, DestinationConfig>,
+    /// Bytes of payload a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u64>,
+}
+
+/// An import as resolved; fixed at the start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportConfig {
+    /// The bucket that holds the sources.
+    pub bucket: BucketUri,
+    /// The bucket that holds the list of sources and, at the end, the import's own manifest.
+    pub work: BucketUri,
+    /// Key of the list's root in the work bucket.
+    pub list: String,
+    /// The target.
+    pub stream: StreamUri,
+    /// What the sources are.
+    pub format: Format,
+    /// Bytes of an event, for raw.
+    pub event_size: u64,
+    /// Whether events go on from one source in the next, for raw.
+    pub pack: bool,
+    /// Time of events that have none of their own: when the import was planned.
+    pub time: Timestamp,
+    /// Bytes of payload a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u64>,
+}
+
+/// A resolved configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Config {
+    /// Stream to bucket.
+    Export(ExportConfig),
+    /// Bucket to stream.
+    Import(ImportConfig),
+}
+
+/// Sums over a transfer's shards, as of the last slice's end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Totals {
+    /// Events and bytes that arrived.
+    pub moved: Counts,
+    /// Events and bytes of the whole range, where the source can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Counts>,
+    /// Complete objects of an export, consumed ones of an import.
+    pub objects: u64,
+    /// Slices that ran.
+    pub slices: u64,
+    /// Gaps on record.
+    pub gaps: u64,
+}
+
+/// META: one item a transfer, never touched by a checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TransferRecord {
+    /// Version of this record's shape.
+    pub version: u32,
+    /// The transfer.
+    pub id: TransferId,
+    /// Raised by each write; a write is conditional on the one before.
+    pub revision: u64,
+    /// Which way.
+    pub kind: Kind,
+    /// Where it stands.
+    pub state: State,
+    /// What the user wants.
+    pub wanted: Wanted,
+    /// Raised by each resume.
+    pub generation: u32,
+    /// What runs it: an execution's name, or a host's.
+    pub execution: String,
+    /// When it was planned.
+    pub created_at: Timestamp,
+    /// When this record was last written.
+    pub updated_at: Timestamp,
+    /// As given.
+    pub request: Request,
+    /// As resolved.
+    pub config: Config,
+    /// Its shards, in order.
+    pub shards: Vec<ShardId>,
+    /// Sums as of the last slice's end.
+    pub totals: Totals,
+    /// Key of the manifest, once written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+impl TransferRecord {
+    /// A transfer whose shards are not on record yet.
+    pub fn new(
+        id: TransferId,
+        execution: String,
+        request: Request,
+        config: Config,
+        shards: Vec<ShardId>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            version: RECORD_VERSION,
+            id,
+            revision: 1,
+            kind: request.kind(),
+            state: State::Preparing,
+            wanted: Wanted::Running,
+            generation: 1,
+            execution,
+            created_at: now,
+            updated_at: now,
+            request,
+            config,
+            shards,
+            totals: Totals::default(),
+            manifest: None,
+            failure: None,
+        }
+    }
+
+    /// Takes a step, with what belongs to it: a resume starts a new generation and forgets the failure.
+    pub fn step(&mut self, step: Step) -> Result<(), Illegal> {
+        self.state = self.state.after(step)?;
+        match step {
+            Step::Resumed => {
+                self.generation += 1;
+                self.wanted = Wanted::Running;
+                self.failure = None;
+            }
+            Step::Failed => self.wanted = Wanted::Running,
+            _ => {}
+        }
+        Ok(())
+    }
+}

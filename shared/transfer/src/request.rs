@@ -1,0 +1,123 @@
+//! What a person asks for, kept as given.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BucketUri, Kind, PositionSpec, StreamUri};
+
+/// How events become bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Avro object container files: position, key, time, headers and payload, nothing lost.
+    #[default]
+    Avro,
+    /// Payloads joined, cut anywhere. Keeps payload bytes only.
+    Raw,
+}
+
+impl Format {
+    /// Ending of its objects' keys.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Avro => "avro",
+            Self::Raw => "raw",
+        }
+    }
+}
+
+/// Why a request cannot be carried out as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// A value that is outside its range.
+    #[error("{field}: {why}")]
+    OutOfRange {
+        /// The field, in camel case.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        why: String,
+    },
+}
+
+/// A stream to a bucket. Fields that were not given are absent, so that a new default never makes a retry differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExportRequest {
+    /// The source.
+    pub stream: StreamUri,
+    /// Bucket and prefix.
+    pub to: BucketUri,
+    /// How events become bytes; default avro.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// First event, inclusive; default earliest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<PositionSpec>,
+    /// End, exclusive; default latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<PositionSpec>,
+    /// Encoded bytes at which an object is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_size: Option<u64>,
+    /// Encoded bytes at which a part is uploaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_size: Option<u64>,
+    /// Bytes of payload a second, at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u64>,
+}
+
+/// A bucket's objects to a stream. Fields that were not given are absent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImportRequest {
+    /// A manifest, a prefix, or one object.
+    pub source: BucketUri,
+    /// The target, reserved for this import.
+    pub stream: StreamUri,
+    /// Bytes of an event where the source has none of its own (raw).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_size: Option<u64>,
+    /// Fill each event to its size across sources.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pack: bool,
+    /// The target may hold events already; they stay.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub append: bool,
+    /// Bytes of payload a second, at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u64>,
+}
+
+/// A transfer as it was asked for. Two requests are the same if they say the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Request {
+    /// Stream to bucket.
+    Export(ExportRequest),
+    /// Bucket to stream.
+    Import(ImportRequest),
+}
+
+impl Request {
+    /// Which way.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Export(_) => Kind::Export,
+            Self::Import(_) => Kind::Import,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_given_is_kept() {
+        let text = r#"{"export":{"stream":"local:orders","to":"dir:/archive","objectSize":1024}}"#;
+        let request: Request = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&request).unwrap(), text);
+        let unknown = r#"{"export":{"stream":"local:orders","to":"dir:/archive","objectsize":1024}}"#;
+        assert!(serde_json::from_str::<Request>(unknown).is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! Instants as a number. Reading a clock is the host's business.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Microseconds since 1970-01-01T00:00:00Z. Serialized as that number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+/// A text is no RFC 3339 time, or one outside the years -9999 to 9999.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not an RFC 3339 time such as 2026-11-22T08:00:00Z")]
+pub struct TimeError(String);
+
+impl Timestamp {
+    /// From microseconds since the epoch.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// From milliseconds since the epoch.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis.saturating_mul(1_000))
+    }
+
+    /// Microseconds since the epoch.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Later by `millis` milliseconds.
+    #[must_use]
+    pub const fn plus_millis(self, millis: u64) -> Self {
+        Self(self.0.saturating_add_unsigned(millis.saturating_mul(1_000)))
+    }
+
+    /// Earlier by `millis` milliseconds.
+    #[must_use]
+    pub const fn minus_millis(self, millis: u64) -> Self {
+        Self(self.0.saturating_sub_unsigned(millis.saturating_mul(1_000)))
+    }
+
+    /// Milliseconds from `earlier` to this instant; 0 if that lies later.
+    pub fn millis_since(self, earlier: Self) -> u64 {
+        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0) / 1_000
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(time) => write!(f, "{time}"),
+            Err(_) => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = TimeError;
+
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        text.parse::<jiff::Timestamp>().map(|time| Self(time.as_microsecond())).map_err(|_| TimeError(text.to_owned()))
+    }
+}
+
+/// The earliest and the latest time among some events; their order in the stream need not be that of their times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeRange {
+    /// The smallest time.
+    pub min: Timestamp,
+    /// The largest time.
+    pub max: Timestamp,
+}
+
+impl TimeRange {
+    /// The range that covers one instant.
+    pub const fn of(time: Timestamp) -> Self {
+        Self { min: time, max: time }
+    }
+
+    /// The smallest range that covers both, where there are any.
+    pub fn cover(a: Option<Self>, b: Option<Self>) -> Option<Self> {
+        match (a, b) {
+            (Some(a), Some(b)) => Some(Self { min: a.min.min(b.min), max: a.max.max(b.max) }),
+            (one, None) | (None, one) => one,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_back() {
+        let time: Timestamp = "2026-11-22T10:00:00.000001+02:00".parse().unwrap();
+        assert_eq!(time.to_string(), "2026-11-22T08:00:00.000001Z");
+        assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
+        assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn distance_never_underflows() {
+        let (a, b) = (Timestamp::from_millis(5), Timestamp::from_millis(9));
+        assert_eq!(b.millis_since(a), 4);
+        assert_eq!(a.millis_since(b), 0);
+    }
+}

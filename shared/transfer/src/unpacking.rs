@@ -1,0 +1,135 @@
+//! Bytes of objects back into events.
+//!
+//! Two ways, as in packing. A [`Cutter`] cuts joined bytes into events of a size, across objects where asked. A
+//! [`Decoder`] takes units apart.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{Header, Timestamp, Value};
+
+/// Bytes that are not what they should be. Offsets count from the object's beginning.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnpackError {
+    /// Not the format, or a broken one.
+    #[error("damaged at byte {offset}: {why}")]
+    Damaged {
+        /// Where the unit begins.
+        offset: u64,
+        /// What was expected.
+        why: String,
+    },
+    /// A length past the limits: refused before anything is allocated.
+    #[error("refused at byte {offset}: {why}")]
+    TooLarge {
+        /// Where the unit begins.
+        offset: u64,
+        /// Which limit.
+        why: String,
+    },
+}
+
+/// What an object says of an event. The sequence number it gets is the target's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// The event's own time; none in raw bytes.
+    pub time: Option<Timestamp>,
+    /// The key.
+    pub key: Value,
+    /// Headers, in order.
+    pub headers: Vec<Header>,
+    /// The payload.
+    pub payload: Value,
+    /// Where the unit that holds it begins in its object.
+    pub unit: u64,
+    /// How many events of that unit stand in front of it.
+    pub within: u64,
+    /// Whether the unit ends behind it, and then where the next one begins.
+    pub unit_end: Option<u64>,
+}
+
+/// Takes an object's units apart. Fed with the object's bytes in order; after a resume first with its head, then
+/// from a unit's beginning.
+pub trait Decoder: Send {
+    /// Bytes from the object's beginning that hold all that stands in front of the first unit; fewer if the object
+    /// is shorter. After these have been fed, the decoder tells where the first unit begins.
+    fn head_len(&self) -> u64;
+
+    /// The object's beginning, of [`Self::head_len`] bytes or the whole object. Answers where the first unit begins.
+    fn head(&mut self, bytes: &[u8]) -> Result<u64, UnpackError>;
+
+    /// Goes to the unit that begins at `offset`; the next bytes fed are those from there on.
+    fn seek(&mut self, offset: u64);
+
+    /// More bytes, behind those fed before.
+    fn feed(&mut self, bytes: Bytes);
+
+    /// The next event; none if it needs more bytes.
+    fn next(&mut self) -> Result<Option<Decoded>, UnpackError>;
+
+    /// The object has no more bytes: an error if a unit is open.
+    fn finish(&mut self) -> Result<(), UnpackError>;
+}
+
+/// Cuts joined bytes into payloads of a size.
+#[derive(Debug)]
+pub struct Cutter {
+    size: usize,
+    held: BytesMut,
+}
+
+impl Cutter {
+    /// Into payloads of `size` bytes, at least 1.
+    pub fn new(size: usize) -> Self {
+        Self { size: size.max(1), held: BytesMut::new() }
+    }
+
+    /// Adds bytes; `out` gets each payload that is full.
+    pub fn feed(&mut self, mut bytes: Bytes, out: &mut Vec<Bytes>) {
+        while !bytes.is_empty() {
+            if self.held.is_empty() && bytes.len() >= self.size {
+                // Whole events share the fed buffer.
+                out.push(bytes.split_to(self.size));
+                continue;
+            }
+            let more = bytes.len().min(self.size - self.held.len());
+            self.held.extend_from_slice(&bytes.split_to(more));
+            if self.held.len() == self.size {
+                out.push(self.held.split().freeze());
+            }
+        }
+    }
+
+    /// Bytes that wait for more.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The bytes that wait, as a shorter payload, if there are any.
+    pub fn finish(&mut self) -> Option<Bytes> {
+        (!self.held.is_empty()).then(|| self.held.split().freeze())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn cut_pieces_join_to_what_was_fed(
+            pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..50), 0..10),
+            size in 1_usize..40,
+        ) {
+            let mut cutter = Cutter::new(size);
+            let mut out = Vec::new();
+            for piece in &pieces {
+                cutter.feed(Bytes::from(piece.clone()), &mut out);
+                prop_assert!(cutter.held() < size);
+            }
+            prop_assert!(out.iter().all(|event| event.len() == size));
+            out.extend(cutter.finish());
+            prop_assert_eq!(out.concat(), pieces.concat());
+        }
+    }
+}
