@@ -1,0 +1,62 @@
+//! A kept file: today's encoder writes exactly it, today's decoder reads it. If this fails, objects that were
+//! written before are at stake: raise the encoder's version, keep the file, add one beside it.
+
+use super::*;
+use crate::ENCODER_VERSION;
+
+pub(super) const GOLDEN: &[u8] = include_bytes!("../../../../tests/golden/formats-v1/events.avro");
+
+/// All states of all fields.
+pub(super) fn golden_events() -> Vec<Event> {
+    let header = |name: &str, value: Value| Header { name: name.to_owned(), value };
+    vec![
+        Event {
+            sequence: "49590338271490256608559692538361571095921575989136588898".parse().unwrap(),
+            time: "2026-11-22T08:00:00.123456Z".parse().unwrap(),
+            key: "customer-17".into(),
+            headers: vec![
+                header("trace", vec![0, 1, 0xff].into()),
+                header("trace", Value::Null),
+                header("größe", Value::Absent),
+                header("", Bytes::new().into()),
+            ],
+            payload: r#"{"order":1}"#.into(),
+        },
+        Event { key: "customer-17".into(), ..small(2, Value::Null) },
+        Event { time: Timestamp::from_micros(-1), ..small(18_446_744_073_709_551_615, Bytes::new()) },
+        Event { time: "0001-01-01T00:00:00Z".parse().unwrap(), key: Value::Null, ..small(0, Value::Absent) },
+        Event { key: Bytes::new().into(), ..small(70, (0..=255).collect::<Vec<u8>>()) },
+    ]
+}
+
+/// Object 7 of its shard, in two blocks.
+fn written() -> Vec<u8> {
+    let (mut encoder, mut out) = (AvroEncoder::new(seed()), Vec::new());
+    encoder.begin(7, &mut out);
+    for (i, event) in golden_events().iter().enumerate() {
+        encoder.push(event, &mut out).unwrap();
+        if i == 1 {
+            encoder.end_unit(&mut out);
+        }
+    }
+    encoder.end_unit(&mut out);
+    out
+}
+
+#[test]
+fn the_encoder_writes_the_golden_file() {
+    assert_eq!(ENCODER_VERSION, 1, "a new version wants a new folder");
+    let written = written();
+    if let Some(at) = written.iter().zip(GOLDEN).position(|(a, b)| a != b) {
+        panic!("differs from byte {at} on: {:?}", &written[at..written.len().min(at + 40)].escape_ascii().to_string());
+    }
+    assert_eq!(written.len(), GOLDEN.len());
+}
+
+#[test]
+fn the_decoder_reads_the_golden_file() {
+    let decoded = decode(GOLDEN).unwrap();
+    assert_same(&decoded, &golden_events());
+    let within: Vec<u64> = decoded.iter().map(|event| event.within).collect();
+    assert_eq!(within, [0, 1, 0, 1, 2]);
+}
