@@ -256,6 +256,11 @@ pub struct ListShard {
     pub source: Option<ShardId>,
     /// Number of sources.
     pub entries: u64,
+    /// Events and bytes of payload in them, where they come from a manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+    /// Encoded bytes of all sources.
+    pub bytes: u64,
     /// What the sources' manifest had lost.
     pub gaps: Vec<Gap>,
     /// Where they are listed.

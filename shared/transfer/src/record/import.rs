@@ -63,6 +63,8 @@ pub struct ImportRecord {
     pub counts: Counts,
     /// Of the events sent.
     pub digest: EventDigest,
+    /// Gaps that the sources' manifest has on record for this shard.
+    pub gaps: u64,
     /// Segments of the import's own manifest that are written.
     pub segments: u32,
     /// Marks that no segment has yet.
@@ -74,7 +76,7 @@ pub struct ImportRecord {
 
 impl ImportRecord {
     /// Nothing done; the target shard ends at `tail`.
-    pub fn new(entries: u64, tail: Position) -> Self {
+    pub fn new(entries: u64, tail: Position, gaps: u64) -> Self {
         Self {
             entries,
             cursor: SourceCursor::default(),
@@ -82,6 +84,7 @@ impl ImportRecord {
             tail,
             counts: Counts::default(),
             digest: EventDigest::default(),
+            gaps,
             segments: 0,
             marks: Vec::new(),
             read_back: None,

@@ -44,7 +44,7 @@ pub struct ShardRecord {
     pub expected: Option<Counts>,
     /// How fast it moves.
     pub pace: Pace,
-    /// Slices in a row that moved nothing.
+    /// Slices in a row, dead ones among them, that took the shard and moved nothing.
     pub idle_slices: u32,
     /// Slices that worked on it.
     pub slices: u64,
@@ -84,6 +84,8 @@ impl ShardRecord {
     ) -> Claim {
         let claim = Claim::of(self.owner.as_ref(), now, proof);
         if claim == Claim::Free {
+            // Counted here and not at the end, so that slices which die are counted too.
+            self.idle_slices = if generation > self.generation { 1 } else { self.idle_slices + 1 };
             self.epoch += 1;
             self.generation = generation;
             self.owner = Some(Owner { slice: slice.to_owned(), lease_until });
@@ -96,7 +98,9 @@ impl ShardRecord {
     pub fn release(&mut self, moved: bool) {
         self.owner = None;
         self.slices += 1;
-        self.idle_slices = if moved { 0 } else { self.idle_slices + 1 };
+        if moved {
+            self.idle_slices = 0;
+        }
     }
 
     /// Whether all of its range arrived everywhere.
@@ -115,6 +119,18 @@ impl ShardRecord {
         }
     }
 
+    /// Where it stands, for a person.
+    pub fn stands_at(&self) -> String {
+        match &self.work {
+            Work::Export(destinations) => {
+                destinations.values().map(|d| d.cursor().clone()).min().unwrap_or_default().to_string()
+            }
+            Work::Import(import) => {
+                format!("source {} of {}, byte {}", import.cursor.entry + 1, import.entries, import.cursor.offset)
+            }
+        }
+    }
+
     /// What arrived: the least of the destinations.
     pub fn moved(&self) -> Counts {
         match &self.work {
@@ -124,6 +140,14 @@ impl ShardRecord {
                 .min_by_key(|counts| counts.bytes)
                 .unwrap_or_default(),
             Work::Import(import) => import.counts,
+        }
+    }
+
+    /// Gaps on record.
+    pub fn gaps(&self) -> u64 {
+        match &self.work {
+            Work::Export(destinations) => destinations.values().map(|d| d.gaps.len() as u64).sum(),
+            Work::Import(import) => import.gaps,
         }
     }
 

@@ -1,0 +1,73 @@
+//! What a person does from outside: pause, resume, cancel. These only say what is wanted; slices and settling do it.
+
+use sluice_transfer::record::TransferRecord;
+use sluice_transfer::{State, Step, TransferId, Wanted};
+
+use crate::engine::Engine;
+use crate::error::{Code, OperationError};
+
+/// Asks a transfer to come to rest. A transfer at rest stays so.
+pub async fn pause(engine: &Engine, id: &TransferId) -> Result<TransferRecord, OperationError> {
+    engine
+        .change(id, |record| match record.state {
+            State::Preparing | State::Transferring | State::Verifying => {
+                let news = record.wanted == Wanted::Running;
+                if news {
+                    record.wanted = Wanted::Paused;
+                }
+                Ok(news)
+            }
+            State::Paused => Ok(false),
+            state => Err(illegal(id, state, "paused")),
+        })
+        .await
+}
+
+/// Lets a transfer go on. One that is active already, since its host died, just goes on.
+pub async fn resume(engine: &Engine, id: &TransferId) -> Result<TransferRecord, OperationError> {
+    engine
+        .change(id, |record| match record.state {
+            State::Preparing | State::Transferring | State::Verifying => match record.wanted {
+                Wanted::Cancelled => Err(OperationError::new(
+                    Code::IllegalState,
+                    format!("the transfer {id} is being cancelled; it cannot be resumed"),
+                )),
+                Wanted::Running => Ok(false),
+                Wanted::Paused => {
+                    record.wanted = Wanted::Running;
+                    Ok(true)
+                }
+            },
+            State::Paused | State::Failed | State::CompletedWithFailures => {
+                record.step(Step::Resumed)?;
+                Ok(true)
+            }
+            state => Err(illegal(id, state, "resumed")),
+        })
+        .await
+}
+
+/// Gives a transfer up. What is complete stays.
+pub async fn cancel(engine: &Engine, id: &TransferId) -> Result<TransferRecord, OperationError> {
+    engine
+        .change(id, |record| match record.state {
+            State::Preparing | State::Transferring | State::Verifying => {
+                let news = record.wanted != Wanted::Cancelled;
+                record.wanted = Wanted::Cancelled;
+                Ok(news)
+            }
+            // At rest: it wakes up only to be given up.
+            State::Paused | State::Failed => {
+                record.step(Step::Resumed)?;
+                record.wanted = Wanted::Cancelled;
+                Ok(true)
+            }
+            State::Cancelled => Ok(false),
+            state => Err(illegal(id, state, "cancelled")),
+        })
+        .await
+}
+
+fn illegal(id: &TransferId, state: State, what: &str) -> OperationError {
+    OperationError::new(Code::IllegalState, format!("the transfer {id} is {state} and cannot be {what}"))
+}

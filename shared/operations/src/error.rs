@@ -1,0 +1,187 @@
+//! What goes wrong with a transfer, under names that hosts and workflows match.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sluice_ports::{Error, ErrorKind};
+use sluice_transfer::manifest::ManifestError;
+use sluice_transfer::record::{AlgebraError, Failure};
+use sluice_transfer::{Illegal, KeyError, PackError, UnpackError};
+
+/// The stable names. A workflow's Retry and Catch match them; nobody matches a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Code {
+    /// A value is outside its range.
+    OutOfRange,
+    /// A name or a request cannot be carried out as it stands.
+    Invalid,
+    /// No transfer of that id.
+    TransferNotFound,
+    /// The id is taken by another request.
+    RequestDiffers,
+    /// The transfer's state does not have this step.
+    IllegalState,
+    /// No such stream, shard, bucket or object.
+    NotFound,
+    /// An import's target holds events already.
+    StreamNotEmpty,
+    /// An import's target is reserved for another one.
+    StreamReserved,
+    /// Somebody else wrote into the import's target.
+    ForeignEvents,
+    /// Somebody else's object stands where one of ours should go.
+    ForeignObject,
+    /// An object is not what its manifest says.
+    ObjectDamaged,
+    /// An object that a manifest names is not there.
+    ObjectMissing,
+    /// A source object changed while it was imported.
+    ObjectChanged,
+    /// A manifest or a list is not to be trusted.
+    ManifestInvalid,
+    /// A prefix holds several manifests.
+    SeveralManifests,
+    /// A source holds nothing.
+    NothingToImport,
+    /// The source stream is not the one that was read before.
+    SourceChanged,
+    /// An event is larger than the target or the limits allow.
+    EventTooLarge,
+    /// No room on a disk or in a store.
+    NoRoom,
+    /// A right is missing.
+    Denied,
+    /// A store is out of reach.
+    Unavailable,
+    /// A record or a file is not what was written.
+    Corrupt,
+    /// A record or a file was written by a newer version.
+    Newer,
+    /// Slice after slice moved nothing.
+    NoMovement,
+    /// What arrived is not what was sent.
+    VerificationFailed,
+    /// A defect in Sluice.
+    Defect,
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// An error of an operation: a code for programs, a message for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct OperationError {
+    /// The stable name.
+    pub code: Code,
+    /// The thing, and the way out.
+    pub message: String,
+}
+
+impl OperationError {
+    /// With a message.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// As it is kept on a transfer's record.
+    pub fn to_failure(&self) -> Failure {
+        Failure { code: self.code.to_string(), message: self.message.clone() }
+    }
+}
+
+impl From<Error> for OperationError {
+    fn from(error: Error) -> Self {
+        let code = match error.kind() {
+            ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Indeterminate => Code::Unavailable,
+            ErrorKind::Full => Code::NoRoom,
+            ErrorKind::NotFound => Code::NotFound,
+            ErrorKind::Changed => Code::ObjectChanged,
+            ErrorKind::Denied => Code::Denied,
+            ErrorKind::Invalid => Code::Invalid,
+            ErrorKind::Corrupt => Code::Corrupt,
+            ErrorKind::Newer => Code::Newer,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<AlgebraError> for OperationError {
+    fn from(error: AlgebraError) -> Self {
+        let code = match error {
+            AlgebraError::TooManyParts => Code::OutOfRange,
+            AlgebraError::TooManyGaps => Code::SourceChanged,
+            AlgebraError::Phase { .. } | AlgebraError::Backwards { .. } => Code::Defect,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<PackError> for OperationError {
+    fn from(error: PackError) -> Self {
+        let code = match error {
+            PackError::SourceChanged { .. } => Code::SourceChanged,
+            PackError::TooLarge { .. } => Code::EventTooLarge,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<UnpackError> for OperationError {
+    fn from(error: UnpackError) -> Self {
+        Self::new(Code::ObjectDamaged, error.to_string())
+    }
+}
+
+impl From<ManifestError> for OperationError {
+    fn from(error: ManifestError) -> Self {
+        let code = if matches!(error, ManifestError::Newer(_)) { Code::Newer } else { Code::ManifestInvalid };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<KeyError> for OperationError {
+    fn from(error: KeyError) -> Self {
+        Self::new(Code::ManifestInvalid, error.to_string())
+    }
+}
+
+impl From<Illegal> for OperationError {
+    fn from(error: Illegal) -> Self {
+        Self::new(Code::IllegalState, error.to_string())
+    }
+}
+
+/// Why a slice leaves off before its work is done. Not all of these are errors.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// A later slice holds the shard: whatever this one still does is void.
+    Fenced,
+    /// The deadline came in the middle of a call; what that call did is unknown.
+    Deadline,
+    /// A store is in trouble; nothing is wrong with the transfer.
+    Trouble(OperationError),
+    /// The transfer cannot go on.
+    Failed(OperationError),
+}
+
+impl From<OperationError> for Halt {
+    fn from(error: OperationError) -> Self {
+        if error.code == Code::Unavailable { Self::Trouble(error) } else { Self::Failed(error) }
+    }
+}
+
+macro_rules! halts {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Halt {
+            fn from(error: $error) -> Self {
+                OperationError::from(error).into()
+            }
+        })*
+    };
+}
+
+halts!(Error, AlgebraError, PackError, UnpackError, ManifestError, KeyError, Illegal);

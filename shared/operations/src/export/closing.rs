@@ -1,0 +1,309 @@
+//! Completing an object, and finding out what became of one that may be complete.
+//!
+//! The record says `Closing` before the object can exist, with its exact end, size and checksum. So whatever is
+//! found at the key afterwards is either that object, or somebody else's, which is never touched.
+
+use bytes::Bytes;
+use sluice_ports::{CompleteAnswer, PartAnswer, PutAnswer, Read, ReadLimit};
+use sluice_transfer::record::{Closing, PartEntry, Phase};
+use sluice_transfer::{Checksum, Packed, Seal, UploadId};
+
+use super::shard::ShardExport;
+use crate::error::{Code, Halt, OperationError};
+use crate::objects::{metadata, recognise};
+
+/// What stands at the key of a closing object.
+enum Found {
+    Nothing,
+    /// The object that was being closed; it is sealed on the record now.
+    Ours,
+}
+
+/// Completes the closing object. `last` are the bytes of its last part, if this slice packed them; after a crash
+/// they are found in the bucket or packed again. Answers false if all begins again from the sealed cursor.
+pub(crate) async fn complete(shard: &mut ShardExport<'_, '_>, last: Option<Bytes>) -> Result<bool, Halt> {
+    let fresh = last.is_some();
+    let closing = at_hand(shard)?;
+    if !fresh && matches!(look(shard, &closing).await?, Found::Ours) {
+        return Ok(true);
+    }
+    let Some(upload) = closing.upload.clone() else {
+        let Some(bytes) = last_bytes(shard, &closing, last).await? else { return Ok(false) };
+        return put(shard, &closing, bytes).await;
+    };
+    let mut ledger = shard.ledger.clone();
+    if let Some(checksum) = closing.last {
+        let stored = if fresh { None } else { stored_part(shard, &upload.id, ledger.len(), checksum).await? };
+        let entry = match stored {
+            Some(entry) => entry,
+            None => {
+                let Some(bytes) = last_bytes(shard, &closing, last).await? else { return Ok(false) };
+                let Some(entry) = send_last(shard, &closing, &upload.id, bytes, checksum).await? else {
+                    give_up(shard).await?;
+                    return Ok(false);
+                };
+                entry
+            }
+        };
+        ledger.push(entry);
+    }
+    complete_upload(shard, &closing, &upload.id, ledger).await
+}
+
+fn at_hand(shard: &ShardExport<'_, '_>) -> Result<Closing, Halt> {
+    match &shard.destination()?.phase {
+        Phase::Closing(closing) => Ok(closing.clone()),
+        Phase::Idle | Phase::Open(_) => Err(shard.corrupt("has no object to complete")),
+    }
+}
+
+/// A single put: create-only, so it can be repeated.
+async fn put(shard: &mut ShardExport<'_, '_>, closing: &Closing, bytes: Bytes) -> Result<bool, Halt> {
+    let key = shard.object_key()?;
+    let ours = our_metadata(shard)?;
+    let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
+    let send = slice.engine.persist(async || bucket.put(&key, bytes.clone(), closing.checksum, &ours).await);
+    match slice.bounded(send).await? {
+        PutAnswer::Stored { etag } => seal(shard, closing, etag),
+        PutAnswer::Exists => match look(shard, closing).await? {
+            Found::Ours => Ok(true),
+            // It was there a moment ago: the next slice sees what it is.
+            Found::Nothing => Err(unsteady(&key)),
+        },
+    }
+}
+
+/// Sends the last part. None if the upload is gone.
+async fn send_last(
+    shard: &ShardExport<'_, '_>,
+    closing: &Closing,
+    upload: &UploadId,
+    bytes: Bytes,
+    checksum: Checksum,
+) -> Result<Option<PartEntry>, Halt> {
+    let key = shard.object_key()?;
+    let number = shard.ledger.len() as u64 + 1;
+    let offset = closing.checksum.len - checksum.len;
+    let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
+    let send = slice
+        .engine
+        .persist(async || bucket.upload_part(&key, upload, number, offset, bytes.clone(), checksum).await);
+    Ok(match slice.bounded(send).await? {
+        PartAnswer::Stored { etag } => Some(PartEntry { etag, checksum }),
+        PartAnswer::NoSuchUpload => None,
+    })
+}
+
+async fn complete_upload(
+    shard: &mut ShardExport<'_, '_>,
+    closing: &Closing,
+    upload: &UploadId,
+    mut ledger: Vec<PartEntry>,
+) -> Result<bool, Halt> {
+    let key = shard.object_key()?;
+    let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
+    let mut adopted = false;
+    let mut trouble = None;
+    for _ in 0..slice.engine.settings.attempts.max(2) {
+        trouble = None;
+        match slice.bounded(bucket.complete(&key, upload, &ledger, closing.checksum)).await {
+            Ok(CompleteAnswer::Completed { etag }) => return seal(shard, closing, etag),
+            Ok(CompleteAnswer::InvalidPart) if !adopted => {
+                adopted = true;
+                match adopt(shard, upload, &ledger).await? {
+                    Some(seen) => ledger = seen,
+                    None => break,
+                }
+            }
+            Ok(CompleteAnswer::InvalidPart | CompleteAnswer::Conflict | CompleteAnswer::NoSuchUpload) => break,
+            Ok(CompleteAnswer::Exists) => {
+                return match look(shard, closing).await? {
+                    Found::Ours => Ok(true),
+                    Found::Nothing => Err(unsteady(&key)),
+                };
+            }
+            // Whether it happened is not known: look before trying again.
+            Err(Halt::Trouble(error)) => {
+                tracing::debug!(%error, "completion is uncertain");
+                if matches!(look(shard, closing).await?, Found::Ours) {
+                    return Ok(true);
+                }
+                trouble = Some(error);
+            }
+            Err(halt) => return Err(halt),
+        }
+    }
+    if let Some(error) = trouble {
+        return Err(Halt::Trouble(error));
+    }
+    give_up(shard).await?;
+    Ok(shard.destination()?.is_idle() && shard.destination()?.cursor() == &closing.until)
+}
+
+/// A zombie may have sent a part again, with the same bytes but another etag. Parts whose size and checksum are ours
+/// are taken as they are; anything else is not.
+async fn adopt(shard: &ShardExport<'_, '_>, upload: &UploadId, ledger: &[PartEntry]) -> Result<Option<Vec<PartEntry>>, Halt> {
+    let key = shard.object_key()?;
+    let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
+    let list = slice.engine.persist(async || bucket.list_parts(&key, upload).await);
+    let Some(stored) = slice.bounded(list).await? else { return Ok(None) };
+    let seen = ledger.iter().zip(1_u64..).map(|(entry, number)| {
+        stored.get(&number).filter(|part| part.checksum == entry.checksum).cloned()
+    });
+    Ok(seen.collect())
+}
+
+/// The last part, if the bucket has just the one that the record names.
+async fn stored_part(
+    shard: &ShardExport<'_, '_>,
+    upload: &UploadId,
+    before: usize,
+    checksum: Checksum,
+) -> Result<Option<PartEntry>, Halt> {
+    let key = shard.object_key()?;
+    let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
+    let list = slice.engine.persist(async || bucket.list_parts(&key, upload).await);
+    let stored = slice.bounded(list).await?;
+    Ok(stored.and_then(|parts| parts.get(&(before as u64 + 1)).cloned()).filter(|part| part.checksum == checksum))
+}
+
+/// Looks at the key. Our object is sealed on the record; a foreign one ends the transfer.
+async fn look(shard: &mut ShardExport<'_, '_>, closing: &Closing) -> Result<Found, Halt> {
+    let key = shard.object_key()?;
+    let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
+    let head = slice.engine.persist(async || bucket.head(&key).await);
+    let Some(found) = slice.bounded(head).await? else { return Ok(Found::Nothing) };
+    match recognise(&found, &our_metadata(shard)?, closing).cloned() {
+        Some(which) => {
+            seal(shard, &which, found.etag)?;
+            Ok(Found::Ours)
+        }
+        None => Err(OperationError::new(
+            Code::ForeignObject,
+            format!(
+                "an object that is not this transfer's stands at {key}; nothing was overwritten: \
+                 move it away and resume, or export to another prefix"
+            ),
+        )
+        .into()),
+    }
+}
+
+fn our_metadata(shard: &ShardExport<'_, '_>) -> Result<sluice_ports::Metadata, Halt> {
+    let record = &shard.held.record;
+    Ok(metadata(&shard.target.seed(&record.transfer, &record.shard), shard.destination()?))
+}
+
+/// The object exists: on the record, to be written with the next flush. The closing on record holds until then.
+fn seal(shard: &mut ShardExport<'_, '_>, which: &Closing, etag: String) -> Result<bool, Halt> {
+    shard.destination_mut()?.sealed_as(which, etag)?;
+    shard.ledger.clear();
+    shard.held.touch();
+    shard.stored = true;
+    Ok(true)
+}
+
+fn unsteady(key: &str) -> Halt {
+    OperationError::new(Code::Unavailable, format!("{key} was there and is gone again")).into()
+}
+
+/// Gives the upload at hand up: from the sealed cursor again. The upload is aborted first, so that nobody can
+/// complete it later; if somebody just did, the object is ours.
+pub(crate) async fn give_up(shard: &mut ShardExport<'_, '_>) -> Result<(), Halt> {
+    let key = shard.object_key()?;
+    let (upload, closing) = match &shard.destination()?.phase {
+        Phase::Idle => return Ok(()),
+        Phase::Open(upload) => (Some(upload.id.clone()), None),
+        Phase::Closing(closing) => (closing.upload.as_ref().map(|upload| upload.id.clone()), Some(closing.clone())),
+    };
+    let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
+    if let Some(upload) = upload {
+        slice.bounded(slice.engine.persist(async || bucket.abort(&key, &upload).await)).await?;
+    }
+    if let Some(closing) = closing
+        && matches!(look(shard, &closing).await?, Found::Ours)
+    {
+        return Ok(());
+    }
+    tracing::warn!(key, "the upload is gone: a new one begins at the last complete object");
+    shard.destination_mut()?.rewind()?;
+    shard.ledger.clear();
+    shard.flush().await
+}
+
+/// The bytes of the closing object's last part: those at hand, or packed again from the source. None if the source
+/// has lost them: the record then says what is left.
+async fn last_bytes(
+    shard: &mut ShardExport<'_, '_>,
+    closing: &Closing,
+    at_hand: Option<Bytes>,
+) -> Result<Option<Bytes>, Halt> {
+    if at_hand.is_some() {
+        return Ok(at_hand);
+    }
+    let Some(part) = pack_again(shard, closing).await? else {
+        tracing::warn!(until = %closing.until, "the source lost the end of an object that was being closed");
+        shard.destination_mut()?.supersede()?;
+        shard.flush().await?;
+        return Ok(None);
+    };
+    if Some(Checksum::of(&part.bytes)) != closing.last || part.end != closing.until {
+        return Err(OperationError::new(
+            Code::SourceChanged,
+            format!("the stream's events before {} are not those that were read before", closing.until),
+        )
+        .into());
+    }
+    Ok(Some(part.bytes))
+}
+
+/// Reads and packs the last part again. None if the source no longer has its events.
+async fn pack_again(shard: &ShardExport<'_, '_>, closing: &Closing) -> Result<Option<Packed>, Halt> {
+    let slice = shard.held.slice;
+    let settings = &slice.engine.settings;
+    let mut packer = shard.packer()?;
+    let mut from = packer.pushed().position;
+    let stream = &shard.target.stream;
+    let limit = ReadLimit { events: settings.read_events, bytes: settings.read_bytes };
+    while packer.pushed() < closing.until {
+        let id = &shard.held.record.shard;
+        let read = slice.bounded(slice.engine.persist(async || stream.read(id, &from, limit).await)).await?;
+        let Read::Events { events, next, at_tail } = read else { return Ok(None) };
+        if events.is_empty() && at_tail {
+            return Ok(None);
+        }
+        from = next;
+        for event in events {
+            if packer.pushed() >= closing.until {
+                break;
+            }
+            packer.push(event)?;
+            if let Some(part) = packer.take() {
+                return Ok(Some(part));
+            }
+        }
+    }
+    Ok(match packer.seal() {
+        Seal::Part(part) => Some(part),
+        Seal::AtPart | Seal::Nothing => None,
+    })
+}
+
+/// Leaves nothing open: the object at hand ends where its last stored part did, or is dropped. Nothing is read
+/// unless an object was being closed.
+pub(crate) async fn come_to_rest(shard: &mut ShardExport<'_, '_>, drop_upload: bool) -> Result<(), Halt> {
+    loop {
+        match &shard.destination()?.phase {
+            Phase::Idle => return Ok(()),
+            Phase::Open(_) | Phase::Closing(_) if drop_upload => give_up(shard).await?,
+            Phase::Open(upload) if upload.parts == 0 => give_up(shard).await?,
+            Phase::Open(_) => {
+                shard.destination_mut()?.close(None)?;
+                shard.flush().await?;
+            }
+            Phase::Closing(_) => {
+                complete(shard, None).await?;
+            }
+        }
+    }
+}

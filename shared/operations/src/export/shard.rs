@@ -1,0 +1,356 @@
+//! One shard of a slice: read, pack, upload, checkpoint.
+//!
+//! A checkpoint is written before anything that depends on it: before an object is completed (its end is fixed), as
+//! soon as an upload exists, and before the next part is sent. So there is at most one write for each part, and a
+//! crash costs at most one part that is sent again, with the same bytes.
+
+use sluice_formats::packer;
+use sluice_ports::{PartAnswer, Read, ReadLimit};
+use sluice_transfer::manifest::{ManifestObject, Segment};
+use sluice_transfer::record::{DestinationRecord, PartEntry, Phase, Work};
+use sluice_transfer::{
+    Checksum, Counts, Event, ObjectKeys, Packed, Packer, Position, Remaining, Seal, UploadId, Wanted,
+};
+
+use super::Target;
+use super::closing::{complete, give_up};
+use crate::error::{Code, Halt, OperationError};
+use crate::held::Held;
+use crate::objects::{metadata, put_document};
+use crate::slice::ShardEnd;
+
+/// A shard that is being exported in this slice.
+pub(crate) struct ShardExport<'a, 'h> {
+    pub target: &'a Target,
+    pub held: &'a mut Held<'h>,
+    /// All parts of the upload at hand, also those that went into pages.
+    pub ledger: Vec<PartEntry>,
+    /// Whether this slice stored a part or sealed an object.
+    pub stored: bool,
+}
+
+/// How a stretch of packing ended.
+enum Stretch {
+    /// The slice is over for this shard.
+    Ends(ShardEnd),
+    /// The record moved under the packer: begin again from what it says now.
+    Again,
+}
+
+impl<'a, 'h> ShardExport<'a, 'h> {
+    pub(crate) async fn new(target: &'a Target, held: &'a mut Held<'h>) -> Result<Self, Halt> {
+        let mut shard = Self { target, held, ledger: Vec::new(), stored: false };
+        shard.load_ledger().await?;
+        Ok(shard)
+    }
+
+    pub(crate) fn destination(&self) -> Result<&DestinationRecord, Halt> {
+        match &self.held.record.work {
+            Work::Export(destinations) => destinations.get(&self.target.name),
+            Work::Import(_) => None,
+        }
+        .ok_or_else(|| self.corrupt("has no record of its destination"))
+    }
+
+    pub(crate) fn destination_mut(&mut self) -> Result<&mut DestinationRecord, Halt> {
+        let missing = self.corrupt("has no record of its destination");
+        match &mut self.held.record.work {
+            Work::Export(destinations) => destinations.get_mut(&self.target.name),
+            Work::Import(_) => None,
+        }
+        .ok_or(missing)
+    }
+
+    pub(crate) fn corrupt(&self, what: &str) -> Halt {
+        let record = &self.held.record;
+        OperationError::new(Code::Corrupt, format!("shard {} of transfer {} {what}", record.shard, record.transfer)).into()
+    }
+
+    /// The key of the object at hand.
+    pub(crate) fn object_key(&self) -> Result<String, Halt> {
+        let record = &self.held.record;
+        let destination = self.destination()?;
+        let relative = ObjectKeys::object(
+            &record.shard,
+            destination.objects,
+            &destination.sealed.position,
+            self.target.config.format,
+        );
+        Ok(self.target.keys(&record.transfer).whole(&relative))
+    }
+
+    /// The ledger of the upload at hand, from its pages and the record.
+    async fn load_ledger(&mut self) -> Result<(), Halt> {
+        let destination = self.destination()?;
+        let upload = match &destination.phase {
+            Phase::Idle => return Ok(()),
+            Phase::Open(upload) => Some(upload),
+            Phase::Closing(closing) => closing.upload.as_ref(),
+        };
+        let Some(upload) = upload else { return Ok(()) };
+        let (object, incarnation, pages, parts) = (destination.objects, destination.incarnation, upload.pages, upload.parts);
+        let tail = upload.tail.clone();
+        let slice = self.held.slice;
+        let (engine, record) = (slice.engine, &self.held.record);
+        let read = engine.persist(async || {
+            engine.checkpoints.ledger(&record.transfer, &record.shard, &self.target.name, pages).await
+        });
+        let mut ledger = Vec::new();
+        for page in slice.bounded(read).await? {
+            if (page.object, page.incarnation) != (object, incarnation) {
+                return Err(self.corrupt("has a page of another upload in its ledger"));
+            }
+            ledger.extend(page.entries);
+        }
+        ledger.extend(tail);
+        if ledger.len() as u64 != parts {
+            return Err(self.corrupt("has a ledger with missing parts"));
+        }
+        self.ledger = ledger;
+        Ok(())
+    }
+
+    /// Works until the shard is drained, the slice is over, or something is in the way.
+    pub(crate) async fn run(mut self) -> Result<ShardEnd, Halt> {
+        loop {
+            if matches!(self.destination()?.phase, Phase::Closing(_)) {
+                complete(&mut self, None).await?;
+                continue;
+            }
+            if self.destination()?.is_drained(&self.held.record.range.until) {
+                return Ok(ShardEnd::Drained);
+            }
+            match self.stretch().await? {
+                Stretch::Ends(end) => return Ok(end),
+                Stretch::Again => {}
+            }
+        }
+    }
+
+    /// A packer that goes on where the record is.
+    pub(crate) fn packer(&self) -> Result<Packer, Halt> {
+        let destination = self.destination()?;
+        let record = &self.held.record;
+        let seed = self.target.seed(&record.transfer, &record.shard);
+        let config = &self.target.config;
+        // While an object is closing its last part is packed anew, from where the stored ones end.
+        let (cursor, taken) = match &destination.phase {
+            Phase::Closing(closing) => closing
+                .upload
+                .as_ref()
+                .map_or((&destination.sealed, 0), |upload| (&upload.cursor, upload.checksum.len)),
+            Phase::Idle | Phase::Open(_) => (destination.cursor(), destination.taken()),
+        };
+        Ok(packer(config.format, config.pack(), &seed, destination.objects, taken, cursor.clone()))
+    }
+
+    async fn stretch(&mut self) -> Result<Stretch, Halt> {
+        let slice = self.held.slice;
+        let mut packer = self.packer()?;
+        let mut from = self.destination()?.cursor().position.clone();
+        loop {
+            match slice.wanted().await? {
+                Wanted::Running => {}
+                Wanted::Paused => {
+                    self.seal(&mut packer).await?;
+                    return Ok(Stretch::Ends(ShardEnd::Stopped));
+                }
+                Wanted::Cancelled => return Ok(Stretch::Ends(ShardEnd::Stopped)),
+            }
+            let may_stop = self.stored || !packer.has_tail();
+            if !slice.has_time() || (slice.remaining() == Remaining::Exhausted && may_stop) {
+                // Bytes behind the last full part are dropped here and read again, unless nothing else would move.
+                if !self.stored && packer.has_tail() {
+                    self.seal(&mut packer).await?;
+                }
+                return Ok(Stretch::Ends(self.end()?));
+            }
+            match self.read(&from).await? {
+                Read::Trimmed { earliest } => {
+                    self.record_gap(&mut packer, earliest).await?;
+                    return Ok(Stretch::Again);
+                }
+                Read::Events { events, next, at_tail } => {
+                    from = next;
+                    let quiet = events.is_empty() && at_tail;
+                    if !self.pack(&mut packer, events).await? {
+                        return Ok(Stretch::Again);
+                    }
+                    if from >= self.held.record.range.until {
+                        self.seal(&mut packer).await?;
+                        return Ok(Stretch::Again);
+                    }
+                    if quiet {
+                        // Caught up with a stream that has not reached the bound: nothing to do but to wait.
+                        return Ok(Stretch::Ends(ShardEnd::More));
+                    }
+                }
+            }
+            self.held.flush_if_late().await?;
+        }
+    }
+
+    fn end(&self) -> Result<ShardEnd, Halt> {
+        let drained = self.destination()?.is_drained(&self.held.record.range.until);
+        Ok(if drained { ShardEnd::Drained } else { ShardEnd::More })
+    }
+
+    /// Events behind `from`, as many as budget and memory allow, none behind the shard's bound.
+    async fn read(&self, from: &Position) -> Result<Read, Halt> {
+        let slice = self.held.slice;
+        let settings = &slice.engine.settings;
+        let events = match slice.remaining() {
+            Remaining::Limit { events, .. } => {
+                usize::try_from(events).unwrap_or(usize::MAX).min(settings.read_events)
+            }
+            // Past the budget only until a part is full.
+            Remaining::Exhausted => settings.read_events,
+        };
+        let limit = ReadLimit { events, bytes: settings.read_bytes };
+        let (stream, record) = (&self.target.stream, &self.held.record);
+        let read = slice.engine.persist(async || stream.read(&record.shard, from, limit).await);
+        let mut read = slice.bounded(read).await?;
+        if let Read::Events { events, next, .. } = &mut read {
+            let until = &record.range.until;
+            events.retain(|event| until.covers(&event.sequence));
+            if *next > *until {
+                *next = until.clone();
+            }
+        }
+        Ok(read)
+    }
+
+    /// Packs events and stores the parts that are full. Answers false if the upload was lost and all begins again.
+    async fn pack(&mut self, packer: &mut Packer, events: Vec<Event>) -> Result<bool, Halt> {
+        for event in events {
+            let counts = Counts::new(1, event.payload.len() as u64);
+            packer.push(event)?;
+            while let Some(part) = packer.take() {
+                if !self.store(part).await? {
+                    return Ok(false);
+                }
+            }
+            self.held.slice.spend(counts).await;
+        }
+        Ok(true)
+    }
+
+    /// Stores a part. Answers false if its upload is gone: the packer must begin again.
+    async fn store(&mut self, part: Packed) -> Result<bool, Halt> {
+        if part.ends_object {
+            self.destination_mut()?.close(Some(&part))?;
+            self.flush().await?;
+            return complete(self, Some(part.bytes)).await;
+        }
+        let (upload, offset) = self.upload().await?;
+        let key = self.object_key()?;
+        let checksum = Checksum::of(&part.bytes);
+        let number = self.ledger.len() as u64 + 1;
+        let slice = self.held.slice;
+        let bucket = &self.target.bucket;
+        let send = slice.engine.persist(async || {
+            bucket.upload_part(&key, &upload, number, offset, part.bytes.clone(), checksum).await
+        });
+        match slice.bounded(send).await? {
+            PartAnswer::Stored { etag } => {
+                let entry = PartEntry { etag, checksum };
+                self.destination_mut()?.part_stored(&part, entry.clone())?;
+                self.ledger.push(entry);
+                self.held.touch();
+                self.stored = true;
+                Ok(true)
+            }
+            PartAnswer::NoSuchUpload => {
+                give_up(self).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// The upload at hand and where its next part begins. A new one is on record before anything is sent to it; so
+    /// is the part before.
+    async fn upload(&mut self) -> Result<(UploadId, u64), Halt> {
+        if self.destination()?.is_idle() {
+            let key = self.object_key()?;
+            let record = &self.held.record;
+            let metadata = metadata(&self.target.seed(&record.transfer, &record.shard), self.destination()?);
+            let (slice, bucket) = (self.held.slice, &self.target.bucket);
+            let create = slice.engine.persist(async || bucket.create_upload(&key, &metadata).await);
+            let id = slice.bounded(create).await?;
+            self.destination_mut()?.opened(id)?;
+            self.ledger.clear();
+            self.flush().await?;
+        } else if self.held.is_dirty() {
+            self.flush().await?;
+        }
+        match &self.destination()?.phase {
+            Phase::Open(upload) => Ok((upload.id.clone(), upload.checksum.len)),
+            Phase::Idle | Phase::Closing(_) => Err(self.corrupt("is not in the phase it was brought to")),
+        }
+    }
+
+    /// Ends the object at hand where the packed events end, so that nothing stays open.
+    async fn seal(&mut self, packer: &mut Packer) -> Result<(), Halt> {
+        let last = match packer.seal() {
+            Seal::Part(part) => {
+                self.destination_mut()?.close(Some(&part))?;
+                Some(part.bytes)
+            }
+            Seal::AtPart => {
+                self.destination_mut()?.close(None)?;
+                None
+            }
+            Seal::Nothing => return give_up(self).await,
+        };
+        self.flush().await?;
+        complete(self, last).await?;
+        Ok(())
+    }
+
+    /// The source lost what comes next: what was read before is sealed, the rest is on record as a gap.
+    async fn record_gap(&mut self, packer: &mut Packer, earliest: Position) -> Result<(), Halt> {
+        self.seal(packer).await?;
+        let until = earliest.min(self.held.record.range.until.clone());
+        let destination = self.destination_mut()?;
+        // Sealing may have been answered by a new start further back: the next read tells.
+        if destination.is_idle() && until > destination.sealed.position {
+            tracing::warn!(from = %destination.sealed, until = %until, "the source no longer has a stretch of this shard");
+            destination.lost(until)?;
+            self.stored = true;
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the record, then the manifest's next segment if its objects are now on record.
+    pub(crate) async fn flush(&mut self) -> Result<(), Halt> {
+        self.held.flush().await?;
+        while self.write_segment(false).await? {}
+        Ok(())
+    }
+
+    /// Writes the next segment of the manifest, if there are objects for it. They are on record as sealed, so
+    /// whoever writes this segment writes the same.
+    pub(crate) async fn write_segment(&mut self, at_end: bool) -> Result<bool, Halt> {
+        let record = &self.held.record;
+        let destination = self.destination()?;
+        let Some(objects) = destination.next_segment(at_end) else { return Ok(false) };
+        let number = destination.segments + 1;
+        let format = self.target.config.format;
+        let entries: Vec<_> = objects
+            .iter()
+            .map(|object| ManifestObject {
+                key: ObjectKeys::object(&record.shard, object.number, &object.from.position, format),
+                object: object.clone(),
+            })
+            .collect();
+        let listed = entries.len();
+        let segment = Segment { transfer: record.transfer.clone(), shard: record.shard.clone(), number, entries };
+        let key = self.target.keys(&record.transfer).whole(&ObjectKeys::segment(&record.shard, number));
+        let slice = self.held.slice;
+        slice.bounded(put_document(slice.engine, &*self.target.bucket, &key, &segment)).await?;
+        self.destination_mut()?.listed(listed);
+        self.held.touch();
+        Ok(true)
+    }
+}

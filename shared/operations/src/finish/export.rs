@@ -1,0 +1,228 @@
+//! The end of an export.
+
+use sluice_ports::BucketStore;
+use sluice_transfer::manifest::{ExportManifest, ManifestError, ManifestObject, Segment, SegmentRef, ShardManifest, Tiles};
+use sluice_transfer::record::{DestinationRecord, ExportConfig, ShardRecord, TransferRecord, Work};
+use sluice_transfer::{Counts, Cursor, ObjectKeys, State, sha256_hex};
+
+use super::Checked;
+use crate::engine::Engine;
+use crate::error::{Code, Halt, OperationError};
+use crate::export::{ShardExport, Target, open_target};
+use crate::held::{Held, Taken};
+use crate::objects::{get_document, get_whole, put_document};
+use crate::slice::Slice;
+
+/// Objects that are checked between two looks at the clock.
+const CHECKED_AT_ONCE: usize = 64;
+
+/// Checks every object against what was sealed, writes the root, and sweeps what nobody remembers.
+pub(super) async fn check(slice: &Slice<'_>, transfer: &TransferRecord, config: &ExportConfig) -> Result<Checked, Halt> {
+    let target = open_target(slice.engine, config).await?;
+    let mut shards = Vec::with_capacity(transfer.shards.len());
+    for shard in &transfer.shards {
+        let mut held = match Held::take(slice, shard).await? {
+            Taken::Held(held) => held,
+            Taken::Busy(wait) => return Ok(Checked::Busy(wait)),
+        };
+        let listed = {
+            let mut export = ShardExport::new(&target, &mut held).await?;
+            check_shard(slice, &target, transfer, &mut export).await
+        };
+        // Also when time ran out: what was checked stays checked.
+        held.release().await?;
+        match listed? {
+            Some(listed) => shards.push(listed),
+            None => return Ok(Checked::More),
+        }
+    }
+    sweep(slice, &target, transfer).await?;
+    let gaps = shards.iter().any(|shard| !shard.gaps.is_empty());
+    let state = if gaps { State::CompletedWithGaps } else { State::Completed };
+    let manifest = write_root(slice, &target, transfer, config, shards, state).await?;
+    Ok(Checked::All { manifest })
+}
+
+/// What the manifest says of a shard, once all its objects are checked; none if time ran out.
+async fn check_shard(
+    slice: &Slice<'_>,
+    target: &Target,
+    transfer: &TransferRecord,
+    export: &mut ShardExport<'_, '_>,
+) -> Result<Option<ShardManifest>, Halt> {
+    if export.write_segment(true).await? {
+        export.flush().await?;
+    }
+    let manifest = list_shard(slice, target, &export.held.record).await?;
+    let folder = target.keys(&transfer.id);
+    let mut tiles = Tiles::new(&manifest);
+    let mut seen = 0_u64;
+    for segment in &manifest.segments {
+        let key = folder.whole(&segment.key);
+        let read = get_document(slice.engine, &*target.bucket, &key, Some(&segment.sha256));
+        let document: Segment<ManifestObject> = slice.bounded(read).await?;
+        for objects in document.entries.chunks(CHECKED_AT_ONCE) {
+            for object in objects {
+                tiles.object(object)?;
+                seen += 1;
+                if seen > export.destination()?.verified {
+                    check_object(slice, target, &folder.whole(&object.key), object).await?;
+                    export.destination_mut()?.verified = seen;
+                    export.held.touch();
+                }
+            }
+            if !slice.has_time() {
+                return Ok(None);
+            }
+        }
+    }
+    tiles.finish()?;
+    Ok(Some(manifest))
+}
+
+/// An object is there, of the size and with the checksum that were sealed.
+async fn check_object(slice: &Slice<'_>, target: &Target, key: &str, object: &ManifestObject) -> Result<(), Halt> {
+    let bucket = &target.bucket;
+    let head = slice.engine.persist(async || bucket.head(key).await);
+    let Some(found) = slice.bounded(head).await? else {
+        let what = format!("{key} was complete and is gone: put it back and resume, or export again under another --id");
+        return Err(OperationError::new(Code::ObjectMissing, what).into());
+    };
+    let wanted = object.object.checksum;
+    if found.size == wanted.len && found.checksum.is_none_or(|checksum| checksum == wanted) {
+        return Ok(());
+    }
+    let what = format!("{key} is not what was exported: put the original back and resume, or export again under another --id");
+    Err(OperationError::new(Code::ObjectDamaged, what).into())
+}
+
+/// A shard's part of the root, from its record and the segments in the bucket.
+async fn list_shard(slice: &Slice<'_>, target: &Target, record: &ShardRecord) -> Result<ShardManifest, Halt> {
+    let destination = destination(record, target)?;
+    let keys = target.keys(&record.transfer);
+    let mut segments = Vec::new();
+    for number in 1..=destination.segments {
+        let key = ObjectKeys::segment(&record.shard, number);
+        let whole = keys.whole(&key);
+        let read = get_whole(slice.engine, &*target.bucket, &whole, sluice_transfer::limits::MANIFEST_BYTES);
+        let bytes = slice.bounded(read).await?;
+        let entries = {
+            use sluice_transfer::manifest::Document;
+            Segment::<ManifestObject>::from_bytes(&bytes)?.entries.len() as u64
+        };
+        segments.push(SegmentRef { key, sha256: sha256_hex(&bytes), entries });
+    }
+    Ok(ShardManifest {
+        shard: record.shard.clone(),
+        from: Cursor::at(record.range.from.clone()),
+        until: destination.sealed.clone(),
+        counts: destination.counts,
+        objects: destination.objects,
+        gaps: destination.gaps.clone(),
+        segments,
+        parents: Vec::new(),
+    })
+}
+
+fn destination<'r>(record: &'r ShardRecord, target: &Target) -> Result<&'r DestinationRecord, Halt> {
+    match &record.work {
+        Work::Export(destinations) => destinations.get(&target.name),
+        Work::Import(_) => None,
+    }
+    .ok_or_else(|| OperationError::new(Code::Corrupt, "a shard has no record of its destination").into())
+}
+
+/// Aborts every upload under the transfer's own folder. All shards are at rest, so nobody needs any.
+async fn sweep(slice: &Slice<'_>, target: &Target, transfer: &TransferRecord) -> Result<(), Halt> {
+    let bucket = &target.bucket;
+    let prefix = format!("{}/", target.keys(&transfer.id).folder());
+    // A part that is in flight can bring an upload back: until none is left, a few times.
+    for _ in 0..slice.engine.settings.attempts.max(2) {
+        let list = slice.engine.persist(async || bucket.list_uploads(&prefix).await);
+        let open = slice.bounded(list).await?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        for upload in open {
+            tracing::info!(key = upload.key, "aborting an upload that was begun and never recorded");
+            slice.bounded(slice.engine.persist(async || bucket.abort(&upload.key, &upload.id).await)).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn write_root(
+    slice: &Slice<'_>,
+    target: &Target,
+    transfer: &TransferRecord,
+    config: &ExportConfig,
+    shards: Vec<ShardManifest>,
+    state: State,
+) -> Result<String, Halt> {
+    let manifest = ExportManifest {
+        transfer: transfer.id.clone(),
+        stream: config.stream.clone(),
+        format: target.config.format,
+        encoder: sluice_formats::ENCODER_VERSION,
+        state,
+        created: transfer.created_at,
+        counts: shards.iter().map(|shard| shard.counts).sum::<Counts>(),
+        objects: shards.iter().map(|shard| shard.objects).sum(),
+        shards,
+        previous: None,
+    };
+    let key = target.keys(&transfer.id).whole(ObjectKeys::root());
+    slice.bounded(put_document(slice.engine, &*target.bucket, &key, &manifest)).await?;
+    Ok(key)
+}
+
+/// Lists what a cancelled export had completed.
+pub(super) async fn list_cancelled(
+    slice: &Slice<'_>,
+    transfer: &TransferRecord,
+    config: &ExportConfig,
+) -> Result<Option<String>, Halt> {
+    let target = open_target(slice.engine, config).await?;
+    sweep(slice, &target, transfer).await?;
+    let mut shards = Vec::new();
+    for shard in &transfer.shards {
+        let mut held = match Held::take(slice, shard).await? {
+            Taken::Held(held) => held,
+            Taken::Busy(_) => return Err(Halt::Fenced),
+        };
+        {
+            let mut export = ShardExport::new(&target, &mut held).await?;
+            if export.write_segment(true).await? {
+                export.flush().await?;
+            }
+        }
+        held.release().await?;
+        shards.push(list_shard(slice, &target, &held.record).await?);
+    }
+    if shards.iter().all(|shard| shard.objects == 0) {
+        return Ok(None);
+    }
+    write_root(slice, &target, transfer, config, shards, State::Cancelled).await.map(Some)
+}
+
+/// The objects of a shard as a manifest lists them, segment by segment.
+pub(crate) async fn read_segments(
+    engine: &Engine,
+    bucket: &dyn BucketStore,
+    folder: &str,
+    shard: &ShardManifest,
+    mut each: impl AsyncFnMut(String, ManifestObject) -> Result<(), OperationError>,
+) -> Result<(), OperationError> {
+    let mut tiles = Tiles::new(shard);
+    for segment in &shard.segments {
+        let key = sluice_transfer::resolve_key(folder, &segment.key)?;
+        let document: Segment<ManifestObject> = get_document(engine, bucket, &key, Some(&segment.sha256)).await?;
+        for object in document.entries {
+            tiles.object(&object)?;
+            let key = sluice_transfer::resolve_key(folder, &object.key)?;
+            each(key, object).await?;
+        }
+    }
+    tiles.finish().map_err(|error: ManifestError| error.into())
+}
+

@@ -1,0 +1,151 @@
+//! The end of an import: the target is read back and compared with what was sent.
+
+use sluice_ports::{Read, ReadLimit, StreamStore};
+use sluice_transfer::manifest::{ImportManifest, ImportedShard, Segment, SegmentRef};
+use sluice_transfer::record::{ImportConfig, ImportRecord, Mark, ReadBack, TransferRecord};
+use sluice_transfer::{Counts, ObjectKeys, Position, Range, ShardId, State, sha256_hex};
+
+use super::Checked;
+use crate::engine::Engine;
+use crate::error::{Code, Halt, OperationError};
+use crate::held::{Held, Taken};
+use crate::import::{Route, import_record, import_record_mut, open_route, write_segment};
+use crate::objects::{get_whole, put_document};
+use crate::slice::Slice;
+
+/// Reads every shard back, writes the import's own manifest.
+pub(super) async fn check(slice: &Slice<'_>, transfer: &TransferRecord, config: &ImportConfig) -> Result<Checked, Halt> {
+    let route = open_route(slice.engine, config).await?;
+    let mut shards = Vec::with_capacity(transfer.shards.len());
+    for shard in &transfer.shards {
+        let mut held = match Held::take(slice, shard).await? {
+            Taken::Held(held) => held,
+            Taken::Busy(wait) => return Ok(Checked::Busy(wait)),
+        };
+        let listed = check_shard(slice, &route, &mut held).await;
+        // Also when time ran out: what was compared stays compared.
+        held.release().await?;
+        match listed? {
+            Some(listed) => shards.push(listed),
+            None => return Ok(Checked::More),
+        }
+    }
+    let gaps = shards.iter().any(|shard| !shard.gaps.is_empty());
+    let manifest = ImportManifest {
+        transfer: transfer.id.clone(),
+        source: config.bucket.clone(),
+        list: config.list.clone(),
+        stream: config.stream.clone(),
+        state: if gaps { State::CompletedWithGaps } else { State::Completed },
+        created: transfer.created_at,
+        counts: shards.iter().map(|shard| shard.counts).sum::<Counts>(),
+        shards,
+    };
+    let key = format!("{}/{}", route.folder(), ObjectKeys::root());
+    slice.bounded(put_document(slice.engine, &*route.work, &key, &manifest)).await?;
+    Ok(Checked::All { manifest: key })
+}
+
+async fn check_shard(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>) -> Result<Option<ImportedShard>, Halt> {
+    if write_segment(held, route, true).await? {
+        held.flush().await?;
+    }
+    let range = Range { from: held.record.range.from.clone(), until: import_record(held)?.tail.clone() };
+    if !read_back(slice, route, held, &range).await? {
+        return Ok(None);
+    }
+    let shard = held.record.shard.clone();
+    let record = import_record(held)?;
+    check_digest(&route.config.stream.to_string(), &shard, record)?;
+    let listed = route.list.shards.iter().find(|listed| listed.shard == shard);
+    Ok(Some(ImportedShard {
+        source: listed.and_then(|listed| listed.source.clone()),
+        gaps: listed.map(|listed| listed.gaps.clone()).unwrap_or_default(),
+        range,
+        counts: record.counts,
+        digest: record.digest,
+        segments: segments(slice, route, &shard, record.segments).await?,
+        shard,
+    }))
+}
+
+/// Reads the target up to the end of its range, as far as time allows. Answers whether it came to the end.
+async fn read_back(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>, range: &Range) -> Result<bool, Halt> {
+    loop {
+        let start = || ReadBack { position: range.from.clone(), ..ReadBack::default() };
+        let mut back = import_record(held)?.read_back.clone().unwrap_or_else(start);
+        if back.position >= range.until {
+            import_record_mut(held)?.read_back = Some(back);
+            return Ok(true);
+        }
+        if !slice.has_time() {
+            return Ok(false);
+        }
+        let step = read_more(slice.engine, &*route.stream, &held.record.shard, &mut back, &range.until);
+        if !slice.bounded(step).await? {
+            return Err(failed(&format!(
+                "{} no longer holds all that was imported into shard {}: it was trimmed up to {} before it was read back",
+                route.config.stream, held.record.shard, back.position
+            )));
+        }
+        import_record_mut(held)?.read_back = Some(back);
+        held.touch();
+        held.flush_if_late().await?;
+    }
+}
+
+/// Reads on in the target and adds to the comparison. Answers false if the target was trimmed under it.
+pub(crate) async fn read_more(
+    engine: &Engine,
+    stream: &dyn StreamStore,
+    shard: &ShardId,
+    back: &mut ReadBack,
+    until: &Position,
+) -> Result<bool, OperationError> {
+    let limit = ReadLimit { events: engine.settings.read_events, bytes: engine.settings.read_bytes };
+    match engine.persist(async || stream.read(shard, &back.position, limit).await).await? {
+        Read::Trimmed { .. } => Ok(false),
+        Read::Events { events, next, at_tail } => {
+            if events.is_empty() && at_tail {
+                // Fewer than were sent: the counts tell.
+                back.position = until.clone();
+                return Ok(true);
+            }
+            for event in events.iter().filter(|event| until.covers(&event.sequence)) {
+                back.counts += Counts::new(1, event.payload.len() as u64);
+                back.digest = back.digest.with_event(event);
+            }
+            back.position = next.min(until.clone());
+            Ok(true)
+        }
+    }
+}
+
+fn check_digest(stream: &str, shard: &ShardId, record: &ImportRecord) -> Result<(), Halt> {
+    let back = record.read_back.clone().unwrap_or_default();
+    if back.counts == record.counts && back.digest == record.digest {
+        return Ok(());
+    }
+    Err(failed(&format!(
+        "{stream} does not hold in shard {shard} what was sent: {} events of {} bytes were sent, {} of {} read back",
+        record.counts.events, record.counts.bytes, back.counts.events, back.counts.bytes
+    )))
+}
+
+fn failed(what: &str) -> Halt {
+    OperationError::new(Code::VerificationFailed, what).into()
+}
+
+async fn segments(slice: &Slice<'_>, route: &Route, shard: &ShardId, count: u32) -> Result<Vec<SegmentRef>, Halt> {
+    use sluice_transfer::manifest::Document;
+    let mut segments = Vec::new();
+    for number in 1..=count {
+        let key = ObjectKeys::segment(shard, number);
+        let whole = format!("{}/{key}", route.folder());
+        let read = get_whole(slice.engine, &*route.work, &whole, sluice_transfer::limits::MANIFEST_BYTES);
+        let bytes = slice.bounded(read).await?;
+        let entries = Segment::<Mark>::from_bytes(&bytes)?.entries.len() as u64;
+        segments.push(SegmentRef { key, sha256: sha256_hex(&bytes), entries });
+    }
+    Ok(segments)
+}

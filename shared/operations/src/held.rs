@@ -1,0 +1,145 @@
+//! A shard that a slice holds: its record and the only way to write it.
+//!
+//! **Invariant.** Every write is conditional on the revision before, and so on the epoch: once another slice has
+//! claimed the shard, nothing this one writes is accepted.
+
+use sluice_ports::Stored;
+use sluice_transfer::limits::IDLE_SLICES;
+use sluice_transfer::record::{Claim, LedgerPage, ShardRecord, Work};
+use sluice_transfer::{Counts, DestinationName, ShardId, Timestamp};
+
+use crate::error::{Code, Halt, OperationError};
+use crate::slice::Slice;
+
+/// Changed records are written at the latest so long after the change, in milliseconds.
+const LINGER_MILLIS: u64 = 5_000;
+
+pub(crate) struct Held<'a> {
+    pub slice: &'a Slice<'a>,
+    pub record: ShardRecord,
+    dirty_since: Option<Timestamp>,
+    paced: u64,
+    /// What had moved when the slice took the shard.
+    before: Counts,
+}
+
+/// The answer to taking a shard.
+pub(crate) enum Taken<'a> {
+    Held(Box<Held<'a>>),
+    Busy(u64),
+}
+
+impl<'a> Held<'a> {
+    /// Takes a shard, if nobody else may be working on it.
+    pub(crate) async fn take(slice: &'a Slice<'a>, shard: &ShardId) -> Result<Taken<'a>, Halt> {
+        let engine = slice.engine;
+        let id = &slice.order.id;
+        let read = async || {
+            let record = engine.persist(async || engine.checkpoints.shard(id, shard).await).await?;
+            record.ok_or_else(|| {
+                OperationError::new(Code::Corrupt, format!("the transfer {id} has no record of its shard {shard}"))
+            })
+        };
+        loop {
+            let mut record = slice.bounded(read()).await?;
+            if record.generation > slice.generation {
+                return Err(Halt::Fenced);
+            }
+            let now = engine.clock.now();
+            if let Claim::Busy(wait) =
+                record.claim(&slice.order.slice, slice.generation, slice.lease_until(), now, &slice.order.proof)
+            {
+                return Ok(Taken::Busy(wait));
+            }
+            record.revision += 1;
+            let written =
+                slice.bounded(engine.persist(async || engine.checkpoints.update_shard(&record, &[]).await)).await?;
+            // After a mismatch somebody was faster, or an answer was lost and it was us: the next look tells.
+            if written == Stored::Done || slice.bounded(read()).await? == record {
+                let before = record.moved();
+                let held = Self { slice, paced: before.bytes, record, dirty_since: None, before };
+                return Ok(Taken::Held(Box::new(held)));
+            }
+        }
+    }
+
+    /// A shard that slice after slice took and could not move is not tried for ever.
+    pub(crate) fn refuse_if_stuck(&self) -> Result<(), Halt> {
+        let record = &self.record;
+        if record.idle_slices <= IDLE_SLICES || record.is_drained() {
+            return Ok(());
+        }
+        Err(OperationError::new(
+            Code::NoMovement,
+            format!("{IDLE_SLICES} slices in a row moved nothing of shard {}; it stands at {}", record.shard, record.stands_at()),
+        )
+        .into())
+    }
+
+    /// The record was changed and is to be written with the next flush.
+    pub(crate) fn touch(&mut self) {
+        if self.dirty_since.is_none() {
+            self.dirty_since = Some(self.slice.engine.clock.now());
+        }
+    }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty_since.is_some()
+    }
+
+    /// Writes the record if it was changed a while ago: a slow source must not hide its progress.
+    pub(crate) async fn flush_if_late(&mut self) -> Result<(), Halt> {
+        let now = self.slice.engine.clock.now();
+        if self.dirty_since.is_some_and(|since| now.millis_since(since) >= LINGER_MILLIS) {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the record, with the pages that its ledgers have filled.
+    pub(crate) async fn flush(&mut self) -> Result<(), Halt> {
+        let engine = self.slice.engine;
+        let moved = self.record.moved().bytes;
+        let now = engine.clock.now();
+        if moved > self.paced {
+            self.record.pace = self.record.pace.moved(moved - self.paced, now);
+            self.paced = moved;
+        }
+        let pages = take_pages(&mut self.record);
+        self.record.revision += 1;
+        let record = &self.record;
+        let write = engine.persist(async || engine.checkpoints.update_shard(record, &pages).await);
+        if self.slice.bounded(write).await? == Stored::Mismatch {
+            let read = engine.persist(async || engine.checkpoints.shard(&record.transfer, &record.shard).await);
+            if self.slice.bounded(read).await?.as_ref() != Some(record) {
+                return Err(Halt::Fenced);
+            }
+        }
+        self.dirty_since = None;
+        Ok(())
+    }
+
+    /// Gives the shard back.
+    pub(crate) async fn release(&mut self) -> Result<(), Halt> {
+        let moved = self.has_moved();
+        self.record.release(moved);
+        self.flush().await
+    }
+
+    /// Whether this slice brought the shard further.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.record.moved() != self.before || self.record.is_drained()
+    }
+}
+
+fn take_pages(record: &mut ShardRecord) -> Vec<(DestinationName, LedgerPage)> {
+    let mut pages = Vec::new();
+    if let Work::Export(destinations) = &mut record.work {
+        for (name, destination) in destinations {
+            while let Some(page) = destination.take_page() {
+                pages.push((name.clone(), page));
+            }
+        }
+    }
+    pages
+}

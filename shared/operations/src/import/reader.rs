@@ -1,0 +1,328 @@
+//! The events of a shard's sources, in order, from any cursor on.
+//!
+//! An object that a manifest vouches for is compared with its checksum before the first of its events is used:
+//! what has been appended to a stream cannot be taken back.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use sluice_formats::decoder;
+use sluice_ports::NewEvent;
+use sluice_transfer::limits::LIST_ENTRIES;
+use sluice_transfer::manifest::{ListShard, Segment, SourceEntry};
+use sluice_transfer::record::{Check, SourceCursor};
+use sluice_transfer::{Checksum, Cutter, Decoded, Decoder, Format, Value};
+
+use super::Route;
+use crate::error::{Code, Halt, OperationError};
+use crate::objects::get_document;
+use crate::slice::Slice;
+
+/// An event and where in the sources the next one begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sourced {
+    pub event: NewEvent,
+    pub after: SourceCursor,
+}
+
+/// What the reader answers.
+pub(crate) enum Next {
+    Event(Sourced),
+    /// The sources are at their end; trailing ones may have been empty.
+    End(SourceCursor),
+    /// There is no more time to compare the object at hand; so far it is compared up to here.
+    NoTime(Check),
+}
+
+/// The object at hand.
+struct Open {
+    entry: SourceEntry,
+    /// Byte from which on bytes are asked for next.
+    at: u64,
+    /// Avro: takes units apart.
+    decoder: Option<Box<dyn Decoder>>,
+    /// Avro: events of the unit at the cursor that are consumed already.
+    skip: u64,
+}
+
+pub(crate) struct Reader<'a> {
+    slice: &'a Slice<'a>,
+    route: &'a Route,
+    listed: &'a ListShard,
+    segment: Option<(u64, Vec<SourceEntry>)>,
+    /// Where the bytes that were asked for end.
+    cursor: SourceCursor,
+    /// What is known of the object at the cursor.
+    pub check: Option<Check>,
+    open: Option<Open>,
+    /// Raw: cuts events; may hold the beginning of one.
+    cutter: Cutter,
+    ready: VecDeque<Sourced>,
+    /// The last chunk that was read: an object of one chunk is read once, to be compared and used.
+    chunk: Option<(u64, u64, Bytes)>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(
+        slice: &'a Slice<'a>,
+        route: &'a Route,
+        listed: &'a ListShard,
+        cursor: SourceCursor,
+        check: Option<Check>,
+    ) -> Self {
+        let size = usize::try_from(route.config.event_size).unwrap_or(usize::MAX);
+        Self {
+            slice,
+            route,
+            listed,
+            segment: None,
+            cursor,
+            check,
+            open: None,
+            cutter: Cutter::new(size),
+            ready: VecDeque::new(),
+            chunk: None,
+        }
+    }
+
+    /// The next event.
+    pub(crate) async fn next(&mut self) -> Result<Next, Halt> {
+        loop {
+            if let Some(sourced) = self.ready.pop_front() {
+                return Ok(Next::Event(sourced));
+            }
+            if self.open.is_none() {
+                if self.cursor.entry >= self.listed.entries {
+                    return Ok(self.last_event());
+                }
+                let entry = self.entry(self.cursor.entry).await?;
+                if let Some(check) = self.compare(&entry).await? {
+                    return Ok(Next::NoTime(check));
+                }
+                self.begin(entry).await?;
+            }
+            match self.route.config.format {
+                Format::Raw => self.raw().await?,
+                Format::Avro => self.avro().await?,
+            }
+        }
+    }
+
+    /// Joined bytes that wait at the end of all sources are a last, shorter event.
+    fn last_event(&mut self) -> Next {
+        let after = SourceCursor { entry: self.cursor.entry, offset: 0, within: 0 };
+        match self.cutter.finish() {
+            Some(payload) => Next::Event(Sourced { event: self.event_of(payload), after }),
+            None => Next::End(after),
+        }
+    }
+
+    async fn entry(&mut self, number: u64) -> Result<SourceEntry, Halt> {
+        let segment = number / LIST_ENTRIES as u64;
+        if self.segment.as_ref().is_none_or(|(have, _)| *have != segment) {
+            let missing = || OperationError::new(Code::Corrupt, "the list of sources has fewer segments than it says");
+            let index = usize::try_from(segment).unwrap_or(usize::MAX);
+            let named = self.listed.segments.get(index).ok_or_else(missing)?;
+            let key = format!("{}/{}", self.route.list_folder(), named.key);
+            let read = get_document(self.slice.engine, &*self.route.work, &key, Some(&named.sha256));
+            let document: Segment<SourceEntry> = self.slice.bounded(read).await?;
+            self.segment = Some((segment, document.entries));
+        }
+        let within = usize::try_from(number % LIST_ENTRIES as u64).unwrap_or(usize::MAX);
+        let entries = self.segment.as_ref().map(|(_, entries)| entries);
+        entries.and_then(|entries| entries.get(within)).cloned().ok_or_else(|| {
+            OperationError::new(Code::Corrupt, format!("the list of sources has no entry {number}")).into()
+        })
+    }
+
+    /// Bytes of a source; fewer than asked for only at its end.
+    async fn get(&mut self, entry: &SourceEntry, offset: u64) -> Result<Bytes, Halt> {
+        let number = self.cursor.entry;
+        if let Some((of, at, bytes)) = &self.chunk
+            && *of == number
+            && (*at..*at + bytes.len() as u64).contains(&offset)
+        {
+            return Ok(bytes.slice(usize::try_from(offset - at).unwrap_or(bytes.len())..));
+        }
+        let (bucket, slice) = (&self.route.sources, self.slice);
+        let len = slice.engine.settings.read_bytes as u64;
+        let read = slice.engine.persist(async || bucket.get(&entry.key, Some(&entry.etag), offset, len).await);
+        let bytes = slice.bounded(read).await.map_err(|halt| name_the_object(halt, &entry.key))?;
+        if bytes.is_empty() && offset < entry.size {
+            return Err(damaged(&entry.key, format!("it ends at byte {offset}, not at {}", entry.size)));
+        }
+        self.chunk = Some((number, offset, bytes.clone()));
+        Ok(bytes)
+    }
+
+    /// Compares an object with its checksum, unless that is done. Answers how far it came if time ran out.
+    async fn compare(&mut self, entry: &SourceEntry) -> Result<Option<Check>, Halt> {
+        let Some(wanted) = entry.checksum else { return Ok(None) };
+        let number = self.cursor.entry;
+        let mut check = match self.check {
+            Some(check) if check.entry == number => check,
+            _ => Check { entry: number, seen: Checksum::default() },
+        };
+        while check.seen.len < entry.size {
+            if !self.slice.has_time() {
+                return Ok(Some(check));
+            }
+            let bytes = self.get(entry, check.seen.len).await?;
+            check.seen = check.seen.then(Checksum::of(&bytes));
+            self.check = Some(check);
+        }
+        if check.seen != wanted {
+            return Err(damaged(&entry.key, "its bytes are not those that were exported: the checksum differs"));
+        }
+        self.check = Some(check);
+        Ok(None)
+    }
+
+    async fn begin(&mut self, entry: SourceEntry) -> Result<(), Halt> {
+        let mut open = Open { at: self.cursor.offset, skip: self.cursor.within, entry, decoder: None };
+        if let Some(mut decoder) = decoder(self.route.config.format) {
+            let head = self.head(&open.entry, decoder.head_len()).await?;
+            let first = decoder.head(&head).map_err(|error| damaged(&open.entry.key, error))?;
+            open.at = open.at.max(first);
+            decoder.seek(open.at);
+            open.decoder = Some(decoder);
+        }
+        self.open = Some(open);
+        Ok(())
+    }
+
+    async fn head(&mut self, entry: &SourceEntry, len: u64) -> Result<Bytes, Halt> {
+        let mut head = Vec::new();
+        while (head.len() as u64) < len.min(entry.size) {
+            let bytes = self.get(entry, head.len() as u64).await?;
+            head.extend_from_slice(&bytes);
+        }
+        Ok(head.into())
+    }
+
+    /// The object at hand is consumed.
+    fn close(&mut self) {
+        self.open = None;
+        self.check = None;
+        self.cursor = SourceCursor { entry: self.cursor.entry + 1, offset: 0, within: 0 };
+    }
+
+    /// Cuts the next bytes. An event's cursor is where it ends, which is where the next one begins.
+    async fn raw(&mut self) -> Result<(), Halt> {
+        let Some(open) = &self.open else { return Ok(()) };
+        let (entry, at) = (open.entry.clone(), open.at);
+        if at < entry.size {
+            let bytes = self.get(&entry, at).await?;
+            let held = self.cutter.held() as u64;
+            let end = at + bytes.len() as u64;
+            let mut payloads = Vec::new();
+            self.cutter.feed(bytes, &mut payloads);
+            let mut begins = at;
+            for (index, payload) in payloads.into_iter().enumerate() {
+                begins += payload.len() as u64 - if index == 0 { held } else { 0 };
+                let after = self.at_byte(begins, entry.size);
+                let event = self.event_of(payload);
+                self.ready.push_back(Sourced { event, after });
+            }
+            if let Some(open) = &mut self.open {
+                open.at = end;
+            }
+            if end < entry.size {
+                return Ok(());
+            }
+        }
+        if !self.route.config.pack
+            && let Some(payload) = self.cutter.finish()
+        {
+            let event = self.event_of(payload);
+            let after = self.at_byte(entry.size, entry.size);
+            self.ready.push_back(Sourced { event, after });
+        }
+        self.close();
+        Ok(())
+    }
+
+    /// The cursor at a byte of the object at hand; at its end that is the beginning of the next.
+    fn at_byte(&self, offset: u64, size: u64) -> SourceCursor {
+        let entry = self.cursor.entry;
+        if offset >= size { SourceCursor { entry: entry + 1, offset: 0, within: 0 } } else { SourceCursor { entry, offset, within: 0 } }
+    }
+
+    async fn avro(&mut self) -> Result<(), Halt> {
+        let number = self.cursor.entry;
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let (key, size, at) = (open.entry.key.clone(), open.entry.size, open.at);
+        let Some(decoder) = &mut open.decoder else { return Ok(()) };
+        while let Some(decoded) = decoder.next().map_err(|error| damaged(&key, error))? {
+            if open.skip > 0 {
+                open.skip -= 1;
+                continue;
+            }
+            let after = match decoded.unit_end {
+                Some(end) if end >= size => SourceCursor { entry: number + 1, offset: 0, within: 0 },
+                Some(end) => SourceCursor { entry: number, offset: end, within: 0 },
+                None => SourceCursor { entry: number, offset: decoded.unit, within: decoded.within + 1 },
+            };
+            let event = own_event(decoded, &self.route.config);
+            self.ready.push_back(Sourced { event, after });
+        }
+        if !self.ready.is_empty() {
+            return Ok(());
+        }
+        if at >= size {
+            decoder.finish().map_err(|error| damaged(&key, error))?;
+            self.close();
+            return Ok(());
+        }
+        let entry = open.entry.clone();
+        let bytes = self.get(&entry, at).await?;
+        if let Some(open) = &mut self.open {
+            open.at += bytes.len() as u64;
+            if let Some(decoder) = &mut open.decoder {
+                decoder.feed(bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Raw bytes have no time of their own: they get the one at which the import was planned.
+    fn event_of(&self, payload: Bytes) -> NewEvent {
+        NewEvent {
+            time: self.route.config.time,
+            key: Value::Absent,
+            headers: Vec::new(),
+            payload: Value::Bytes(payload),
+        }
+    }
+}
+
+fn own_event(decoded: Decoded, config: &sluice_transfer::record::ImportConfig) -> NewEvent {
+    NewEvent {
+        time: decoded.time.unwrap_or(config.time),
+        key: decoded.key,
+        headers: decoded.headers,
+        payload: decoded.payload,
+    }
+}
+
+fn damaged(key: &str, why: impl std::fmt::Display) -> Halt {
+    let message = format!(
+        "{key} is damaged: {why}. Nothing of it was imported that does not match; put the original back and resume"
+    );
+    OperationError::new(Code::ObjectDamaged, message).into()
+}
+
+/// What a source's store says, in the terms of an import.
+fn name_the_object(halt: Halt, key: &str) -> Halt {
+    let Halt::Failed(error) = halt else { return halt };
+    let changed = |code, what: &str| {
+        let message = format!("{key} {what}; put the original back and resume, or cancel this import");
+        Halt::Failed(OperationError::new(code, message))
+    };
+    match error.code {
+        Code::NotFound => changed(Code::ObjectMissing, "is not there any more"),
+        Code::ObjectChanged => changed(Code::ObjectChanged, "was replaced or edited since the import was planned"),
+        _ => Halt::Failed(error),
+    }
+}
+

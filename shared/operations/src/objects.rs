@@ -1,0 +1,109 @@
+//! What the engine puts beside the data: metadata of objects, and documents that are made once.
+
+use bytes::Bytes;
+use sluice_formats::ObjectSeed;
+use sluice_ports::{BucketStore, Error, ErrorKind, Metadata, ObjectInfo, PutAnswer};
+use sluice_transfer::limits::MANIFEST_BYTES;
+use sluice_transfer::manifest::Document;
+use sluice_transfer::record::{Closing, DestinationRecord};
+use sluice_transfer::{Checksum, sha256_hex};
+
+use crate::engine::Engine;
+use crate::error::{Code, OperationError};
+
+/// Version of the metadata that objects carry.
+const METADATA_VERSION: &str = "1";
+
+/// What one of our objects says of itself; given when its upload is created.
+pub(crate) fn metadata(seed: &ObjectSeed, destination: &DestinationRecord) -> Metadata {
+    [
+        ("sluice-version", METADATA_VERSION.to_owned()),
+        ("sluice-transfer", seed.transfer.to_string()),
+        ("sluice-destination", seed.destination.to_string()),
+        ("sluice-shard", seed.shard.to_string()),
+        ("sluice-object", destination.objects.to_string()),
+        ("sluice-incarnation", destination.incarnation.to_string()),
+        ("sluice-from", destination.sealed.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// Metadata of documents: whose they are.
+fn document_metadata(kind: &str) -> Metadata {
+    [("sluice-version", METADATA_VERSION.to_owned()), ("sluice-document", kind.to_owned())]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+}
+
+/// Which closing, if any, the object that was found is.
+pub(crate) fn recognise<'a>(found: &ObjectInfo, ours: &Metadata, closing: &'a Closing) -> Option<&'a Closing> {
+    if found.metadata != *ours {
+        return None;
+    }
+    closing
+        .candidates()
+        .find(|c| c.checksum.len == found.size && found.checksum.is_none_or(|checksum| checksum == c.checksum))
+}
+
+/// Makes a document, or finds that it was made before. What stands there and differs is somebody else's.
+pub(crate) async fn put_document<D: Document>(
+    engine: &Engine,
+    bucket: &dyn BucketStore,
+    key: &str,
+    document: &D,
+) -> Result<String, OperationError> {
+    let bytes = Bytes::from(document.to_bytes());
+    let checksum = Checksum::of(&bytes);
+    let metadata = document_metadata(D::KIND);
+    let put = engine.persist(async || bucket.put(key, bytes.clone(), checksum, &metadata).await);
+    if put.await? == PutAnswer::Exists {
+        let there = get_whole(engine, bucket, key, MANIFEST_BYTES).await?;
+        if there != bytes {
+            return Err(OperationError::new(
+                Code::ForeignObject,
+                format!("{key} exists already and is not this transfer's; nothing was overwritten: choose another prefix or --id"),
+            ));
+        }
+    }
+    Ok(sha256_hex(&bytes))
+}
+
+/// Reads a document, if it is whole and of its kind; with a digest also only if it is just that one.
+pub(crate) async fn get_document<D: Document>(
+    engine: &Engine,
+    bucket: &dyn BucketStore,
+    key: &str,
+    sha256: Option<&str>,
+) -> Result<D, OperationError> {
+    let bytes = get_whole(engine, bucket, key, MANIFEST_BYTES).await?;
+    if sha256.is_some_and(|sha256| sha256 != sha256_hex(&bytes)) {
+        return Err(OperationError::new(
+            Code::ManifestInvalid,
+            format!("{key} is not the one that its manifest names: its SHA-256 differs"),
+        ));
+    }
+    D::from_bytes(&bytes).map_err(|error| {
+        let OperationError { code, message } = error.into();
+        OperationError::new(code, format!("{key}: {message}"))
+    })
+}
+
+/// A whole object of bounded size.
+pub(crate) async fn get_whole(
+    engine: &Engine,
+    bucket: &dyn BucketStore,
+    key: &str,
+    largest: u64,
+) -> Result<Bytes, OperationError> {
+    let info = engine.persist(async || bucket.head(key).await).await?;
+    let info = info.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{key} is not there")))?;
+    if info.size > largest {
+        return Err(OperationError::new(
+            Code::ManifestInvalid,
+            format!("{key} has {} bytes; at most {largest} are read", info.size),
+        ));
+    }
+    let read = engine.persist(async || bucket.get(key, Some(&info.etag), 0, info.size).await);
+    Ok(read.await?)
+}

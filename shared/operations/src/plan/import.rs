@@ -1,0 +1,193 @@
+//! Planning an import: sources, target, reservation.
+
+use std::sync::Arc;
+
+use sluice_ports::{BucketStore, ErrorKind, Reservation, StreamInfo, StreamStore, WriterAnswer};
+use sluice_transfer::limits::{EVENT_BYTES, LIST_ENTRIES, SHARDS};
+use sluice_transfer::manifest::{ListShard, Segment, SegmentRef, SourceList};
+use sluice_transfer::record::{Config, ImportConfig, ImportRecord, ShardRecord, Work};
+use sluice_transfer::{Counts, Format, ImportRequest, Position, Range, ShardId, StreamUri, TransferId};
+
+use super::Resolved;
+use super::sources::{Sources, find};
+use crate::engine::Engine;
+use crate::error::{Code, OperationError};
+use crate::objects::{get_document, put_document};
+
+/// Bytes of an event where the source has none of its own, unless told otherwise.
+const EVENT_SIZE: u64 = 1 << 20;
+
+pub(super) async fn resolve(engine: &Engine, id: &TransferId, request: &ImportRequest) -> Result<Resolved, OperationError> {
+    if request.rate == Some(0) {
+        return Err(OperationError::new(Code::OutOfRange, "rate: at least 1 byte a second"));
+    }
+    let event_size = request.event_size.unwrap_or(EVENT_SIZE);
+    if event_size == 0 || event_size > EVENT_BYTES as u64 {
+        return Err(OperationError::new(
+            Code::OutOfRange,
+            format!("eventSize: {event_size} bytes; it must be 1 to {EVENT_BYTES}"),
+        ));
+    }
+    let (bucket, path) = engine.places.source(&request.source).await?;
+    let sources = find(engine, &*bucket, &path, &request.source).await?;
+    if sources.format != Format::Raw && (request.event_size.is_some() || request.pack) {
+        return Err(OperationError::new(
+            Code::Invalid,
+            "eventSize and pack cut bytes into events; these sources hold events of their own, which stay as they are",
+        ));
+    }
+    let stream = engine.places.stream(&request.stream).await?;
+    let targets = target_shards(engine, &stream, request, sources.shards.len(), id).await?;
+    let list = write_list(engine, id, request, &sources, &targets).await?;
+    let config = ImportConfig {
+        bucket: request.source.clone(),
+        work: engine.places.work(),
+        list,
+        stream: request.stream.clone(),
+        format: sources.format,
+        event_size,
+        pack: request.pack || sources.joined,
+        time: engine.clock.now(),
+        rate: request.rate,
+    };
+    let shards = shards(engine, id, &config).await?;
+    Ok(Resolved { config: Config::Import(config), shards })
+}
+
+/// The target's shards that get something. A target that is not there is made, as the last thing that can fail.
+async fn target_shards(
+    engine: &Engine,
+    stream: &Arc<dyn StreamStore>,
+    request: &ImportRequest,
+    needed: usize,
+    id: &TransferId,
+) -> Result<Vec<ShardId>, OperationError> {
+    if needed > SHARDS {
+        let what = format!("the source has {needed} shards; this version takes {SHARDS} in one transfer");
+        return Err(OperationError::new(Code::OutOfRange, what));
+    }
+    let info = match engine.persist(async || stream.describe().await).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let shards = u32::try_from(needed.max(1)).unwrap_or(u32::MAX);
+            engine.persist(async || stream.create(shards).await).await?;
+            engine.persist(async || stream.describe().await).await?
+        }
+        answer => answer?,
+    };
+    check_target(&info, request, needed, id)?;
+    Ok(info.shards.into_iter().take(needed).map(|shard| shard.shard).collect())
+}
+
+fn check_target(info: &StreamInfo, request: &ImportRequest, needed: usize, id: &TransferId) -> Result<(), OperationError> {
+    let stream = &request.stream;
+    if let Some(writer) = info.writer.as_ref().filter(|writer| *writer != id) {
+        return Err(reserved(stream, writer));
+    }
+    if !info.is_empty() && !request.append {
+        return Err(OperationError::new(
+            Code::StreamNotEmpty,
+            format!("{stream} holds events already: import into a new stream, or add --append to keep them and go on behind them"),
+        ));
+    }
+    let there = info.shards.len();
+    if there < needed {
+        return Err(OperationError::new(
+            Code::Invalid,
+            format!("{stream} has {there} shards, the source has {needed}: import into a new stream, or one of {needed} shards"),
+        ));
+    }
+    Ok(())
+}
+
+fn reserved(stream: &StreamUri, writer: &TransferId) -> OperationError {
+    OperationError::new(
+        Code::StreamReserved,
+        format!(
+            "{stream} is reserved for the import {writer}: wait for it, cancel it with `sluice cancel {writer}`, \
+             or import into another stream"
+        ),
+    )
+}
+
+/// Reserves the target, in the table and, where it can, in the store itself.
+pub(super) async fn reserve(engine: &Engine, id: &TransferId, uri: &StreamUri) -> Result<(), OperationError> {
+    if let WriterAnswer::HeldBy(writer) =
+        engine.persist(async || engine.checkpoints.reserve_writer(uri, id).await).await?
+    {
+        return Err(reserved(uri, &writer));
+    }
+    let stream = engine.places.stream(uri).await?;
+    match engine.persist(async || stream.reserve(id).await).await? {
+        Reservation::Held => Ok(()),
+        Reservation::HeldBy(writer) => {
+            engine.persist(async || engine.checkpoints.release_writer(uri, id).await).await?;
+            Err(reserved(uri, &writer))
+        }
+    }
+}
+
+/// Writes the list of sources to the host's own bucket. Each try writes its own, under the time of planning.
+async fn write_list(
+    engine: &Engine,
+    id: &TransferId,
+    request: &ImportRequest,
+    sources: &Sources,
+    targets: &[ShardId],
+) -> Result<String, OperationError> {
+    let (work, prefix) = engine.places.bucket(&engine.places.work()).await?;
+    let place = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+    let folder = format!("{place}imports/{id}/sources-{}", engine.clock.now().micros());
+    let mut shards = Vec::with_capacity(sources.shards.len());
+    for (shard, sources) in targets.iter().zip(&sources.shards) {
+        let mut segments = Vec::new();
+        for (number, entries) in (1_u32..).zip(sources.entries.chunks(LIST_ENTRIES)) {
+            let segment =
+                Segment { transfer: id.clone(), shard: shard.clone(), number, entries: entries.to_vec() };
+            let key = format!("shard={shard}/{number:06}.json");
+            let sha256 = put_document(engine, &*work, &format!("{folder}/{key}"), &segment).await?;
+            segments.push(SegmentRef { key, sha256, entries: entries.len() as u64 });
+        }
+        shards.push(ListShard {
+            shard: shard.clone(),
+            source: sources.source.clone(),
+            entries: sources.entries.len() as u64,
+            counts: sources.counts,
+            bytes: sources.entries.iter().map(|entry| entry.size).sum(),
+            gaps: sources.gaps.clone(),
+            segments,
+        });
+    }
+    let key = format!("{folder}/list.json");
+    let list = SourceList { transfer: id.clone(), source: request.source.clone(), shards };
+    put_document(engine, &*work, &key, &list).await?;
+    Ok(key)
+}
+
+/// The shards' records: what is to come, and where the target ends now.
+pub(super) async fn shards(
+    engine: &Engine,
+    id: &TransferId,
+    config: &ImportConfig,
+) -> Result<Vec<ShardRecord>, OperationError> {
+    let (work, _): (Arc<dyn BucketStore>, _) = engine.places.bucket(&config.work).await?;
+    let list: SourceList = get_document(engine, &*work, &config.list, None).await?;
+    let stream = engine.places.stream(&config.stream).await?;
+    let info = engine.persist(async || stream.describe().await).await?;
+    let tail = |shard: &ShardId| info.shards.iter().find(|there| there.shard == *shard).map(|there| there.tail.clone());
+    list.shards
+        .iter()
+        .map(|listed| {
+            let tail = tail(&listed.shard).ok_or_else(|| {
+                OperationError::new(Code::NotFound, format!("{} has no shard {} any more", config.stream, listed.shard))
+            })?;
+            let range = Range { from: tail.clone(), until: Position::End };
+            // Raw files do not say how many events they make.
+            let expected = match config.format {
+                Format::Avro => listed.counts,
+                Format::Raw => Some(Counts::new(listed.bytes.div_ceil(config.event_size), listed.bytes)),
+            };
+            let work = Work::Import(Box::new(ImportRecord::new(listed.entries, tail, listed.gaps.len() as u64)));
+            Ok(ShardRecord::new(id.clone(), listed.shard.clone(), range, expected, work))
+        })
+        .collect()
+}

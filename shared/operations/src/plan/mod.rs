@@ -1,0 +1,112 @@
+//! Preflight: what is asked for is resolved once, checked, and put on record. Nothing is made before everything
+//! that can be checked is.
+
+mod export;
+mod import;
+mod sources;
+
+use sluice_ports::Created;
+use sluice_transfer::record::{Config, ShardRecord, TransferRecord};
+use sluice_transfer::{Request, ShardId, State, Step, StreamUri, TransferId};
+
+use crate::engine::Engine;
+use crate::error::{Code, OperationError};
+
+/// A planned transfer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// As it is on record now.
+    pub transfer: TransferRecord,
+    /// Whether it was there before, with the same request.
+    pub before: bool,
+}
+
+/// What resolving a request finds.
+struct Resolved {
+    config: Config,
+    shards: Vec<ShardRecord>,
+}
+
+/// Puts a transfer on record, ready for its slices. Run again with the same request it goes on where it was left;
+/// with another request it is an error.
+pub async fn plan(
+    engine: &Engine,
+    id: &TransferId,
+    request: &Request,
+    execution: &str,
+) -> Result<Planned, OperationError> {
+    let known = engine.persist(async || engine.checkpoints.transfer(id).await).await?;
+    if let Some(transfer) = known {
+        same_request(&transfer, request)?;
+        if transfer.state != State::Preparing {
+            return Ok(Planned { transfer, before: true });
+        }
+        // A plan that was cut off: its configuration is fixed already, the shards are resolved again.
+        let shards = match (&transfer.request, &transfer.config) {
+            (Request::Export(request), Config::Export(config)) => export::shards(engine, id, request, config).await?,
+            (_, Config::Import(_)) => Vec::new(),
+            _ => return Err(OperationError::new(Code::Corrupt, format!("the record of transfer {id} contradicts itself"))),
+        };
+        return record(engine, transfer, shards, true).await;
+    }
+    let resolved = match request {
+        Request::Export(request) => export::resolve(engine, id, request).await?,
+        Request::Import(request) => import::resolve(engine, id, request).await?,
+    };
+    let shards: Vec<ShardId> = resolved.shards.iter().map(|shard| shard.shard.clone()).collect();
+    let now = engine.clock.now();
+    let transfer = TransferRecord::new(id.clone(), execution.to_owned(), request.clone(), resolved.config, shards, now);
+    let created = engine.persist(async || engine.checkpoints.create_transfer(&transfer).await).await?;
+    let transfer = match created {
+        Created::Now => transfer,
+        Created::Before(there) => {
+            same_request(&there, request)?;
+            there
+        }
+    };
+    record(engine, transfer, resolved.shards, false).await
+}
+
+fn same_request(transfer: &TransferRecord, request: &Request) -> Result<(), OperationError> {
+    if transfer.request == *request {
+        return Ok(());
+    }
+    Err(OperationError::new(
+        Code::RequestDiffers,
+        format!(
+            "the id '{}' is taken by another request: repeat that one just as it was, or choose another --id",
+            transfer.id
+        ),
+    ))
+}
+
+/// The shards go on record, an import's target is reserved, and the transfer may start.
+async fn record(
+    engine: &Engine,
+    transfer: TransferRecord,
+    mut shards: Vec<ShardRecord>,
+    before: bool,
+) -> Result<Planned, OperationError> {
+    if let Config::Import(config) = &transfer.config {
+        import::reserve(engine, &transfer.id, &config.stream).await?;
+        // Only from here on nobody else can move the target's end.
+        shards = import::shards(engine, &transfer.id, config).await?;
+    }
+    for shard in &shards {
+        engine.persist(async || engine.checkpoints.create_shard(shard).await).await?;
+    }
+    let transfer = engine
+        .change(&transfer.id, |transfer| {
+            if transfer.state != State::Preparing {
+                return Ok(false);
+            }
+            transfer.step(Step::Planned)?;
+            Ok(true)
+        })
+        .await?;
+    Ok(Planned { transfer, before })
+}
+
+fn unknown_stream(uri: &StreamUri, hint: &str) -> OperationError {
+    OperationError::new(Code::NotFound, format!("there is no stream {uri}{hint}"))
+}

@@ -1,0 +1,155 @@
+//! A transfer as people and programs see it: the same shape everywhere.
+
+use serde::{Deserialize, Serialize};
+use sluice_transfer::record::{Config, Failure, ShardRecord, TransferRecord, Work};
+use sluice_transfer::{BucketUri, Cut, Kind, Position, State, StreamUri, Timestamp, TransferId};
+
+use crate::engine::Engine;
+use crate::error::OperationError;
+use crate::settle::{shard_records, totals};
+
+/// The shape of a transfer in every output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The transfer.
+    pub id: TransferId,
+    /// Which way.
+    pub kind: Kind,
+    /// Where it stands.
+    pub state: State,
+    /// Events that arrived.
+    pub events: u64,
+    /// Bytes of payload that arrived.
+    pub bytes: u64,
+    /// Objects that are complete (export) or consumed (import).
+    pub objects: u64,
+    /// Slices that ran.
+    pub slices: u64,
+    /// Share that is done, 0 to 1; null where the whole is not known.
+    pub progress: Option<f64>,
+    /// Seconds to go at the present rate; null where not known or nothing runs.
+    pub eta_seconds: Option<u64>,
+    /// Seconds behind the stream's end, for a transfer that follows it; null otherwise.
+    pub lag_seconds: Option<u64>,
+    /// How far it is, in the source (export) or the target (import); `cut:` in front of it makes it a bound.
+    pub cut: Cut,
+    /// Key of the manifest, once written.
+    pub manifest: Option<String>,
+    /// Why it failed.
+    pub error: Option<Failure>,
+    /// The source, as given.
+    pub from: String,
+    /// The target, as given.
+    pub to: String,
+    /// Bytes of payload a second, smoothed.
+    pub bytes_per_second: f64,
+    /// Gaps on record.
+    pub gaps: u64,
+    /// When it was planned.
+    pub created_at: Timestamp,
+}
+
+/// Describes a transfer as it stands.
+pub async fn describe(engine: &Engine, id: &TransferId) -> Result<Report, OperationError> {
+    let transfer = engine.transfer(id).await?;
+    let shards = shard_records(engine, &transfer).await?;
+    Ok(report(&transfer, &shards))
+}
+
+/// Describes all transfers, the youngest first.
+pub async fn list(engine: &Engine, limit: usize) -> Result<Vec<Report>, OperationError> {
+    let transfers = engine.persist(async || engine.checkpoints.transfers(limit).await).await?;
+    let mut reports = Vec::with_capacity(transfers.len());
+    for transfer in transfers {
+        let shards = shard_records(engine, &transfer).await?;
+        reports.push(report(&transfer, &shards));
+    }
+    Ok(reports)
+}
+
+fn report(transfer: &TransferRecord, shards: &[ShardRecord]) -> Report {
+    let totals = totals(transfer, shards);
+    let (from, to) = ends(&transfer.config);
+    let runs = matches!(transfer.state, State::Transferring | State::Verifying);
+    let active = || shards.iter().filter(|shard| shard.owner.is_some() && !shard.is_drained());
+    let bytes_per_second = if runs { active().map(|shard| shard.pace.bytes_per_second).sum() } else { 0.0 };
+    let done = !shards.is_empty() && shards.iter().all(ShardRecord::is_drained);
+    Report {
+        id: transfer.id.clone(),
+        kind: transfer.kind,
+        state: transfer.state,
+        events: totals.moved.events,
+        bytes: totals.moved.bytes,
+        objects: totals.objects,
+        slices: totals.slices,
+        progress: progress(transfer, shards, done),
+        eta_seconds: eta(shards, runs && !done, bytes_per_second),
+        lag_seconds: None,
+        cut: Cut(shards.iter().map(|shard| (shard.shard.clone(), reached(shard))).collect()),
+        manifest: transfer.manifest.clone(),
+        error: transfer.failure.clone(),
+        from,
+        to,
+        bytes_per_second,
+        gaps: totals.gaps,
+        created_at: transfer.created_at,
+    }
+}
+
+fn ends(config: &Config) -> (String, String) {
+    let pair = |stream: &StreamUri, bucket: &BucketUri| (stream.to_string(), bucket.to_string());
+    match config {
+        Config::Export(config) => {
+            let to: Vec<_> = config.destinations.values().map(|destination| destination.bucket.to_string()).collect();
+            (config.stream.to_string(), to.join(", "))
+        }
+        Config::Import(config) => {
+            let (stream, bucket) = pair(&config.stream, &config.bucket);
+            (bucket, stream)
+        }
+    }
+}
+
+fn reached(shard: &ShardRecord) -> Position {
+    match &shard.work {
+        Work::Export(destinations) => {
+            destinations.values().map(|destination| destination.sealed.position.clone()).min().unwrap_or_default()
+        }
+        Work::Import(import) => import.tail.clone(),
+    }
+}
+
+/// Share of bytes, or of events where there are no bytes; a drained shard is done whatever was expected of it.
+#[allow(clippy::cast_precision_loss)] // a share is an estimate
+fn progress(transfer: &TransferRecord, shards: &[ShardRecord], done: bool) -> Option<f64> {
+    if done {
+        return Some(1.0);
+    }
+    if shards.len() < transfer.shards.len() || shards.is_empty() {
+        return Some(0.0);
+    }
+    let (mut moved, mut whole) = (0.0, 0.0);
+    for shard in shards {
+        // An event counts as a byte, so that empty ones count.
+        let expected = shard.expected?;
+        let all = (expected.bytes + expected.events) as f64;
+        let there = shard.moved();
+        whole += all;
+        moved += if shard.is_drained() { all } else { ((there.bytes + there.events) as f64).min(all) };
+    }
+    Some(if whole > 0.0 { moved / whole } else { 0.0 })
+}
+
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an estimate
+fn eta(shards: &[ShardRecord], runs: bool, rate: f64) -> Option<u64> {
+    if !runs || rate < 1.0 {
+        return None;
+    }
+    let left: Option<u64> = shards
+        .iter()
+        .filter(|shard| !shard.is_drained())
+        .map(|shard| shard.expected.map(|expected| expected.bytes.saturating_sub(shard.moved().bytes)))
+        .sum();
+    left.map(|bytes| (bytes as f64 / rate).ceil() as u64)
+}

@@ -1,0 +1,166 @@
+//! After a wave of slices: what the records add up to, what the user wants, and so what comes next.
+
+use serde::{Deserialize, Serialize};
+use sluice_transfer::record::{Config, Failure, ShardRecord, Totals, TransferRecord};
+use sluice_transfer::{Counts, State, Step, Wanted};
+
+use crate::engine::Engine;
+use crate::error::{Halt, OperationError};
+use crate::export::{export_config, open_target, rest_shard};
+use crate::finish::cancel_transfer;
+use crate::slice::{ShardEnd, Slice, SliceOrder};
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "next")]
+pub enum Settled {
+    /// Another wave of slices.
+    Again,
+    /// All is moved: finish.
+    Finish,
+    /// The transfer is at rest or at its end: nothing more to do.
+    Ended,
+    /// Owners may be alive: settle again after so many milliseconds.
+    #[serde(rename_all = "camelCase")]
+    Busy {
+        /// Milliseconds.
+        wait_millis: u64,
+    },
+}
+
+/// Adds up and decides. `failure` is what a slice failed with. Claims shards only to bring them to rest.
+pub async fn settle(
+    engine: &Engine,
+    order: &SliceOrder,
+    failure: Option<Failure>,
+) -> Result<Settled, OperationError> {
+    let transfer = engine.transfer(&order.id).await?;
+    if !transfer.state.is_active() {
+        return Ok(Settled::Ended);
+    }
+    let shards = shard_records(engine, &transfer).await?;
+    let totals = totals(&transfer, &shards);
+    if transfer.wanted == Wanted::Cancelled {
+        return match bring_to_rest(engine, order, &transfer, true).await {
+            Rest::Busy(wait_millis) => Ok(Settled::Busy { wait_millis }),
+            Rest::Failed(error) => Err(error),
+            Rest::Quiet => cancel_transfer(engine, order, totals).await,
+        };
+    }
+    if let Some(failure) = failure {
+        // As far as the stores allow; what failed may be just one of them.
+        if let Rest::Failed(error) = bring_to_rest(engine, order, &transfer, false).await {
+            tracing::warn!(%error, "not everything could be brought to rest");
+        }
+        return end(engine, &transfer, Step::Failed, totals, Some(failure)).await;
+    }
+    if transfer.wanted == Wanted::Paused {
+        return match bring_to_rest(engine, order, &transfer, false).await {
+            Rest::Busy(wait_millis) => Ok(Settled::Busy { wait_millis }),
+            Rest::Failed(error) => end(engine, &transfer, Step::Failed, totals, Some(error.to_failure())).await,
+            Rest::Quiet if transfer.state == State::Preparing => Ok(Settled::Ended),
+            Rest::Quiet => end(engine, &transfer, Step::Paused, totals, None).await,
+        };
+    }
+    let drained = !shards.is_empty() && shards.iter().all(ShardRecord::is_drained);
+    let next = if transfer.state == State::Verifying || drained { Settled::Finish } else { Settled::Again };
+    engine
+        .change(&order.id, |record| {
+            if !record.state.is_active() {
+                return Ok(false);
+            }
+            let before = (record.state, record.totals);
+            record.totals = totals;
+            if record.state == State::Transferring && drained {
+                record.step(Step::Drained)?;
+            }
+            Ok(before != (record.state, record.totals))
+        })
+        .await?;
+    Ok(next)
+}
+
+/// The records of all shards that are there; an unfinished plan lacks some.
+pub(crate) async fn shard_records(engine: &Engine, transfer: &TransferRecord) -> Result<Vec<ShardRecord>, OperationError> {
+    let mut records = Vec::with_capacity(transfer.shards.len());
+    for shard in &transfer.shards {
+        records.extend(engine.persist(async || engine.checkpoints.shard(&transfer.id, shard).await).await?);
+    }
+    Ok(records)
+}
+
+/// Sums over the shards.
+pub(crate) fn totals(transfer: &TransferRecord, shards: &[ShardRecord]) -> Totals {
+    let expected: Option<Vec<Counts>> = shards.iter().map(|shard| shard.expected).collect();
+    Totals {
+        moved: shards.iter().map(ShardRecord::moved).sum(),
+        expected: expected.filter(|all| all.len() == transfer.shards.len()).map(|all| all.into_iter().sum()),
+        objects: shards.iter().map(ShardRecord::objects).sum(),
+        slices: shards.iter().map(|shard| shard.slices).max().unwrap_or_default(),
+        gaps: shards.iter().map(ShardRecord::gaps).sum(),
+    }
+}
+
+pub(crate) async fn end(
+    engine: &Engine,
+    transfer: &TransferRecord,
+    step: Step,
+    totals: Totals,
+    failure: Option<Failure>,
+) -> Result<Settled, OperationError> {
+    engine
+        .change(&transfer.id, |record| {
+            if !record.state.is_active() {
+                return Ok(false);
+            }
+            record.step(step)?;
+            record.totals = totals;
+            record.failure.clone_from(&failure);
+            Ok(true)
+        })
+        .await?;
+    Ok(Settled::Ended)
+}
+
+enum Rest {
+    Quiet,
+    Busy(u64),
+    Failed(OperationError),
+}
+
+/// Brings every shard to rest: nothing open, nobody at work. When cancelling, the upload at hand is dropped.
+async fn bring_to_rest(engine: &Engine, order: &SliceOrder, transfer: &TransferRecord, drop_uploads: bool) -> Rest {
+    match try_rest(engine, order, transfer, drop_uploads).await {
+        Ok(None) => Rest::Quiet,
+        Ok(Some(wait)) => Rest::Busy(wait),
+        // A slice is at work again, or the answer came too late: settle once more.
+        Err(Halt::Fenced | Halt::Deadline) => Rest::Busy(1_000),
+        Err(Halt::Trouble(error) | Halt::Failed(error)) => Rest::Failed(error),
+    }
+}
+
+async fn try_rest(
+    engine: &Engine,
+    order: &SliceOrder,
+    transfer: &TransferRecord,
+    drop_uploads: bool,
+) -> Result<Option<u64>, Halt> {
+    let slice = Slice::new(engine, order, transfer, None);
+    let mut wait: Option<u64> = None;
+    for record in shard_records(engine, transfer).await? {
+        if record.is_at_rest() && record.owner.is_none() {
+            continue;
+        }
+        let end = match &transfer.config {
+            Config::Export(_) => {
+                let target = open_target(engine, export_config(transfer)?).await?;
+                rest_shard(&slice, &target, &record.shard, drop_uploads).await?
+            }
+            Config::Import(_) => crate::import::rest_shard(&slice, &record.shard).await?,
+        };
+        if let ShardEnd::Busy(millis) = end {
+            wait = wait.max(Some(millis));
+        }
+    }
+    Ok(wait)
+}

@@ -1,0 +1,223 @@
+//! One slice: what bounds it, and what it asks before going on.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Mutex;
+
+use futures::future::{Either, select};
+use serde::{Deserialize, Serialize};
+use sluice_transfer::record::{Failure, Proof, TransferRecord};
+use sluice_transfer::{Budget, Counts, Remaining, ShardId, State, Throttle, Timestamp, TransferId, Wanted};
+
+use crate::engine::Engine;
+use crate::error::Halt;
+
+/// What a host tells a slice.
+#[derive(Clone, Debug)]
+pub struct SliceOrder {
+    /// The transfer.
+    pub id: TransferId,
+    /// Shards to work on; empty for all of the transfer's.
+    pub lane: Vec<ShardId>,
+    /// Names this invocation, unlike any other.
+    pub slice: String,
+    /// Its bounds.
+    pub budget: Budget,
+    /// What the host knows of the owners before.
+    pub proof: Proof,
+}
+
+/// What a slice answers; a host routes on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "outcome")]
+pub enum SliceOutcome {
+    /// All shards of the lane are drained.
+    Done,
+    /// There is more: run the next slice.
+    More,
+    /// Other slices may be alive: try again after so many milliseconds.
+    #[serde(rename_all = "camelCase")]
+    Busy {
+        /// Milliseconds.
+        wait_millis: u64,
+    },
+    /// A pause or a cancel is wanted: the lane is at rest.
+    Stopped,
+    /// A later slice took over; this one ended quietly.
+    Fenced,
+    /// A store was in trouble; try again, a bounded number of times in a row.
+    Interrupted(Failure),
+    /// The transfer cannot go on.
+    Failed(Failure),
+}
+
+/// A slice at work. Shared by all shards of its lane.
+pub(crate) struct Slice<'a> {
+    pub engine: &'a Engine,
+    pub order: &'a SliceOrder,
+    pub generation: u32,
+    shared: Mutex<Shared>,
+}
+
+struct Shared {
+    spent: Counts,
+    throttle: Option<Throttle>,
+    wanted: Wanted,
+    asked_at: Option<Timestamp>,
+}
+
+impl<'a> Slice<'a> {
+    pub(crate) fn new(engine: &'a Engine, order: &'a SliceOrder, transfer: &TransferRecord, rate: Option<u64>) -> Self {
+        let now = engine.clock.now();
+        Self {
+            engine,
+            order,
+            generation: transfer.generation,
+            shared: Mutex::new(Shared {
+                spent: Counts::default(),
+                throttle: rate.map(|rate| Throttle::new(rate, now)),
+                wanted: transfer.wanted,
+                asked_at: Some(now),
+            }),
+        }
+    }
+
+    fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {
+        // A panic elsewhere leaves nothing half-done in here.
+        self.shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// When the lease of what this slice claims ends.
+    pub(crate) fn lease_until(&self) -> Timestamp {
+        self.order.budget.deadline.plus_millis(self.engine.settings.lease_margin_millis)
+    }
+
+    /// Lets a call run until the deadline and no longer.
+    pub(crate) async fn bounded<T, E: Into<Halt>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, Halt> {
+        let left = self.order.budget.deadline.millis_since(self.engine.clock.now());
+        let call = pin!(call);
+        match select(call, self.engine.clock.sleep(left)).await {
+            Either::Left((answer, _)) => answer.map_err(Into::into),
+            Either::Right(((), _)) => Err(Halt::Deadline),
+        }
+    }
+
+    /// Whether there is time to begin something.
+    pub(crate) fn has_time(&self) -> bool {
+        self.engine.clock.now().plus_millis(self.engine.settings.wind_down_millis) < self.order.budget.deadline
+    }
+
+    /// What is left of the budget, the deadline aside.
+    pub(crate) fn remaining(&self) -> Remaining {
+        let spent = self.shared().spent;
+        self.order.budget.remaining(spent)
+    }
+
+    /// Counts what was read or written, and waits as the rate demands, as long as there is time.
+    pub(crate) async fn spend(&self, counts: Counts) {
+        let now = self.engine.clock.now();
+        let mut wait = {
+            let mut shared = self.shared();
+            shared.spent += counts;
+            shared.throttle.as_mut().map_or(0, |throttle| throttle.take(counts.bytes, now))
+        };
+        // In short steps, so that a pause is seen in time.
+        while wait > 0 && self.has_time() && self.wanted().await.is_ok_and(|wanted| wanted == Wanted::Running) {
+            let step = wait.min(self.engine.settings.poll_millis.clamp(1, 1_000));
+            self.engine.clock.sleep(step).await;
+            wait -= step;
+        }
+    }
+
+    /// What the user wants, as of the last few seconds. An older generation's slice is fenced here.
+    pub(crate) async fn wanted(&self) -> Result<Wanted, Halt> {
+        let now = self.engine.clock.now();
+        let (known, asked_at) = {
+            let shared = self.shared();
+            (shared.wanted, shared.asked_at)
+        };
+        if asked_at.is_some_and(|at| now.millis_since(at) < self.engine.settings.poll_millis) {
+            return Ok(known);
+        }
+        self.ask().await
+    }
+
+    /// What the user wants, as of now.
+    pub(crate) async fn ask(&self) -> Result<Wanted, Halt> {
+        let transfer = self.bounded(self.engine.transfer(&self.order.id)).await?;
+        if transfer.generation != self.generation || !transfer.state.is_active() {
+            return Err(Halt::Fenced);
+        }
+        let mut shared = self.shared();
+        shared.wanted = transfer.wanted;
+        shared.asked_at = Some(self.engine.clock.now());
+        Ok(transfer.wanted)
+    }
+}
+
+/// A slice runs only while its transfer transfers. Answers what to tell the host otherwise.
+pub(crate) fn admit(transfer: &TransferRecord) -> Result<(), SliceOutcome> {
+    match transfer.state {
+        State::Transferring => Ok(()),
+        State::Verifying => Err(SliceOutcome::Done),
+        State::Paused | State::Cancelled => Err(SliceOutcome::Stopped),
+        State::Preparing | State::Completed | State::CompletedWithGaps | State::CompletedWithFailures | State::Failed => {
+            Err(SliceOutcome::Fenced)
+        }
+    }
+}
+
+/// What one shard came to in a slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ShardEnd {
+    Drained,
+    More,
+    Stopped,
+    Busy(u64),
+}
+
+/// The outcome of a slice from those of its shards: the worst decides.
+pub(crate) fn gather(ends: Vec<Result<ShardEnd, Halt>>) -> SliceOutcome {
+    let mut outcome = SliceOutcome::Done;
+    let rank = |outcome: &SliceOutcome| match outcome {
+        SliceOutcome::Done => 0,
+        SliceOutcome::Busy { .. } => 1,
+        SliceOutcome::More => 2,
+        SliceOutcome::Stopped => 3,
+        SliceOutcome::Fenced => 4,
+        SliceOutcome::Interrupted(_) => 5,
+        SliceOutcome::Failed(_) => 6,
+    };
+    for end in ends {
+        let end = match end {
+            Ok(ShardEnd::Drained) => SliceOutcome::Done,
+            Ok(ShardEnd::More) | Err(Halt::Deadline) => SliceOutcome::More,
+            Ok(ShardEnd::Stopped) => SliceOutcome::Stopped,
+            Ok(ShardEnd::Busy(wait_millis)) => SliceOutcome::Busy { wait_millis },
+            Err(Halt::Fenced) => SliceOutcome::Fenced,
+            Err(Halt::Trouble(error)) => SliceOutcome::Interrupted(error.to_failure()),
+            Err(Halt::Failed(error)) => SliceOutcome::Failed(error.to_failure()),
+        };
+        let longer = matches!((&end, &outcome),
+            (SliceOutcome::Busy { wait_millis: a }, SliceOutcome::Busy { wait_millis: b }) if a > b);
+        if longer || rank(&end) > rank(&outcome) {
+            outcome = end;
+        }
+    }
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_shard_decides() {
+        let gathered = gather(vec![Ok(ShardEnd::Drained), Ok(ShardEnd::Busy(5)), Ok(ShardEnd::Busy(9))]);
+        assert_eq!(gathered, SliceOutcome::Busy { wait_millis: 9 });
+        assert_eq!(gather(vec![Ok(ShardEnd::More), Ok(ShardEnd::Busy(5))]), SliceOutcome::More);
+        assert_eq!(gather(vec![Ok(ShardEnd::Drained), Err(Halt::Fenced)]), SliceOutcome::Fenced);
+        assert_eq!(gather(vec![Err(Halt::Deadline), Ok(ShardEnd::Drained)]), SliceOutcome::More);
+        assert_eq!(gather(vec![]), SliceOutcome::Done);
+    }
+}
