@@ -370,8 +370,9 @@ async fn measuring(store: Store) {
     events[5].payload = Value::Absent;
     events[6].key = Value::from(vec![0; 1_000]);
     events[6].headers = vec![Header { name: "not payload".to_owned(), value: Value::from(vec![0; 1_000]) }];
-    for (first, many) in [(0, 1), (1, 4), (5, 6), (11, 1)] {
-        append(&store, &id, Position::before(&Sequence::new(first)), &events[first as usize..][..many]).await;
+    let mut tail = Position::Beginning;
+    for appended in [0..1, 1..5, 5..11, 11..12] {
+        tail = append(&store, &id, tail, &events[appended]).await;
     }
     let number = |position: &Position| {
         let number = position.next_sequence().and_then(|sequence| sequence.as_u64());

@@ -207,7 +207,9 @@ impl StreamStore for MemoryStream {
             if shard.tail() != *expected {
                 return Ok(Appended::Elsewhere { tail: shard.tail() });
             }
-            events.iter().for_each(|event| shard.push(event));
+            for event in events {
+                shard.push(event);
+            }
             Ok(Appended::Done { tail: shard.tail() })
         })
     }

@@ -2,7 +2,7 @@
 
 use sluice_transfer::{Header, Position, Range, Sequence, ShardId, Timestamp, TransferId, Value};
 
-use super::{Store, as_stored, import, shard, size};
+use super::{Store, import, shard};
 use crate::memory::MemoryStream;
 use crate::{NewEvent, Read, ReadLimit, Result, StreamStore};
 
@@ -165,6 +165,7 @@ async fn one_step(store: &Store, model: &MemoryStream, dice: &mut Dice, tails: &
 
 #[cfg(test)]
 mod tests {
+    use super::super::{as_stored, size};
     use super::*;
 
     #[test]
