@@ -99,11 +99,15 @@ pub(crate) fn encode_headers(headers: &[Header]) -> Option<Vec<u8>> {
 }
 
 fn push_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
+    loop {
+        let [low, ..] = number.to_le_bytes();
         number >>= 7;
+        if number == 0 {
+            out.push(low);
+            return;
+        }
+        out.push(low | 0x80);
     }
-    out.push(number as u8 & 0x7f);
 }
 
 fn take_number(rest: &mut &[u8]) -> Option<u64> {
@@ -142,7 +146,7 @@ mod tests {
 
     fn stored(value: &Value) -> rusqlite::types::Value {
         match Field(value).to_sql().unwrap() {
-            ToSqlOutput::Borrowed(value) => value.try_into().unwrap(),
+            ToSqlOutput::Borrowed(value) => value.into(),
             ToSqlOutput::Owned(value) => value,
             other => panic!("{other:?} is not what a row takes"),
         }
