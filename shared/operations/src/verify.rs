@@ -203,7 +203,7 @@ async fn read_object(
         checksum = checksum.then(Checksum::of(&bytes));
         seen(bytes.len() as u64);
         let Some(decoder) = decoder.as_mut().filter(|_| broken.is_none()) else { continue };
-        let mut feed = || -> Result<(), sluice_transfer::UnpackError> {
+        let feed = || -> Result<(), sluice_transfer::UnpackError> {
             let mut bytes = bytes;
             if at == 0 {
                 let first = decoder.head(&bytes)?;
