@@ -48,8 +48,12 @@ pub(crate) async fn run(home: &Path, args: &Append, output: Output) -> Result<Ex
     let appended = append_all(&mut pieces, &mut writer).await;
     let counts = writer.written;
     if let Err(mut failure) = appended {
-        failure.message =
-            format!("{} (before that {} events, {} were appended)", failure.message, counts.events, bytes(counts.bytes));
+        failure.message = format!(
+            "{} (before that {} events, {} were appended)",
+            failure.message,
+            counts.events,
+            bytes(counts.bytes)
+        );
         return Err(failure);
     }
     match output {
@@ -57,7 +61,8 @@ pub(crate) async fn run(home: &Path, args: &Append, output: Output) -> Result<Ex
             output::print_json(&Told { stream: args.stream.clone(), events: counts.events, bytes: counts.bytes })?;
         }
         Output::Text => {
-            let text = format!("{} events, {} appended to {}\n", grouped(counts.events), bytes(counts.bytes), args.stream);
+            let text =
+                format!("{} events, {} appended to {}\n", grouped(counts.events), bytes(counts.bytes), args.stream);
             output::print(&text)?;
         }
     }
@@ -231,7 +236,10 @@ async fn append_batch(
             }
         }
     }
-    Err(Failure::new(Code::Unavailable, format!("others append to shard {shard} of {uri} all the time: try again later")))
+    Err(Failure::new(
+        Code::Unavailable,
+        format!("others append to shard {shard} of {uri} all the time: try again later"),
+    ))
 }
 
 /// The shard of a key: the same one in every process and version.

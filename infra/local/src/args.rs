@@ -314,7 +314,8 @@ pub(crate) fn parse() -> Result<Args, ExitCode> {
 /// Whether a command line that cannot be understood asks for JSON all the same.
 fn wants_json() -> bool {
     let args: Vec<_> = std::env::args_os().collect();
-    args.iter().any(|arg| arg == "--output=json") || args.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
+    args.iter().any(|arg| arg == "--output=json")
+        || args.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
 }
 
 fn stream(text: &str) -> Result<StreamUri, String> {

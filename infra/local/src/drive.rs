@@ -61,7 +61,13 @@ pub(crate) struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    pub(crate) fn new(engine: &'a Engine, id: &'a TransferId, kind: Kind, bounds: SliceBounds, lock: &'a RunLock) -> Self {
+    pub(crate) fn new(
+        engine: &'a Engine,
+        id: &'a TransferId,
+        kind: Kind,
+        bounds: SliceBounds,
+        lock: &'a RunLock,
+    ) -> Self {
         Self { engine, id, kind, bounds, _lock: lock }
     }
 

@@ -60,14 +60,16 @@ impl Home {
             return Ok(home);
         }
         let home = Self::at(path)?;
-        let failed = |error: io::Error| Failure::of_io(&error, format!("the home {} cannot be made", home.path.display()));
+        let failed =
+            |error: io::Error| Failure::of_io(&error, format!("the home {} cannot be made", home.path.display()));
         fs::create_dir_all(&home.path).map_err(failed)?;
         for entry in fs::read_dir(&home.path).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
             // Another process may be making it at this moment.
             if !name.to_string_lossy().starts_with(MARKER) {
                 let path = home.path.display();
-                let what = format!("{path} is no home of sluice and not empty: give an empty or a new folder as --home");
+                let what =
+                    format!("{path} is no home of sluice and not empty: give an empty or a new folder as --home");
                 return Err(Failure::new(Code::Invalid, what));
             }
         }
@@ -94,7 +96,9 @@ impl Home {
         let text = match fs::read(&marker) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Failure::of_io(&error, format!("the home {} cannot be read", home.path.display()))),
+            Err(error) => {
+                return Err(Failure::of_io(&error, format!("the home {} cannot be read", home.path.display())));
+            }
         };
         let found: Marker = serde_json::from_slice(&text).map_err(|error| {
             let what = format!("{} is broken ({error}): use another --home", marker.display());
@@ -133,7 +137,8 @@ impl Home {
 
     fn folder(&self, name: &str) -> Result<PathBuf, Failure> {
         let path = self.path.join(name);
-        fs::create_dir_all(&path).map_err(|error| Failure::of_io(&error, format!("{} cannot be made", path.display())))?;
+        fs::create_dir_all(&path)
+            .map_err(|error| Failure::of_io(&error, format!("{} cannot be made", path.display())))?;
         Ok(path)
     }
 

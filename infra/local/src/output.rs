@@ -35,8 +35,9 @@ pub(crate) fn note(text: &str) {
 
 /// One object, on one line.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(value)
-        .map_err(|error| Failure::new(sluice_operations::Code::Defect, format!("the output cannot be encoded: {error}")))?;
+    let text = serde_json::to_string(value).map_err(|error| {
+        Failure::new(sluice_operations::Code::Defect, format!("the output cannot be encoded: {error}"))
+    })?;
     print(&format!("{text}\n"))
 }
 

@@ -92,12 +92,12 @@ impl<W: Write> Printer<W> {
         }
         // Written field by field, since their order is part of what is promised.
         write!(self.out, r#"{{"shard":"{shard}","sequence":"{}","time":"{}""#, event.sequence, event.time)?;
-        for (name, json) in named("key", &event.key) {
+        if let Some((name, json)) = named("key", &event.key) {
             write!(self.out, r#","{name}":{json}"#)?;
         }
         let headers: Vec<Json> = event.headers.iter().map(header).collect();
         write!(self.out, r#","headers":{}"#, Json::Array(headers))?;
-        for (name, json) in named("payload", &event.payload) {
+        if let Some((name, json)) = named("payload", &event.payload) {
             write!(self.out, r#","{name}":{json}"#)?;
         }
         self.out.write_all(b"}\n")

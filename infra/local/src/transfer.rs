@@ -90,9 +90,9 @@ pub(crate) fn new_id(kind: Kind) -> Result<TransferId, Failure> {
         .map_err(|error| Failure::new(Code::Defect, format!("the clock: {error}")))?;
     // Seeded anew by the system for each process.
     let random = RandomState::new().build_hasher().finish() & 0xffff;
-    format!("{kind}-{time}-{random:04x}").parse().map_err(|error: sluice_transfer::NameError| {
-        Failure::new(Code::Defect, error.to_string())
-    })
+    format!("{kind}-{time}-{random:04x}")
+        .parse()
+        .map_err(|error: sluice_transfer::NameError| Failure::new(Code::Defect, error.to_string()))
 }
 
 /// Drives a transfer to its end or to rest, shows its progress, listens for signals, and tells what came of it.
