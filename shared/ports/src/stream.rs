@@ -126,7 +126,8 @@ pub trait StreamStore: Send + Sync {
     async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>>;
 
     /// Writes all events or none, if the shard ends at `expected` and the stream is reserved for `writer`, or, where
-    /// none is given, for nobody.
+    /// none is given, for nobody. The reservation is looked at first; `Denied` if a writer is given and the stream is
+    /// reserved for nobody.
     async fn append(
         &self,
         shard: &ShardId,

@@ -1,1 +1,196 @@
-//! .
+//! Streams on one machine: one `SQLite` file a stream, of several shards, read by other processes while one writes.
+//!
+//! What was answered as appended is on disk (WAL, `synchronous=FULL`). Every change is one immediate transaction, so
+//! it is there or it is not; every read is one short transaction, so that the write-ahead log can be folded into the
+//! file and does not grow.
+//!
+//! Calls run on the runtime's blocking threads: a commit waits for the disk, and a read may wait for it too. A call
+//! whose future is dropped still runs to its end there; nothing depends on it, since an append names its tail.
+//!
+//! **Invariant.** The file is the only state: between two calls nothing is remembered but open connections, so any
+//! number of processes may use one stream. Memory is bounded by what one call carries, never by the stream's size.
+
+mod fault;
+mod file;
+mod layout;
+mod read;
+mod row;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use sluice_ports::{
+    Appended, Error, ErrorKind, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamStore,
+};
+use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
+
+use crate::file::Access;
+
+/// What a stream's file is called behind its name.
+const SUFFIX: &str = ".sqlite";
+
+/// A stream in a file. The file is opened at the first call that needs it; clones share the connections.
+#[derive(Clone, Debug)]
+pub struct LocalStream {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    name: String,
+    writer: Mutex<Option<Connection>>,
+    reader: Mutex<Option<Connection>>,
+}
+
+impl LocalStream {
+    /// The stream in the file at `path`, which need not exist; messages call it `name`.
+    pub fn new(path: impl Into<PathBuf>, name: impl Into<String>) -> Self {
+        let (writer, reader) = (Mutex::new(None), Mutex::new(None));
+        Self { shared: Arc::new(Shared { path: path.into(), name: name.into(), writer, reader }) }
+    }
+
+    /// The stream of that name among those that [`Self::list`] finds in a directory.
+    pub fn within(dir: &Path, name: &str) -> Self {
+        Self::new(dir.join(format!("{name}{SUFFIX}")), name)
+    }
+
+    /// The names of the stream files (`NAME.sqlite`) in a directory, in order; none if there is no such directory.
+    /// The files are not opened: one that was never finished, or is no stream, is found out by describing it.
+    /// Reads the directory on the caller's thread.
+    pub fn list(dir: &Path) -> Result<Vec<String>> {
+        let failed = |error: std::io::Error| {
+            let kind = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+                std::io::ErrorKind::NotADirectory => ErrorKind::Invalid,
+                _ => ErrorKind::Unavailable,
+            };
+            Error::with(kind, format!("the streams in {} cannot be listed", dir.display()), error)
+        };
+        let entries = match std::fs::read_dir(dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let file = entry.map_err(failed)?.file_name();
+            let name = file.to_str().and_then(|file| file.strip_suffix(SUFFIX));
+            names.extend(name.filter(|name| !name.is_empty() && !name.starts_with('.')).map(str::to_owned));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        access: Access,
+        work: impl FnOnce(&Shared, &mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || shared.with_connection(access, work)).await
+    }
+}
+
+/// Runs on a blocking thread; a panic there goes on here.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(answer) => answer,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The work was never begun.
+            Err(error) => Err(Error::with(ErrorKind::Unavailable, "the runtime is shutting down", error)),
+        },
+    }
+}
+
+impl Shared {
+    /// Lends the one connection of its kind, opened if need be. One that met an error is not used again.
+    fn with_connection<T>(&self, access: Access, work: impl FnOnce(&Self, &mut Connection) -> Result<T>) -> Result<T> {
+        let slot = match access {
+            Access::Read => &self.reader,
+            Access::Write => &self.writer,
+        };
+        // A panic while the lock was held has dropped the connection that was taken out, and rolled it back.
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = match slot.take() {
+            Some(connection) => connection,
+            None => file::open(&self.path, &self.name, access)?,
+        };
+        let answer = work(self, &mut connection)?;
+        *slot = Some(connection);
+        Ok(answer)
+    }
+}
+
+#[async_trait]
+impl StreamStore for LocalStream {
+    async fn describe(&self) -> Result<StreamInfo> {
+        self.run(Access::Read, |shared, connection| read::describe(connection, &shared.name)).await
+    }
+
+    async fn create(&self, shards: u32) -> Result<bool> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || file::create(&shared.path, &shared.name, shards)).await
+    }
+
+    async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
+        let (shard, from) = (shard.clone(), from.clone());
+        self.run(Access::Read, move |shared, connection| read::read(connection, &shared.name, &shard, &from, limit))
+            .await
+    }
+
+    async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
+        let shard = shard.clone();
+        self.run(Access::Read, move |shared, connection| read::position_at(connection, &shared.name, &shard, time))
+            .await
+    }
+
+    async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
+        let (shard, range) = (shard.clone(), range.clone());
+        self.run(Access::Read, move |shared, connection| read::measure(connection, &shared.name, &shard, &range))
+            .await
+            .map(Some)
+    }
+
+    async fn append(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        write::check(&self.shared.name, events)?;
+        // Payloads and keys are shared, not copied.
+        let (shard, writer, expected, events) = (shard.clone(), writer.cloned(), expected.clone(), events.to_vec());
+        self.run(Access::Write, move |shared, connection| {
+            write::append(connection, &shared.name, &shard, writer.as_ref(), &expected, &events)
+        })
+        .await
+    }
+
+    async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
+        let writer = writer.clone();
+        self.run(Access::Write, move |shared, connection| write::reserve(connection, &shared.name, &writer)).await
+    }
+
+    async fn release(&self, writer: &TransferId) -> Result<()> {
+        let writer = writer.clone();
+        self.run(Access::Write, move |shared, connection| write::release(connection, &shared.name, &writer)).await
+    }
+
+    async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()> {
+        // One transaction at a time, so that others get their turn in between.
+        loop {
+            let (shard, before) = (shard.clone(), before.clone());
+            let work = move |shared: &Shared, connection: &mut Connection| {
+                write::trim_some(connection, &shared.name, &shard, &before)
+            };
+            if !self.run(Access::Write, work).await? {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,5 +1,266 @@
-//! .
+//! A stream that lives in the process: what the promises of [`StreamStore`] mean, in the plainest terms.
+//!
+//! **Invariant.** A shard's events lie densely from `earliest` on, so an event's number is its index plus `earliest`;
+//! `earliest` only grows. No method waits for anything: the lock is held for one call's work and never across an await.
 
-/// .
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use sluice_transfer::limits::{EVENT_BYTES, HEADERS, SHARDS};
+use sluice_transfer::{Counts, Event, Header, Position, Range, Sequence, ShardId, Timestamp, TransferId, Value};
+
+use crate::{
+    Appended, Error, ErrorKind, NewEvent, Read, ReadLimit, Reservation, Result, ShardInfo, StreamInfo, StreamStore,
+};
+
+/// One stream in memory; it exists once it is created. Clones are handles of the same stream.
+///
+/// Shards are named `0`, `1`, …; numbers in a shard are dense from 0.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStream {
+    held: Arc<Mutex<Option<Held>>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    shards: BTreeMap<ShardId, Shard>,
+    writer: Option<TransferId>,
+}
+
 #[derive(Debug, Default)]
-pub struct MemoryStream;
+struct Shard {
+    earliest: u64,
+    events: VecDeque<Event>,
+}
+
+impl MemoryStream {
+    /// A stream that does not exist yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All events of a shard that are still there, in order; none if there is no such shard.
+    pub fn events(&self, shard: &ShardId) -> Vec<Event> {
+        let held = self.lock();
+        let shard = held.as_ref().and_then(|held| held.shards.get(shard));
+        shard.map_or_else(Vec::new, |shard| shard.events.iter().cloned().collect())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Held>> {
+        // A panic elsewhere leaves whole values: every change below is made by one call on a collection.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Held) -> Result<T>) -> Result<T> {
+        let mut held = self.lock();
+        held.as_mut().map_or_else(|| Err(Error::new(ErrorKind::NotFound, "there is no such stream in memory")), work)
+    }
+
+    fn with_shard<T>(&self, id: &ShardId, work: impl FnOnce(&mut Shard) -> T) -> Result<T> {
+        self.with(|held| held.shard(id).map(work))
+    }
+}
+
+impl Held {
+    fn shard(&mut self, id: &ShardId) -> Result<&mut Shard> {
+        let missing = || Error::new(ErrorKind::NotFound, format!("the stream in memory has no shard '{id}'"));
+        self.shards.get_mut(id).ok_or_else(missing)
+    }
+}
+
+impl Shard {
+    /// The number that the next event gets.
+    fn next(&self) -> u64 {
+        self.earliest + self.events.len() as u64
+    }
+
+    fn tail(&self) -> Position {
+        Position::before(&Sequence::new(self.next()))
+    }
+
+    /// The first number behind a position, at most the next one to be given.
+    fn behind(&self, position: &Position) -> u64 {
+        position.next_sequence().and_then(|sequence| sequence.as_u64()).map_or(self.next(), |n| n.min(self.next()))
+    }
+
+    /// Index of a number that is not trimmed.
+    fn index(&self, number: u64) -> usize {
+        usize::try_from(number - self.earliest).unwrap_or(usize::MAX)
+    }
+
+    fn read(&self, from: &Position, limit: ReadLimit) -> Read {
+        let first = self.behind(from);
+        if first < self.earliest {
+            return Read::Trimmed { earliest: Position::before(&Sequence::new(self.earliest)) };
+        }
+        let mut events = Vec::new();
+        let mut bytes = 0_usize;
+        for event in self.events.range(self.index(first)..) {
+            if !events.is_empty() && (events.len() >= limit.events || bytes >= limit.bytes) {
+                break;
+            }
+            bytes = bytes.saturating_add(size(&event.key, &event.headers, &event.payload));
+            events.push(event.clone());
+        }
+        let next = events.last().map_or_else(|| from.clone(), |last: &Event| Position::After(last.sequence.clone()));
+        let at_tail = first + events.len() as u64 == self.next();
+        Read::Events { events, next, at_tail }
+    }
+
+    fn push(&mut self, event: &NewEvent) {
+        let sequence = Sequence::new(self.next());
+        let NewEvent { time, key, headers, payload } = event.clone();
+        self.events.push_back(Event { sequence, time, key, headers, payload });
+    }
+}
+
+/// Bytes of payload, key and headers.
+fn size(key: &Value, headers: &[Header], payload: &Value) -> usize {
+    payload.len() + key.len() + headers.iter().map(|header| header.name.len() + header.value.len()).sum::<usize>()
+}
+
+fn check(event: &NewEvent) -> Result<()> {
+    let bytes = size(&event.key, &event.headers, &event.payload);
+    if bytes > EVENT_BYTES {
+        let what = format!("an event of {bytes} bytes (payload, key and headers) is larger than {EVENT_BYTES}");
+        return Err(Error::new(ErrorKind::Invalid, what));
+    }
+    if event.headers.len() > HEADERS {
+        let what = format!("an event with {} headers has more than {HEADERS}", event.headers.len());
+        return Err(Error::new(ErrorKind::Invalid, what));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl StreamStore for MemoryStream {
+    async fn describe(&self) -> Result<StreamInfo> {
+        self.with(|held| {
+            let info = |(id, shard): (&ShardId, &Shard)| ShardInfo {
+                shard: id.clone(),
+                earliest: Position::before(&Sequence::new(shard.earliest)),
+                tail: shard.tail(),
+                parents: Vec::new(),
+            };
+            let shards = held.shards.iter().map(info).collect();
+            Ok(StreamInfo { shards, writer: held.writer.clone(), largest_event: EVENT_BYTES as u64 })
+        })
+    }
+
+    async fn create(&self, shards: u32) -> Result<bool> {
+        if shards == 0 || shards as usize > SHARDS {
+            let what = format!("a stream has 1 to {SHARDS} shards, not {shards}");
+            return Err(Error::new(ErrorKind::Invalid, what));
+        }
+        let mut held = self.lock();
+        if held.is_some() {
+            return Ok(false);
+        }
+        let name = |number: u32| {
+            let name = number.to_string().parse::<ShardId>();
+            name.map_err(|why| Error::with(ErrorKind::Invalid, "a shard cannot be named", why))
+        };
+        let shards = (0..shards).map(|number| Ok((name(number)?, Shard::default()))).collect::<Result<_>>()?;
+        *held = Some(Held { shards, writer: None });
+        Ok(true)
+    }
+
+    async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
+        self.with_shard(shard, |shard| shard.read(from, limit))
+    }
+
+    async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
+        self.with_shard(shard, |shard| {
+            let found = shard.events.iter().find(|event| event.time >= time);
+            found.map_or_else(|| shard.tail(), |event| Position::before(&event.sequence))
+        })
+    }
+
+    async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
+        self.with_shard(shard, |shard| {
+            let first = shard.behind(&range.from).max(shard.earliest);
+            let until = shard.behind(&range.until).max(first);
+            let events = shard.events.range(shard.index(first)..shard.index(until));
+            Some(events.map(|event| Counts::new(1, event.payload.len() as u64)).sum())
+        })
+    }
+
+    async fn append(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        events.iter().try_for_each(check)?;
+        self.with(|held| {
+            match (&held.writer, writer) {
+                (Some(holder), writer) if writer != Some(holder) => return Ok(Appended::Reserved(holder.clone())),
+                (None, Some(writer)) => {
+                    let what = format!("the stream in memory is not reserved for {writer}, which wants to append");
+                    return Err(Error::new(ErrorKind::Denied, what));
+                }
+                _ => {}
+            }
+            let shard = held.shard(shard)?;
+            if shard.tail() != *expected {
+                return Ok(Appended::Elsewhere { tail: shard.tail() });
+            }
+            for event in events {
+                shard.push(event);
+            }
+            Ok(Appended::Done { tail: shard.tail() })
+        })
+    }
+
+    async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
+        self.with(|held| match &held.writer {
+            Some(holder) if holder != writer => Ok(Reservation::HeldBy(holder.clone())),
+            _ => {
+                held.writer = Some(writer.clone());
+                Ok(Reservation::Held)
+            }
+        })
+    }
+
+    async fn release(&self, writer: &TransferId) -> Result<()> {
+        self.with(|held| {
+            held.writer = held.writer.take().filter(|holder| holder != writer);
+            Ok(())
+        })
+    }
+
+    async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()> {
+        self.with_shard(shard, |shard| {
+            let earliest = shard.behind(before).max(shard.earliest);
+            shard.events.drain(..shard.index(earliest));
+            shard.earliest = earliest;
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance;
+
+    #[tokio::test]
+    async fn keeps_every_promise() {
+        conformance::stream::run(|| async { Arc::new(MemoryStream::new()) as Arc<dyn StreamStore> }).await;
+    }
+
+    #[tokio::test]
+    async fn clones_are_the_same_stream() {
+        let (stream, shard) = (MemoryStream::new(), "0".parse().unwrap());
+        let clone = stream.clone();
+        assert!(clone.events(&shard).is_empty());
+        stream.create(1).await.unwrap();
+        let event =
+            NewEvent { time: Timestamp::from_micros(5), key: Value::Null, headers: Vec::new(), payload: Value::Absent };
+        clone.append(&shard, None, &Position::Beginning, &[event.clone(), event]).await.unwrap();
+        stream.trim(&shard, &Position::After(Sequence::new(0))).await.unwrap();
+        let left = clone.events(&shard);
+        assert_eq!((left.len(), left[0].sequence.as_u64()), (1, Some(1)));
+    }
+}
