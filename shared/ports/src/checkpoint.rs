@@ -33,7 +33,12 @@ pub enum WriterAnswer {
     HeldBy(TransferId),
 }
 
-/// The records of all transfers. Reads see every write that was answered before.
+/// The records of all transfers. Reads see every write that was answered before, except that [`Self::transfers`] may
+/// trail by the time that a store takes to bring its index up to date.
+///
+/// An update that repeats, revision and all, what is stored answers [`Stored::Done`]: a write whose answer was lost
+/// may simply be sent again. Two writers are told apart by what they write (a claim names its slice), so those that
+/// race must not write the same.
 #[async_trait]
 pub trait CheckpointStore: Send + Sync {
     /// Makes a transfer, if there is none of its id.
@@ -45,7 +50,7 @@ pub trait CheckpointStore: Send + Sync {
     /// Writes a transfer on condition that the stored revision is one below the given record's.
     async fn update_transfer(&self, record: &TransferRecord) -> Result<Stored>;
 
-    /// Transfers, the youngest first, at most `limit`.
+    /// Transfers, the youngest first (of one age: by their id), at most `limit`.
     async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>>;
 
     /// Makes a shard's record, if there is none.

@@ -10,7 +10,8 @@ const HALF_LIFE_MILLIS: f64 = 10_000.0;
 /// A smoothed rate, kept with the checkpoints so that anyone can tell the time remaining.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
-    /// Bytes of payload a second.
+    /// Bytes of payload a second, in thousandths: a rate that faded without end would become a number that a store
+    /// cannot hold (DynamoDB: nothing between 0 and 1E-130), and short decimals are read back as they were.
     pub bytes_per_second: f64,
     /// When it was last brought up to date.
     pub at: Timestamp,
@@ -35,7 +36,8 @@ impl Pace {
         let millis = millis as f64;
         let seen = bytes as f64 * 1_000.0 / millis;
         let kept = if self.bytes_per_second > 0.0 { 0.5_f64.powf(millis / HALF_LIFE_MILLIS) } else { 0.0 };
-        Self { bytes_per_second: self.bytes_per_second * kept + seen * (1.0 - kept), at: now }
+        let rate = self.bytes_per_second * kept + seen * (1.0 - kept);
+        Self { bytes_per_second: (rate * 1_000.0).round() / 1_000.0, at: now }
     }
 }
 
@@ -78,6 +80,18 @@ mod tests {
         now = now.plus_millis(1_000_000);
         pace = pace.woken(now).moved(500, now.plus_millis(100));
         assert!((pace.bytes_per_second - 5_000.0).abs() < 1.0, "{pace:?}");
+    }
+
+    #[test]
+    fn a_rate_fades_to_nothing_and_not_to_a_number_too_small_to_store() {
+        let mut now = Timestamp::from_millis(1_000);
+        let mut pace = Pace { bytes_per_second: 1e9, at: now };
+        for _ in 0..2_000 {
+            now = now.plus_millis(5_000);
+            pace = pace.moved(0, now);
+            assert!(pace.bytes_per_second == 0.0 || pace.bytes_per_second >= 0.001, "{pace:?}");
+        }
+        assert!(pace.bytes_per_second.abs() < f64::EPSILON, "{pace:?}");
     }
 
     #[test]

@@ -1,0 +1,271 @@
+//! Records with everything that can be absent present, and absent.
+
+use std::collections::BTreeMap;
+
+use sluice_transfer::record::{
+    Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, Failure, ImportConfig, ImportRecord,
+    LedgerPage, Mark, Owner, PartEntry, Phase, RECORD_VERSION, ReadBack, SealedObject, ShardRecord, SourceCursor,
+    TransferRecord, Upload, Work,
+};
+use sluice_transfer::{
+    Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, Format, Gap, ImportRequest, Pace, Position,
+    Range, Request, Sequence, ShardId, State, StreamUri, TimeRange, Timestamp, TransferId, UploadId, Value, Wanted,
+};
+
+/// The largest number that a stream gives (Kinesis): 56 digits.
+const KINESIS: &str = "49590338271490256608559692538361571095921575989136588898";
+
+pub(super) fn id(name: &str) -> TransferId {
+    name.parse().expect("a transfer's id")
+}
+
+pub(super) fn shard_id(name: &str) -> ShardId {
+    name.parse().expect("a shard's name")
+}
+
+pub(super) fn destination(name: &str) -> DestinationName {
+    name.parse().expect("a destination's name")
+}
+
+pub(super) fn stream(name: &str) -> StreamUri {
+    format!("local:{name}").parse().expect("a stream")
+}
+
+fn kinesis() -> Sequence {
+    KINESIS.parse().expect("a sequence number")
+}
+
+fn counts() -> Counts {
+    Counts::new(u64::MAX / 3, u64::MAX)
+}
+
+fn times() -> TimeRange {
+    TimeRange { min: Timestamp::from_micros(-62_135_596_800_000_000), max: Timestamp::from_micros(i64::MAX) }
+}
+
+fn at(number: u64) -> Cursor {
+    Cursor::at(Position::After(Sequence::new(number)))
+}
+
+/// With nothing that can be absent.
+pub(super) fn export(name: &str, created_millis: i64) -> TransferRecord {
+    let request = ExportRequest {
+        stream: stream("orders"),
+        to: "dir:/archive".parse().expect("a bucket"),
+        format: None,
+        from: None,
+        until: None,
+        object_size: None,
+        part_size: None,
+        rate: None,
+    };
+    let destination = DestinationConfig {
+        bucket: "dir:/archive".parse().expect("a bucket"),
+        prefix: String::new(),
+        format: Format::Avro,
+        part_size: 8 << 20,
+        object_size: 1 << 30,
+    };
+    let config = ExportConfig {
+        stream: stream("orders"),
+        destinations: [(DestinationName::only(), destination)].into(),
+        rate: None,
+    };
+    TransferRecord::new(
+        id(name),
+        "host".to_owned(),
+        Request::Export(request),
+        Config::Export(config),
+        vec![shard_id("0")],
+        Timestamp::from_millis(created_millis),
+    )
+}
+
+/// With everything that can be absent.
+fn full_export(name: &str) -> TransferRecord {
+    let mut record = export(name, 1_000);
+    if let Request::Export(request) = &mut record.request {
+        request.format = Some(Format::Raw);
+        request.from = Some("ago:1h".parse().expect("a position"));
+        request.until = Some("cut:0@12,shardId-000000000001@end".parse().expect("a position"));
+        request.object_size = Some(u64::MAX);
+        request.part_size = Some(1);
+        request.rate = Some(1 << 40);
+    }
+    if let Config::Export(config) = &mut record.config {
+        config.rate = Some(1 << 40);
+        let mut second = config.destinations.values().next().cloned().expect("a destination");
+        second.prefix = "2026/ä b".to_owned();
+        config.destinations.insert(destination("second-1.x_y"), second);
+    }
+    record.state = State::CompletedWithFailures;
+    record.wanted = Wanted::Cancelled;
+    record.generation = u32::MAX;
+    record.shards = vec![shard_id("0"), shard_id("shardId-000000000001")];
+    record.totals.expected = Some(counts());
+    record.totals.moved = counts();
+    record.manifest = Some("orders/manifest.json".to_owned());
+    record.failure = Some(Failure { code: "Gone".to_owned(), message: "'\"\\\u{1f600}\n\u{0}".to_owned() });
+    record
+}
+
+fn import_transfer(name: &str, full: bool) -> TransferRecord {
+    let request = ImportRequest {
+        source: "dir:/archive/orders".parse().expect("a bucket"),
+        stream: stream("copy"),
+        event_size: full.then_some(1_024),
+        pack: full,
+        append: full,
+        rate: full.then_some(9),
+    };
+    let config = ImportConfig {
+        bucket: "dir:/archive".parse().expect("a bucket"),
+        work: "dir:/work".parse().expect("a bucket"),
+        list: "list.json".to_owned(),
+        stream: stream("copy"),
+        format: if full { Format::Raw } else { Format::Avro },
+        event_size: 1_024,
+        pack: full,
+        time: Timestamp::from_micros(-1),
+        rate: full.then_some(9),
+    };
+    let now = Timestamp::from_millis(1_000);
+    TransferRecord::new(id(name), String::new(), Request::Import(request), Config::Import(config), Vec::new(), now)
+}
+
+/// Every shape of a transfer.
+pub(super) fn transfers() -> Vec<TransferRecord> {
+    vec![
+        export("bare-export", 1_000),
+        full_export("full-export"),
+        import_transfer("bare-import", false),
+        import_transfer("full-import", true),
+    ]
+}
+
+pub(super) fn page(index: u32, text: &str) -> LedgerPage {
+    let entry = |part: &str| PartEntry { etag: format!("{text}{part}"), checksum: Checksum::of(text.as_bytes()) };
+    LedgerPage { version: RECORD_VERSION, object: 3, incarnation: 1, index, entries: vec![entry("a"), entry("b")] }
+}
+
+fn upload(full: bool) -> Upload {
+    Upload {
+        id: UploadId("opaque/+=id".to_owned()),
+        cursor: Cursor { position: Position::After(kinesis()), offset: if full { 512 } else { 0 } },
+        parts: u64::from(full) * 10_000,
+        checksum: Checksum::of(b"parts"),
+        counts: counts(),
+        times: full.then(times),
+        pages: u32::from(full) * 1_249,
+        tail: if full { page(0, "tail").entries } else { Vec::new() },
+    }
+}
+
+fn closing(full: bool) -> Closing {
+    let bare = Closing {
+        upload: None,
+        last: None,
+        until: at(9),
+        checksum: Checksum::of(b"object"),
+        counts: counts(),
+        times: None,
+        superseded: None,
+    };
+    if !full {
+        return bare;
+    }
+    let superseded = Closing { last: Some(Checksum::of(b"lost")), times: Some(times()), ..bare.clone() };
+    Closing { upload: Some(upload(true)), superseded: Some(Box::new(superseded)), ..bare }
+}
+
+fn full_destination(phase: Phase) -> DestinationRecord {
+    let object = SealedObject {
+        number: 0,
+        incarnation: 2,
+        from: Cursor::default(),
+        until: Cursor { position: Position::After(kinesis()), offset: u64::MAX },
+        checksum: Checksum::of(b"object"),
+        etag: "\"0123456789abcdef0123456789abcdef-12\"".to_owned(),
+        counts: counts(),
+        times: Some(times()),
+    };
+    let untimed = SealedObject { times: None, number: 1, from: at(7), until: at(8), ..object.clone() };
+    DestinationRecord {
+        sealed: at(8),
+        counts: counts(),
+        objects: 2,
+        incarnation: 1,
+        phase,
+        segments: 4,
+        unlisted: vec![object, untimed],
+        gaps: vec![Gap { from: at(3), until: at(7) }],
+        high_water: counts(),
+        verified: 1,
+    }
+}
+
+pub(super) fn shard_of(transfer: &str, shard: &str, work: Work) -> ShardRecord {
+    let range = Range { from: Position::Beginning, until: Position::End };
+    ShardRecord::new(id(transfer), shard_id(shard), range, None, work)
+}
+
+/// With nothing that can be absent: one destination, idle.
+pub(super) fn shard(transfer: &str, name: &str) -> ShardRecord {
+    let idle = DestinationRecord::new(Position::Beginning);
+    shard_of(transfer, name, Work::Export([(DestinationName::only(), idle)].into()))
+}
+
+fn full_import() -> ImportRecord {
+    let cursor = SourceCursor { entry: u64::MAX, offset: 7, within: 3 };
+    let value = Value::from("payload");
+    let digest = EventDigest::default().with(Timestamp::from_millis(1), &Value::Null, &[], &value);
+    ImportRecord {
+        check: Some(Check { entry: 4, seen: Checksum::of(b"seen") }),
+        segments: 2,
+        cursor,
+        counts: counts(),
+        digest,
+        marks: vec![Mark { source: cursor, target: Position::After(kinesis()) }],
+        read_back: Some(ReadBack { position: Position::After(kinesis()), counts: counts(), digest }),
+        ..ImportRecord::new(5, Position::After(kinesis()))
+    }
+}
+
+/// Every shape of a shard's work, with and without what can be absent beside it.
+pub(super) fn shards(transfer: &str) -> Vec<ShardRecord> {
+    let phases = [
+        Phase::Idle,
+        Phase::Open(upload(false)),
+        Phase::Open(upload(true)),
+        Phase::Closing(closing(false)),
+        Phase::Closing(closing(true)),
+    ];
+    let mut works = vec![
+        Work::Export(BTreeMap::new()),
+        Work::Import(Box::new(ImportRecord::new(0, Position::Beginning))),
+        Work::Import(Box::new(full_import())),
+    ];
+    for phase in phases {
+        let one = full_destination(phase);
+        let other = DestinationRecord::new(Position::After(kinesis()));
+        works.push(Work::Export([(DestinationName::only(), one.clone())].into()));
+        works.push(Work::Export([(DestinationName::only(), one), (destination("b.2_x-Y"), other)].into()));
+    }
+    let bare = works.into_iter().enumerate().map(|(i, work)| shard_of(transfer, &format!("shape-{i}"), work));
+    bare.flat_map(|bare| [full_shard(&bare), bare]).collect()
+}
+
+fn full_shard(bare: &ShardRecord) -> ShardRecord {
+    ShardRecord {
+        shard: shard_id(&format!("{}-full", bare.shard)),
+        epoch: u64::MAX,
+        generation: 7,
+        owner: Some(Owner { slice: "slice/1".to_owned(), lease_until: Timestamp::from_micros(1_763_798_400_000_001) }),
+        range: Range { from: Position::After(kinesis()), until: Position::After(kinesis().next()) },
+        expected: Some(counts()),
+        pace: Pace { bytes_per_second: 123_456_789.625, at: Timestamp::from_millis(5) },
+        idle_slices: 19,
+        slices: 1 << 60,
+        ..bare.clone()
+    }
+}
