@@ -227,7 +227,7 @@ fn full_import() -> ImportRecord {
         digest,
         marks: vec![Mark { source: cursor, target: Position::After(kinesis()) }],
         read_back: Some(ReadBack { position: Position::After(kinesis()), counts: counts(), digest }),
-        ..ImportRecord::new(5, Position::After(kinesis()))
+        ..ImportRecord::new(5, Position::After(kinesis()), 2)
     }
 }
 
@@ -242,7 +242,7 @@ pub(super) fn shards(transfer: &str) -> Vec<ShardRecord> {
     ];
     let mut works = vec![
         Work::Export(BTreeMap::new()),
-        Work::Import(Box::new(ImportRecord::new(0, Position::Beginning))),
+        Work::Import(Box::new(ImportRecord::new(0, Position::Beginning, 0))),
         Work::Import(Box::new(full_import())),
     ];
     for phase in phases {
