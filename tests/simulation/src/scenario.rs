@@ -49,26 +49,30 @@ impl Scenario {
     pub(crate) fn draw(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x5ce0_a210);
         let shards = u32::try_from(random.within(1, 3)).unwrap_or(1);
-        let longest = if random.chance(200) { 900 } else { 60 };
+        // A block of Avro is 64 KiB: objects of several parts need events of that order.
+        let large = random.chance(250);
+        let unit = if large { 1_000 } else { 1 };
+        let longest = if random.chance(200) { 900 } else { 60 } * unit;
         let events = (0..shards)
             .map(|_| {
-                let many = if random.chance(100) { 0 } else { random.size(1, 30) };
-                (0..many).map(|n| event(&mut random, n, longest)).collect()
+                let many = if random.chance(100) { 0 } else { random.size(1, if large { 12 } else { 30 }) };
+                (0..many).map(|n| event(&mut random, n, longest.min(150_000))).collect()
             })
             .collect();
-        let part_size = random.within(1, 120);
+        let scale = unit as u64;
+        let part_size = random.within(1, 120) * scale;
         Self {
             shards,
             events,
             format: if random.chance(600) { Format::Avro } else { Format::Raw },
             part_size,
-            object_size: if random.chance(300) { random.within(1, part_size) } else { random.within(part_size, 900) },
-            event_size: random.within(1, 90),
-            read_bytes: random.size(1, 300),
+            object_size: if random.chance(300) { random.within(1, part_size) } else { random.within(part_size, 900 * scale) },
+            event_size: random.within(1, 90) * scale,
+            read_bytes: random.size(1, 300) * unit,
             read_events: random.size(1, 9),
-            append_bytes: random.size(1, 200),
+            append_bytes: random.size(1, 200) * unit,
             slice_events: random.chance(300).then(|| random.within(1, 12)),
-            slice_bytes: random.chance(300).then(|| random.within(1, 300)),
+            slice_bytes: random.chance(300).then(|| random.within(1, 300) * scale),
             fresh_etags: random.chance(500),
             foreign: random.chance(30),
             trims: random.chance(150),
@@ -86,7 +90,9 @@ fn value(random: &mut Random, longest: usize) -> Value {
         2 => Value::Bytes(Bytes::new()),
         _ => {
             let len = random.size(1, longest);
-            Value::Bytes((0..len).map(|_| random.next().to_le_bytes()[0]).collect::<Vec<_>>().into())
+            let mut bytes = vec![0; len];
+            bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&random.next().to_le_bytes()[..chunk.len()]));
+            Value::Bytes(bytes.into())
         }
     }
 }
