@@ -26,14 +26,17 @@ fn kind(error: &rusqlite::Error) -> ErrorKind {
     match error {
         rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
             ErrorCode::DiskFull => ErrorKind::Full,
-            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => ErrorKind::Corrupt,
             ErrorCode::ReadOnly
             | ErrorCode::CannotOpen
             | ErrorCode::PermissionDenied
             | ErrorCode::AuthorizationForStatementDenied => ErrorKind::Denied,
             ErrorCode::TooBig => ErrorKind::Invalid,
-            // A number that is there twice, a value outside its check, a table that is not there.
-            ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::Unknown => ErrorKind::Corrupt,
+            // The last three: a number that is there twice, a value outside its check, a table that is not there.
+            ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase
+            | ErrorCode::ConstraintViolation
+            | ErrorCode::TypeMismatch
+            | ErrorCode::Unknown => ErrorKind::Corrupt,
             _ => ErrorKind::Unavailable,
         },
         // A row or a table that must be there is not, or is something else.

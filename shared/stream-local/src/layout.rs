@@ -53,7 +53,7 @@ CREATE TABLE batches (
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shard {
     /// Its name, which is this number.
-    pub(crate) shard: u32,
+    pub(crate) index: u32,
     /// Number of the first event that is still there.
     pub(crate) earliest: u64,
     /// Number of the next event.
@@ -83,7 +83,7 @@ impl Shard {
     /// The row of an event.
     pub(crate) fn id(&self, number: u64) -> i64 {
         // Shards are at most some thousands and numbers stay below 2^48, so the sign is never touched.
-        (i64::from(self.shard) << NUMBER_BITS) | number.cast_signed()
+        (i64::from(self.index) << NUMBER_BITS) | number.cast_signed()
     }
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn shards(connection: &Connection) -> rusqlite::Result<Vec<Shard>> {
 }
 
 fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Shard> {
-    Ok(Shard { shard: row.get(0)?, earliest: row.get(1)?, next: row.get(2)?, reached: row.get(3)?, bytes: row.get(4)? })
+    Ok(Shard { index: row.get(0)?, earliest: row.get(1)?, next: row.get(2)?, reached: row.get(3)?, bytes: row.get(4)? })
 }
 
 /// The import that the stream is reserved for.

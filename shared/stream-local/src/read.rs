@@ -29,7 +29,7 @@ pub(crate) fn describe(connection: &mut Connection, name: &str) -> Result<Stream
     let mut shards = Vec::with_capacity(stored.len());
     for shard in stored {
         let (earliest, tail) = (shard.beginning(), shard.tail());
-        shards.push(ShardInfo { shard: layout::shard_name(shard.shard)?, earliest, tail, parents: Vec::new() });
+        shards.push(ShardInfo { shard: layout::shard_name(shard.index)?, earliest, tail, parents: Vec::new() });
     }
     shards.sort_unstable_by(|a, b| a.shard.cmp(&b.shard));
     Ok(StreamInfo { shards, writer: holder(&snapshot, name)?, largest_event: EVENT_BYTES as u64 })
@@ -70,10 +70,10 @@ fn events(snapshot: &Connection, name: &str, shard: &Shard, first: u64, limit: R
             break;
         }
         let row = rows.next().map_err(failed)?;
-        let row = row.ok_or_else(|| corrupt(name, format!("event {number} of shard {} is missing", shard.shard)))?;
+        let row = row.ok_or_else(|| corrupt(name, format!("event {number} of shard {} is missing", shard.index)))?;
         let event = event(row, number, &mut values).map_err(failed)?;
         let event =
-            event.ok_or_else(|| corrupt(name, format!("event {number} of shard {} is damaged", shard.shard)))?;
+            event.ok_or_else(|| corrupt(name, format!("event {number} of shard {} is damaged", shard.index)))?;
         let headers: usize = event.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
         bytes = bytes.saturating_add(event.payload.len() + event.key.len() + headers);
         events.push(event);
@@ -128,7 +128,7 @@ fn first_batch_reaching(tx: &Connection, shard: &Shard, time: Timestamp) -> rusq
     let mut found = None;
     while low <= high {
         let middle = low + (high - low) / 2;
-        let row = batch.query_row((shard.shard, middle), |row| Ok((row.get::<_, u64>(0)?, row.get::<_, i64>(1)?)));
+        let row = batch.query_row((shard.index, middle), |row| Ok((row.get::<_, u64>(0)?, row.get::<_, i64>(1)?)));
         let Some((last, reached)) = row.optional()? else { return Ok(None) };
         if reached < time.micros() {
             low = last + 1;
@@ -154,11 +154,11 @@ fn first_batch_holding(
     let mut batch = tx.prepare_cached(
         "SELECT last FROM batches WHERE shard = ?1 AND last > ?2 AND own >= ?3 ORDER BY last LIMIT 1",
     )?;
-    let found = batch.query_row((shard.shard, last, time.micros()), |row| row.get(0)).optional()?;
+    let found = batch.query_row((shard.index, last, time.micros()), |row| row.get(0)).optional()?;
     let Some(found) = found else { return Ok(None) };
     let mut before =
         tx.prepare_cached("SELECT last FROM batches WHERE shard = ?1 AND last < ?2 ORDER BY last DESC LIMIT 1")?;
-    let before: u64 = before.query_row((shard.shard, found), |row| row.get(0))?;
+    let before: u64 = before.query_row((shard.index, found), |row| row.get(0))?;
     Ok(Some((before + 1, found)))
 }
 
@@ -199,7 +199,7 @@ fn bytes_before(tx: &Connection, name: &str, shard: &Shard, number: u64) -> Resu
     let bytes = || -> rusqlite::Result<Option<u64>> {
         let mut batch =
             tx.prepare_cached("SELECT last, bytes FROM batches WHERE shard = ?1 AND last >= ?2 ORDER BY last LIMIT 1")?;
-        let (last, bytes): (u64, u64) = batch.query_row((shard.shard, number), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (last, bytes): (u64, u64) = batch.query_row((shard.index, number), |row| Ok((row.get(0)?, row.get(1)?)))?;
         // From behind, since the front of the first batch may be trimmed. A length is read without its payload.
         let mut lengths =
             tx.prepare_cached("SELECT coalesce(sum(length(payload)), 0) FROM events WHERE id BETWEEN ?1 AND ?2")?;
@@ -207,5 +207,5 @@ fn bytes_before(tx: &Connection, name: &str, shard: &Shard, number: u64) -> Resu
         Ok(bytes.checked_sub(lengths))
     };
     let bytes = bytes().map_err(|error| fault(name, "measuring", error))?;
-    bytes.ok_or_else(|| corrupt(name, format!("a batch of shard {} has fewer bytes than its events", shard.shard)))
+    bytes.ok_or_else(|| corrupt(name, format!("a batch of shard {} has fewer bytes than its events", shard.index)))
 }

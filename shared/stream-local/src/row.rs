@@ -22,14 +22,19 @@ impl ToSql for Field<'_> {
     }
 }
 
-/// Values smaller than this share allocations with their neighbours.
-const SMALL: usize = 4 << 10;
-const CHUNK: usize = 64 << 10;
+/// Values smaller than this share chunks with their neighbours, so that a read of many makes few allocations, and
+/// ones large enough for the allocator to keep at hand. A value that outlives its neighbours holds one chunk.
+const SMALL: usize = 64 << 10;
+/// A read's first chunk; each further one is twice as large, up to the largest.
+const FIRST_CHUNK: usize = 16 << 10;
+const LARGEST_CHUNK: usize = 1 << 20;
 
 /// Takes values out of rows, with one copy and few allocations.
 #[derive(Debug, Default)]
 pub(crate) struct Values {
     chunk: BytesMut,
+    /// Size of the chunk at hand; 0 before the first.
+    size: usize,
 }
 
 impl Values {
@@ -48,7 +53,8 @@ impl Values {
             return Bytes::copy_from_slice(bytes);
         }
         if self.chunk.capacity() < bytes.len() {
-            self.chunk = BytesMut::with_capacity(CHUNK);
+            self.size = (2 * self.size).clamp(FIRST_CHUNK, LARGEST_CHUNK).max(bytes.len());
+            self.chunk = BytesMut::with_capacity(self.size);
         }
         self.chunk.extend_from_slice(bytes);
         self.chunk.split().freeze()
@@ -99,11 +105,15 @@ pub(crate) fn encode_headers(headers: &[Header]) -> Option<Vec<u8>> {
 }
 
 fn push_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
+    loop {
+        let [low, ..] = number.to_le_bytes();
         number >>= 7;
+        if number == 0 {
+            out.push(low);
+            return;
+        }
+        out.push(low | 0x80);
     }
-    out.push(number as u8 & 0x7f);
 }
 
 fn take_number(rest: &mut &[u8]) -> Option<u64> {
@@ -142,7 +152,7 @@ mod tests {
 
     fn stored(value: &Value) -> rusqlite::types::Value {
         match Field(value).to_sql().unwrap() {
-            ToSqlOutput::Borrowed(value) => value.try_into().unwrap(),
+            ToSqlOutput::Borrowed(value) => value.into(),
             ToSqlOutput::Owned(value) => value,
             other => panic!("{other:?} is not what a row takes"),
         }

@@ -91,14 +91,14 @@ fn insert(tx: &Transaction<'_>, mut shard: Shard, events: &[NewEvent]) -> rusqli
     let reached = shard.reached.map_or(own, |reached| reached.max(own));
     shard.reached = Some(reached);
     tx.prepare_cached("INSERT INTO batches (shard, last, own, reached, bytes) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![shard.shard, shard.next - 1, own, reached, shard.bytes])?;
+        .execute(params![shard.index, shard.next - 1, own, reached, shard.bytes])?;
     store(tx, &shard)?;
     Ok(shard)
 }
 
 fn store(tx: &Transaction<'_>, shard: &Shard) -> rusqlite::Result<()> {
     tx.prepare_cached("UPDATE shards SET earliest = ?2, next = ?3, reached = ?4, bytes = ?5 WHERE shard = ?1")?
-        .execute(params![shard.shard, shard.earliest, shard.next, shard.reached, shard.bytes])?;
+        .execute(params![shard.index, shard.earliest, shard.next, shard.reached, shard.bytes])?;
     Ok(())
 }
 
@@ -166,7 +166,7 @@ fn drop_some(tx: &Transaction<'_>, mut shard: Shard, target: u64) -> rusqlite::R
     }
     tx.prepare_cached("DELETE FROM events WHERE id BETWEEN ?1 AND ?2")?
         .execute([shard.id(shard.earliest), shard.id(end - 1)])?;
-    tx.prepare_cached("DELETE FROM batches WHERE shard = ?1 AND last < ?2")?.execute(params![shard.shard, end])?;
+    tx.prepare_cached("DELETE FROM batches WHERE shard = ?1 AND last < ?2")?.execute(params![shard.index, end])?;
     shard.earliest = end;
     if shard.earliest == shard.next {
         // Nothing is left that could be as late.
@@ -174,4 +174,67 @@ fn drop_some(tx: &Transaction<'_>, mut shard: Shard, target: u64) -> rusqlite::R
     }
     store(tx, &shard)?;
     Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::{self, Access};
+    use sluice_transfer::{Timestamp, Value};
+
+    #[test]
+    fn a_full_disk_takes_all_or_nothing_and_goes_on_once_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("full");
+        file::create(&path, "full", 1).unwrap();
+        let mut connection = file::open(&path, "full", Access::Write).unwrap();
+        let id = "0".parse().unwrap();
+        let event = |bytes| NewEvent {
+            time: Timestamp::from_micros(1),
+            key: Value::Absent,
+            headers: Vec::new(),
+            payload: Value::from(vec![1; bytes]),
+        };
+        connection.pragma_update(None, "max_page_count", 30).unwrap();
+        let events = [event(1), event(4 << 20)];
+        let error = append(&mut connection, "full", &id, None, &Position::Beginning, &events).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+        assert!(error.to_string().contains("stream 'full'"), "{error}");
+        let count = |connection: &Connection| {
+            connection.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, u64>(0)).unwrap()
+        };
+        assert_eq!(count(&connection), 0);
+        connection.pragma_update(None, "max_page_count", 3_000).unwrap();
+        append(&mut connection, "full", &id, None, &Position::Beginning, &events).unwrap();
+        assert_eq!(count(&connection), 2);
+    }
+
+    #[test]
+    fn a_piece_of_a_trim_is_bounded_by_events_and_by_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("long");
+        file::create(&path, "long", 1).unwrap();
+        let mut connection = file::open(&path, "long", Access::Write).unwrap();
+        let id = "0".parse().unwrap();
+        let event = |bytes| NewEvent {
+            time: Timestamp::from_micros(1),
+            key: Value::Absent,
+            headers: Vec::new(),
+            payload: Value::from(vec![1; bytes]),
+        };
+        let (small, large) = (vec![event(1); 5_000], vec![event(20 << 20); 3]);
+        append(&mut connection, "long", &id, None, &Position::Beginning, &small).unwrap();
+        append(&mut connection, "long", &id, None, &layout::boundary(5_000), &large).unwrap();
+        let mut begins = Vec::new();
+        let mut more = true;
+        while more {
+            more = trim_some(&mut connection, "long", &id, &Position::End).unwrap();
+            begins.push(layout::shard(&connection, "long", &id).unwrap().earliest);
+        }
+        // 4,096 events; then the rest of the small ones with the first two large ones; then the last.
+        assert_eq!(begins, [4_096, 5_002, 5_003]);
+        let left = "SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM batches)";
+        assert_eq!(connection.query_row(left, [], |row| row.get::<_, u64>(0)).unwrap(), 0);
+        assert!(!trim_some(&mut connection, "long", &id, &Position::End).unwrap());
+    }
 }
