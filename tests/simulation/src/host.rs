@@ -1,10 +1,11 @@
 //! Runs one schedule: an export and an import of what it wrote, with everything that can happen in between.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use sluice_operations::{
-    Code, Finish, Report, Settled, SliceOrder, SliceOutcome, Verdict, describe, export_slice, finish, import_slice, plan,
+    Code, Engine, Finish, OperationError, Report, Settled, SliceOrder, SliceOutcome, Verdict, describe, export_slice, finish, import_slice, plan,
     settle, verify,
 };
 use sluice_ports::{CheckpointStore, StreamStore};
@@ -298,9 +299,7 @@ impl Host {
                 self.trim()?;
             }
         }
-        let engine = self.stores.engine(&self.world, 0, &self.scenario);
-        let of = id.clone();
-        self.calmly(async move { sluice_operations::resume(&engine, &of).await.map(|_| ()) })?;
+        self.person(id, |engine, id| Box::pin(async move { sluice_operations::resume(&engine, &id).await.map(|_| ()) }))?;
         Ok(None)
     }
 
@@ -329,27 +328,28 @@ impl Host {
         if !report.state.is_active() {
             return Ok(());
         }
-        let engine = self.stores.engine(&self.world, 0, &self.scenario);
-        let of = id.clone();
         if self.world.chance(60) {
             self.world.note(|| format!("the user pauses {id}"));
-            self.calmly(async move { sluice_operations::pause(&engine, &of).await.map(|_| ()) })?;
+            self.person(id, |engine, id| Box::pin(async move { sluice_operations::pause(&engine, &id).await.map(|_| ()) }))?;
         } else if self.scenario.cancels && self.world.chance(30) {
             self.world.note(|| format!("the user cancels {id}"));
-            self.calmly(async move { sluice_operations::cancel(&engine, &of).await.map(|_| ()) })?;
+            self.person(id, |engine, id| Box::pin(async move { sluice_operations::cancel(&engine, &id).await.map(|_| ()) }))?;
         } else if self.scenario.trims && report.kind == Kind::Export && self.world.chance(50) {
             self.trim()?;
         }
         Ok(())
     }
 
-    /// Something a person does: it is repeated until it is answered. Actors left behind wait meanwhile.
-    fn calmly(
+    /// Something a person does, which may fail like everything else; a person who is not answered lets it be.
+    fn person(
         &mut self,
-        future: impl Future<Output = Result<(), sluice_operations::OperationError>> + 'static,
+        id: &TransferId,
+        what: impl FnOnce(Engine, TransferId) -> Pin<Box<dyn Future<Output = Result<(), OperationError>>>>,
     ) -> Result<(), Violation> {
         let actor = self.scheduler.next_id();
-        match self.scheduler.run(actor, future, None, &mut || Ok(()))? {
+        let engine = self.stores.engine(&self.world, actor, &self.scenario);
+        let checker = &mut self.checker;
+        match self.scheduler.run(actor, what(engine, id.clone()), None, &mut || checker.step(id))? {
             Ended::Answered(Err(error)) if error.code != Code::IllegalState && error.code != Code::Unavailable => {
                 Err(format!("a person was told: {error}"))
             }
@@ -422,7 +422,7 @@ impl Host {
         &mut self,
         id: &TransferId,
         actor: u64,
-        future: impl Future<Output = Result<T, sluice_operations::OperationError>> + 'static,
+        future: impl Future<Output = Result<T, OperationError>> + 'static,
     ) -> Result<Option<T>, Violation> {
         let patience = self.patience();
         let checker = &mut self.checker;

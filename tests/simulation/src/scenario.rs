@@ -68,7 +68,7 @@ impl Scenario {
             part_size,
             object_size: if random.chance(300) { random.within(1, part_size) } else { random.within(part_size, 900 * scale) },
             event_size: random.within(1, 90) * scale,
-            read_bytes: random.size(1, 300) * unit,
+            read_bytes: random.size(200, 900) * unit,
             read_events: random.size(1, 9),
             append_bytes: random.size(1, 200) * unit,
             slice_events: random.chance(300).then(|| random.within(1, 12)),
