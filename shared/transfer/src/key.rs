@@ -26,7 +26,7 @@ pub fn check_key(key: &str) -> Result<(), KeyError> {
     if key.chars().any(|c| c.is_control() || c == '\\') {
         return refuse("it has a control character or a backslash");
     }
-    if key.split('/').any(|segment| segment.is_empty()) {
+    if key.split('/').any(str::is_empty) {
         return refuse("it has an empty segment");
     }
     if key.split('/').any(|segment| segment == "." || segment == "..") {

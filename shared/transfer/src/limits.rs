@@ -21,8 +21,9 @@ pub const SHARDS: usize = 1_000;
 pub const MANIFEST_BYTES: u64 = 64 << 20;
 /// Entries of the parts' ledger that a shard's record holds before they become a page.
 pub const LEDGER_TAIL: usize = 8;
-/// Objects, or marks of an import, in one segment of a manifest: what a shard's record can hold within 4 KB.
-pub const SEGMENT_ENTRIES: usize = 8;
+/// Objects, or marks of an import, in one segment of a manifest: what a shard's record can hold within 4 KB beside a
+/// full ledger's tail and an object that is being closed, with Kinesis' sequence numbers.
+pub const SEGMENT_ENTRIES: usize = 6;
 /// Sources in one segment of an import's list.
 pub const LIST_ENTRIES: usize = 500;
 /// Gaps recorded for one shard; a source that loses more than this while it is read cannot be followed.

@@ -11,7 +11,7 @@ const HALF_LIFE_MILLIS: f64 = 10_000.0;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
     /// Bytes of payload a second, in thousandths: a rate that faded without end would become a number that a store
-    /// cannot hold (DynamoDB: nothing between 0 and 1E-130), and short decimals are read back as they were.
+    /// cannot hold (`DynamoDB`: nothing between 0 and 1E-130), and short decimals are read back as they were.
     pub bytes_per_second: f64,
     /// When it was last brought up to date.
     pub at: Timestamp,

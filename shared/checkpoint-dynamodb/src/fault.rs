@@ -1,0 +1,116 @@
+//! The SDK's errors as the port's kinds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_sdk_dynamodb::config::interceptors::FinalizerInterceptorContextRef;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
+use sluice_ports::{Error, ErrorKind};
+
+/// Watches the tries of one write: whether any ended without word of what became of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tries {
+    unanswered: Arc<AtomicBool>,
+}
+
+impl Intercept for Tries {
+    fn name(&self) -> &'static str {
+        "Tries"
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let failed = matches!(context.output_or_error(), Some(Err(_)));
+        let refused = context.response().is_some_and(|response| response.status().is_client_error());
+        if failed && !refused {
+            self.unanswered.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// A read failed.
+pub(crate) fn reading<E>(error: SdkError<E>, what: String) -> Error
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    with_source(kind(&error, ErrorKind::Unavailable), what, error)
+}
+
+/// A write failed, after these tries.
+pub(crate) fn writing<E>(error: SdkError<E>, what: String, tries: &Tries) -> Error
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    let last = kind(&error, ErrorKind::Indeterminate);
+    with_source(settled(last, tries), what, error)
+}
+
+/// What the last try says holds for all only if each of them was answered.
+pub(crate) fn settled(last: ErrorKind, tries: &Tries) -> ErrorKind {
+    if tries.unanswered.load(Ordering::Relaxed) { ErrorKind::Indeterminate } else { last }
+}
+
+fn with_source<E>(kind: ErrorKind, what: String, error: SdkError<E>) -> Error
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    let message = error.message().map(str::to_owned);
+    // The SDK's own text ("service error") says less than its cause's.
+    let source = error.into_source().unwrap_or_else(Into::into);
+    // Of an error that it has no type for, the cause tells the code alone.
+    let what = match message {
+        Some(message) if !source.to_string().contains(&message) => format!("{what}: {message}"),
+        _ => what,
+    };
+    Error::with(kind, what, source)
+}
+
+/// `unanswered` is the kind of an error that leaves open what happened.
+fn kind<E: ProvideErrorMetadata>(error: &SdkError<E>, unanswered: ErrorKind) -> ErrorKind {
+    match error {
+        SdkError::ConstructionFailure(_) => ErrorKind::Invalid,
+        SdkError::ServiceError(service) => {
+            let refused = service.raw().status().is_client_error();
+            let other = if refused { ErrorKind::Invalid } else { unanswered };
+            service.err().code().and_then(kind_of_code).unwrap_or(other)
+        }
+        _ => unanswered,
+    }
+}
+
+/// The kind that a name of `DynamoDB`'s stands for; none for those that leave open what happened.
+pub(crate) fn kind_of_code(code: &str) -> Option<ErrorKind> {
+    Some(match code {
+        "ThrottlingException"
+        | "ThrottlingError"
+        | "ProvisionedThroughputExceededException"
+        | "ProvisionedThroughputExceeded"
+        | "RequestLimitExceeded"
+        | "LimitExceededException"
+        | "ReplicatedWriteConflictException"
+        | "TransactionConflictException"
+        | "TransactionConflict" => ErrorKind::Throttled,
+        "ResourceNotFoundException" => ErrorKind::NotFound,
+        "AccessDeniedException"
+        | "ExpiredTokenException"
+        | "IncompleteSignatureException"
+        | "InvalidSignatureException"
+        | "MissingAuthenticationTokenException"
+        | "UnrecognizedClientException" => ErrorKind::Denied,
+        "ItemCollectionSizeLimitExceededException" | "ItemCollectionSizeLimitExceeded" => ErrorKind::Full,
+        // An earlier try of the same transaction is still under way.
+        "TransactionInProgressException" => ErrorKind::Indeterminate,
+        "ValidationException"
+        | "ValidationError"
+        | "SerializationException"
+        | "UnknownOperationException"
+        | "IdempotentParameterMismatchException" => ErrorKind::Invalid,
+        _ => return None,
+    })
+}
