@@ -58,13 +58,17 @@ pub(crate) fn settled(last: ErrorKind, tries: &Tries) -> ErrorKind {
 
 fn with_source<E>(kind: ErrorKind, what: String, error: SdkError<E>) -> Error
 where
-    E: std::error::Error + Send + Sync + 'static,
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
+    let message = error.message().map(str::to_owned);
     // The SDK's own text ("service error") says less than its cause's.
-    match error.into_source() {
-        Ok(source) => Error::with(kind, what, source),
-        Err(error) => Error::with(kind, what, error),
-    }
+    let source = error.into_source().unwrap_or_else(Into::into);
+    // Of an error that it has no type for, the cause tells the code alone.
+    let what = match message {
+        Some(message) if !source.to_string().contains(&message) => format!("{what}: {message}"),
+        _ => what,
+    };
+    Error::with(kind, what, source)
 }
 
 /// `unanswered` is the kind of an error that leaves open what happened.

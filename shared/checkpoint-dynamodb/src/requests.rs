@@ -1,6 +1,7 @@
 //! The few requests that everything is made of.
 
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
@@ -160,7 +161,11 @@ impl DynamoCheckpoints {
             .set_expression_attribute_values(value.map(|value| [(":value".to_owned(), value)].into()));
         match request.customize().interceptor(tries.clone()).send().await {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Err(error)
+                if error.as_service_error().is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(fault::writing(error, self.about("deleting", key), &tries)),
         }
     }

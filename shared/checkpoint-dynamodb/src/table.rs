@@ -1,5 +1,7 @@
 //! The table itself. On AWS the stack's template makes the same one.
 
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
+use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
     ScalarAttributeType, TableDescription,
@@ -22,7 +24,7 @@ impl DynamoCheckpoints {
     pub async fn ensure_table(&self) -> Result<()> {
         match self.client.describe_table().table_name(&self.table).send().await {
             Ok(described) => self.check(described.table()),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => {
+            Err(error) if error.as_service_error().is_some_and(DescribeTableError::is_resource_not_found_exception) => {
                 self.create_table().await
             }
             Err(error) => Err(fault::reading(error, format!("describing the table {}", self.table))),
@@ -65,7 +67,9 @@ impl DynamoCheckpoints {
         match request.global_secondary_indexes(index).send().await {
             Ok(_) => Ok(()),
             // Another was faster.
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_in_use_exception()) => Ok(()),
+            Err(error) if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => {
+                Ok(())
+            }
             Err(error) => {
                 Err(fault::writing(error, format!("making the table {}", self.table), &fault::Tries::default()))
             }

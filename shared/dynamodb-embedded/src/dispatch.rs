@@ -7,6 +7,10 @@ use serde::de::DeserializeOwned;
 /// What `SQLite` says when the disk is full; `dynoxide` passes it on as text only.
 const SQLITE_FULL: &str = "database or disk is full";
 
+/// In front of what `dynoxide` says of a request that it cannot read.
+const MARKS: [&str; 3] = ["VALIDATION:", "VALIDATION_REQUEST:", "SERIALIZATION:"];
+
+/// An answer as it goes over the wire.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
@@ -36,8 +40,12 @@ where
     Q: DeserializeOwned,
     A: Serialize,
 {
-    let request =
-        serde_json::from_slice(body).map_err(|error| DynoxideError::ValidationException(error.to_string()))?;
+    let request = serde_json::from_slice(body).map_err(|error| {
+        let text = error.to_string();
+        // `dynoxide` marks what it refuses while it reads a request; the marks are not for its callers.
+        let unmarked = MARKS.iter().find_map(|mark| text.strip_prefix(mark)).unwrap_or(&text);
+        DynoxideError::ValidationException(unmarked.to_owned())
+    })?;
     let answer = call(request)?;
     let body = serde_json::to_string(&answer).map_err(|error| DynoxideError::InternalServerError(error.to_string()))?;
     Ok(Answer { status: 200, body })
@@ -86,6 +94,10 @@ mod tests {
             let refused = answer(&database, "GetItem", body);
             assert_eq!((refused.status, kind(&refused)), (400, "ValidationException".to_owned()));
         }
+        let short = br#"{"TableName":"t","KeySchema":[],"AttributeDefinitions":[]}"#;
+        let refused = answer(&database, "CreateTable", short);
+        assert_eq!((refused.status, kind(&refused)), (400, "ValidationException".to_owned()));
+        assert!(refused.body.contains("tableName") && !refused.body.contains(MARKS[0]), "{}", refused.body);
         let missing = answer(&database, "GetItem", br#"{"TableName":"none","Key":{"pk":{"S":"a"}}}"#);
         assert_eq!((missing.status, kind(&missing)), (400, "ResourceNotFoundException".to_owned()));
     }

@@ -2,7 +2,8 @@
 //!
 //! A file comes in pieces of any size. They are kept as they were fed until a block and the marker behind it are
 //! whole, so memory follows what was fed, never what a length promises. A block that lies in one piece is used where
-//! it lies, one that spans several is joined once; payloads, keys and header values are slices of it.
+//! it lies, one that spans several is joined once; payloads, keys and header values are slices of it. So an event keeps
+//! alive the piece that it came in: feed pieces of a size that may be held.
 //!
 //! **Invariant.** No event of a block is handed out before the block is whole and its marker is right; the last one
 //! only if the block ends with it. After an error the same error is answered until the decoder is sent elsewhere.

@@ -6,8 +6,8 @@
 //! A key, a header's value and a payload have three states ([`sluice_transfer::Value`]), Avro has two of them: bytes
 //! and null. The third could be a further branch of the union, or a field of its own. It is a field, `key_null`,
 //! `value_null` and `payload_null`, because a union of null and one other type is what every reader understands as
-//! "bytes or nothing", while three branches become a struct of columns in Spark and BigQuery and are refused
-//! elsewhere.
+//! "bytes or nothing", while several query engines make a struct of columns out of three branches, and others
+//! refuse them.
 //!
 //! Avro's null without the flag is *absent*, with the flag an explicit *null*, for two reasons. Absent is what most
 //! stores say of a missing key, so the flag is false nearly everywhere. And whoever writes such files without

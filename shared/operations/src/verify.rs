@@ -4,12 +4,13 @@
 //! tile every shard's range, each has the size and the checksum that were sealed, and holds the events it says. An
 //! import is proved by its target: read from where it began to where it ended, it has the digest of what was sent.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sluice_formats::decoder;
 use sluice_ports::{BucketStore, Error, ErrorKind};
 use sluice_transfer::manifest::{ExportManifest, ManifestObject};
 use sluice_transfer::record::{Config, ExportConfig, ImportConfig, ReadBack, TransferRecord, Work};
-use sluice_transfer::{Checksum, Counts, Format, State, TransferId};
+use sluice_transfer::{Checksum, Counts, Decoder, Format, State, TransferId, UnpackError};
 
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
@@ -190,10 +191,8 @@ async fn read_object(
     if info.size != wanted.len {
         return Err(damaged(format!("it has {} bytes instead of {}", info.size, wanted.len)));
     }
-    let mut decoder = decoder(format);
+    let mut decoding = decoder(format).map(Decoding::new);
     let mut checksum = Checksum::default();
-    let mut counts = Counts::default();
-    let mut broken: Option<String> = None;
     while checksum.len < info.size {
         let (at, len) = (checksum.len, engine.settings.read_bytes as u64);
         let bytes = engine.persist(async || bucket.get(key, Some(&info.etag), at, len).await).await?;
@@ -202,36 +201,68 @@ async fn read_object(
         }
         checksum = checksum.then(Checksum::of(&bytes));
         seen(bytes.len() as u64);
-        let Some(decoder) = decoder.as_mut().filter(|_| broken.is_none()) else { continue };
-        let feed = || -> Result<(), sluice_transfer::UnpackError> {
-            let mut bytes = bytes;
-            if at == 0 {
-                let first = decoder.head(&bytes)?;
-                decoder.seek(first);
-                bytes = bytes.slice(usize::try_from(first).unwrap_or(bytes.len()).min(bytes.len())..);
-            }
-            decoder.feed(bytes);
-            while let Some(event) = decoder.next()? {
-                counts += Counts::new(1, event.payload.len() as u64);
-            }
-            Ok(())
-        };
-        if let Err(error) = feed() {
-            broken = Some(error.to_string());
+        if let Some(decoding) = &mut decoding {
+            decoding.feed(bytes, checksum.len == info.size);
         }
     }
     if checksum != wanted {
         return Err(damaged("its checksum is not the one that was sealed".into()));
     }
-    if let Some(decoder) = &mut decoder {
-        if let Some(why) = broken.or_else(|| decoder.finish().err().map(|error| error.to_string())) {
-            return Err(damaged(why));
-        }
+    if let Some(decoding) = decoding {
+        let counts = decoding.finish().map_err(|error| damaged(error.to_string()))?;
         if counts != object.object.counts {
-            return Err(damaged(format!("it holds {} events, the manifest says {}", counts.events, object.object.counts.events)));
+            let said = object.object.counts.events;
+            return Err(damaged(format!("it holds {} events, the manifest says {said}", counts.events)));
         }
     }
     Ok(object.object.counts)
+}
+
+/// Counts the events of an object that is read from its beginning to its end.
+struct Decoding {
+    decoder: Box<dyn Decoder>,
+    /// The object's beginning, until there is enough of it.
+    head: Option<Vec<u8>>,
+    counts: Counts,
+    broken: Option<UnpackError>,
+}
+
+impl Decoding {
+    fn new(decoder: Box<dyn Decoder>) -> Self {
+        Self { decoder, head: Some(Vec::new()), counts: Counts::default(), broken: None }
+    }
+
+    fn feed(&mut self, bytes: Bytes, last: bool) {
+        if self.broken.is_none() {
+            self.broken = self.try_feed(bytes, last).err();
+        }
+    }
+
+    fn try_feed(&mut self, mut bytes: Bytes, last: bool) -> Result<(), UnpackError> {
+        if let Some(head) = &mut self.head {
+            head.extend_from_slice(&bytes);
+            if (head.len() as u64) < self.decoder.head_len() && !last {
+                return Ok(());
+            }
+            bytes = Bytes::from(std::mem::take(head));
+            self.head = None;
+            let first = self.decoder.head(&bytes)?;
+            self.decoder.seek(first);
+            bytes = bytes.slice(usize::try_from(first).unwrap_or(usize::MAX).min(bytes.len())..);
+        }
+        self.decoder.feed(bytes);
+        while let Some(event) = self.decoder.next()? {
+            self.counts += Counts::new(1, event.payload.len() as u64);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Counts, UnpackError> {
+        match self.broken {
+            Some(error) => Err(error),
+            None => self.decoder.finish().map(|()| self.counts),
+        }
+    }
 }
 
 async fn import(

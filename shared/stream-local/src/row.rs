@@ -22,14 +22,19 @@ impl ToSql for Field<'_> {
     }
 }
 
-/// Values smaller than this share allocations with their neighbours.
-const SMALL: usize = 4 << 10;
-const CHUNK: usize = 64 << 10;
+/// Values smaller than this share chunks with their neighbours, so that a read of many makes few allocations, and
+/// ones large enough for the allocator to keep at hand. A value that outlives its neighbours holds one chunk.
+const SMALL: usize = 64 << 10;
+/// A read's first chunk; each further one is twice as large, up to the largest.
+const FIRST_CHUNK: usize = 16 << 10;
+const LARGEST_CHUNK: usize = 1 << 20;
 
 /// Takes values out of rows, with one copy and few allocations.
 #[derive(Debug, Default)]
 pub(crate) struct Values {
     chunk: BytesMut,
+    /// Size of the chunk at hand; 0 before the first.
+    size: usize,
 }
 
 impl Values {
@@ -48,7 +53,8 @@ impl Values {
             return Bytes::copy_from_slice(bytes);
         }
         if self.chunk.capacity() < bytes.len() {
-            self.chunk = BytesMut::with_capacity(CHUNK);
+            self.size = (2 * self.size).clamp(FIRST_CHUNK, LARGEST_CHUNK).max(bytes.len());
+            self.chunk = BytesMut::with_capacity(self.size);
         }
         self.chunk.extend_from_slice(bytes);
         self.chunk.split().freeze()

@@ -263,18 +263,18 @@ impl Packer {
         usize::try_from(part.min(object)).unwrap_or(usize::MAX)
     }
 
-    /// Room for a whole part at once, so that a growing part is not copied time and again.
+    /// Room for a whole part at once, so that a growing part is not copied time and again. The unit that fills a part
+    /// mostly ends behind its size; without room for that every part would be moved once more.
     fn reserve(&mut self, more: usize) {
         if self.part.capacity() == 0 {
-            let whole = self.spec.part_size.min(self.spec.object_size).min(16 << 20);
+            let past = if matches!(self.mode, Mode::Units(_)) { 1 << 20 } else { 0 };
+            let whole = self.spec.part_size.min(self.spec.object_size).min(16 << 20) + past;
             self.part.reserve(usize::try_from(whole).unwrap_or(more).max(more));
         }
     }
 
     fn push_unit(&mut self, event: &Event) -> Result<(), PackError> {
-        if !self.begun {
-            self.reserve(0);
-        }
+        self.reserve(0);
         let Mode::Units(encoder) = &mut self.mode else { return Ok(()) };
         if !self.begun {
             encoder.begin(self.object, &mut self.part);

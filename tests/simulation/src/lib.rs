@@ -1,1 +1,20 @@
-//! .
+//! The simulator: seeded schedules of faults against the real operations over the in-memory stores.
+//!
+//! One thread, a virtual clock, one random generator. Every call on a port may fail before it happens, happen and lose
+//! its answer, be late past the deadline, land long after its caller gave up, or be the last thing its slice does.
+//! Slices are left behind alive and others started beside them on false proof of their death. After each step the
+//! records, the bucket and the target are held against the protocol's invariants, and at the end the bytes are.
+//!
+//! A schedule is a function of its seed: the same seed, the same steps. `simulate --seed N` replays one and prints it.
+
+mod checker;
+mod faulty;
+mod guards;
+mod host;
+mod random;
+mod scenario;
+mod scheduler;
+mod world;
+
+pub use guards::Guard;
+pub use host::{Failure, Tally, run};

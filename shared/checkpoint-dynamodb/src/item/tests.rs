@@ -1,1 +1,264 @@
+use serde_json::Value as Json;
+use sluice_transfer::limits::{LEDGER_TAIL, SEGMENT_ENTRIES};
+use sluice_transfer::record::{
+    Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, ImportRecord, LedgerPage, Mark, Owner,
+    PartEntry, Phase, ReadBack, SealedObject, ShardRecord, SourceCursor, TransferRecord, Upload, Work,
+};
+use sluice_transfer::{
+    Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, Format, Gap, Pace, Position, Range, Request,
+    Sequence, ShardId, TimeRange, Timestamp, UploadId, Value,
+};
 
+use super::*;
+
+fn id() -> TransferId {
+    "export-2026-11-22T08.00.00Z-0f3a".parse().unwrap()
+}
+
+fn shard_id() -> ShardId {
+    "shardId-000000000012".parse().unwrap()
+}
+
+/// The n-th of some numbers of 56 digits, as Kinesis gives them.
+fn kinesis(n: u64) -> Position {
+    Position::After(format!("4959033827149025660855969253836157109592157598{n:010}").parse::<Sequence>().unwrap())
+}
+
+fn cursor(n: u64) -> Cursor {
+    Cursor { position: kinesis(n), offset: 524_288 }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_micros(1_795_334_400_123_456)
+}
+
+fn times() -> TimeRange {
+    TimeRange { min: now().minus_millis(60_000), max: now() }
+}
+
+fn part(n: u64) -> PartEntry {
+    PartEntry { etag: format!("\"{n:032x}\""), checksum: Checksum { crc: u64::MAX / 3 + n, len: 8 << 20 } }
+}
+
+fn object(n: u64) -> SealedObject {
+    SealedObject {
+        number: 100 + n,
+        incarnation: 0,
+        from: cursor(n),
+        until: cursor(n + 1),
+        checksum: Checksum { crc: u64::MAX / 5 + n, len: 1 << 30 },
+        etag: part(n).etag,
+        counts: Counts::new(1_048_576, 1_073_741_824),
+        times: Some(times()),
+    }
+}
+
+fn meta() -> TransferRecord {
+    let request = ExportRequest {
+        stream: "kinesis:orders".parse().unwrap(),
+        to: "s3:archive/orders".parse().unwrap(),
+        format: Some(Format::Raw),
+        from: Some("2026-11-21T00:00:00Z".parse().unwrap()),
+        until: None,
+        object_size: Some(1 << 30),
+        part_size: None,
+        rate: None,
+    };
+    let destination = DestinationConfig {
+        bucket: "s3:archive".parse().unwrap(),
+        prefix: "orders".to_owned(),
+        format: Format::Raw,
+        part_size: 8 << 20,
+        object_size: 1 << 30,
+    };
+    let config = ExportConfig {
+        stream: "kinesis:orders".parse().unwrap(),
+        destinations: [(DestinationName::only(), destination)].into(),
+        rate: Some(1 << 20),
+    };
+    let (request, config) = (Request::Export(request), Config::Export(config));
+    TransferRecord::new(id(), "host-1".to_owned(), request, config, vec![shard_id()], now())
+}
+
+fn shard(work: Work) -> ShardRecord {
+    let range = Range { from: kinesis(0), until: kinesis(9) };
+    let lease_until = now().plus_millis(60_000);
+    ShardRecord {
+        revision: 12_345,
+        epoch: 17,
+        generation: 2,
+        owner: Some(Owner { slice: "0b29ac5e-7a51-4d4c-9d0f-2b1f7a0c6f55".to_owned(), lease_until }),
+        pace: Pace { bytes_per_second: 123_456_789.125, at: now() },
+        slices: 16,
+        ..ShardRecord::new(id(), shard_id(), range, Some(Counts::new(1 << 30, 1 << 40)), work)
+    }
+}
+
+/// One destination with an open upload, so many entries in its ledger's tail and so many objects in no segment yet.
+fn export(tail: usize, unlisted: usize, gaps: Vec<Gap>) -> ShardRecord {
+    let upload = Upload {
+        id: UploadId("u".repeat(128)),
+        cursor: cursor(8),
+        parts: 124,
+        checksum: Checksum { crc: u64::MAX / 7, len: 1 << 30 },
+        counts: Counts::new(1_048_576, 1_073_741_824),
+        times: Some(times()),
+        pages: 15,
+        tail: (0..tail as u64).map(part).collect(),
+    };
+    let destination = DestinationRecord {
+        sealed: cursor(7),
+        counts: Counts::new(1 << 30, 1 << 40),
+        objects: 107,
+        incarnation: 1,
+        phase: Phase::Open(upload),
+        segments: 12,
+        unlisted: (0..unlisted as u64).map(object).collect(),
+        gaps,
+        high_water: Counts::new(1 << 30, 1 << 40),
+        verified: 0,
+    };
+    shard(Work::Export([(DestinationName::only(), destination)].into()))
+}
+
+fn import() -> ShardRecord {
+    let cursor = SourceCursor { entry: 3, offset: 1 << 20, within: 7 };
+    let digest = EventDigest::default().with(now(), &Value::Null, &[], &Value::from("payload"));
+    let counts = Counts::new(1_000, 1_000_000);
+    shard(Work::Import(Box::new(ImportRecord {
+        cursor,
+        check: Some(Check { entry: 3, seen: Checksum { crc: u64::MAX / 3, len: 1 << 20 } }),
+        counts,
+        digest,
+        segments: 4,
+        marks: vec![Mark { source: cursor, target: kinesis(3) }],
+        read_back: Some(ReadBack { position: kinesis(2), counts, digest }),
+        ..ImportRecord::new(5, kinesis(4))
+    })))
+}
+
+fn page() -> LedgerPage {
+    LedgerPage { version: 1, object: 107, incarnation: 1, index: 12, entries: vec![part(96), part(97)] }
+}
+
+fn writer() -> WriterRecord {
+    WriterRecord { version: 1, stream: "kinesis:orders".parse().unwrap(), writer: id() }
+}
+
+fn json(item: Item) -> Json {
+    serde_json::to_value(serde_dynamo::Item::from(item)).unwrap()
+}
+
+fn item(json: Json) -> Item {
+    serde_json::from_value::<serde_dynamo::Item>(json).unwrap().into()
+}
+
+/// What is written is what the file holds, and what the file holds is read as what is written.
+fn golden<T>(name: &str, key: Key<'_>, record: &T)
+where
+    T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
+{
+    let path = format!("{}/../../tests/golden/records-v1/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let found = json(to_item(key, record).unwrap());
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let expected: Json = serde_json::from_str(&text).unwrap_or_default();
+    assert_eq!(found, expected, "{path} differs from what is written now: {found:#}");
+    assert_eq!(&from_item::<T>(item(expected)).unwrap(), record, "{path} reads as something else");
+}
+
+#[test]
+fn records_of_version_1_are_read_and_written_as_ever() {
+    let (id, shard, stream) = (id(), shard_id(), writer().stream);
+    golden("meta", Key::Meta(&id), &meta());
+    golden("shard-export", Key::Shard(&id, &shard), &export(2, 1, vec![Gap { from: cursor(1), until: cursor(2) }]));
+    golden("shard-import", Key::Shard(&id, &shard), &import());
+    golden("parts", Key::Page(&id, &shard, &DestinationName::only(), 12), &page());
+    golden("writer", Key::Writer(&stream), &writer());
+}
+
+#[test]
+fn a_newer_record_is_refused_with_the_way_out() {
+    let mut item = to_item(Key::Meta(&id()), &meta()).unwrap();
+    item.insert(VERSION.to_owned(), AttributeValue::N((RECORD_VERSION + 1).to_string()));
+    // Its shape may be another one.
+    item.remove("config");
+    let error = from_item::<TransferRecord>(item).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Newer);
+    let text = error.to_string();
+    assert!(text.contains("transfer#export-2026") && text.contains("newer one"), "{text}");
+}
+
+#[test]
+fn what_is_no_record_is_corrupt_and_named() {
+    let (id, shard) = (id(), shard_id());
+    let whole = to_item(Key::Shard(&id, &shard), &import()).unwrap();
+    for change in [("work", None), ("version", None), ("epoch", Some("many")), ("version", Some("1"))] {
+        let mut item = whole.clone();
+        match change {
+            (name, None) => item.remove(name),
+            (name, Some(text)) => item.insert(name.to_owned(), AttributeValue::S(text.to_owned())),
+        };
+        let error = from_item::<ShardRecord>(item).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{change:?}: {error}");
+        assert!(error.to_string().contains("#shard#shardId-000000000012 SHARD"), "{error}");
+    }
+}
+
+/// Bytes of an item as `DynamoDB` counts them (Amazon `DynamoDB` developer guide, "Item sizes and formats").
+fn size(item: &Item) -> usize {
+    item.iter().map(|(name, value)| name.len() + size_of_value(value)).sum()
+}
+
+fn size_of_value(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::N(number) => {
+            let digits = number.bytes().filter(u8::is_ascii_digit).count();
+            digits.div_ceil(2) + 1 + usize::from(number.starts_with('-'))
+        }
+        AttributeValue::Bool(_) | AttributeValue::Null(_) => 1,
+        AttributeValue::L(values) => 3 + values.iter().map(|value| 1 + size_of_value(value)).sum::<usize>(),
+        AttributeValue::M(map) => 3 + map.len() + size(map),
+        other => panic!("records have no {other:?}"),
+    }
+}
+
+/// The same while its object is being closed; `again` if its end had to be fixed a second time.
+fn closing(tail: usize, unlisted: usize, again: bool) -> ShardRecord {
+    let mut record = export(tail, unlisted, Vec::new());
+    let Work::Export(destinations) = &mut record.work else { panic!("an export") };
+    let destination = destinations.values_mut().next().unwrap();
+    let Phase::Open(upload) = destination.phase.clone() else { panic!("an open upload") };
+    let once = Closing {
+        last: Some(part(0).checksum),
+        until: cursor(9),
+        checksum: upload.checksum,
+        counts: upload.counts,
+        times: upload.times,
+        upload: Some(upload),
+        superseded: None,
+    };
+    let superseded = again.then(|| Box::new(Closing { upload: None, ..once.clone() }));
+    let last = once.last.filter(|_| !again);
+    destination.phase = Phase::Closing(Closing { last, superseded, ..once });
+    record
+}
+
+#[test]
+fn a_shard_of_one_destination_fits_4_kb() {
+    let (id, shard) = (id(), shard_id());
+    let bytes = |record: &ShardRecord| size(&to_item(Key::Shard(&id, &shard), record).unwrap());
+    let open = |tail, unlisted| bytes(&export(tail, unlisted, Vec::new()));
+    let (tail, unlisted) = (LEDGER_TAIL, SEGMENT_ENTRIES);
+    println!(
+        "SHARD: {} bytes, {} an entry of the tail, {} an unlisted object; full: {}, closing {}, for the second time {}",
+        open(0, 0),
+        open(1, 0) - open(0, 0),
+        open(0, 1) - open(0, 0),
+        open(tail, unlisted),
+        bytes(&closing(tail, unlisted, false)),
+        bytes(&closing(tail, unlisted, true)),
+    );
+    assert!(open(tail, unlisted) <= 4_096);
+    assert!(bytes(&closing(tail, unlisted, false)) <= 4_096);
+}

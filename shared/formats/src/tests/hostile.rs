@@ -286,7 +286,7 @@ proptest! {
     fn any_bytes_are_survived(junk in proptest::collection::vec(any::<u8>(), 0..400), size in 1_usize..50) {
         let _ = decode_from(&junk, None, &[size]);
         let _ = decode_from(&[b"Obj\x01", &junk[..]].concat(), None, &[size]);
-        let _ = decode_from(&file(&[junk.clone()]), None, &[size]);
+        let _ = decode_from(&file(std::slice::from_ref(&junk)), None, &[size]);
         let count = i64::try_from(junk.len() / 7).unwrap();
         let _ = decode_from(&file(&[block(count.min(1), &junk)]), None, &[size]);
         let _ = decode_from(&file(&[block(count, &junk)]), None, &[size]);

@@ -30,10 +30,10 @@ fn pack(events: &[Event], spec: PackSpec, interruptions: &[usize]) -> Vec<Vec<u8
                 store(part);
             }
         }
-        if limit == usize::MAX {
-            if let Seal::Part(part) = packer.seal() {
-                store(part);
-            }
+        if limit == usize::MAX
+            && let Seal::Part(part) = packer.seal()
+        {
+            store(part);
         }
     }
     objects.retain(|object| !object.is_empty());

@@ -95,7 +95,7 @@ fn full_export(name: &str) -> TransferRecord {
     if let Config::Export(config) = &mut record.config {
         config.rate = Some(1 << 40);
         let mut second = config.destinations.values().next().cloned().expect("a destination");
-        second.prefix = "2026/ä b".to_owned();
+        "2026/ä b".clone_into(&mut second.prefix);
         config.destinations.insert(destination("second-1.x_y"), second);
     }
     record.state = State::CompletedWithFailures;

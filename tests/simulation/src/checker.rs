@@ -1,0 +1,290 @@
+//! The invariants of the protocol, held against the stores as they really are.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use sluice_ports::memory::MemoryBucket;
+use sluice_ports::{BucketStore, CheckpointStore, NewEvent};
+use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, Segment, Tiles};
+use sluice_transfer::record::{DestinationRecord, Phase, SealedObject, ShardRecord, Work};
+use sluice_transfer::{Checksum, Counts, Cursor, Format, ObjectKeys, ShardId, TransferId, Value};
+
+use crate::scenario::{Scenario, Stores, now};
+use crate::scheduler::Violation;
+
+/// What was last seen of a shard.
+struct Seen {
+    revision: u64,
+    epoch: u64,
+    generation: u32,
+    sealed: Cursor,
+    moved: Counts,
+    objects: u64,
+}
+
+/// Holds every step against the invariants.
+pub(crate) struct Checker {
+    stores: Stores,
+    scenario: Scenario,
+    seen: BTreeMap<(TransferId, ShardId), Seen>,
+    /// Objects that once existed, by key.
+    objects: BTreeMap<String, Bytes>,
+    /// What the target must come to hold, by shard; none while there is no import.
+    pub expected: Option<BTreeMap<ShardId, Vec<NewEvent>>>,
+    arrived: BTreeMap<ShardId, usize>,
+}
+
+impl Checker {
+    pub(crate) fn new(stores: Stores, scenario: Scenario) -> Self {
+        Self {
+            stores,
+            scenario,
+            seen: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            expected: None,
+            arrived: BTreeMap::new(),
+        }
+    }
+
+    /// After every step.
+    pub(crate) fn step(&mut self, id: &TransferId) -> Result<(), Violation> {
+        let Some(transfer) = now(self.stores.table.transfer(id)).map_err(|error| error.to_string())? else {
+            return Ok(());
+        };
+        for shard in &transfer.shards {
+            if let Some(record) = now(self.stores.table.shard(id, shard)).map_err(|error| error.to_string())? {
+                self.shard(&record)?;
+            }
+        }
+        self.nothing_overwritten()?;
+        self.target()
+    }
+
+    /// Invariants 2, 4 and 13: nothing goes back, nothing passes what is stored, progress stays within the whole.
+    fn shard(&mut self, record: &ShardRecord) -> Result<(), Violation> {
+        let key = (record.transfer.clone(), record.shard.clone());
+        let name = format!("{} shard {}", record.transfer, record.shard);
+        let sealed = match &record.work {
+            Work::Export(destinations) => destinations.values().next().map(|d| d.sealed.clone()).unwrap_or_default(),
+            Work::Import(import) => Cursor::at(import.tail.clone()),
+        };
+        let now = Seen {
+            revision: record.revision,
+            epoch: record.epoch,
+            generation: record.generation,
+            sealed,
+            moved: record.moved(),
+            objects: record.objects(),
+        };
+        if let Some(before) = self.seen.get(&key) {
+            if before.revision == now.revision {
+                return Ok(());
+            }
+            let back = [
+                ("the revision", now.revision < before.revision),
+                ("the epoch", now.epoch < before.epoch),
+                ("the generation", now.generation < before.generation),
+                ("the sealed cursor", now.sealed < before.sealed),
+                ("the number of objects", now.objects < before.objects),
+                ("progress", now.moved.bytes < before.moved.bytes || now.moved.events < before.moved.events),
+            ];
+            if let Some((what, _)) = back.into_iter().find(|(_, back)| *back) {
+                return Err(format!("{name}: {what} went back"));
+            }
+        }
+        if let Work::Export(destinations) = &record.work {
+            if record.expected.is_some_and(|all| now.moved.bytes > all.bytes || now.moved.events > all.events) {
+                return Err(format!("{name}: progress passed the whole"));
+            }
+            for destination in destinations.values() {
+                self.stored(record, destination).map_err(|what| format!("{name}: {what}"))?;
+            }
+        }
+        self.seen.insert(key, now);
+        Ok(())
+    }
+
+    /// What the record says is stored is stored.
+    fn stored(&self, record: &ShardRecord, destination: &DestinationRecord) -> Result<(), Violation> {
+        for object in &destination.unlisted {
+            self.object(record, object)?;
+        }
+        let Phase::Open(upload) = &destination.phase else { return Ok(()) };
+        let key = self.key(record, destination.objects, &destination.sealed);
+        let parts = now(self.stores.bucket.list_parts(&key, &upload.id)).map_err(|error| error.to_string())?;
+        // An upload may be gone: then the next slice begins a new one at the sealed cursor.
+        let Some(parts) = parts else { return Ok(()) };
+        let mut whole = Checksum::default();
+        for number in 1..=upload.parts {
+            let Some(part) = parts.get(&number) else {
+                return Err(format!("part {number} of {key} is on record and not stored"));
+            };
+            whole = whole.then(part.checksum);
+        }
+        if whole != upload.checksum {
+            return Err(format!("the parts of {key} that are on record are not those that are stored"));
+        }
+        Ok(())
+    }
+
+    fn object(&self, record: &ShardRecord, object: &SealedObject) -> Result<(), Violation> {
+        let key = self.key(record, object.number, &object.from);
+        match self.stores.bucket.read(&key) {
+            None => Err(format!("{key} is sealed and does not exist")),
+            Some(bytes) if Checksum::of(&bytes) != object.checksum => Err(format!("{key} is not what was sealed")),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn key(&self, record: &ShardRecord, number: u64, from: &Cursor) -> String {
+        let relative = ObjectKeys::object(&record.shard, number, &from.position, self.scenario.format);
+        ObjectKeys::new("", &record.transfer).whole(&relative)
+    }
+
+    /// Invariant 5: what exists stays as it is.
+    fn nothing_overwritten(&mut self) -> Result<(), Violation> {
+        // Only the number of objects tells whether there is anything new; bytes are compared at the end.
+        let count = self.stores.bucket.read_all().len();
+        if count < self.objects.len() {
+            return Err("an object disappeared".into());
+        }
+        if count > self.objects.len() {
+            for (key, bytes) in self.stores.bucket.read_all() {
+                self.objects.entry(key).or_insert(bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Invariant 8: the target is always a beginning of what it must come to hold.
+    fn target(&mut self) -> Result<(), Violation> {
+        let Some(expected) = &self.expected else { return Ok(()) };
+        for (shard, events) in expected {
+            let there = self.stores.target.events(shard);
+            let arrived = self.arrived.entry(shard.clone()).or_default();
+            for (n, event) in there.iter().enumerate().skip(*arrived) {
+                let same = events.get(n).is_some_and(|wanted| {
+                    (wanted.key == event.key && wanted.headers == event.headers && wanted.payload == event.payload)
+                        && (self.scenario.format == Format::Raw || wanted.time == event.time)
+                });
+                if !same {
+                    return Err(format!("event {n} of the target's shard {shard} is not the one that comes next"));
+                }
+            }
+            *arrived = there.len();
+        }
+        Ok(())
+    }
+
+    /// All objects are as they were when they first existed.
+    pub(crate) fn objects_unchanged(&self) -> Result<(), Violation> {
+        let there = self.stores.bucket.read_all();
+        match self.objects.iter().find(|(key, bytes)| there.get(*key) != Some(bytes)) {
+            Some((key, _)) => Err(format!("{key} was overwritten")),
+            None => Ok(()),
+        }
+    }
+
+    /// Invariant 8 at the end: all of it arrived.
+    pub(crate) fn all_arrived(&self) -> Result<(), Violation> {
+        for (shard, events) in self.expected.iter().flatten() {
+            let there = self.stores.target.events(shard).len();
+            if there != events.len() {
+                return Err(format!("shard {shard} of the target holds {there} events instead of {}", events.len()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Invariant 1, from the manifest alone: its objects, decoded in order, and its gaps are the source. Answers what an
+/// import of it must bring, by shard.
+pub(crate) fn decode(
+    bucket: &MemoryBucket,
+    root: &str,
+    scenario: &Scenario,
+    complete: bool,
+) -> Result<BTreeMap<ShardId, Vec<NewEvent>>, Violation> {
+    let text = |error: sluice_transfer::manifest::ManifestError| error.to_string();
+    let read = |key: &str| bucket.read(key).ok_or_else(|| format!("{key} does not exist"));
+    let manifest = ExportManifest::from_bytes(&read(root)?).map_err(text)?;
+    let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut all = BTreeMap::new();
+    for (index, shard) in manifest.shards.iter().enumerate() {
+        let mut tiles = Tiles::new(shard);
+        let mut bytes = Vec::new();
+        for segment in &shard.segments {
+            let document = Segment::<ManifestObject>::from_bytes(&read(&format!("{folder}/{}", segment.key))?);
+            for object in document.map_err(text)?.entries {
+                tiles.object(&object).map_err(text)?;
+                let there = read(&format!("{folder}/{}", object.key))?;
+                if Checksum::of(&there) != object.object.checksum {
+                    return Err(format!("{} is not what the manifest says", object.key));
+                }
+                bytes.push(there);
+            }
+        }
+        tiles.finish().map_err(text)?;
+        let lost = |n: usize| {
+            let position = crate::scenario::before(n as u64 + 1);
+            shard.gaps.iter().any(|gap| gap.from.position < position && position <= gap.until.position)
+        };
+        let end = |n: usize| complete || crate::scenario::before(n as u64 + 1) <= shard.until.position;
+        let source = scenario.events[index].iter().enumerate();
+        let kept: Vec<&NewEvent> = source.filter(|(n, _)| !lost(*n) && end(*n)).map(|(_, event)| event).collect();
+        let events = match scenario.format {
+            Format::Avro => avro(&bytes, &kept)?,
+            Format::Raw => raw(&bytes, &kept, shard, scenario, complete)?,
+        };
+        all.insert(shard.shard.clone(), events);
+    }
+    Ok(all)
+}
+
+fn avro(objects: &[Bytes], kept: &[&NewEvent]) -> Result<Vec<NewEvent>, Violation> {
+    let mut events = Vec::new();
+    for object in objects {
+        let mut decoder = sluice_formats::decoder(Format::Avro).ok_or("avro has no decoder")?;
+        let first = decoder.head(object).map_err(|error| error.to_string())?;
+        decoder.seek(first);
+        decoder.feed(object.slice(usize::try_from(first).unwrap_or(0)..));
+        while let Some(decoded) = decoder.next().map_err(|error| error.to_string())? {
+            events.push(NewEvent {
+                time: decoded.time.unwrap_or_default(),
+                key: decoded.key,
+                headers: decoded.headers,
+                payload: decoded.payload,
+            });
+        }
+        decoder.finish().map_err(|error| error.to_string())?;
+    }
+    if events.iter().ne(kept.iter().copied()) {
+        return Err(format!("the objects hold {} events that are not the source's {}", events.len(), kept.len()));
+    }
+    Ok(events)
+}
+
+fn raw(
+    objects: &[Bytes],
+    kept: &[&NewEvent],
+    shard: &sluice_transfer::manifest::ShardManifest,
+    scenario: &Scenario,
+    complete: bool,
+) -> Result<Vec<NewEvent>, Violation> {
+    let bytes = objects.concat();
+    let source: Vec<u8> = kept.iter().flat_map(|event| event.payload.as_slice().iter().copied()).collect();
+    // A gap, or a cancel, may begin in the middle of an event, whose beginning was sent.
+    let cut = !complete || shard.gaps.iter().any(|gap| gap.from.offset > 0);
+    if !cut && bytes != source {
+        return Err(format!("the objects hold {} bytes that are not the source's {}", bytes.len(), source.len()));
+    }
+    let size = usize::try_from(scenario.event_size).unwrap_or(1);
+    let event = |payload: &[u8]| NewEvent {
+        time: sluice_transfer::Timestamp::default(),
+        key: Value::Absent,
+        headers: Vec::new(),
+        payload: Value::Bytes(Bytes::copy_from_slice(payload)),
+    };
+    Ok(bytes.chunks(size).map(event).collect())
+}
+

@@ -1,0 +1,293 @@
+//! The ports as an actor sees them: real in-memory stores behind everything that can go wrong.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt;
+use sluice_ports::{
+    Appended, BucketStore, Capabilities, CheckpointStore, CompleteAnswer, Created, Error, ErrorKind, Listed, Metadata,
+    NewEvent, ObjectInfo, OpenUpload, PartAnswer, PutAnswer, Read, ReadLimit, Reservation, Result, Stored, StreamInfo,
+    StreamStore, WriterAnswer,
+};
+use sluice_transfer::record::{LedgerPage, PartEntry, ShardRecord, TransferRecord};
+use sluice_transfer::{
+    Checksum, Counts, DestinationName, Position, Range, ShardId, StreamUri, Timestamp, TransferId, UploadId,
+};
+
+use crate::world::{ActorId, Fault, Sleep, World};
+
+type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+/// A store behind faults, for one actor.
+pub(crate) struct Faulty<S: ?Sized> {
+    pub world: Arc<World>,
+    pub actor: ActorId,
+    pub inner: Arc<S>,
+}
+
+impl<S: ?Sized + Send + Sync + 'static> Faulty<S> {
+    pub(crate) fn new(world: &Arc<World>, actor: ActorId, inner: Arc<S>) -> Self {
+        Self { world: world.clone(), actor, inner }
+    }
+
+    async fn die<T>(&self) -> Result<T> {
+        self.world.kill(self.actor);
+        std::future::pending().await
+    }
+
+    fn lost<T>(name: &str) -> Result<T> {
+        Err(Error::new(ErrorKind::Indeterminate, format!("the answer to {name} was lost")))
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        name: &str,
+        writes: bool,
+        run: impl FnOnce(Arc<S>) -> Boxed<T> + Send + 'static,
+    ) -> Result<T> {
+        self.world.pause().await;
+        let fault = self.world.draw(writes);
+        self.world.note(|| match fault {
+            Some(fault) => format!("actor {:<3} {name}  <- {fault:?}", self.actor),
+            None => format!("actor {:<3} {name}", self.actor),
+        });
+        let inner = self.inner.clone();
+        match fault {
+            None => run(inner).await,
+            Some(Fault::Before) => {
+                let kind = if self.world.chance(500) { ErrorKind::Throttled } else { ErrorKind::Unavailable };
+                Err(Error::new(kind, format!("{name} was refused for now")))
+            }
+            Some(Fault::After) => {
+                let _ = run(inner).await;
+                Self::lost(name)
+            }
+            Some(Fault::SlowBefore(millis)) => {
+                Sleep::new(self.world.clone(), millis).await;
+                run(inner).await
+            }
+            Some(Fault::SlowAfter(millis)) => {
+                let answer = run(inner).await;
+                Sleep::new(self.world.clone(), millis).await;
+                answer
+            }
+            Some(Fault::Late(millis)) => {
+                let (world, actor, name) = (self.world.clone(), self.actor, name.to_owned());
+                let note = name.clone();
+                let landing = move || {
+                    world.note(|| format!("actor {actor:<3} {note} lands late"));
+                    // The stores in memory answer at once.
+                    let _ = run(inner).now_or_never();
+                };
+                self.world.later(millis, Box::new(landing));
+                self.world.pause().await;
+                Self::lost(&name)
+            }
+            Some(Fault::KillBefore) => self.die().await,
+            Some(Fault::KillAfter) => {
+                let _ = run(inner).await;
+                self.die().await
+            }
+        }
+    }
+}
+
+/// `call!(self, "name", writes, inner, owned = arg.to_owned(), … => inner.method(&owned).await)`
+macro_rules! call {
+    ($self:ident, $writes:expr, $name:expr, $inner:ident, [$($owned:ident = $value:expr),*], $body:expr) => {{
+        $(let $owned = $value;)*
+        $self.call(&$name, $writes, move |$inner| Box::pin(async move { $body })).await
+    }};
+}
+
+#[async_trait]
+impl StreamStore for Faulty<dyn StreamStore> {
+    async fn describe(&self) -> Result<StreamInfo> {
+        call!(self, false, "stream.describe", inner, [], inner.describe().await)
+    }
+
+    async fn create(&self, shards: u32) -> Result<bool> {
+        call!(self, true, "stream.create", inner, [], inner.create(shards).await)
+    }
+
+    async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
+        call!(self, false, format!("stream.read {shard} {from}"), inner, [shard = shard.clone(), from = from.clone()],
+            inner.read(&shard, &from, limit).await)
+    }
+
+    async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
+        call!(self, false, "stream.position_at", inner, [shard = shard.clone()], inner.position_at(&shard, time).await)
+    }
+
+    async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
+        call!(self, false, "stream.measure", inner, [shard = shard.clone(), range = range.clone()],
+            inner.measure(&shard, &range).await)
+    }
+
+    async fn append(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        let name = format!("stream.append {shard} {} events at {expected}", events.len());
+        call!(self, true, name, inner,
+            [shard = shard.clone(), writer = writer.cloned(), expected = expected.clone(), events = events.to_vec()],
+            inner.append(&shard, writer.as_ref(), &expected, &events).await)
+    }
+
+    async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
+        call!(self, true, "stream.reserve", inner, [writer = writer.clone()], inner.reserve(&writer).await)
+    }
+
+    async fn release(&self, writer: &TransferId) -> Result<()> {
+        call!(self, true, "stream.release", inner, [writer = writer.clone()], inner.release(&writer).await)
+    }
+
+    async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()> {
+        self.inner.trim(shard, before).await
+    }
+}
+
+#[async_trait]
+impl BucketStore for Faulty<dyn BucketStore> {
+    async fn capabilities(&self) -> Result<Capabilities> {
+        call!(self, false, "bucket.capabilities", inner, [], inner.capabilities().await)
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<ObjectInfo>> {
+        call!(self, false, format!("bucket.head {key}"), inner, [key = key.to_owned()], inner.head(&key).await)
+    }
+
+    async fn get(&self, key: &str, pin: Option<&str>, offset: u64, len: u64) -> Result<Bytes> {
+        call!(self, false, format!("bucket.get {key} {offset}"), inner,
+            [key = key.to_owned(), pin = pin.map(str::to_owned)], inner.get(&key, pin.as_deref(), offset, len).await)
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes, checksum: Checksum, metadata: &Metadata) -> Result<PutAnswer> {
+        call!(self, true, format!("bucket.put {key} {} bytes", bytes.len()), inner,
+            [key = key.to_owned(), metadata = metadata.clone()], inner.put(&key, bytes, checksum, &metadata).await)
+    }
+
+    async fn create_upload(&self, key: &str, metadata: &Metadata) -> Result<UploadId> {
+        call!(self, true, format!("bucket.create_upload {key}"), inner,
+            [key = key.to_owned(), metadata = metadata.clone()], inner.create_upload(&key, &metadata).await)
+    }
+
+    async fn upload_part(
+        &self,
+        key: &str,
+        upload: &UploadId,
+        number: u64,
+        offset: u64,
+        bytes: Bytes,
+        checksum: Checksum,
+    ) -> Result<PartAnswer> {
+        let name = format!("bucket.upload_part {key} {} number {number}, {} bytes", upload.0, bytes.len());
+        call!(self, true, name, inner, [key = key.to_owned(), upload = upload.clone()],
+            inner.upload_part(&key, &upload, number, offset, bytes, checksum).await)
+    }
+
+    async fn list_parts(&self, key: &str, upload: &UploadId) -> Result<Option<BTreeMap<u64, PartEntry>>> {
+        call!(self, false, format!("bucket.list_parts {key}"), inner, [key = key.to_owned(), upload = upload.clone()],
+            inner.list_parts(&key, &upload).await)
+    }
+
+    async fn complete(
+        &self,
+        key: &str,
+        upload: &UploadId,
+        parts: &[PartEntry],
+        checksum: Checksum,
+    ) -> Result<CompleteAnswer> {
+        call!(self, true, format!("bucket.complete {key} {} of {} parts", upload.0, parts.len()), inner,
+            [key = key.to_owned(), upload = upload.clone(), parts = parts.to_vec()],
+            inner.complete(&key, &upload, &parts, checksum).await)
+    }
+
+    async fn abort(&self, key: &str, upload: &UploadId) -> Result<()> {
+        call!(self, true, format!("bucket.abort {key} {}", upload.0), inner,
+            [key = key.to_owned(), upload = upload.clone()], inner.abort(&key, &upload).await)
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Listed>> {
+        call!(self, false, "bucket.list", inner, [prefix = prefix.to_owned(), after = after.map(str::to_owned)],
+            inner.list(&prefix, after.as_deref(), limit).await)
+    }
+
+    async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {
+        call!(self, false, "bucket.list_uploads", inner, [prefix = prefix.to_owned()],
+            inner.list_uploads(&prefix).await)
+    }
+}
+
+#[async_trait]
+impl CheckpointStore for Faulty<dyn CheckpointStore> {
+    async fn create_transfer(&self, record: &TransferRecord) -> Result<Created<TransferRecord>> {
+        call!(self, true, "table.create_transfer", inner, [record = record.clone()],
+            inner.create_transfer(&record).await)
+    }
+
+    async fn transfer(&self, id: &TransferId) -> Result<Option<TransferRecord>> {
+        call!(self, false, "table.transfer", inner, [id = id.clone()], inner.transfer(&id).await)
+    }
+
+    async fn update_transfer(&self, record: &TransferRecord) -> Result<Stored> {
+        call!(self, true, format!("table.update_transfer {}", record.state), inner, [record = record.clone()],
+            inner.update_transfer(&record).await)
+    }
+
+    async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>> {
+        self.inner.transfers(limit).await
+    }
+
+    async fn create_shard(&self, record: &ShardRecord) -> Result<Created<ShardRecord>> {
+        call!(self, true, "table.create_shard", inner, [record = record.clone()], inner.create_shard(&record).await)
+    }
+
+    async fn shard(&self, id: &TransferId, shard: &ShardId) -> Result<Option<ShardRecord>> {
+        call!(self, false, format!("table.shard {shard}"), inner, [id = id.clone(), shard = shard.clone()],
+            inner.shard(&id, &shard).await)
+    }
+
+    async fn update_shard(&self, record: &ShardRecord, pages: &[(DestinationName, LedgerPage)]) -> Result<Stored> {
+        let name = format!(
+            "table.update_shard {} epoch {} revision {}: {}",
+            record.shard, record.epoch, record.revision, record.stands_at()
+        );
+        call!(self, true, name, inner, [record = record.clone(), pages = pages.to_vec()],
+            inner.update_shard(&record, &pages).await)
+    }
+
+    async fn ledger(
+        &self,
+        id: &TransferId,
+        shard: &ShardId,
+        destination: &DestinationName,
+        pages: u32,
+    ) -> Result<Vec<LedgerPage>> {
+        call!(self, false, "table.ledger", inner,
+            [id = id.clone(), shard = shard.clone(), destination = destination.clone()],
+            inner.ledger(&id, &shard, &destination, pages).await)
+    }
+
+    async fn drop_ledger(&self, id: &TransferId, shard: &ShardId) -> Result<()> {
+        call!(self, true, "table.drop_ledger", inner, [id = id.clone(), shard = shard.clone()],
+            inner.drop_ledger(&id, &shard).await)
+    }
+
+    async fn reserve_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<WriterAnswer> {
+        call!(self, true, "table.reserve_writer", inner, [stream = stream.clone(), writer = writer.clone()],
+            inner.reserve_writer(&stream, &writer).await)
+    }
+
+    async fn release_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<()> {
+        call!(self, true, "table.release_writer", inner, [stream = stream.clone(), writer = writer.clone()],
+            inner.release_writer(&stream, &writer).await)
+    }
+}

@@ -1,0 +1,188 @@
+//! Three guards of the protocol, taken out one at a time, to see that the simulator misses them. They are taken out
+//! here, in decorators of the stores; the operations have no switch for it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sluice_ports::{
+    BucketStore, Capabilities, CheckpointStore, CompleteAnswer, Created, Listed, Metadata, ObjectInfo, OpenUpload,
+    PartAnswer, PutAnswer, Result, Stored, WriterAnswer,
+};
+use sluice_transfer::record::{LedgerPage, PartEntry, Phase, ShardRecord, TransferRecord, Work};
+use sluice_transfer::{Checksum, DestinationName, ShardId, StreamUri, TransferId, UploadId};
+
+/// A guard that can be taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Writes of a shard's record are conditional on what was read, and so on the epoch.
+    EpochCondition,
+    /// What stands at a key after an uncertain completion is compared with what was to be completed.
+    HeadAfterComplete,
+    /// An object's end is on record before the object can exist.
+    ClosingAhead,
+}
+
+/// Checkpoints without the first or the third guard.
+pub(crate) struct LooseCheckpoints {
+    pub inner: Arc<dyn CheckpointStore>,
+    pub without: Guard,
+}
+
+impl LooseCheckpoints {
+    /// The record as it would be if nobody wrote the closing ahead: the phase before it.
+    async fn unclosed(&self, record: &ShardRecord) -> Result<ShardRecord> {
+        let mut record = record.clone();
+        let before = self.inner.shard(&record.transfer, &record.shard).await?;
+        let (Work::Export(now), Some(Work::Export(then))) = (&mut record.work, before.map(|before| before.work)) else {
+            return Ok(record);
+        };
+        for (name, destination) in now {
+            if matches!(destination.phase, Phase::Closing(_))
+                && let Some(then) = then.get(name)
+            {
+                destination.phase = match &destination.phase {
+                    Phase::Closing(closing) => closing.upload.clone().map_or(Phase::Idle, Phase::Open),
+                    _ => then.phase.clone(),
+                };
+            }
+        }
+        Ok(record)
+    }
+}
+
+#[async_trait]
+impl CheckpointStore for LooseCheckpoints {
+    async fn create_transfer(&self, record: &TransferRecord) -> Result<Created<TransferRecord>> {
+        self.inner.create_transfer(record).await
+    }
+    async fn transfer(&self, id: &TransferId) -> Result<Option<TransferRecord>> {
+        self.inner.transfer(id).await
+    }
+    async fn update_transfer(&self, record: &TransferRecord) -> Result<Stored> {
+        self.inner.update_transfer(record).await
+    }
+    async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>> {
+        self.inner.transfers(limit).await
+    }
+    async fn create_shard(&self, record: &ShardRecord) -> Result<Created<ShardRecord>> {
+        self.inner.create_shard(record).await
+    }
+    async fn shard(&self, id: &TransferId, shard: &ShardId) -> Result<Option<ShardRecord>> {
+        self.inner.shard(id, shard).await
+    }
+    async fn update_shard(&self, record: &ShardRecord, pages: &[(DestinationName, LedgerPage)]) -> Result<Stored> {
+        if self.without == Guard::ClosingAhead {
+            return self.inner.update_shard(&self.unclosed(record).await?, pages).await;
+        }
+        let answer = self.inner.update_shard(record, pages).await?;
+        if answer == Stored::Done {
+            return Ok(answer);
+        }
+        // Whatever is stored, it is written over.
+        let mut record = record.clone();
+        if let Some(there) = self.inner.shard(&record.transfer, &record.shard).await? {
+            record.revision = there.revision + 1;
+        }
+        self.inner.update_shard(&record, pages).await
+    }
+    async fn ledger(
+        &self,
+        id: &TransferId,
+        shard: &ShardId,
+        destination: &DestinationName,
+        pages: u32,
+    ) -> Result<Vec<LedgerPage>> {
+        self.inner.ledger(id, shard, destination, pages).await
+    }
+    async fn drop_ledger(&self, id: &TransferId, shard: &ShardId) -> Result<()> {
+        self.inner.drop_ledger(id, shard).await
+    }
+    async fn reserve_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<WriterAnswer> {
+        self.inner.reserve_writer(stream, writer).await
+    }
+    async fn release_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<()> {
+        self.inner.release_writer(stream, writer).await
+    }
+}
+
+/// A bucket without the second guard: whatever stands at a key is taken for what was last tried there.
+pub(crate) struct CredulousBucket {
+    pub inner: Arc<dyn BucketStore>,
+    tried: Mutex<BTreeMap<String, (Metadata, Checksum)>>,
+}
+
+impl CredulousBucket {
+    pub(crate) fn new(inner: Arc<dyn BucketStore>) -> Self {
+        Self { inner, tried: Mutex::default() }
+    }
+
+    fn tried(&self) -> MutexGuard<'_, BTreeMap<String, (Metadata, Checksum)>> {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl BucketStore for CredulousBucket {
+    async fn capabilities(&self) -> Result<Capabilities> {
+        self.inner.capabilities().await
+    }
+    async fn head(&self, key: &str) -> Result<Option<ObjectInfo>> {
+        let mut found = self.inner.head(key).await?;
+        if let (Some(info), Some((metadata, checksum))) = (&mut found, self.tried().get(key)) {
+            info.metadata.clone_from(metadata);
+            info.size = checksum.len;
+            info.checksum = Some(*checksum);
+        }
+        Ok(found)
+    }
+    async fn get(&self, key: &str, pin: Option<&str>, offset: u64, len: u64) -> Result<Bytes> {
+        self.inner.get(key, pin, offset, len).await
+    }
+    async fn put(&self, key: &str, bytes: Bytes, checksum: Checksum, metadata: &Metadata) -> Result<PutAnswer> {
+        if key.contains("/data/") {
+            self.tried().insert(key.to_owned(), (metadata.clone(), checksum));
+        }
+        self.inner.put(key, bytes, checksum, metadata).await
+    }
+    async fn create_upload(&self, key: &str, metadata: &Metadata) -> Result<UploadId> {
+        self.tried().insert(key.to_owned(), (metadata.clone(), Checksum::default()));
+        self.inner.create_upload(key, metadata).await
+    }
+    async fn upload_part(
+        &self,
+        key: &str,
+        upload: &UploadId,
+        number: u64,
+        offset: u64,
+        bytes: Bytes,
+        checksum: Checksum,
+    ) -> Result<PartAnswer> {
+        self.inner.upload_part(key, upload, number, offset, bytes, checksum).await
+    }
+    async fn list_parts(&self, key: &str, upload: &UploadId) -> Result<Option<BTreeMap<u64, PartEntry>>> {
+        self.inner.list_parts(key, upload).await
+    }
+    async fn complete(
+        &self,
+        key: &str,
+        upload: &UploadId,
+        parts: &[PartEntry],
+        checksum: Checksum,
+    ) -> Result<CompleteAnswer> {
+        if let Some((_, tried)) = self.tried().get_mut(key) {
+            *tried = checksum;
+        }
+        self.inner.complete(key, upload, parts, checksum).await
+    }
+    async fn abort(&self, key: &str, upload: &UploadId) -> Result<()> {
+        self.inner.abort(key, upload).await
+    }
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Listed>> {
+        self.inner.list(prefix, after, limit).await
+    }
+    async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {
+        self.inner.list_uploads(prefix).await
+    }
+}

@@ -1,0 +1,483 @@
+//! Runs one schedule: an export and an import of what it wrote, with everything that can happen in between.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use sluice_operations::{
+    Code, Engine, Finish, OperationError, Report, Settled, SliceOrder, SliceOutcome, Verdict, describe, export_slice, finish, import_slice, plan,
+    settle, verify,
+};
+use sluice_ports::{CheckpointStore, StreamStore};
+use sluice_transfer::record::{Failure as RecordedFailure, Proof};
+use sluice_transfer::{Budget, Kind, Position, Request, State, TransferId};
+
+use crate::checker::{Checker, decode};
+use crate::guards::Guard;
+use crate::scenario::{Scenario, Stores, before, export_request, import_request, now};
+use crate::scheduler::{Ended, Scheduler, Violation};
+use crate::world::World;
+
+/// Rounds after which a transfer should have ended long ago.
+const ROUNDS: u32 = 2_000;
+
+/// What a schedule did, to see that it did something.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Calls on ports.
+    pub calls: u64,
+    /// Slices.
+    pub slices: u64,
+    /// Actors that died.
+    pub deaths: u64,
+    /// Slices that were left behind alive while others took over.
+    pub zombies: u64,
+    /// Pauses.
+    pub pauses: u64,
+    /// Trims of the source.
+    pub trims: u64,
+    /// Gaps in the manifest.
+    pub gaps: u64,
+    /// Transfers that completed.
+    pub completed: u64,
+    /// Transfers that were cancelled.
+    pub cancelled: u64,
+    /// Transfers that were stopped by a foreign object, rightly.
+    pub refused: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.slices += other.slices;
+        self.deaths += other.deaths;
+        self.zombies += other.zombies;
+        self.pauses += other.pauses;
+        self.trims += other.trims;
+        self.gaps += other.gaps;
+        self.completed += other.completed;
+        self.cancelled += other.cancelled;
+        self.refused += other.refused;
+    }
+}
+
+/// An invariant that did not hold.
+#[derive(Debug)]
+pub struct Failure {
+    /// The schedule's seed.
+    pub seed: u64,
+    /// What was wrong.
+    pub violation: String,
+    /// The steps, if they were asked for.
+    pub trace: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.trace {
+            writeln!(f, "{line}")?;
+        }
+        write!(f, "seed {}: {}", self.seed, self.violation)
+    }
+}
+
+/// Runs the schedule of a seed, with all guards or without one.
+pub fn run(seed: u64, without: Option<Guard>, traced: bool) -> Result<Tally, Box<Failure>> {
+    let scenario = Scenario::draw(seed);
+    let world = World::new(seed, traced);
+    world.note(|| format!("{scenario:?}"));
+    let stores = Stores::new(&scenario, without);
+    let mut host = Host {
+        checker: Checker::new(stores.clone(), scenario.clone()),
+        scheduler: Scheduler::new(world.clone()),
+        world: world.clone(),
+        stores,
+        scenario,
+        tally: Tally::default(),
+    };
+    let outcome = host.schedule();
+    host.tally.calls = world.steps();
+    match outcome {
+        Ok(()) => Ok(host.tally),
+        Err(violation) => Err(Box::new(Failure { seed, violation, trace: world.take_trace() })),
+    }
+}
+
+struct Host {
+    world: Arc<World>,
+    stores: Stores,
+    scenario: Scenario,
+    scheduler: Scheduler,
+    checker: Checker,
+    tally: Tally,
+}
+
+/// What a transfer does next.
+enum Next {
+    Slice,
+    Settle(Option<RecordedFailure>),
+    Finish,
+}
+
+impl Host {
+    fn schedule(&mut self) -> Result<(), Violation> {
+        let export: TransferId = "export".parse().map_err(|_| "bad id")?;
+        let foreign = self.plant_foreign();
+        self.world.arm(self.scenario.fault_rate, self.scenario.faults);
+        let report = self.transfer(&export, &export_request(&self.scenario))?;
+        self.settle_down(&export)?;
+        if let Some((key, bytes)) = foreign {
+            if self.stores.bucket.read(&key).is_none_or(|there| there != bytes) {
+                return Err(format!("the foreign object at {key} was changed"));
+            }
+            if report.state == State::Failed {
+                self.tally.refused += 1;
+                return Ok(());
+            }
+            // Nothing was to be written to shard 0, or it was cancelled first.
+            if report.state != State::Cancelled && !self.scenario.events[0].is_empty() && report.gaps == 0 {
+                return Err("an export completed over a foreign object".into());
+            }
+        }
+        if report.state == State::Cancelled {
+            self.tally.cancelled += 1;
+            return match &report.manifest {
+                Some(root) => decode(&self.stores.bucket, root, &self.scenario, false).map(|_| ()),
+                None => Ok(()),
+            };
+        }
+        let root = report.manifest.clone().ok_or("a complete export has no manifest")?;
+        let expected = decode(&self.stores.bucket, &root, &self.scenario, true)?;
+        self.prove(&export, &report)?;
+        self.tally.completed += 1;
+        self.tally.gaps += report.gaps;
+        self.checker.expected = Some(expected);
+        let import: TransferId = "import".parse().map_err(|_| "bad id")?;
+        self.world.arm(self.scenario.fault_rate, self.scenario.faults);
+        self.scenario.trims = false;
+        let report = self.transfer(&import, &import_request(&self.scenario))?;
+        self.settle_down(&import)?;
+        if report.state == State::Cancelled {
+            self.tally.cancelled += 1;
+            return Ok(());
+        }
+        self.checker.all_arrived()?;
+        self.prove(&import, &report)?;
+        self.tally.completed += 1;
+        Ok(())
+    }
+
+    /// Puts somebody else's object where the first one of shard 0 should go.
+    fn plant_foreign(&self) -> Option<(String, Vec<u8>)> {
+        if !self.scenario.foreign {
+            return None;
+        }
+        let shard = "0".parse().ok()?;
+        let relative = sluice_transfer::ObjectKeys::object(&shard, 0, &Position::Beginning, self.scenario.format);
+        let key = format!("export/{relative}");
+        self.stores.bucket.put_foreign(&key, b"somebody else's".to_vec());
+        Some((key, b"somebody else's".to_vec()))
+    }
+
+    /// Lets everyone who was left behind end, then looks at what they leave.
+    fn settle_down(&mut self, id: &TransferId) -> Result<(), Violation> {
+        self.world.arm(0, 0);
+        let haunted = self.scheduler.has_zombies();
+        let checker = &mut self.checker;
+        self.scheduler.drain(&mut || checker.step(id))?;
+        self.checker.objects_unchanged()?;
+        // An upload that a zombie began after the transfer's end is the janitor's; nobody else leaves one.
+        let open = self.stores.bucket.open_uploads();
+        if open > 0 && !haunted && self.tally.zombies == 0 && self.scenario.faults == 0 {
+            return Err(format!("{open} uploads are open at the end"));
+        }
+        Ok(())
+    }
+
+    /// Invariant 6, by the operation itself.
+    fn prove(&mut self, id: &TransferId, report: &Report) -> Result<(), Violation> {
+        let actor = self.scheduler.next_id();
+        let engine = self.stores.engine(&self.world, actor, &self.scenario);
+        let of = id.clone();
+        let proof = self.scheduler.run(
+            actor,
+            async move { verify(&engine, &of, &mut |_| {}).await.map_err(|error| error.to_string()) },
+            None,
+            &mut || Ok(()),
+        )?;
+        let Ended::Answered(proof) = proof else { return Err("verifying did not answer".into()) };
+        let proof = proof?;
+        let wanted = if report.gaps > 0 { Verdict::Gaps } else { Verdict::Proved };
+        if proof.verdict != wanted {
+            return Err(format!("{id} is {:?}: {:?}", proof.verdict, proof.findings));
+        }
+        Ok(())
+    }
+
+    /// Runs a transfer to its end, resuming it whenever it comes to rest.
+    fn transfer(&mut self, id: &TransferId, request: &Request) -> Result<Report, Violation> {
+        self.plan(id, request)?;
+        let mut next = Next::Slice;
+        let mut last: Option<String> = None;
+        let mut interrupted = 0;
+        for _ in 0..ROUNDS {
+            let report = self.report(id)?;
+            self.user_acts(id, &report)?;
+            let report = self.report(id)?;
+            match report.state {
+                State::Completed | State::CompletedWithGaps | State::Cancelled => return Ok(report),
+                State::Failed | State::Paused => {
+                    if let Some(report) = self.at_rest(id, report)? {
+                        return Ok(report);
+                    }
+                    next = Next::Slice;
+                }
+                State::Verifying => next = Next::Finish,
+                State::Preparing => self.plan(id, request)?,
+                State::Transferring | State::CompletedWithFailures => {}
+            }
+            next = match next {
+                Next::Slice => match self.slice(id, request, &mut last)? {
+                    Some(SliceOutcome::Busy { wait_millis }) => {
+                        self.world.pass(wait_millis);
+                        Next::Slice
+                    }
+                    Some(SliceOutcome::Failed(failure)) => Next::Settle(Some(failure)),
+                    Some(SliceOutcome::Interrupted(failure)) => {
+                        interrupted += 1;
+                        Next::Settle((interrupted > 10).then_some(failure))
+                    }
+                    Some(_) => {
+                        interrupted = 0;
+                        Next::Settle(None)
+                    }
+                    None => Next::Slice,
+                },
+                Next::Settle(failure) => match self.settle(id, failure, &mut last)? {
+                    Some(Settled::Finish) => Next::Finish,
+                    Some(Settled::Busy { wait_millis }) => {
+                        self.world.pass(wait_millis);
+                        Next::Settle(None)
+                    }
+                    Some(Settled::Again | Settled::Ended) => Next::Slice,
+                    None => Next::Settle(None),
+                },
+                Next::Finish => match self.finish(id, &mut last)? {
+                    Some(Finish::Busy { wait_millis }) => {
+                        self.world.pass(wait_millis);
+                        Next::Finish
+                    }
+                    Some(Finish::Ended) => Next::Slice,
+                    Some(Finish::Again | Finish::Interrupted(_)) | None => Next::Finish,
+                },
+            };
+        }
+        let report = self.report(id)?;
+        Err(format!("{id} is {} after {ROUNDS} rounds, with {} faults to come", report.state, self.world.faults_left()))
+    }
+
+    /// A transfer at rest: checks that it holds nothing open, then goes on. Answers the report if this is its end.
+    fn at_rest(&mut self, id: &TransferId, report: Report) -> Result<Option<Report>, Violation> {
+        if let Some(error) = &report.error {
+            self.world.note(|| format!("{id} failed: {} {}", error.code, error.message));
+            let code = |code: Code| error.code == code.to_string();
+            if code(Code::ForeignObject) && self.scenario.foreign {
+                return Ok(Some(report));
+            }
+            // Stores may be in trouble so often that a transfer gives up; a person tries again.
+            if !code(Code::Unavailable) && !code(Code::NoMovement) {
+                return Err(format!("{id} failed without a reason: {} {}", error.code, error.message));
+            }
+        } else {
+            self.tally.pauses += 1;
+            for record in self.records(id)? {
+                if !record.is_at_rest() {
+                    return Err(format!("{id} is paused with something open in shard {}", record.shard));
+                }
+            }
+            if self.scenario.trims && report.kind == Kind::Export && self.world.chance(600) {
+                self.trim()?;
+            }
+        }
+        self.person(id, |engine, id| Box::pin(async move { sluice_operations::resume(&engine, &id).await.map(|_| ()) }))?;
+        Ok(None)
+    }
+
+    fn records(&self, id: &TransferId) -> Result<Vec<sluice_transfer::record::ShardRecord>, Violation> {
+        let transfer = now(self.stores.table.transfer(id)).map_err(|error| error.to_string())?;
+        let mut records = Vec::new();
+        for shard in transfer.map(|transfer| transfer.shards).unwrap_or_default() {
+            records.extend(now(self.stores.table.shard(id, &shard)).map_err(|error| error.to_string())?);
+        }
+        Ok(records)
+    }
+
+    /// The source forgets some of its beginning.
+    fn trim(&mut self) -> Result<(), Violation> {
+        let shard = self.world.within(0, u64::from(self.scenario.shards) - 1);
+        let events = self.scenario.events[usize::try_from(shard).unwrap_or(0)].len() as u64;
+        let until = before(self.world.within(0, events));
+        self.world.note(|| format!("the source's shard {shard} is trimmed up to {until}"));
+        let shard = shard.to_string().parse().map_err(|_| "bad shard")?;
+        self.tally.trims += 1;
+        now(self.stores.source.trim(&shard, &until)).map_err(|error| error.to_string())
+    }
+
+    /// Sometimes the user pauses, or gives up; sometimes the source forgets.
+    fn user_acts(&mut self, id: &TransferId, report: &Report) -> Result<(), Violation> {
+        if !report.state.is_active() {
+            return Ok(());
+        }
+        if self.world.chance(60) {
+            self.world.note(|| format!("the user pauses {id}"));
+            self.person(id, |engine, id| Box::pin(async move { sluice_operations::pause(&engine, &id).await.map(|_| ()) }))?;
+        } else if self.scenario.cancels && self.world.chance(30) {
+            self.world.note(|| format!("the user cancels {id}"));
+            self.person(id, |engine, id| Box::pin(async move { sluice_operations::cancel(&engine, &id).await.map(|_| ()) }))?;
+        } else if self.scenario.trims && report.kind == Kind::Export && self.world.chance(50) {
+            self.trim()?;
+        }
+        Ok(())
+    }
+
+    /// Something a person does, which may fail like everything else; a person who is not answered lets it be.
+    fn person(
+        &mut self,
+        id: &TransferId,
+        what: impl FnOnce(Engine, TransferId) -> Pin<Box<dyn Future<Output = Result<(), OperationError>>>>,
+    ) -> Result<(), Violation> {
+        let actor = self.scheduler.next_id();
+        let engine = self.stores.engine(&self.world, actor, &self.scenario);
+        let checker = &mut self.checker;
+        match self.scheduler.run(actor, what(engine, id.clone()), None, &mut || checker.step(id))? {
+            Ended::Answered(Err(error)) if error.code != Code::IllegalState && error.code != Code::Unavailable => {
+                Err(format!("a person was told: {error}"))
+            }
+            // Died, or too late for what was wanted: then it was not wanted.
+            _ => Ok(()),
+        }
+    }
+
+    fn report(&mut self, id: &TransferId) -> Result<Report, Violation> {
+        let stores = self.stores.clone();
+        let quiet = World::new(0, false);
+        let engine = stores.engine(&quiet, 0, &self.scenario);
+        let mut scheduler = Scheduler::new(quiet);
+        let of = id.clone();
+        match scheduler.run(1, async move { describe(&engine, &of).await }, None, &mut || Ok(()))? {
+            Ended::Answered(Ok(report)) => Ok(report),
+            Ended::Answered(Err(error)) => Err(format!("{id} cannot be described: {error}")),
+            Ended::Died | Ended::LeftBehind => Err(format!("describing {id} did not answer")),
+        }
+    }
+
+    fn plan(&mut self, id: &TransferId, request: &Request) -> Result<(), Violation> {
+        for _ in 0..ROUNDS {
+            let actor = self.scheduler.next_id();
+            let engine = self.stores.engine(&self.world, actor, &self.scenario);
+            let (of, request) = (id.clone(), request.clone());
+            let checker = &mut self.checker;
+            let planned = self.scheduler.run(
+                actor,
+                async move { plan(&engine, &of, &request, "simulated").await.map(|_| ()) },
+                None,
+                &mut || checker.step(id),
+            )?;
+            match planned {
+                Ended::Answered(Ok(())) => return Ok(()),
+                Ended::Answered(Err(error)) if error.code != Code::Unavailable => {
+                    return Err(format!("{id} cannot be planned: {} {error}", error.code));
+                }
+                Ended::Answered(Err(_)) => {}
+                Ended::Died | Ended::LeftBehind => self.tally.deaths += 1,
+            }
+        }
+        Err(format!("{id} is not planned after {ROUNDS} tries"))
+    }
+
+    /// The bounds of the next actor, and what it is told of the one before: that it is dead, which may be wrong.
+    fn order(&mut self, id: &TransferId, last: &mut Option<String>) -> (u64, SliceOrder) {
+        let actor = self.scheduler.next_id();
+        let name = format!("slice-{actor}");
+        let proof = match last.replace(name.clone()) {
+            Some(before) if self.world.chance(700) => Proof::DeadSlice(before),
+            Some(_) if self.world.chance(300) => Proof::SoleOwner,
+            _ => Proof::None,
+        };
+        let budget = Budget {
+            events: self.scenario.slice_events,
+            bytes: self.scenario.slice_bytes,
+            deadline: self.world.now().plus_millis(self.world.within(150, 4_000)),
+        };
+        self.world.note(|| format!("actor {actor} begins, {proof:?}, until {}", budget.deadline));
+        (actor, SliceOrder { id: id.clone(), lane: Vec::new(), slice: name, budget, proof })
+    }
+
+    /// How long an actor is waited for: sometimes it is given up while it lives.
+    fn patience(&self) -> Option<u64> {
+        (self.world.faults_left() > 0 && self.world.chance(120)).then(|| self.world.within(0, 60))
+    }
+
+    fn act<T: 'static>(
+        &mut self,
+        id: &TransferId,
+        actor: u64,
+        future: impl Future<Output = Result<T, OperationError>> + 'static,
+    ) -> Result<Option<T>, Violation> {
+        let patience = self.patience();
+        let checker = &mut self.checker;
+        match self.scheduler.run(actor, future, patience, &mut || checker.step(id))? {
+            Ended::Answered(Ok(value)) => Ok(Some(value)),
+            Ended::Answered(Err(error)) if error.code == Code::Unavailable => Ok(None),
+            Ended::Answered(Err(error)) => Err(format!("{id}: {} {error}", error.code)),
+            Ended::Died => {
+                self.world.note(|| format!("actor {actor} died"));
+                self.tally.deaths += 1;
+                Ok(None)
+            }
+            Ended::LeftBehind => {
+                self.world.note(|| format!("actor {actor} is left behind alive"));
+                self.tally.zombies += 1;
+                Ok(None)
+            }
+        }
+    }
+
+    fn slice(
+        &mut self,
+        id: &TransferId,
+        request: &Request,
+        last: &mut Option<String>,
+    ) -> Result<Option<SliceOutcome>, Violation> {
+        let (actor, order) = self.order(id, last);
+        let engine = self.stores.engine(&self.world, actor, &self.scenario);
+        self.tally.slices += 1;
+        let outcome = if request.kind() == Kind::Export {
+            self.act(id, actor, async move { export_slice(&engine, &order).await })?
+        } else {
+            self.act(id, actor, async move { import_slice(&engine, &order).await })?
+        };
+        if let Some(outcome) = &outcome {
+            self.world.note(|| format!("actor {actor} answers {outcome:?}"));
+        }
+        Ok(outcome)
+    }
+
+    fn settle(
+        &mut self,
+        id: &TransferId,
+        failure: Option<RecordedFailure>,
+        last: &mut Option<String>,
+    ) -> Result<Option<Settled>, Violation> {
+        let (actor, order) = self.order(id, last);
+        let engine = self.stores.engine(&self.world, actor, &self.scenario);
+        self.act(id, actor, async move { settle(&engine, &order, failure).await })
+    }
+
+    fn finish(&mut self, id: &TransferId, last: &mut Option<String>) -> Result<Option<Finish>, Violation> {
+        let (actor, order) = self.order(id, last);
+        let engine = self.stores.engine(&self.world, actor, &self.scenario);
+        self.act(id, actor, async move { finish(&engine, &order).await })
+    }
+}
+

@@ -1,0 +1,256 @@
+//! What a schedule moves, and how: drawn from its seed.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt;
+use sluice_operations::{Engine, Settings};
+use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream};
+use sluice_ports::{
+    Appended, BucketStore, Capabilities, CheckpointStore, Error, ErrorKind, NewEvent, Places, Result, StreamStore,
+};
+use sluice_transfer::{
+    BucketUri, ExportRequest, Format, Header, ImportRequest, Position, Request, Sequence, StreamUri, Timestamp, Value,
+};
+
+use crate::faulty::Faulty;
+use crate::guards::{CredulousBucket, Guard, LooseCheckpoints};
+use crate::random::Random;
+use crate::world::{ActorId, VirtualClock, World};
+
+/// What is moved and in which pieces.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    pub shards: u32,
+    pub events: Vec<Vec<NewEvent>>,
+    pub format: Format,
+    pub part_size: u64,
+    pub object_size: u64,
+    pub event_size: u64,
+    pub read_bytes: usize,
+    pub read_events: usize,
+    pub append_bytes: usize,
+    pub slice_events: Option<u64>,
+    pub slice_bytes: Option<u64>,
+    /// The same bytes uploaded twice get another etag, as in a bucket under KMS.
+    pub fresh_etags: bool,
+    /// Somebody else's object stands where the first one of shard 0 should go.
+    pub foreign: bool,
+    /// The source may be trimmed while it is read.
+    pub trims: bool,
+    /// The user may cancel.
+    pub cancels: bool,
+    pub fault_rate: u64,
+    pub faults: u32,
+}
+
+impl Scenario {
+    pub(crate) fn draw(seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0x5ce0_a210);
+        let shards = u32::try_from(random.within(1, 3)).unwrap_or(1);
+        // A block of Avro is 64 KiB: objects of several parts need events of that order.
+        let large = random.chance(250);
+        let unit = if large { 1_000 } else { 1 };
+        let longest = if random.chance(200) { 900 } else { 60 } * unit;
+        let events = (0..shards)
+            .map(|_| {
+                let many = if random.chance(100) { 0 } else { random.size(1, if large { 12 } else { 30 }) };
+                (0..many).map(|n| event(&mut random, n, longest.min(150_000))).collect()
+            })
+            .collect();
+        let scale = unit as u64;
+        let part_size = random.within(1, 120) * scale;
+        Self {
+            shards,
+            events,
+            format: if random.chance(600) { Format::Avro } else { Format::Raw },
+            part_size,
+            object_size: if random.chance(300) { random.within(1, part_size) } else { random.within(part_size, 900 * scale) },
+            event_size: random.within(1, 90) * scale,
+            read_bytes: random.size(200, 900) * unit,
+            read_events: random.size(1, 9),
+            append_bytes: random.size(1, 200) * unit,
+            slice_events: random.chance(300).then(|| random.within(1, 12)),
+            slice_bytes: random.chance(300).then(|| random.within(1, 300) * scale),
+            fresh_etags: random.chance(500),
+            foreign: random.chance(30),
+            trims: random.chance(150),
+            cancels: random.chance(50),
+            fault_rate: random.within(5, 120),
+            faults: u32::try_from(random.within(0, 25)).unwrap_or(0),
+        }
+    }
+}
+
+fn value(random: &mut Random, longest: usize) -> Value {
+    match random.within(0, 9) {
+        0 => Value::Absent,
+        1 => Value::Null,
+        2 => Value::Bytes(Bytes::new()),
+        _ => {
+            let len = random.size(1, longest);
+            let mut bytes = vec![0; len];
+            bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&random.next().to_le_bytes()[..chunk.len()]));
+            Value::Bytes(bytes.into())
+        }
+    }
+}
+
+fn event(random: &mut Random, n: usize, longest: usize) -> NewEvent {
+    let headers = (0..random.size(0, 2))
+        .map(|i| Header { name: format!("h{i}"), value: value(random, 5) })
+        .collect();
+    NewEvent {
+        time: Timestamp::from_millis(1_600_000_000_000 + i64::try_from(n).unwrap_or(0) * 7),
+        key: value(random, 4),
+        headers,
+        payload: value(random, longest),
+    }
+}
+
+/// The stores of a schedule, as they really are.
+#[derive(Clone)]
+pub(crate) struct Stores {
+    pub source: MemoryStream,
+    pub target: MemoryStream,
+    pub bucket: MemoryBucket,
+    pub work: MemoryBucket,
+    pub table: MemoryCheckpoints,
+    /// The bucket and the table as actors get them: without a guard, if one is taken out.
+    seen_bucket: Arc<dyn BucketStore>,
+    seen_table: Arc<dyn CheckpointStore>,
+}
+
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("stores in memory answer at once")
+}
+
+impl Stores {
+    pub(crate) fn new(scenario: &Scenario, without: Option<Guard>) -> Self {
+        let source = MemoryStream::new();
+        now(source.create(scenario.shards)).expect("a new stream can be made");
+        for (shard, events) in scenario.events.iter().enumerate() {
+            let mut tail = Position::Beginning;
+            for event in events {
+                let shard = shard.to_string().parse().expect("a number is a shard's name");
+                let appended = now(source.append(&shard, None, &tail, std::slice::from_ref(event)));
+                let Ok(Appended::Done { tail: next }) = appended else { panic!("{appended:?}") };
+                tail = next;
+            }
+        }
+        let bucket = MemoryBucket::with(Capabilities { create_only: true, smallest_part: 1, attests_content: false });
+        let bucket = if scenario.fresh_etags { bucket.with_fresh_etags() } else { bucket };
+        let table = MemoryCheckpoints::new();
+        let (plain_bucket, plain_table): (Arc<dyn BucketStore>, Arc<dyn CheckpointStore>) =
+            (Arc::new(bucket.clone()), Arc::new(table.clone()));
+        Self {
+            source,
+            target: MemoryStream::new(),
+            bucket,
+            work: MemoryBucket::new(),
+            table,
+            seen_bucket: match without {
+                Some(Guard::HeadAfterComplete) => Arc::new(CredulousBucket::new(plain_bucket)),
+                _ => plain_bucket,
+            },
+            seen_table: match without {
+                Some(without @ (Guard::EpochCondition | Guard::ClosingAhead)) => {
+                    Arc::new(LooseCheckpoints { inner: plain_table, without })
+                }
+                _ => plain_table,
+            },
+        }
+    }
+
+    /// The engine as an actor has it: behind faults.
+    pub(crate) fn engine(&self, world: &Arc<World>, actor: ActorId, scenario: &Scenario) -> Engine {
+        let places = ActorPlaces {
+            source: Arc::new(Faulty::<dyn StreamStore>::new(world, actor, Arc::new(self.source.clone()))),
+            target: Arc::new(Faulty::<dyn StreamStore>::new(world, actor, Arc::new(self.target.clone()))),
+            bucket: Arc::new(Faulty::<dyn BucketStore>::new(world, actor, self.seen_bucket.clone())),
+            work: Arc::new(Faulty::<dyn BucketStore>::new(world, actor, Arc::new(self.work.clone()))),
+        };
+        Engine {
+            checkpoints: Arc::new(Faulty::<dyn CheckpointStore>::new(world, actor, self.seen_table.clone())),
+            places: Arc::new(places),
+            clock: Arc::new(VirtualClock(world.clone())),
+            settings: Settings {
+                poll_millis: 100,
+                wind_down_millis: 60,
+                lease_margin_millis: 150,
+                memory_bytes: 1 << 20,
+                read_bytes: scenario.read_bytes,
+                read_events: scenario.read_events,
+                append_bytes: scenario.append_bytes,
+                attempts: 3,
+            },
+        }
+    }
+}
+
+struct ActorPlaces {
+    source: Arc<dyn StreamStore>,
+    target: Arc<dyn StreamStore>,
+    bucket: Arc<dyn BucketStore>,
+    work: Arc<dyn BucketStore>,
+}
+
+#[async_trait]
+impl Places for ActorPlaces {
+    async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
+        match uri.name.as_str() {
+            "source" => Ok(self.source.clone()),
+            "target" => Ok(self.target.clone()),
+            name => Err(Error::new(ErrorKind::NotFound, format!("no stream {name}"))),
+        }
+    }
+
+    async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        match uri.rest.as_str() {
+            "archive" => Ok((self.bucket.clone(), String::new())),
+            "work" => Ok((self.work.clone(), String::new())),
+            rest => Err(Error::new(ErrorKind::NotFound, format!("no bucket {rest}"))),
+        }
+    }
+
+    async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        match uri.rest.as_str() {
+            "archive" => Ok((self.bucket.clone(), "export".to_owned())),
+            rest => Err(Error::new(ErrorKind::NotFound, format!("no bucket {rest}"))),
+        }
+    }
+
+    fn work(&self) -> BucketUri {
+        BucketUri { scheme: "memory".into(), rest: "work".into() }
+    }
+}
+
+pub(crate) fn export_request(scenario: &Scenario) -> Request {
+    Request::Export(ExportRequest {
+        stream: StreamUri { scheme: "memory".into(), name: "source".into() },
+        to: BucketUri { scheme: "memory".into(), rest: "archive".into() },
+        format: Some(scenario.format),
+        from: None,
+        until: None,
+        object_size: Some(scenario.object_size),
+        part_size: Some(scenario.part_size),
+        rate: None,
+    })
+}
+
+pub(crate) fn import_request(scenario: &Scenario) -> Request {
+    Request::Import(ImportRequest {
+        source: BucketUri { scheme: "memory".into(), rest: "archive".into() },
+        stream: StreamUri { scheme: "memory".into(), name: "target".into() },
+        event_size: (scenario.format == Format::Raw).then_some(scenario.event_size),
+        pack: false,
+        append: false,
+        rate: None,
+    })
+}
+
+/// In front of the n-th event.
+pub(crate) fn before(n: u64) -> Position {
+    Position::before(&Sequence::new(n))
+}

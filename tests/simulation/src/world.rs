@@ -1,0 +1,278 @@
+//! What all actors of a schedule share: the clock, chance, faults that are still to come, calls that land late, and
+//! the trace.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use async_trait::async_trait;
+use sluice_ports::Clock;
+use sluice_transfer::Timestamp;
+
+use crate::random::Random;
+
+/// Names an actor: a slice, a settling, a finishing.
+pub(crate) type ActorId = u64;
+
+/// What befalls a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It does not happen; the store says try again.
+    Before,
+    /// It happens; the answer is lost.
+    After,
+    /// It happens late, maybe past the deadline.
+    SlowBefore(u64),
+    /// It happens, the answer comes late, maybe past the deadline.
+    SlowAfter(u64),
+    /// The caller is told that nobody knows; it happens this much later.
+    Late(u64),
+    /// It does not happen, and its actor dies.
+    KillBefore,
+    /// It happens, and its actor dies.
+    KillAfter,
+}
+
+type LateCall = Box<dyn FnOnce() + Send>;
+
+pub(crate) struct World {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    now: Timestamp,
+    random: Random,
+    /// Chance of a fault for each call, in a thousand.
+    fault_rate: u64,
+    /// Faults that are still to come: with finitely many every transfer ends.
+    faults_left: u32,
+    timers: BTreeMap<(Timestamp, u64), Waker>,
+    late: BTreeMap<(Timestamp, u64), LateCall>,
+    next: u64,
+    dead: BTreeSet<ActorId>,
+    trace: Option<Vec<String>>,
+    steps: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, traced: bool) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::new(Inner {
+                now: Timestamp::from_millis(1_700_000_000_000),
+                random: Random::new(seed),
+                fault_rate: 0,
+                faults_left: 0,
+                timers: BTreeMap::new(),
+                late: BTreeMap::new(),
+                next: 0,
+                dead: BTreeSet::new(),
+                trace: traced.then(Vec::new),
+                steps: 0,
+            }),
+        })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner().now
+    }
+
+    pub(crate) fn chance(&self, in_a_thousand: u64) -> bool {
+        self.inner().random.chance(in_a_thousand)
+    }
+
+    pub(crate) fn within(&self, low: u64, high: u64) -> u64 {
+        self.inner().random.within(low, high)
+    }
+
+    pub(crate) fn arm(&self, fault_rate: u64, faults: u32) {
+        let mut inner = self.inner();
+        (inner.fault_rate, inner.faults_left) = (fault_rate, faults);
+    }
+
+    /// Faults that have not come yet.
+    pub(crate) fn faults_left(&self) -> u32 {
+        self.inner().faults_left
+    }
+
+    pub(crate) fn steps(&self) -> u64 {
+        self.inner().steps
+    }
+
+    /// Adds a line to the trace, if there is one.
+    pub(crate) fn note(&self, line: impl FnOnce() -> String) {
+        let mut inner = self.inner();
+        let now = inner.now;
+        if let Some(trace) = &mut inner.trace {
+            trace.push(format!("{:>9} ms  {}", now.millis_since(Timestamp::from_millis(1_700_000_000_000)), line()));
+        }
+    }
+
+    pub(crate) fn take_trace(&self) -> Vec<String> {
+        self.inner().trace.take().unwrap_or_default()
+    }
+
+    /// Draws what befalls a call. Reads cannot happen late.
+    pub(crate) fn draw(&self, writes: bool) -> Option<Fault> {
+        let mut inner = self.inner();
+        inner.steps += 1;
+        let rate = inner.fault_rate;
+        if inner.faults_left == 0 || !inner.random.chance(rate) {
+            return None;
+        }
+        inner.faults_left -= 1;
+        let wait = if inner.random.chance(500) { inner.random.within(1, 200) } else { inner.random.within(200, 6_000) };
+        Some(match inner.random.within(0, if writes { 9 } else { 4 }) {
+            0 => Fault::Before,
+            1 => Fault::SlowBefore(wait),
+            2 => Fault::SlowAfter(wait),
+            3 | 4 => Fault::KillBefore,
+            5 | 6 => Fault::After,
+            7 => Fault::Late(wait),
+            _ => Fault::KillAfter,
+        })
+    }
+
+    /// A call that happens after its caller was told that nobody knows.
+    pub(crate) fn later(&self, millis: u64, call: LateCall) {
+        let mut inner = self.inner();
+        let due = inner.now.plus_millis(millis);
+        inner.next += 1;
+        let key = (due, inner.next);
+        inner.late.insert(key, call);
+    }
+
+    pub(crate) fn kill(&self, actor: ActorId) {
+        self.inner().dead.insert(actor);
+    }
+
+    pub(crate) fn is_dead(&self, actor: ActorId) -> bool {
+        self.inner().dead.contains(&actor)
+    }
+
+    /// Lets calls land that are due. Answers whether any did.
+    pub(crate) fn land(&self) -> bool {
+        let mut any = false;
+        loop {
+            let call = {
+                let mut inner = self.inner();
+                let now = inner.now;
+                match inner.late.first_key_value() {
+                    Some((key, _)) if key.0 <= now => inner.late.pop_first().map(|(_, call)| call),
+                    _ => None,
+                }
+            };
+            let Some(call) = call else { return any };
+            call();
+            any = true;
+        }
+    }
+
+    /// Moves the clock to the next thing that waits for it. Answers whether there is any.
+    pub(crate) fn advance(&self) -> bool {
+        let mut inner = self.inner();
+        let timer = inner.timers.first_key_value().map(|(key, _)| key.0);
+        let late = inner.late.first_key_value().map(|(key, _)| key.0);
+        let Some(next) = timer.into_iter().chain(late).min() else { return false };
+        inner.now = inner.now.max(next);
+        let now = inner.now;
+        while let Some((key, _)) = inner.timers.first_key_value()
+            && key.0 <= now
+        {
+            if let Some((_, waker)) = inner.timers.pop_first() {
+                waker.wake();
+            }
+        }
+        true
+    }
+
+    /// Moves the clock, whoever waits.
+    pub(crate) fn pass(&self, millis: u64) {
+        let mut inner = self.inner();
+        inner.now = inner.now.plus_millis(millis);
+    }
+
+    /// Where other actors may go first, some time later.
+    pub(crate) async fn pause(self: &Arc<Self>) {
+        let millis = {
+            let mut inner = self.inner();
+            if inner.random.chance(700) { 0 } else { inner.random.within(1, 30) }
+        };
+        if millis == 0 { Yield(false).await } else { Sleep::new(self.clone(), millis).await }
+    }
+}
+
+/// The clock that actors hold.
+pub(crate) struct VirtualClock(pub Arc<World>);
+
+#[async_trait]
+impl Clock for VirtualClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    async fn sleep(&self, millis: u64) {
+        Sleep::new(self.0.clone(), millis).await;
+    }
+}
+
+struct Yield(bool);
+
+impl Future for Yield {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.0 {
+            return Poll::Ready(());
+        }
+        self.0 = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Waits for the virtual clock.
+pub(crate) struct Sleep {
+    world: Arc<World>,
+    due: Timestamp,
+    key: Option<(Timestamp, u64)>,
+}
+
+impl Sleep {
+    pub(crate) fn new(world: Arc<World>, millis: u64) -> Self {
+        let due = world.now().plus_millis(millis);
+        Self { world, due, key: None }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let world = self.world.clone();
+        let mut inner = world.inner();
+        if inner.now >= self.due {
+            return Poll::Ready(());
+        }
+        let key = self.key.unwrap_or_else(|| {
+            inner.next += 1;
+            (self.due, inner.next)
+        });
+        self.key = Some(key);
+        inner.timers.insert(key, context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.world.inner().timers.remove(&key);
+        }
+    }
+}
