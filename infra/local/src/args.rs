@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// Text for people, or one JSON object
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     pub output: Output,
-    /// Log to stderr: error, warn, info, debug, or a filter such as sluice_operations=debug
+    /// Log to stderr: error, warn, info, debug, or a filter such as `sluice_operations=debug`
     #[arg(long, global = true, env = "SLUICE_LOG", value_name = "FILTER")]
     pub log: Option<String>,
     #[command(subcommand)]
@@ -151,7 +151,7 @@ pub(crate) enum By {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Append {
-    /// Such as local:orders
+    /// Such as `local:orders`
     #[arg(value_parser = stream)]
     pub stream: StreamUri,
     /// A file, or - for stdin
@@ -173,7 +173,7 @@ pub(crate) struct Append {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Read {
-    /// Such as local:orders
+    /// Such as `local:orders`
     #[arg(value_parser = stream)]
     pub stream: StreamUri,
     /// First event, inclusive [default: earliest]
@@ -192,7 +192,7 @@ pub(crate) struct Read {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Trim {
-    /// Such as local:orders
+    /// Such as `local:orders`
     #[arg(value_parser = stream)]
     pub stream: StreamUri,
     /// The first event that stays; latest drops them all
@@ -201,6 +201,7 @@ pub(crate) struct Trim {
 }
 
 /// Bounds of each slice.
+#[allow(clippy::struct_field_names)] // the fields' names are the options'
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub(crate) struct SliceArgs {
     /// End a slice after so many events [default: no bound]
@@ -216,10 +217,10 @@ pub(crate) struct SliceArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Export {
-    /// Such as local:orders
+    /// Such as `local:orders`
     #[arg(value_parser = stream)]
     pub stream: StreamUri,
-    /// Such as dir:/backup; it is made if it is not there
+    /// Such as `dir:/backup`; it is made if it is not there
     #[arg(value_parser = bucket)]
     pub bucket: BucketUri,
     /// How events become bytes [default: avro]
@@ -249,10 +250,10 @@ pub(crate) struct Export {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Import {
-    /// Such as dir:/backup/orders-2026
+    /// Such as `dir:/backup/orders-2026`
     #[arg(value_parser = bucket)]
     pub source: BucketUri,
-    /// Such as local:orders-copy
+    /// Such as `local:orders`-copy
     #[arg(value_parser = stream)]
     pub stream: StreamUri,
     /// Bytes of an event, where the source has no events of its own [default: 1MiB]

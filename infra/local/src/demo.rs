@@ -1,6 +1,7 @@
 //! The main job on real bytes: a file becomes a stream, goes to a bucket twice and comes back twice, with a pause in
 //! the middle, and what came back is compared with what went in, event by event.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,7 +38,7 @@ const PARTS_PER_OBJECT: u64 = 3;
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Step {
-    step: String,
+    name: String,
     events: u64,
     bytes: u64,
     objects: Option<u64>,
@@ -285,10 +286,10 @@ impl Stage {
     fn done(&mut self, step: &str, counts: Counts, objects: Option<u64>, since: i64) {
         let seconds = (now().micros() - since).max(1) as f64 / 1e6;
         if self.output == Output::Text {
-            output::note(&format!("  {step}: {:.1} s", seconds));
+            output::note(&format!("  {step}: {seconds:.1} s"));
         }
         let Counts { events, bytes } = counts;
-        self.steps.push(Step { step: step.to_owned(), events, bytes, objects, seconds });
+        self.steps.push(Step { name: step.to_owned(), events, bytes, objects, seconds });
     }
 
     #[allow(clippy::cast_precision_loss)] // a rate
@@ -296,7 +297,7 @@ impl Stage {
         let mut rows = vec![["STEP", "EVENTS", "BYTES", "OBJECTS", "SECONDS", "RATE"].map(str::to_owned)];
         rows.extend(self.steps.iter().map(|step| {
             [
-                step.step.clone(),
+                step.name.clone(),
                 grouped(step.events),
                 bytes(step.bytes),
                 step.objects.map(grouped).unwrap_or_default(),
@@ -311,9 +312,10 @@ impl Stage {
             text.push_str("Everything that came back equals what went in: events, order, keys, times and bytes.\n");
         }
         for finding in &self.findings {
-            text.push_str(&format!("DIFFERENT: {finding}\n"));
+            let _ = writeln!(text, "DIFFERENT: {finding}");
         }
-        text.push_str(&format!("\nstreams and records  {home}\nobjects              {bucket}\n\nTry next:\n"));
+        // Writing to a string has no way to fail.
+        let _ = writeln!(text, "\nstreams and records  {home}\nobjects              {bucket}\n\nTry next:");
         for command in [
             "list".to_owned(),
             "status demo-avro".to_owned(),
@@ -322,7 +324,7 @@ impl Stage {
             "read local:from-avro --limit 1".to_owned(),
             "export local:source dir:more --from 0@100 --id demo-tail".to_owned(),
         ] {
-            text.push_str(&format!("  {}\n", self.home.hint(&command)));
+            let _ = writeln!(text, "  {}", self.home.hint(&command));
         }
         text
     }

@@ -112,7 +112,7 @@ pub(crate) async fn verify(home: &Path, id: &TransferId, output: Output) -> Resu
         #[serde(flatten)]
         report: Report,
         verdict: Verdict,
-        verified: Counts,
+        seen: Counts,
         read: u64,
         findings: Vec<String>,
     }
@@ -143,7 +143,7 @@ pub(crate) async fn verify(home: &Path, id: &TransferId, output: Output) -> Resu
         Output::Json => output::print_json(&Verified {
             report,
             verdict: verification.verdict,
-            verified: verification.counts,
+            seen: verification.counts,
             read: verification.read,
             findings: verification.findings,
         })?,
