@@ -179,6 +179,18 @@ async fn a_log_lost_in_a_power_cut_makes_no_object() {
     assert_eq!(head(&bucket, KEY).await, None);
 }
 
+#[tokio::test]
+async fn parts_that_leave_a_hole_make_no_object() {
+    let (_dir, bucket) = bucket();
+    let id = bucket.create_upload(KEY, &metadata()).await.unwrap();
+    part(&bucket, &id, 1, 0, &ONE).await;
+    part(&bucket, &id, 2, 20, &TWO).await;
+    assert_eq!(complete(&bucket, &id).await, CompleteAnswer::InvalidPart);
+    part(&bucket, &id, 2, ONE.len() as u64, &TWO).await;
+    assert!(matches!(complete(&bucket, &id).await, CompleteAnswer::Completed { .. }));
+    assert_eq!(fs::read(bucket.path().join(KEY)).unwrap(), whole());
+}
+
 /// A writer that dies while it writes a part again, with other bytes, leaves a part that is none.
 #[tokio::test]
 async fn a_part_that_was_being_replaced_is_no_part() {
