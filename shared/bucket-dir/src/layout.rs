@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::fs::{self, File, Metadata as Stat};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sluice_ports::{Error, ErrorKind, Result};
 use sluice_transfer::{UploadId, check_key, sha256_hex};
@@ -48,6 +48,17 @@ pub(crate) enum Found {
     Nothing,
     /// No object, but something that leaves no room for one; why, for who wants to make one.
     Blocked(Error),
+}
+
+/// Directories whose entries in those above them may not be durable.
+#[derive(Debug, Default)]
+pub(crate) struct Made(Vec<PathBuf>);
+
+impl Made {
+    /// What is to be synced.
+    pub(crate) fn to_sync(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().filter_map(|dir| dir.parent())
+    }
 }
 
 /// The paths of one bucket.
@@ -171,41 +182,49 @@ impl Layout {
         ))
     }
 
-    /// Makes the directories of a key durably.
-    pub(crate) fn make_parents(&self, key: &Key) -> Result<()> {
+    /// Makes the directories of a key; their entries are to be made durable.
+    pub(crate) fn make_parents(&self, key: &Key) -> Result<Made> {
+        let mut made = Made::default();
         for parent in self.parents(key) {
-            let made = make_dir(&parent)?;
+            let now = make_dir(&parent)?;
             let stat = fs::symlink_metadata(&parent).map_err(at("look at", &parent))?;
             if !stat.is_dir() {
                 return Err(self.not_a_folder(key, &parent, &stat));
             }
-            self.make_durable(&parent, made)?;
+            self.note(parent, now, &mut made);
         }
-        Ok(())
+        Ok(made)
     }
 
     /// Makes the directories for what is not data.
     pub(crate) fn make_hidden(&self) -> Result<()> {
+        let mut made = Made::default();
         for dir in [self.hidden(), self.objects()] {
-            let made = make_dir(&dir)?;
-            self.make_durable(&dir, made)?;
+            let now = make_dir(&dir)?;
+            self.note(dir, now, &mut made);
         }
+        made.to_sync().try_for_each(sync_dir)?;
+        self.remember(made);
         // What is lost of these is work that was not done.
         make_dir(&self.puts())?;
         make_dir(&self.uploads())?;
         Ok(())
     }
 
-    /// Makes a directory's own entry durable, and, the first time, of one that was there: who made it may have died
-    /// before he could.
-    fn make_durable(&self, dir: &Path, made_now: bool) -> Result<()> {
-        let durable = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        if !made_now && durable().contains(dir) {
-            return Ok(());
+    /// A directory that was there is noted as well, the first time: who made it may have died too early.
+    fn note(&self, dir: PathBuf, made_now: bool, made: &mut Made) {
+        if made_now || !self.durable().contains(&dir) {
+            made.0.push(dir);
         }
-        sync_dir(dir.parent().unwrap_or(&self.root))?;
-        durable().insert(dir.to_owned());
-        Ok(())
+    }
+
+    /// These are durable.
+    pub(crate) fn remember(&self, made: Made) {
+        self.durable().extend(made.0);
+    }
+
+    fn durable(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes an object's entry in its directory durable.

@@ -3,7 +3,9 @@
 use std::fs::{self, File, Metadata as Stat};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -134,14 +136,14 @@ pub(crate) fn put(
     let mut file = File::create_new(&path).map_err(at("make", &path))?;
     let hidden = Hidden(path);
     let path = &hidden.0;
-    file.write_all(bytes).and_then(|()| file.sync_data()).map_err(at("write", path))?;
+    file.write_all(bytes).map_err(at("write", path))?;
     Ok(match publish(layout, &file, path, key, checksum, metadata)? {
         Some(etag) => PutAnswer::Stored { etag },
         None => PutAnswer::Exists,
     })
 }
 
-/// Makes a hidden file, whose bytes are durable, the object at a key; answers its etag, or none if there is an object.
+/// Makes a hidden file durable and then the object at a key; answers its etag, or none if there is an object.
 pub(crate) fn publish(
     layout: &Layout,
     file: &File,
@@ -154,23 +156,18 @@ pub(crate) fn publish(
         layout.sync_entry(key)?;
         return Ok(None);
     }
-    // Asked for only now: some network file systems give the last word on a file's time when it is synced.
-    let etag = etag(&file.metadata().map_err(at("look at", hidden))?);
-    let described = layout.object_metadata(key, &etag);
-    let document = Document { version: VERSION, key: key.as_str().to_owned(), etag: etag.clone(), checksum, metadata };
-    // Durable before the object is: an object that was ours and looks foreign would stop its transfer.
-    write_durably(&described, &to_document(&document)?)?;
-    sync_dir(&layout.objects())?;
-    layout.make_parents(key)?;
+    let document = Document { version: VERSION, key: key.as_str().to_owned(), etag: String::new(), checksum, metadata };
+    let (etag, described) = describe(layout, file, hidden, key, document)?;
     let path = layout.path(key);
     match fs::hard_link(hidden, &path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let _ = fs::remove_file(&described);
-            return match layout.is_taken(key)? {
-                true => layout.sync_entry(key).map(|()| None),
-                false => Err(of(error, "make", &path)),
-            };
+            if layout.is_taken(key)? {
+                layout.sync_entry(key)?;
+                return Ok(None);
+            }
+            return Err(of(error, "make", &path));
         }
         Err(error) if is_absent(&error) => return Err(of(error, "make", &path)),
         Err(error) => return Err(of(error, "make, as a hard link from the same file system,", &path)),
@@ -181,11 +178,40 @@ pub(crate) fn publish(
     }
 }
 
-fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
-    let write = || {
-        let mut file = File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_data()
-    };
-    write().map_err(at("write", path))
+/// Makes all durable that an object has to have before it is there: its bytes, its metadata (one that was ours and
+/// looks foreign would stop its transfer) and its directories. Answers its etag and where its metadata lie.
+fn describe(
+    layout: &Layout,
+    file: &File,
+    hidden: &Path,
+    key: &Key,
+    mut document: Document,
+) -> Result<(String, PathBuf)> {
+    let parents = layout.make_parents(key)?;
+    loop {
+        let etag = etag(&file.metadata().map_err(at("look at", hidden))?);
+        let path = layout.object_metadata(key, &etag);
+        document.etag.clone_from(&etag);
+        let described = File::create(&path).map_err(at("make", &path))?;
+        (&described).write_all(&to_document(&document)?).map_err(at("write", &path))?;
+        let objects = layout.objects();
+        let dirs = parents.to_sync().chain([objects.as_path()]);
+        sync_together(&[(file, hidden), (&described, &path)], dirs)?;
+        // Some network file systems have the last word on a file's time when it is synced; from then on it stays.
+        if self::etag(&file.metadata().map_err(at("look at", hidden))?) == etag {
+            layout.remember(parents);
+            return Ok((etag, path));
+        }
+        fs::remove_file(&path).map_err(at("remove", &path))?;
+    }
+}
+
+/// Waits for all at once: a file system commits them together, where one after the other each would be a wait.
+fn sync_together<'a>(files: &[(&File, &Path)], dirs: impl Iterator<Item = &'a Path>) -> Result<()> {
+    thread::scope(|scope| {
+        let syncing: Vec<_> = dirs.map(|dir| scope.spawn(|| sync_dir(dir))).collect();
+        let files = files.iter().rev().map(|(file, path)| scope.spawn(|| file.sync_all().map_err(at("sync", path))));
+        let syncing: Vec<_> = syncing.into_iter().chain(files).collect();
+        syncing.into_iter().try_for_each(|sync| sync.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
 }

@@ -125,7 +125,9 @@ impl Parts {
         let before_end = ..offset.saturating_add(len);
         let touching = self.by_offset.range(before_end).rev().take_while(|(_, (end, _))| *end > offset);
         let numbers: Vec<u64> = touching.map(|(_, (_, number))| *number).collect();
-        numbers.into_iter().for_each(|number| self.drop_number(number));
+        for number in numbers {
+            self.drop_number(number);
+        }
     }
 
     fn drop_number(&mut self, number: u64) {

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 use sluice_ports::{CompleteAnswer, Metadata, OpenUpload, PartAnswer, Result};
@@ -16,8 +18,8 @@ use sluice_transfer::limits::PARTS_PER_OBJECT;
 use sluice_transfer::record::PartEntry;
 use sluice_transfer::{Checksum, UploadId};
 
-use crate::error::{at, if_there, invalid, of};
-use crate::layout::{Key, Layout, new_name, retried};
+use crate::error::{at, if_there, invalid};
+use crate::layout::{Key, Layout, new_name, retried, sync_dir};
 use crate::object::{VERSION, matching, publish, read_document, to_document};
 use crate::parts::{Line, Part, Place, append, replay};
 
@@ -52,6 +54,17 @@ impl Held {
     fn parts(&self) -> Result<BTreeMap<u64, Part>> {
         let log = self.log();
         Ok(replay(&fs::read(&log).map_err(at("read", &log))?))
+    }
+
+    /// Writes durably, and looks at the checksum while the disk is waited for.
+    fn write(&self, key: &Key, offset: u64, bytes: &[u8], checksum: Checksum) -> Result<()> {
+        let path = self.data_path();
+        self.data.write_all_at(bytes, offset).map_err(at("write", &path))?;
+        thread::scope(|scope| {
+            let syncing = scope.spawn(|| self.data.sync_data().map_err(at("write", &path)));
+            let matches = matching(key, bytes, checksum);
+            syncing.join().unwrap_or_else(|panic| resume_unwind(panic)).and(matches)
+        })
     }
 
     /// Says, durably, that what lies there will be no more.
@@ -100,7 +113,8 @@ fn hold(layout: &Layout, key: &Key, id: &UploadId) -> Result<Option<Held>> {
     let Some(document) = document(&folder)?.filter(|found| found.key == key.as_str()) else { return Ok(None) };
     if data.metadata().map_err(at("look at", &path))?.nlink() > 1 {
         // Whoever completed it died before he could tidy up, perhaps before the object's entry was durable.
-        layout.make_parents(key)?;
+        let parents = layout.make_parents(key)?;
+        parents.to_sync().try_for_each(sync_dir)?;
         layout.sync_entry(key)?;
         remove(&folder)?;
         return Ok(None);
@@ -130,20 +144,21 @@ pub(crate) fn part(
     {
         return Err(invalid(format!("'{}' has no part {number} from {offset} on", key.as_str())));
     }
-    matching(key, bytes, checksum)?;
     let Some(upload) = hold(layout, key, id)? else { return Ok(PartAnswer::NoSuchUpload) };
-    let path = upload.data_path();
     let before = upload.size()?;
-    if offset < before && len > 0 {
-        upload.begin(offset, len)?;
+    if offset < before {
+        // A part that is written over is lost, so it is checked first.
+        matching(key, bytes, checksum)?;
+        if len > 0 {
+            upload.begin(offset, len)?;
+        }
     }
-    let written = upload.data.write_all_at(bytes, offset).and_then(|()| upload.data.sync_data());
-    if let Err(error) = written {
+    if let Err(error) = upload.write(key, offset, bytes, checksum) {
         if offset >= before {
             // Room for others, where there was none. What stays is no part.
             let _ = upload.data.set_len(before);
         }
-        return Err(of(error, "write", &path));
+        return Err(error);
     }
     let part = Part { offset, checksum };
     let log = upload.log();
@@ -174,15 +189,14 @@ pub(crate) fn complete(
     }
     let _lock = layout.lock_shared()?;
     let Some(upload) = hold(layout, key, id)? else { return Ok(CompleteAnswer::NoSuchUpload) };
-    let size = upload.size()?;
+    let (size, path) = (upload.size()?, upload.data_path());
     if !is_stored(&upload.parts()?, ledger, checksum) || size < checksum.len {
         return Ok(CompleteAnswer::InvalidPart);
     }
-    let path = upload.data_path();
     if size > checksum.len {
         // Parts that the ledger leaves out. They are gone even if there turns out to be an object at the key.
         upload.begin(checksum.len, size - checksum.len)?;
-        upload.data.set_len(checksum.len).and_then(|()| upload.data.sync_data()).map_err(at("cut", &path))?;
+        upload.data.set_len(checksum.len).map_err(at("cut", &path))?;
     }
     match publish(layout, &upload.data, &path, key, checksum, upload.document.metadata.clone())? {
         Some(etag) => {

@@ -33,8 +33,10 @@ pub async fn resume(engine: &Engine, id: &TransferId) -> Result<TransferRecord, 
                     format!("the transfer {id} is being cancelled; it cannot be resumed"),
                 )),
                 Wanted::Running => Ok(false),
+                // Shards may be closed for this generation already.
                 Wanted::Paused => {
                     record.wanted = Wanted::Running;
+                    record.generation += 1;
                     Ok(true)
                 }
             },

@@ -42,7 +42,8 @@ impl<'a> Held<'a> {
         };
         loop {
             let mut record = slice.bounded(read()).await?;
-            if record.generation > slice.generation {
+            let closed = record.closed >= slice.generation && !slice.closes;
+            if closed || record.generation > slice.generation {
                 return Err(Halt::Fenced);
             }
             let now = engine.clock.now();
@@ -122,6 +123,9 @@ impl<'a> Held<'a> {
     /// Gives the shard back.
     pub(crate) async fn release(&mut self) -> Result<(), Halt> {
         let moved = self.has_moved();
+        if self.slice.closes {
+            self.record.closed = self.slice.generation;
+        }
         self.record.release(moved);
         self.flush().await
     }

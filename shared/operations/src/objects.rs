@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sluice_formats::ObjectSeed;
 use sluice_ports::{BucketStore, Error, ErrorKind, Metadata, ObjectInfo, PutAnswer};
 use sluice_transfer::limits::MANIFEST_BYTES;
-use sluice_transfer::manifest::Document;
+use sluice_transfer::manifest::{Document, ManifestError};
 use sluice_transfer::record::{Closing, DestinationRecord};
 use sluice_transfer::{Checksum, sha256_hex};
 
@@ -83,10 +83,13 @@ pub(crate) async fn get_document<D: Document>(
             format!("{key} is not the one that its manifest names: its SHA-256 differs"),
         ));
     }
-    D::from_bytes(&bytes).map_err(|error| {
-        let OperationError { code, message } = error.into();
-        OperationError::new(code, format!("{key}: {message}"))
-    })
+    D::from_bytes(&bytes).map_err(|error| in_document(key, error))
+}
+
+/// What is wrong with a document, and which one it is.
+pub(crate) fn in_document(key: &str, error: ManifestError) -> OperationError {
+    let OperationError { code, message } = error.into();
+    OperationError::new(code, format!("{key}: {message}"))
 }
 
 /// A whole object of bounded size.

@@ -101,6 +101,8 @@ pub(crate) fn totals(transfer: &TransferRecord, shards: &[ShardRecord]) -> Total
     }
 }
 
+/// Takes a step that was decided on `transfer` as it was read, if it still is that: who decides late on what was
+/// true before must not undo what a person did since.
 pub(crate) async fn end(
     engine: &Engine,
     transfer: &TransferRecord,
@@ -108,9 +110,9 @@ pub(crate) async fn end(
     totals: Totals,
     failure: Option<Failure>,
 ) -> Result<Settled, OperationError> {
-    engine
+    let ended = engine
         .change(&transfer.id, |record| {
-            if !record.state.is_active() {
+            if record.revision != transfer.revision {
                 return Ok(false);
             }
             record.step(step)?;
@@ -119,7 +121,7 @@ pub(crate) async fn end(
             Ok(true)
         })
         .await?;
-    Ok(Settled::Ended)
+    Ok(if ended.state.is_active() { Settled::Again } else { Settled::Ended })
 }
 
 enum Rest {
@@ -145,10 +147,10 @@ async fn try_rest(
     transfer: &TransferRecord,
     drop_uploads: bool,
 ) -> Result<Option<u64>, Halt> {
-    let slice = Slice::new(engine, order, transfer, None);
+    let slice = Slice::closing(engine, order, transfer);
     let mut wait: Option<u64> = None;
     for record in shard_records(engine, transfer).await? {
-        if record.is_at_rest() && record.owner.is_none() {
+        if record.is_at_rest() && record.owner.is_none() && record.closed == transfer.generation {
             continue;
         }
         let end = match &transfer.config {

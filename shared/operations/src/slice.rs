@@ -56,6 +56,8 @@ pub(crate) struct Slice<'a> {
     pub engine: &'a Engine,
     pub order: &'a SliceOrder,
     pub generation: u32,
+    /// Whether this is the one that brings shards to rest, for which they are never closed.
+    pub closes: bool,
     shared: Mutex<Shared>,
 }
 
@@ -73,6 +75,7 @@ impl<'a> Slice<'a> {
             engine,
             order,
             generation: transfer.generation,
+            closes: false,
             shared: Mutex::new(Shared {
                 spent: Counts::default(),
                 throttle: rate.map(|rate| Throttle::new(rate, now)),
@@ -80,6 +83,11 @@ impl<'a> Slice<'a> {
                 asked_at: Some(now),
             }),
         }
+    }
+
+    /// For bringing shards to rest: closes them for slices of this generation that are late.
+    pub(crate) fn closing(engine: &'a Engine, order: &'a SliceOrder, transfer: &TransferRecord) -> Self {
+        Self { closes: true, ..Self::new(engine, order, transfer, None) }
     }
 
     fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {

@@ -1,5 +1,5 @@
-//! Buckets, with the promises of S3 that the engine depends on (Amazon S3 API reference: CreateMultipartUpload,
-//! UploadPart, CompleteMultipartUpload, conditional writes).
+//! Buckets, with the promises of S3 that the engine depends on (Amazon S3 API reference:
+//! `CreateMultipartUpload`, `UploadPart`, `CompleteMultipartUpload`, conditional writes).
 
 use std::collections::BTreeMap;
 

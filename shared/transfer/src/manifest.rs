@@ -43,6 +43,9 @@ pub enum ManifestError {
     /// The body does not have the shape of its kind.
     #[error("its body is broken: {0}")]
     Body(String),
+    /// Segments are not those that the root names.
+    #[error("shard {0}: its segments are not those that the root names: their chained digest differs")]
+    Chain(ShardId),
     /// Objects leave something out.
     #[error("shard {shard}: nothing covers {from} to {until}")]
     Hole {
@@ -134,7 +137,25 @@ pub trait Document: Serialize + DeserializeOwned {
     }
 }
 
-/// A segment as a root names it.
+/// The segments of a shard, as a root names them all at once: their number and a digest chained over them. Their
+/// keys follow from their numbers. So a root stays small, and nobody has to read segments again to write it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentChain {
+    /// How many there are; they are numbered from 1.
+    pub count: u32,
+    /// SHA-256 over the digest of those before and the SHA-256 of the last, both in hexadecimal; empty for none.
+    pub digest: String,
+}
+
+impl SegmentChain {
+    /// With one more segment of that SHA-256.
+    pub fn push(&mut self, sha256: &str) {
+        self.count += 1;
+        self.digest = sha256_hex(format!("{}{sha256}", self.digest).as_bytes());
+    }
+}
+
+/// A segment as a list of sources names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SegmentRef {
@@ -188,7 +209,7 @@ pub struct ShardManifest {
     /// What the source had lost.
     pub gaps: Vec<Gap>,
     /// Where the objects are listed.
-    pub segments: Vec<SegmentRef>,
+    pub segments: SegmentChain,
     /// Shards that this one continues.
     pub parents: Vec<ShardId>,
 }
@@ -303,7 +324,7 @@ pub struct ImportedShard {
     /// Of them in order; the target was read back and has the same.
     pub digest: EventDigest,
     /// Where the marks are: places in the sources and the target's places that belong to them.
-    pub segments: Vec<SegmentRef>,
+    pub segments: SegmentChain,
     /// What the sources' manifest had lost.
     pub gaps: Vec<Gap>,
 }

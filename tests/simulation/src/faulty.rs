@@ -55,6 +55,10 @@ impl<S: ?Sized + Send + Sync + 'static> Faulty<S> {
             Some(fault) => format!("actor {:<3} {name}  <- {fault:?}", self.actor),
             None => format!("actor {:<3} {name}", self.actor),
         });
+        if writes {
+            // Before it runs: between the two nobody else does.
+            self.world.touch();
+        }
         let inner = self.inner.clone();
         match fault {
             None => run(inner).await,
@@ -68,6 +72,7 @@ impl<S: ?Sized + Send + Sync + 'static> Faulty<S> {
             }
             Some(Fault::SlowBefore(millis)) => {
                 Sleep::new(self.world.clone(), millis).await;
+                self.world.touch();
                 run(inner).await
             }
             Some(Fault::SlowAfter(millis)) => {
@@ -80,6 +85,7 @@ impl<S: ?Sized + Send + Sync + 'static> Faulty<S> {
                 let note = name.clone();
                 let landing = move || {
                     world.note(|| format!("actor {actor:<3} {note} lands late"));
+                    world.touch();
                     // The stores in memory answer at once.
                     let _ = run(inner).now_or_never();
                 };

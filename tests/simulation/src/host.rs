@@ -88,7 +88,7 @@ pub fn run(seed: u64, without: Option<Guard>, traced: bool) -> Result<Tally, Box
     world.note(|| format!("{scenario:?}"));
     let stores = Stores::new(&scenario, without);
     let mut host = Host {
-        checker: Checker::new(stores.clone(), scenario.clone()),
+        checker: Checker::new(world.clone(), stores.clone(), scenario.clone()),
         scheduler: Scheduler::new(world.clone()),
         world: world.clone(),
         stores,

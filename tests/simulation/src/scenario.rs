@@ -53,14 +53,16 @@ impl Scenario {
         let large = random.chance(250);
         let unit = if large { 1_000 } else { 1 };
         let longest = if random.chance(200) { 900 } else { 60 } * unit;
-        let events = (0..shards)
+        let events: Vec<Vec<NewEvent>> = (0..shards)
             .map(|_| {
                 let many = if random.chance(100) { 0 } else { random.size(1, if large { 12 } else { 30 }) };
                 (0..many).map(|n| event(&mut random, n, longest.min(150_000))).collect()
             })
             .collect();
         let scale = unit as u64;
-        let part_size = random.within(1, 120) * scale;
+        // At most some hundred parts in all.
+        let all: usize = events.iter().flatten().map(|event| event.payload.len()).sum();
+        let part_size = (random.within(1, 120) * scale).max(all as u64 / 100);
         Self {
             shards,
             events,

@@ -54,6 +54,8 @@ struct Inner {
     dead: BTreeSet<ActorId>,
     trace: Option<Vec<String>>,
     steps: u64,
+    /// Whether a store may have changed since that was last asked.
+    changed: bool,
 }
 
 impl World {
@@ -70,6 +72,7 @@ impl World {
                 dead: BTreeSet::new(),
                 trace: traced.then(Vec::new),
                 steps: 0,
+                changed: true,
             }),
         })
     }
@@ -102,6 +105,16 @@ impl World {
 
     pub(crate) fn steps(&self) -> u64 {
         self.inner().steps
+    }
+
+    /// A store may have changed.
+    pub(crate) fn touch(&self) {
+        self.inner().changed = true;
+    }
+
+    /// Whether a store may have changed since this was last asked.
+    pub(crate) fn take_changed(&self) -> bool {
+        std::mem::take(&mut self.inner().changed)
     }
 
     /// Adds a line to the trace, if there is one.

@@ -1,5 +1,6 @@
 use serde_json::Value as Json;
 use sluice_transfer::limits::{LEDGER_TAIL, SEGMENT_ENTRIES};
+use sluice_transfer::manifest::SegmentChain;
 use sluice_transfer::record::{
     Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, ImportRecord, LedgerPage, Mark, Owner,
     PartEntry, Phase, ReadBack, SealedObject, ShardRecord, SourceCursor, TransferRecord, Upload, Work,
@@ -112,7 +113,7 @@ fn export(tail: usize, unlisted: usize, gaps: Vec<Gap>) -> ShardRecord {
         objects: 107,
         incarnation: 1,
         phase: Phase::Open(upload),
-        segments: 12,
+        segments: SegmentChain { count: 12, digest: "d".repeat(64) },
         unlisted: (0..unlisted as u64).map(object).collect(),
         gaps,
         high_water: Counts::new(1 << 30, 1 << 40),
@@ -130,10 +131,10 @@ fn import() -> ShardRecord {
         check: Some(Check { entry: 3, seen: Checksum { crc: u64::MAX / 3, len: 1 << 20 } }),
         counts,
         digest,
-        segments: 4,
+        segments: SegmentChain { count: 4, digest: "d".repeat(64) },
         marks: vec![Mark { source: cursor, target: kinesis(3) }],
         read_back: Some(ReadBack { position: kinesis(2), counts, digest }),
-        ..ImportRecord::new(5, kinesis(4))
+        ..ImportRecord::new(5, kinesis(4), 0)
     })))
 }
 

@@ -329,13 +329,22 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         Ok(())
     }
 
+    /// Writes what is left of the manifest's segments; there will be no more objects.
+    pub(crate) async fn write_last_segments(&mut self) -> Result<(), Halt> {
+        while self.write_segment(true).await? {}
+        if self.held.is_dirty() {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
     /// Writes the next segment of the manifest, if there are objects for it. They are on record as sealed, so
     /// whoever writes this segment writes the same.
     pub(crate) async fn write_segment(&mut self, at_end: bool) -> Result<bool, Halt> {
         let record = &self.held.record;
         let destination = self.destination()?;
         let Some(objects) = destination.next_segment(at_end) else { return Ok(false) };
-        let number = destination.segments + 1;
+        let number = destination.segments.count + 1;
         let format = self.target.config.format;
         let entries: Vec<_> = objects
             .iter()
@@ -348,8 +357,8 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         let segment = Segment { transfer: record.transfer.clone(), shard: record.shard.clone(), number, entries };
         let key = self.target.keys(&record.transfer).whole(&ObjectKeys::segment(&record.shard, number));
         let slice = self.held.slice;
-        slice.bounded(put_document(slice.engine, &*self.target.bucket, &key, &segment)).await?;
-        self.destination_mut()?.listed(listed);
+        let sha256 = slice.bounded(put_document(slice.engine, &*self.target.bucket, &key, &segment)).await?;
+        self.destination_mut()?.listed(listed, &sha256);
         self.held.touch();
         Ok(true)
     }

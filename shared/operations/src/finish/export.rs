@@ -1,20 +1,20 @@
 //! The end of an export.
 
 use sluice_ports::BucketStore;
-use sluice_transfer::manifest::{ExportManifest, ManifestError, ManifestObject, Segment, SegmentRef, ShardManifest, Tiles};
+use sluice_transfer::limits::{MANIFEST_BYTES, SEGMENT_ENTRIES};
+use sluice_transfer::manifest::{
+    Document, ExportManifest, ManifestError, ManifestObject, Segment, SegmentChain, ShardManifest, Tiles,
+};
 use sluice_transfer::record::{DestinationRecord, ExportConfig, ShardRecord, TransferRecord, Work};
-use sluice_transfer::{Counts, Cursor, ObjectKeys, State, sha256_hex};
+use sluice_transfer::{Counts, Cursor, ObjectKeys, State, resolve_key, sha256_hex};
 
 use super::Checked;
 use crate::engine::Engine;
 use crate::error::{Code, Halt, OperationError};
 use crate::export::{ShardExport, Target, open_target};
 use crate::held::{Held, Taken};
-use crate::objects::{get_document, get_whole, put_document};
+use crate::objects::{get_document, get_whole, in_document, put_document};
 use crate::slice::Slice;
-
-/// Objects that are checked between two looks at the clock.
-const CHECKED_AT_ONCE: usize = 64;
 
 /// Checks every object against what was sealed, writes the root, and sweeps what nobody remembers.
 pub(super) async fn check(slice: &Slice<'_>, transfer: &TransferRecord, config: &ExportConfig) -> Result<Checked, Halt> {
@@ -50,34 +50,27 @@ async fn check_shard(
     transfer: &TransferRecord,
     export: &mut ShardExport<'_, '_>,
 ) -> Result<Option<ShardManifest>, Halt> {
-    if export.write_segment(true).await? {
-        export.flush().await?;
-    }
-    let manifest = list_shard(slice, target, &export.held.record).await?;
+    export.write_last_segments().await?;
     let folder = target.keys(&transfer.id);
-    let mut tiles = Tiles::new(&manifest);
-    let mut seen = 0_u64;
-    for segment in &manifest.segments {
-        let key = folder.whole(&segment.key);
-        let read = get_document(slice.engine, &*target.bucket, &key, Some(&segment.sha256));
+    let shard = export.held.record.shard.clone();
+    let checked = export.destination()?.verified;
+    // All segments but the last are full, so what is left begins in this one.
+    let first = u32::try_from(checked / SEGMENT_ENTRIES as u64).unwrap_or(u32::MAX);
+    for number in first + 1..=export.destination()?.segments.count {
+        let key = folder.whole(&ObjectKeys::segment(&shard, number));
+        let read = get_document(slice.engine, &*target.bucket, &key, None);
         let document: Segment<ManifestObject> = slice.bounded(read).await?;
-        for objects in document.entries.chunks(CHECKED_AT_ONCE) {
-            for object in objects {
-                tiles.object(object)?;
-                seen += 1;
-                if seen > export.destination()?.verified {
-                    check_object(slice, target, &folder.whole(&object.key), object).await?;
-                    export.destination_mut()?.verified = seen;
-                    export.held.touch();
-                }
-            }
+        for object in document.entries.iter().filter(|entry| entry.object.number >= checked) {
             if !slice.has_time() {
                 return Ok(None);
             }
+            check_object(slice, target, &folder.whole(&object.key), object).await?;
+            export.destination_mut()?.verified = object.object.number + 1;
+            export.held.touch();
         }
+        export.held.flush_if_late().await?;
     }
-    tiles.finish()?;
-    Ok(Some(manifest))
+    list_shard(target, &export.held.record).map(Some)
 }
 
 /// An object is there, of the size and with the checksum that were sealed.
@@ -96,22 +89,9 @@ async fn check_object(slice: &Slice<'_>, target: &Target, key: &str, object: &Ma
     Err(OperationError::new(Code::ObjectDamaged, what).into())
 }
 
-/// A shard's part of the root, from its record and the segments in the bucket.
-async fn list_shard(slice: &Slice<'_>, target: &Target, record: &ShardRecord) -> Result<ShardManifest, Halt> {
+/// A shard's part of the root, from its record.
+fn list_shard(target: &Target, record: &ShardRecord) -> Result<ShardManifest, Halt> {
     let destination = destination(record, target)?;
-    let keys = target.keys(&record.transfer);
-    let mut segments = Vec::new();
-    for number in 1..=destination.segments {
-        let key = ObjectKeys::segment(&record.shard, number);
-        let whole = keys.whole(&key);
-        let read = get_whole(slice.engine, &*target.bucket, &whole, sluice_transfer::limits::MANIFEST_BYTES);
-        let bytes = slice.bounded(read).await?;
-        let entries = {
-            use sluice_transfer::manifest::Document;
-            Segment::<ManifestObject>::from_bytes(&bytes)?.entries.len() as u64
-        };
-        segments.push(SegmentRef { key, sha256: sha256_hex(&bytes), entries });
-    }
     Ok(ShardManifest {
         shard: record.shard.clone(),
         from: Cursor::at(record.range.from.clone()),
@@ -119,7 +99,7 @@ async fn list_shard(slice: &Slice<'_>, target: &Target, record: &ShardRecord) ->
         counts: destination.counts,
         objects: destination.objects,
         gaps: destination.gaps.clone(),
-        segments,
+        segments: destination.segments.clone(),
         parents: Vec::new(),
     })
 }
@@ -190,14 +170,9 @@ pub(super) async fn list_cancelled(
             Taken::Held(held) => held,
             Taken::Busy(_) => return Err(Halt::Fenced),
         };
-        {
-            let mut export = ShardExport::new(&target, &mut held).await?;
-            if export.write_segment(true).await? {
-                export.flush().await?;
-            }
-        }
+        ShardExport::new(&target, &mut held).await?.write_last_segments().await?;
         held.release().await?;
-        shards.push(list_shard(slice, &target, &held.record).await?);
+        shards.push(list_shard(&target, &held.record)?);
     }
     if shards.iter().all(|shard| shard.objects == 0) {
         return Ok(None);
@@ -205,7 +180,8 @@ pub(super) async fn list_cancelled(
     write_root(slice, &target, transfer, config, shards, State::Cancelled).await.map(Some)
 }
 
-/// The objects of a shard as a manifest lists them, segment by segment.
+/// The objects of a shard as a manifest lists them, segment by segment: all that can be checked without reading
+/// them is. An error of `each` ends it.
 pub(crate) async fn read_segments(
     engine: &Engine,
     bucket: &dyn BucketStore,
@@ -214,15 +190,20 @@ pub(crate) async fn read_segments(
     mut each: impl AsyncFnMut(String, ManifestObject) -> Result<(), OperationError>,
 ) -> Result<(), OperationError> {
     let mut tiles = Tiles::new(shard);
-    for segment in &shard.segments {
-        let key = sluice_transfer::resolve_key(folder, &segment.key)?;
-        let document: Segment<ManifestObject> = get_document(engine, bucket, &key, Some(&segment.sha256)).await?;
+    let mut chain = SegmentChain::default();
+    for number in 1..=shard.segments.count {
+        let key = resolve_key(folder, &ObjectKeys::segment(&shard.shard, number))?;
+        let bytes = get_whole(engine, bucket, &key, MANIFEST_BYTES).await?;
+        chain.push(&sha256_hex(&bytes));
+        let document = Segment::<ManifestObject>::from_bytes(&bytes).map_err(|error| in_document(&key, error))?;
         for object in document.entries {
             tiles.object(&object)?;
-            let key = sluice_transfer::resolve_key(folder, &object.key)?;
+            let key = resolve_key(folder, &object.key)?;
             each(key, object).await?;
         }
     }
-    tiles.finish().map_err(|error: ManifestError| error.into())
+    if chain != shard.segments {
+        return Err(ManifestError::Chain(shard.shard.clone()).into());
+    }
+    Ok(tiles.finish()?)
 }
-

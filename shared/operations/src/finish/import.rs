@@ -1,16 +1,16 @@
 //! The end of an import: the target is read back and compared with what was sent.
 
 use sluice_ports::{Read, ReadLimit, StreamStore};
-use sluice_transfer::manifest::{ImportManifest, ImportedShard, Segment, SegmentRef};
-use sluice_transfer::record::{ImportConfig, ImportRecord, Mark, ReadBack, TransferRecord};
-use sluice_transfer::{Counts, ObjectKeys, Position, Range, ShardId, State, sha256_hex};
+use sluice_transfer::manifest::{ImportManifest, ImportedShard};
+use sluice_transfer::record::{ImportConfig, ImportRecord, ReadBack, TransferRecord};
+use sluice_transfer::{Counts, ObjectKeys, Position, Range, ShardId, State};
 
 use super::Checked;
 use crate::engine::Engine;
 use crate::error::{Code, Halt, OperationError};
 use crate::held::{Held, Taken};
 use crate::import::{Route, import_record, import_record_mut, open_route, write_segment};
-use crate::objects::{get_whole, put_document};
+use crate::objects::put_document;
 use crate::slice::Slice;
 
 /// Reads every shard back, writes the import's own manifest.
@@ -47,7 +47,8 @@ pub(super) async fn check(slice: &Slice<'_>, transfer: &TransferRecord, config: 
 }
 
 async fn check_shard(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>) -> Result<Option<ImportedShard>, Halt> {
-    if write_segment(held, route, true).await? {
+    while write_segment(held, route, true).await? {}
+    if held.is_dirty() {
         held.flush().await?;
     }
     let range = Range { from: held.record.range.from.clone(), until: import_record(held)?.tail.clone() };
@@ -64,7 +65,7 @@ async fn check_shard(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>) -> R
         range,
         counts: record.counts,
         digest: record.digest,
-        segments: segments(slice, route, &shard, record.segments).await?,
+        segments: record.segments.clone(),
         shard,
     }))
 }
@@ -134,18 +135,4 @@ fn check_digest(stream: &str, shard: &ShardId, record: &ImportRecord) -> Result<
 
 fn failed(what: &str) -> Halt {
     OperationError::new(Code::VerificationFailed, what).into()
-}
-
-async fn segments(slice: &Slice<'_>, route: &Route, shard: &ShardId, count: u32) -> Result<Vec<SegmentRef>, Halt> {
-    use sluice_transfer::manifest::Document;
-    let mut segments = Vec::new();
-    for number in 1..=count {
-        let key = ObjectKeys::segment(shard, number);
-        let whole = format!("{}/{key}", route.folder());
-        let read = get_whole(slice.engine, &*route.work, &whole, sluice_transfer::limits::MANIFEST_BYTES);
-        let bytes = slice.bounded(read).await?;
-        let entries = Segment::<Mark>::from_bytes(&bytes)?.entries.len() as u64;
-        segments.push(SegmentRef { key, sha256: sha256_hex(&bytes), entries });
-    }
-    Ok(segments)
 }

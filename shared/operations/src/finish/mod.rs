@@ -69,8 +69,8 @@ pub async fn finish(engine: &Engine, order: &SliceOrder) -> Result<Finish, Opera
         Err(Halt::Trouble(error)) => Ok(Finish::Interrupted(error.to_failure())),
         Err(Halt::Failed(error)) => {
             let shards = shard_records(engine, &transfer).await?;
-            end(engine, &transfer, Step::Failed, totals(&transfer, &shards), Some(error.to_failure())).await?;
-            Ok(Finish::Ended)
+            let ended = end(engine, &transfer, Step::Failed, totals(&transfer, &shards), Some(error.to_failure())).await?;
+            Ok(if ended == Settled::Ended { Finish::Ended } else { Finish::Again })
         }
     }
 }
@@ -120,7 +120,7 @@ pub(crate) async fn cancel_transfer(
     totals: Totals,
 ) -> Result<Settled, OperationError> {
     let transfer = engine.transfer(&order.id).await?;
-    let slice = Slice::new(engine, order, &transfer, None);
+    let slice = Slice::closing(engine, order, &transfer);
     let listed = match &transfer.config {
         Config::Export(config) => export::list_cancelled(&slice, &transfer, config).await,
         Config::Import(_) => Ok(None),

@@ -269,15 +269,15 @@ fn not_an_import() -> Halt {
 pub(crate) async fn write_segment(held: &mut Held<'_>, route: &Route, at_end: bool) -> Result<bool, Halt> {
     let record = import_record(held)?;
     let Some(marks) = record.next_segment(at_end) else { return Ok(false) };
-    let number = record.segments + 1;
+    let number = record.segments.count + 1;
     let (transfer, shard) = (held.record.transfer.clone(), held.record.shard.clone());
     let key = format!("{}/{}", route.folder(), ObjectKeys::segment(&shard, number));
     let entries = marks.to_vec();
     let listed = entries.len();
     let segment = Segment { transfer, shard, number, entries };
     let slice = held.slice;
-    slice.bounded(put_document(slice.engine, &*route.work, &key, &segment)).await?;
-    import_record_mut(held)?.listed(listed);
+    let sha256 = slice.bounded(put_document(slice.engine, &*route.work, &key, &segment)).await?;
+    import_record_mut(held)?.listed(listed, &sha256);
     held.touch();
     Ok(true)
 }

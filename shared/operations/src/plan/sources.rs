@@ -1,11 +1,12 @@
 //! What an import's source is: a manifest, a prefix that holds one, a prefix of any files, or one file.
 
 use sluice_ports::{BucketStore, Listed};
-use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, Segment, SourceEntry, Tiles};
-use sluice_transfer::{BucketUri, Counts, Format, Gap, ObjectKeys, ShardId, check_key, resolve_key};
+use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, SourceEntry};
+use sluice_transfer::{BucketUri, Counts, Format, Gap, ObjectKeys, ShardId, check_key};
 
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
+use crate::finish::read_segments;
 use crate::objects::get_document;
 
 /// Objects asked for in one listing.
@@ -122,17 +123,12 @@ async fn from_manifest(engine: &Engine, bucket: &dyn BucketStore, root: &str) ->
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut shards = Vec::with_capacity(manifest.shards.len());
     for shard in &manifest.shards {
-        let mut tiles = Tiles::new(shard);
         let mut entries = Vec::new();
-        for segment in &shard.segments {
-            let key = resolve_key(folder, &segment.key)?;
-            let segment: Segment<ManifestObject> = get_document(engine, bucket, &key, Some(&segment.sha256)).await?;
-            for object in segment.entries {
-                tiles.object(&object)?;
-                entries.push(pin(engine, bucket, folder, &object).await?);
-            }
-        }
-        tiles.finish()?;
+        let pin = async |key: String, object: ManifestObject| {
+            entries.push(pin(engine, bucket, key, &object).await?);
+            Ok(())
+        };
+        read_segments(engine, bucket, folder, shard, pin).await?;
         shards.push(SourceShard {
             source: Some(shard.shard.clone()),
             entries,
@@ -147,10 +143,9 @@ async fn from_manifest(engine: &Engine, bucket: &dyn BucketStore, root: &str) ->
 async fn pin(
     engine: &Engine,
     bucket: &dyn BucketStore,
-    folder: &str,
+    key: String,
     object: &ManifestObject,
 ) -> Result<SourceEntry, OperationError> {
-    let key = resolve_key(folder, &object.key)?;
     let wanted = object.object.checksum;
     let Some(info) = engine.persist(async || bucket.head(&key).await).await? else {
         return Err(OperationError::new(Code::ObjectMissing, format!("{key} is missing, but the manifest names it")));

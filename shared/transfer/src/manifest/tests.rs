@@ -31,7 +31,7 @@ fn shard(from: u64, until: u64, events: u64, objects: u64, gaps: &[(u64, u64)]) 
         counts: Counts::new(events, events),
         objects,
         gaps: gaps.iter().map(|(from, until)| Gap { from: at(*from), until: at(*until) }).collect(),
-        segments: Vec::new(),
+        segments: SegmentChain::default(),
         parents: Vec::new(),
     }
 }
@@ -58,6 +58,19 @@ fn what_tiles_and_what_does_not() {
     assert!(matches!(check(&shard(0, 4, 5, 1, &[]), std::slice::from_ref(&a)), Err(ManifestError::Overlap { .. })));
     assert!(matches!(check(&shard(0, 9, 8, 2, &[]), &[a.clone(), b.clone()]), Err(ManifestError::Sums { .. })));
     assert!(matches!(check(&shard(0, 9, 9, 3, &[]), &[a, b]), Err(ManifestError::Sums { .. })));
+}
+
+#[test]
+fn a_chain_tells_order_and_number() {
+    let chain = |digests: &[&str]| {
+        let mut chain = SegmentChain::default();
+        digests.iter().for_each(|digest| chain.push(digest));
+        chain
+    };
+    assert_eq!(chain(&["a", "b"]), chain(&["a", "b"]));
+    for other in [&["b", "a"][..], &["a"], &["ab"], &["a", "b", "b"], &[]] {
+        assert_ne!(chain(other).digest, chain(&["a", "b"]).digest);
+    }
 }
 
 fn segment() -> Segment<ManifestObject> {

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{GAPS, LEDGER_TAIL, PARTS_PER_OBJECT, SEGMENT_ENTRIES};
+use crate::manifest::SegmentChain;
 use crate::{Checksum, Counts, Cursor, Gap, Packed, Position, TimeRange, UploadId};
 
 /// A move that a record does not have: always a defect or a record that is not ours.
@@ -160,7 +161,7 @@ pub struct DestinationRecord {
     /// The object at hand.
     pub phase: Phase,
     /// Segments of the manifest that are written.
-    pub segments: u32,
+    pub segments: SegmentChain,
     /// Complete objects that no segment lists yet.
     pub unlisted: Vec<SealedObject>,
     /// What the source had lost.
@@ -180,7 +181,7 @@ impl DestinationRecord {
             objects: 0,
             incarnation: 0,
             phase: Phase::Idle,
-            segments: 0,
+            segments: SegmentChain::default(),
             unlisted: Vec::new(),
             gaps: Vec::new(),
             high_water: Counts::default(),
@@ -383,10 +384,10 @@ impl DestinationRecord {
         (at_end && !self.unlisted.is_empty()).then_some(&self.unlisted[..])
     }
 
-    /// The next segment was written, with so many objects.
-    pub fn listed(&mut self, objects: usize) {
+    /// The next segment was written, with so many objects and that SHA-256.
+    pub fn listed(&mut self, objects: usize, sha256: &str) {
         self.unlisted.drain(..objects.min(self.unlisted.len()));
-        self.segments += 1;
+        self.segments.push(sha256);
     }
 
     fn raise(&mut self, stored: Counts) {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::limits::SEGMENT_ENTRIES;
+use crate::manifest::SegmentChain;
 use crate::{Checksum, Counts, EventDigest, Position};
 
 /// Where in a shard's sources. Raw: the byte at which the next event begins. Units: where the next event's unit
@@ -66,7 +67,7 @@ pub struct ImportRecord {
     /// Gaps that the sources' manifest has on record for this shard.
     pub gaps: u64,
     /// Segments of the import's own manifest that are written.
-    pub segments: u32,
+    pub segments: SegmentChain,
     /// Marks that no segment has yet.
     pub marks: Vec<Mark>,
     /// The comparison at the end; none before.
@@ -85,7 +86,7 @@ impl ImportRecord {
             counts: Counts::default(),
             digest: EventDigest::default(),
             gaps,
-            segments: 0,
+            segments: SegmentChain::default(),
             marks: Vec::new(),
             read_back: None,
         }
@@ -114,9 +115,9 @@ impl ImportRecord {
         (at_end && !self.marks.is_empty()).then_some(&self.marks[..])
     }
 
-    /// The next segment was written, with so many marks.
-    pub fn listed(&mut self, marks: usize) {
+    /// The next segment was written, with so many marks and that SHA-256.
+    pub fn listed(&mut self, marks: usize, sha256: &str) {
         self.marks.drain(..marks.min(self.marks.len()));
-        self.segments += 1;
+        self.segments.push(sha256);
     }
 }

@@ -33,6 +33,9 @@ pub struct ShardRecord {
     pub epoch: u64,
     /// The transfer's generation when it was last claimed.
     pub generation: u32,
+    /// The generation, and those before it, that can no longer take it: it was brought to rest.
+    #[serde(default)]
+    pub closed: u32,
     /// Who holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
@@ -62,6 +65,7 @@ impl ShardRecord {
             revision: 1,
             epoch: 0,
             generation: 0,
+            closed: 0,
             owner: None,
             range,
             expected,

@@ -102,7 +102,7 @@ pub(super) async fn a_wrong_ledger_changes_nothing(bucket: &dyn BucketStore) {
     let mut missing = ledger.clone();
     missing.push(ledger[2].clone());
     let mut etag = ledger.clone();
-    etag[1].etag = ledger[0].etag.clone();
+    etag[1].etag.clone_from(&ledger[0].etag);
     let mut checksum = ledger.clone();
     checksum[1].checksum = ledger[0].checksum;
     let swapped = vec![ledger[1].clone(), ledger[0].clone(), ledger[2].clone()];

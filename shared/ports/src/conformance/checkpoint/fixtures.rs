@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sluice_transfer::manifest::SegmentChain;
 use sluice_transfer::record::{
     Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, Failure, ImportConfig, ImportRecord,
     LedgerPage, Mark, Owner, PartEntry, Phase, RECORD_VERSION, ReadBack, SealedObject, ShardRecord, SourceCursor,
@@ -196,7 +197,7 @@ fn full_destination(phase: Phase) -> DestinationRecord {
         objects: 2,
         incarnation: 1,
         phase,
-        segments: 4,
+        segments: SegmentChain { count: 4, digest: "d".repeat(64) },
         unlisted: vec![object, untimed],
         gaps: vec![Gap { from: at(3), until: at(7) }],
         high_water: counts(),
@@ -221,7 +222,7 @@ fn full_import() -> ImportRecord {
     let digest = EventDigest::default().with(Timestamp::from_millis(1), &Value::Null, &[], &value);
     ImportRecord {
         check: Some(Check { entry: 4, seen: Checksum::of(b"seen") }),
-        segments: 2,
+        segments: SegmentChain { count: 2, digest: "d".repeat(64) },
         cursor,
         counts: counts(),
         digest,
