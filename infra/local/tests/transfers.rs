@@ -7,8 +7,20 @@ use serde_json::{Value, json};
 
 /// The fields that every report has, everywhere.
 const FIELDS: [&str; 14] = [
-    "id", "kind", "state", "events", "bytes", "objects", "slices", "progress", "etaSeconds", "lagSeconds", "cut", "manifest",
-    "error", "gaps",
+    "id",
+    "kind",
+    "state",
+    "events",
+    "bytes",
+    "objects",
+    "slices",
+    "progress",
+    "etaSeconds",
+    "lagSeconds",
+    "cut",
+    "manifest",
+    "error",
+    "gaps",
 ];
 
 fn check_shape(report: &Value) {
@@ -26,12 +38,18 @@ fn avro_keeps_everything() {
     check_shape(&report);
     assert_eq!(report["state"], "COMPLETED");
     assert_eq!((&report["kind"], &report["events"], &report["objects"]), (&json!("export"), &json!(5), &json!(2)));
-    assert_eq!((&report["progress"], &report["error"], &report["etaSeconds"]), (&json!(1.0), &Value::Null, &Value::Null));
+    assert_eq!(
+        (&report["progress"], &report["error"], &report["etaSeconds"]),
+        (&json!(1.0), &Value::Null, &Value::Null)
+    );
     assert_eq!(report["manifest"], json!(dir(&stage.path("out/e/manifest.json"))));
     assert_eq!(stage.open_uploads("out"), 0);
     let report = stage.json("import dir:out/e local:b --id i", 0);
     check_shape(&report);
-    assert_eq!((&report["kind"], &report["state"], &report["events"]), (&json!("import"), &json!("COMPLETED"), &json!(5)));
+    assert_eq!(
+        (&report["kind"], &report["state"], &report["events"]),
+        (&json!("import"), &json!("COMPLETED"), &json!(5))
+    );
     assert_eq!(stage.events("b"), stage.events("a"));
     for id in ["e", "i"] {
         let told = stage.json(&format!("verify {id}"), 0);
@@ -60,7 +78,8 @@ fn raw_keeps_the_bytes_and_cuts_them_anywhere() {
     assert_eq!(joined, bytes);
     stage.ok("import dir:out/e/manifest.json local:b --event-size 777");
     assert_eq!(stage.payload("b"), bytes);
-    let payloads = |name| stage.events(name).into_iter().map(|mut e| e.as_object_mut().unwrap().remove("payloadBase64"));
+    let payloads =
+        |name| stage.events(name).into_iter().map(|mut e| e.as_object_mut().unwrap().remove("payloadBase64"));
     assert!(payloads("a").eq(payloads("b")));
     stage.ok("verify e");
 }

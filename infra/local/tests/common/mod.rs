@@ -115,6 +115,12 @@ impl Stage {
         self.with_input(&format!("append local:{name}"), input.as_bytes()).code(0);
     }
 
+    /// A stream of many small events: read and written in several batches, so that a rate can hold it back.
+    pub fn numbers(&self, name: &str, events: usize) {
+        let input: String = (0..events).map(|event| format!("{event:05}\n")).collect();
+        self.with_input(&format!("append local:{name}"), input.as_bytes()).code(0);
+    }
+
     /// A stream's events as its lines, without times.
     pub fn events(&self, name: &str) -> Vec<Value> {
         self.ok(&format!("read local:{name}")).lines()
