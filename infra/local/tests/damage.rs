@@ -47,7 +47,10 @@ fn reseal(path: PathBuf, change: impl FnOnce(&mut Value)) -> String {
 /// Changes the first segment of shard 0, and the root that names it, so that all checksums are right.
 fn forge(stage: &Stage, change: impl FnOnce(&mut Value)) {
     let sha256 = reseal(stage.path("out/e/manifest/shard=0/000001.json"), change);
-    reseal(stage.path("out/e/manifest.json"), |root| root["shards"][0]["segments"][0]["sha256"] = json!(sha256));
+    reseal(stage.path("out/e/manifest.json"), |root| {
+        assert_eq!(root["shards"][0]["segments"]["count"], 1);
+        root["shards"][0]["segments"]["digest"] = json!(sluice_transfer::sha256_hex(sha256.as_bytes()));
+    });
 }
 
 #[test]
@@ -125,7 +128,7 @@ fn a_segment_that_is_not_the_one_that_was_named() {
     reseal(stage.path("out/e/manifest/shard=0/000001.json"), |segment| {
         segment["entries"].as_array_mut().unwrap().pop();
     });
-    is_refused(&stage, "ManifestInvalid", "SHA-256 differs");
+    is_refused(&stage, "ManifestInvalid", "chained digest differs");
 }
 
 #[test]
