@@ -1,4 +1,5 @@
 //! Append, read, streams and trim.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests are tests, too
 
 mod common;
 
