@@ -48,14 +48,11 @@ pub async fn settle(
         };
     }
     if let Some(failure) = failure {
-        // As far as the stores allow; what failed may be just one of them.
-        if let Rest::Failed(error) = bring_to_rest(engine, order, &transfer, false).await {
-            tracing::warn!(%error, "not everything could be brought to rest");
-        }
+        rest_or_drop(engine, order, &transfer).await;
         return end(engine, &transfer, Step::Failed, totals, Some(failure)).await;
     }
     if transfer.wanted == Wanted::Paused {
-        return match bring_to_rest(engine, order, &transfer, false).await {
+        return match rest_or_drop(engine, order, &transfer).await {
             Rest::Busy(wait_millis) => Ok(Settled::Busy { wait_millis }),
             Rest::Failed(error) => end(engine, &transfer, Step::Failed, totals, Some(error.to_failure())).await,
             Rest::Quiet if transfer.state == State::Preparing => Ok(Settled::Ended),
@@ -128,6 +125,16 @@ enum Rest {
     Quiet,
     Busy(u64),
     Failed(OperationError),
+}
+
+/// Brings every shard to rest, as far as the stores allow: what cannot be completed is dropped.
+async fn rest_or_drop(engine: &Engine, order: &SliceOrder, transfer: &TransferRecord) -> Rest {
+    let rest = bring_to_rest(engine, order, transfer, false).await;
+    if let Rest::Failed(error) = &rest {
+        tracing::warn!(%error, "an upload cannot be completed and is dropped");
+        bring_to_rest(engine, order, transfer, true).await;
+    }
+    rest
 }
 
 /// Brings every shard to rest: nothing open, nobody at work. When cancelling, the upload at hand is dropped.

@@ -25,13 +25,13 @@ pub(super) async fn check(slice: &Slice<'_>, transfer: &TransferRecord, config: 
             Taken::Held(held) => held,
             Taken::Busy(wait) => return Ok(Checked::Busy(wait)),
         };
-        let listed = {
+        let listed = async {
             let mut export = ShardExport::new(&target, &mut held).await?;
             check_shard(slice, &target, transfer, &mut export).await
         };
+        let listed = listed.await;
         // Also when time ran out: what was checked stays checked.
-        held.release().await?;
-        match listed? {
+        match held.conclude(listed).await? {
             Some(listed) => shards.push(listed),
             None => return Ok(Checked::More),
         }
@@ -151,7 +151,8 @@ async fn write_root(
         shards,
         previous: None,
     };
-    let key = target.keys(&transfer.id).whole(ObjectKeys::root());
+    let name = if state == State::Cancelled { ObjectKeys::cancelled() } else { ObjectKeys::root() };
+    let key = target.keys(&transfer.id).whole(name);
     slice.bounded(put_document(slice.engine, &*target.bucket, &key, &manifest)).await?;
     Ok(key)
 }
@@ -170,9 +171,12 @@ pub(super) async fn list_cancelled(
             Taken::Held(held) => held,
             Taken::Busy(_) => return Err(Halt::Fenced),
         };
-        ShardExport::new(&target, &mut held).await?.write_last_segments().await?;
-        held.release().await?;
-        shards.push(list_shard(&target, &held.record)?);
+        let listed = async {
+            ShardExport::new(&target, &mut held).await?.write_last_segments().await?;
+            list_shard(&target, &held.record)
+        };
+        let listed = listed.await;
+        shards.push(held.conclude(listed).await?);
     }
     if shards.iter().all(|shard| shard.objects == 0) {
         return Ok(None);

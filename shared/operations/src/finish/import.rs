@@ -24,8 +24,7 @@ pub(super) async fn check(slice: &Slice<'_>, transfer: &TransferRecord, config: 
         };
         let listed = check_shard(slice, &route, &mut held).await;
         // Also when time ran out: what was compared stays compared.
-        held.release().await?;
-        match listed? {
+        match held.conclude(listed).await? {
             Some(listed) => shards.push(listed),
             None => return Ok(Checked::More),
         }

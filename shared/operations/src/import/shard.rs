@@ -77,6 +77,9 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         };
         let mut bytes: usize = self.unsent.iter().map(|sourced| sourced.event.payload.len()).sum();
         while self.unsent.len() < events && bytes < settings.append_bytes {
+            if !self.unsent.is_empty() && !slice.has_time() {
+                break;
+            }
             match self.reader.next().await? {
                 Next::Event(sourced) => {
                     bytes += sourced.event.payload.len();
