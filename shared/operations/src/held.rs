@@ -75,7 +75,11 @@ impl<'a> Held<'a> {
         }
         Err(OperationError::new(
             Code::NoMovement,
-            format!("{IDLE_SLICES} slices in a row moved nothing of shard {}; it stands at {}", record.shard, record.stands_at()),
+            format!(
+                "{IDLE_SLICES} slices in a row moved nothing of shard {}; it stands at {}",
+                record.shard,
+                record.stands_at()
+            ),
         )
         .into())
     }

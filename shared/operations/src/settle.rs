@@ -29,11 +29,7 @@ pub enum Settled {
 }
 
 /// Adds up and decides. `failure` is what a slice failed with. Claims shards only to bring them to rest.
-pub async fn settle(
-    engine: &Engine,
-    order: &SliceOrder,
-    failure: Option<Failure>,
-) -> Result<Settled, OperationError> {
+pub async fn settle(engine: &Engine, order: &SliceOrder, failure: Option<Failure>) -> Result<Settled, OperationError> {
     let transfer = engine.transfer(&order.id).await?;
     if !transfer.state.is_active() {
         return Ok(Settled::Ended);
@@ -78,7 +74,10 @@ pub async fn settle(
 }
 
 /// The records of all shards that are there; an unfinished plan lacks some.
-pub(crate) async fn shard_records(engine: &Engine, transfer: &TransferRecord) -> Result<Vec<ShardRecord>, OperationError> {
+pub(crate) async fn shard_records(
+    engine: &Engine,
+    transfer: &TransferRecord,
+) -> Result<Vec<ShardRecord>, OperationError> {
     let mut records = Vec::with_capacity(transfer.shards.len());
     for shard in &transfer.shards {
         records.extend(engine.persist(async || engine.checkpoints.shard(&transfer.id, shard).await).await?);

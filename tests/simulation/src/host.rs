@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use sluice_operations::{
-    Code, Engine, Finish, OperationError, Report, Settled, SliceOrder, SliceOutcome, Verdict, describe, export_slice, finish, import_slice, plan,
-    settle, verify,
+    Code, Engine, Finish, OperationError, Report, Settled, SliceOrder, SliceOutcome, Verdict, describe, export_slice,
+    finish, import_slice, plan, settle, verify,
 };
 use sluice_ports::{CheckpointStore, StreamStore};
 use sluice_transfer::record::{Failure as RecordedFailure, Proof};
@@ -301,7 +301,9 @@ impl Host {
                 self.trim()?;
             }
         }
-        self.person(id, |engine, id| Box::pin(async move { sluice_operations::resume(&engine, &id).await.map(|_| ()) }))?;
+        self.person(id, |engine, id| {
+            Box::pin(async move { sluice_operations::resume(&engine, &id).await.map(|_| ()) })
+        })?;
         Ok(None)
     }
 
@@ -332,10 +334,14 @@ impl Host {
         }
         if self.world.chance(60) {
             self.world.note(|| format!("the user pauses {id}"));
-            self.person(id, |engine, id| Box::pin(async move { sluice_operations::pause(&engine, &id).await.map(|_| ()) }))?;
+            self.person(id, |engine, id| {
+                Box::pin(async move { sluice_operations::pause(&engine, &id).await.map(|_| ()) })
+            })?;
         } else if self.scenario.cancels && self.world.chance(30) {
             self.world.note(|| format!("the user cancels {id}"));
-            self.person(id, |engine, id| Box::pin(async move { sluice_operations::cancel(&engine, &id).await.map(|_| ()) }))?;
+            self.person(id, |engine, id| {
+                Box::pin(async move { sluice_operations::cancel(&engine, &id).await.map(|_| ()) })
+            })?;
         } else if self.scenario.trims && report.kind == Kind::Export && self.world.chance(50) {
             self.trim()?;
         }
@@ -482,4 +488,3 @@ impl Host {
         self.act(id, actor, async move { finish(&engine, &order).await })
     }
 }
-

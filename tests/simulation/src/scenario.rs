@@ -104,9 +104,7 @@ fn value(random: &mut Random, longest: usize) -> Value {
 }
 
 fn event(random: &mut Random, n: usize, longest: usize) -> NewEvent {
-    let headers = (0..random.size(0, 2))
-        .map(|i| Header { name: format!("h{i}"), value: value(random, 5) })
-        .collect();
+    let headers = (0..random.size(0, 2)).map(|i| Header { name: format!("h{i}"), value: value(random, 5) }).collect();
     NewEvent {
         time: Timestamp::from_millis(1_600_000_000_000 + i64::try_from(n).unwrap_or(0) * 7),
         key: value(random, 4),

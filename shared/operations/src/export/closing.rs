@@ -85,9 +85,8 @@ async fn send_last(
     let number = shard.ledger.len() as u64 + 1;
     let offset = closing.checksum.len - checksum.len;
     let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
-    let send = slice
-        .engine
-        .persist(async || bucket.upload_part(&key, upload, number, offset, bytes.clone(), checksum).await);
+    let send =
+        slice.engine.persist(async || bucket.upload_part(&key, upload, number, offset, bytes.clone(), checksum).await);
     Ok(match slice.bounded(send).await? {
         PartAnswer::Stored { etag } => Some(PartEntry { etag, checksum }),
         PartAnswer::NoSuchUpload => None,
@@ -139,14 +138,19 @@ async fn complete_upload(
 
 /// A zombie may have sent a part again, with the same bytes but another etag. Parts whose size and checksum are ours
 /// are taken as they are; anything else is not.
-async fn adopt(shard: &ShardExport<'_, '_>, upload: &UploadId, ledger: &[PartEntry]) -> Result<Option<Vec<PartEntry>>, Halt> {
+async fn adopt(
+    shard: &ShardExport<'_, '_>,
+    upload: &UploadId,
+    ledger: &[PartEntry],
+) -> Result<Option<Vec<PartEntry>>, Halt> {
     let key = shard.object_key()?;
     let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
     let list = slice.engine.persist(async || bucket.list_parts(&key, upload).await);
     let Some(stored) = slice.bounded(list).await? else { return Ok(None) };
-    let seen = ledger.iter().zip(1_u64..).map(|(entry, number)| {
-        stored.get(&number).filter(|part| part.checksum == entry.checksum).cloned()
-    });
+    let seen = ledger
+        .iter()
+        .zip(1_u64..)
+        .map(|(entry, number)| stored.get(&number).filter(|part| part.checksum == entry.checksum).cloned());
     Ok(seen.collect())
 }
 

@@ -17,7 +17,11 @@ use crate::objects::{get_document, get_whole, in_document, put_document};
 use crate::slice::Slice;
 
 /// Checks every object against what was sealed, writes the root, and sweeps what nobody remembers.
-pub(super) async fn check(slice: &Slice<'_>, transfer: &TransferRecord, config: &ExportConfig) -> Result<Checked, Halt> {
+pub(super) async fn check(
+    slice: &Slice<'_>,
+    transfer: &TransferRecord,
+    config: &ExportConfig,
+) -> Result<Checked, Halt> {
     let target = open_target(slice.engine, config).await?;
     let mut shards = Vec::with_capacity(transfer.shards.len());
     for shard in &transfer.shards {
@@ -78,14 +82,16 @@ async fn check_object(slice: &Slice<'_>, target: &Target, key: &str, object: &Ma
     let bucket = &target.bucket;
     let head = slice.engine.persist(async || bucket.head(key).await);
     let Some(found) = slice.bounded(head).await? else {
-        let what = format!("{key} was complete and is gone: put it back and resume, or export again under another --id");
+        let what =
+            format!("{key} was complete and is gone: put it back and resume, or export again under another --id");
         return Err(OperationError::new(Code::ObjectMissing, what).into());
     };
     let wanted = object.object.checksum;
     if found.size == wanted.len && found.checksum.is_none_or(|checksum| checksum == wanted) {
         return Ok(());
     }
-    let what = format!("{key} is not what was exported: put the original back and resume, or export again under another --id");
+    let what =
+        format!("{key} is not what was exported: put the original back and resume, or export again under another --id");
     Err(OperationError::new(Code::ObjectDamaged, what).into())
 }
 

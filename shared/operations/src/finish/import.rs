@@ -14,7 +14,11 @@ use crate::objects::put_document;
 use crate::slice::Slice;
 
 /// Reads every shard back, writes the import's own manifest.
-pub(super) async fn check(slice: &Slice<'_>, transfer: &TransferRecord, config: &ImportConfig) -> Result<Checked, Halt> {
+pub(super) async fn check(
+    slice: &Slice<'_>,
+    transfer: &TransferRecord,
+    config: &ImportConfig,
+) -> Result<Checked, Halt> {
     let route = open_route(slice.engine, config).await?;
     let mut shards = Vec::with_capacity(transfer.shards.len());
     for shard in &transfer.shards {

@@ -70,9 +70,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let slice = self.held.slice;
         let settings = slice.engine.settings;
         let events = match slice.remaining() {
-            Remaining::Limit { events, .. } => {
-                usize::try_from(events).unwrap_or(usize::MAX).min(settings.read_events)
-            }
+            Remaining::Limit { events, .. } => usize::try_from(events).unwrap_or(usize::MAX).min(settings.read_events),
             Remaining::Exhausted => 1,
         };
         let mut bytes: usize = self.unsent.iter().map(|sourced| sourced.event.payload.len()).sum();
