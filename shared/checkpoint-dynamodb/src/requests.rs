@@ -1,5 +1,7 @@
 //! The few requests that everything is made of.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -28,22 +30,38 @@ pub(crate) enum Condition {
     Absent,
     /// The stored one has this revision.
     Revision(u64),
+    /// The stored one has this revision, and its epoch is not above this one.
+    Fenced { revision: u64, epoch: u64 },
     /// There is none, or it names this writer.
     AbsentOrWriter(String),
 }
 
 impl Condition {
-    /// The expression, the name behind `#name`, and the value behind `:value`.
-    fn parts(self) -> (&'static str, &'static str, Option<AttributeValue>) {
+    /// The expression, the names behind its placeholders, and the values behind them.
+    fn parts(self) -> (&'static str, Names, Values) {
+        let number = |number: u64| AttributeValue::N(number.to_string());
+        let one = |name: &str| Names::from([("#name".to_owned(), name.to_owned())]);
         match self {
-            Self::Absent => ("attribute_not_exists(#name)", PARTITION, None),
-            Self::Revision(revision) => ("#name = :value", "revision", Some(AttributeValue::N(revision.to_string()))),
+            Self::Absent => ("attribute_not_exists(#name)", one(PARTITION), Values::new()),
+            Self::Revision(revision) => {
+                ("#name = :value", one("revision"), [(":value".to_owned(), number(revision))].into())
+            }
+            Self::Fenced { revision, epoch } => {
+                let mut names = one("revision");
+                names.insert("#epoch".to_owned(), "epoch".to_owned());
+                let values = [(":value".to_owned(), number(revision)), (":epoch".to_owned(), number(epoch))];
+                ("#name = :value AND #epoch <= :epoch", names, values.into())
+            }
             Self::AbsentOrWriter(writer) => {
-                ("attribute_not_exists(#name) OR #name = :value", "writer", Some(AttributeValue::S(writer)))
+                let values = [(":value".to_owned(), AttributeValue::S(writer))];
+                ("attribute_not_exists(#name) OR #name = :value", one("writer"), values.into())
             }
         }
     }
 }
+
+type Names = HashMap<String, String>;
+type Values = HashMap<String, AttributeValue>;
 
 /// The answer to a conditional write.
 pub(crate) enum Written {
@@ -67,19 +85,17 @@ impl DynamoCheckpoints {
 
     /// Writes an item, if the condition holds.
     pub(crate) async fn put(&self, key: Key<'_>, item: Item, condition: Condition) -> Result<Written> {
-        let (expression, name, value) = condition.parts();
+        let (expression, names, values) = condition.parts();
         let tries = Tries::default();
-        let mut request = self
+        let request = self
             .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item))
             .condition_expression(expression)
-            .expression_attribute_names("#name", name)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values((!values.is_empty()).then_some(values))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        if let Some(value) = value {
-            request = request.expression_attribute_values(":value", value);
-        }
         match request.customize().interceptor(tries.clone()).send().await {
             Ok(_) => Ok(Written::Done),
             Err(error) => match error.as_service_error() {
@@ -105,16 +121,14 @@ impl DynamoCheckpoints {
             return Err(Error::new(ErrorKind::Invalid, what));
         }
         let cannot = |error| Error::with(ErrorKind::Invalid, self.about("writing", key), error);
-        let (expression, name, value) = condition.parts();
-        let mut first = Put::builder()
+        let (expression, names, values) = condition.parts();
+        let first = Put::builder()
             .table_name(&self.table)
             .set_item(Some(item))
             .condition_expression(expression)
-            .expression_attribute_names("#name", name)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values((!values.is_empty()).then_some(values))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        if let Some(value) = value {
-            first = first.expression_attribute_values(":value", value);
-        }
         let mut puts = vec![first.build().map_err(cannot)?];
         for other in others {
             puts.push(Put::builder().table_name(&self.table).set_item(Some(other)).build().map_err(cannot)?);

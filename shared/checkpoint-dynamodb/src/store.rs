@@ -35,23 +35,22 @@ impl DynamoCheckpoints {
         &self,
         key: Key<'_>,
         record: &T,
-        revision: u64,
+        condition: Condition,
         pages: &[(Key<'_>, &LedgerPage)],
     ) -> Result<Stored>
     where
         T: Serialize + DeserializeOwned + PartialEq + Sync,
     {
-        let Some(before) = revision.checked_sub(1) else { return Ok(Stored::Mismatch) };
         let item = to_item(key, record)?;
         let written = if pages.is_empty() {
-            self.put(key, item, Condition::Revision(before)).await?
+            self.put(key, item, condition).await?
         } else {
             let mut items = Vec::with_capacity(pages.len());
             for (key, page) in pages {
                 self.check_page(*key)?;
                 items.push(to_item(*key, page)?);
             }
-            self.put_all(key, item, Condition::Revision(before), items).await?
+            self.put_all(key, item, condition, items).await?
         };
         // Our own write may be what refuses it: see the crate's head. What cannot be read is not ours.
         let done = match written {
@@ -102,7 +101,9 @@ impl CheckpointStore for DynamoCheckpoints {
     }
 
     async fn update_transfer(&self, record: &TransferRecord) -> Result<Stored> {
-        self.update(Key::Meta(&record.id), record, record.revision, &[]).await
+        // Nothing is ever stored under the revision 0, so nothing follows it.
+        let condition = Condition::Revision(record.revision.wrapping_sub(1));
+        self.update(Key::Meta(&record.id), record, condition, &[]).await
     }
 
     /// One query a state. A transfer that changes its state meanwhile may be found in both, or, going back to an
@@ -135,7 +136,8 @@ impl CheckpointStore for DynamoCheckpoints {
         let key = Key::Shard(&record.transfer, &record.shard);
         let page = |(destination, page)| Key::Page(&record.transfer, &record.shard, destination, page);
         let pages: Vec<_> = pages.iter().map(|(destination, of)| (page((destination, of.index)), of)).collect();
-        self.update(key, record, record.revision, &pages).await
+        let condition = Condition::Fenced { revision: record.revision.wrapping_sub(1), epoch: record.epoch };
+        self.update(key, record, condition, &pages).await
     }
 
     async fn ledger(

@@ -61,7 +61,10 @@ impl Engine {
     /// The transfer of that id.
     pub(crate) async fn transfer(&self, id: &TransferId) -> Result<TransferRecord, OperationError> {
         self.persist(async || self.checkpoints.transfer(id).await).await?.ok_or_else(|| {
-            OperationError::new(Code::TransferNotFound, format!("there is no transfer '{id}'; `sluice list` shows them"))
+            OperationError::new(
+                Code::TransferNotFound,
+                format!("there is no transfer '{id}'; `sluice list` shows them"),
+            )
         })
     }
 

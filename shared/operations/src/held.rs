@@ -18,6 +18,9 @@ pub(crate) struct Held<'a> {
     pub slice: &'a Slice<'a>,
     pub record: ShardRecord,
     dirty_since: Option<Timestamp>,
+    /// A write was refused, or its answer is not known: what is stored is no longer known to be what this record
+    /// follows, so nothing is written any more.
+    lost: bool,
     paced: u64,
     /// What had moved when the slice took the shard.
     before: Counts,
@@ -58,7 +61,7 @@ impl<'a> Held<'a> {
             // After a mismatch somebody was faster, or an answer was lost and it was us: the next look tells.
             if written == Stored::Done || slice.bounded(read()).await? == record {
                 let before = record.moved();
-                let held = Self { slice, paced: before.bytes, record, dirty_since: None, before };
+                let held = Self { slice, paced: before.bytes, record, dirty_since: None, lost: false, before };
                 return Ok(Taken::Held(Box::new(held)));
             }
         }
@@ -72,7 +75,11 @@ impl<'a> Held<'a> {
         }
         Err(OperationError::new(
             Code::NoMovement,
-            format!("{IDLE_SLICES} slices in a row moved nothing of shard {}; it stands at {}", record.shard, record.stands_at()),
+            format!(
+                "{IDLE_SLICES} slices in a row moved nothing of shard {}; it stands at {}",
+                record.shard,
+                record.stands_at()
+            ),
         )
         .into())
     }
@@ -99,6 +106,9 @@ impl<'a> Held<'a> {
 
     /// Writes the record, with the pages that its ledgers have filled.
     pub(crate) async fn flush(&mut self) -> Result<(), Halt> {
+        if std::mem::replace(&mut self.lost, true) {
+            return Err(Halt::Fenced);
+        }
         let engine = self.slice.engine;
         let moved = self.record.moved().bytes;
         let now = engine.clock.now();
@@ -117,11 +127,24 @@ impl<'a> Held<'a> {
             }
         }
         self.dirty_since = None;
+        self.lost = false;
         Ok(())
     }
 
+    /// Gives the shard back with what came of it, unless it is no longer known to be ours: then its owner stays on
+    /// record until the next claim.
+    pub(crate) async fn conclude<T>(mut self: Box<Self>, outcome: Result<T, Halt>) -> Result<T, Halt> {
+        match outcome {
+            Ok(value) => self.release().await.map(|()| value),
+            Err(halt @ (Halt::Fenced | Halt::Deadline)) => Err(halt),
+            // What is wrong is more than a shard that is given back late.
+            Err(halt) if self.lost => Err(halt),
+            Err(halt) => self.release().await.and(Err(halt)),
+        }
+    }
+
     /// Gives the shard back.
-    pub(crate) async fn release(&mut self) -> Result<(), Halt> {
+    async fn release(&mut self) -> Result<(), Halt> {
         let moved = self.has_moved();
         if self.slice.closes {
             self.record.closed = self.slice.generation;

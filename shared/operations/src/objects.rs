@@ -62,7 +62,9 @@ pub(crate) async fn put_document<D: Document>(
         if there != bytes {
             return Err(OperationError::new(
                 Code::ForeignObject,
-                format!("{key} exists already and is not this transfer's; nothing was overwritten: choose another prefix or --id"),
+                format!(
+                    "{key} exists already and is not this transfer's; nothing was overwritten: choose another prefix or --id"
+                ),
             ));
         }
     }

@@ -29,11 +29,7 @@ pub enum Settled {
 }
 
 /// Adds up and decides. `failure` is what a slice failed with. Claims shards only to bring them to rest.
-pub async fn settle(
-    engine: &Engine,
-    order: &SliceOrder,
-    failure: Option<Failure>,
-) -> Result<Settled, OperationError> {
+pub async fn settle(engine: &Engine, order: &SliceOrder, failure: Option<Failure>) -> Result<Settled, OperationError> {
     let transfer = engine.transfer(&order.id).await?;
     if !transfer.state.is_active() {
         return Ok(Settled::Ended);
@@ -48,14 +44,11 @@ pub async fn settle(
         };
     }
     if let Some(failure) = failure {
-        // As far as the stores allow; what failed may be just one of them.
-        if let Rest::Failed(error) = bring_to_rest(engine, order, &transfer, false).await {
-            tracing::warn!(%error, "not everything could be brought to rest");
-        }
+        rest_or_drop(engine, order, &transfer).await;
         return end(engine, &transfer, Step::Failed, totals, Some(failure)).await;
     }
     if transfer.wanted == Wanted::Paused {
-        return match bring_to_rest(engine, order, &transfer, false).await {
+        return match rest_or_drop(engine, order, &transfer).await {
             Rest::Busy(wait_millis) => Ok(Settled::Busy { wait_millis }),
             Rest::Failed(error) => end(engine, &transfer, Step::Failed, totals, Some(error.to_failure())).await,
             Rest::Quiet if transfer.state == State::Preparing => Ok(Settled::Ended),
@@ -81,7 +74,10 @@ pub async fn settle(
 }
 
 /// The records of all shards that are there; an unfinished plan lacks some.
-pub(crate) async fn shard_records(engine: &Engine, transfer: &TransferRecord) -> Result<Vec<ShardRecord>, OperationError> {
+pub(crate) async fn shard_records(
+    engine: &Engine,
+    transfer: &TransferRecord,
+) -> Result<Vec<ShardRecord>, OperationError> {
     let mut records = Vec::with_capacity(transfer.shards.len());
     for shard in &transfer.shards {
         records.extend(engine.persist(async || engine.checkpoints.shard(&transfer.id, shard).await).await?);
@@ -128,6 +124,16 @@ enum Rest {
     Quiet,
     Busy(u64),
     Failed(OperationError),
+}
+
+/// Brings every shard to rest, as far as the stores allow: what cannot be completed is dropped.
+async fn rest_or_drop(engine: &Engine, order: &SliceOrder, transfer: &TransferRecord) -> Rest {
+    let rest = bring_to_rest(engine, order, transfer, false).await;
+    if let Rest::Failed(error) = &rest {
+        tracing::warn!(%error, "an upload cannot be completed and is dropped");
+        bring_to_rest(engine, order, transfer, true).await;
+    }
+    rest
 }
 
 /// Brings every shard to rest: nothing open, nobody at work. When cancelling, the upload at hand is dropped.

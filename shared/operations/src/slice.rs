@@ -169,9 +169,11 @@ pub(crate) fn admit(transfer: &TransferRecord) -> Result<(), SliceOutcome> {
         State::Transferring => Ok(()),
         State::Verifying => Err(SliceOutcome::Done),
         State::Paused | State::Cancelled => Err(SliceOutcome::Stopped),
-        State::Preparing | State::Completed | State::CompletedWithGaps | State::CompletedWithFailures | State::Failed => {
-            Err(SliceOutcome::Fenced)
-        }
+        State::Preparing
+        | State::Completed
+        | State::CompletedWithGaps
+        | State::CompletedWithFailures
+        | State::Failed => Err(SliceOutcome::Fenced),
     }
 }
 

@@ -301,13 +301,21 @@ async fn import(
         if whole && (back.counts != record.counts || back.digest != record.digest) {
             let what = format!(
                 "shard {} of {} holds {} events of {} bytes where {} of {} were imported, or others than these",
-                shard.shard, config.stream, back.counts.events, back.counts.bytes, record.counts.events, record.counts.bytes
+                shard.shard,
+                config.stream,
+                back.counts.events,
+                back.counts.bytes,
+                record.counts.events,
+                record.counts.bytes
             );
             verification.find(Verdict::Mismatch, what);
         }
     }
     if transfer.totals.gaps > 0 {
-        let what = format!("the imported manifest names {} gaps: events that were gone before they were exported", transfer.totals.gaps);
+        let what = format!(
+            "the imported manifest names {} gaps: events that were gone before they were exported",
+            transfer.totals.gaps
+        );
         verification.find(Verdict::Gaps, what);
     }
     Ok(())

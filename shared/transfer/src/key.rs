@@ -85,6 +85,11 @@ impl ObjectKeys {
     pub fn root() -> &'static str {
         "manifest.json"
     }
+
+    /// The root of what a cancelled transfer had completed: another name, so that nobody takes it for the whole.
+    pub fn cancelled() -> &'static str {
+        "cancelled.json"
+    }
 }
 
 #[cfg(test)]

@@ -121,8 +121,14 @@ impl StreamStore for Faulty<dyn StreamStore> {
     }
 
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
-        call!(self, false, format!("stream.read {shard} {from}"), inner, [shard = shard.clone(), from = from.clone()],
-            inner.read(&shard, &from, limit).await)
+        call!(
+            self,
+            false,
+            format!("stream.read {shard} {from}"),
+            inner,
+            [shard = shard.clone(), from = from.clone()],
+            inner.read(&shard, &from, limit).await
+        )
     }
 
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
@@ -130,8 +136,14 @@ impl StreamStore for Faulty<dyn StreamStore> {
     }
 
     async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
-        call!(self, false, "stream.measure", inner, [shard = shard.clone(), range = range.clone()],
-            inner.measure(&shard, &range).await)
+        call!(
+            self,
+            false,
+            "stream.measure",
+            inner,
+            [shard = shard.clone(), range = range.clone()],
+            inner.measure(&shard, &range).await
+        )
     }
 
     async fn append(
@@ -142,9 +154,14 @@ impl StreamStore for Faulty<dyn StreamStore> {
         events: &[NewEvent],
     ) -> Result<Appended> {
         let name = format!("stream.append {shard} {} events at {expected}", events.len());
-        call!(self, true, name, inner,
+        call!(
+            self,
+            true,
+            name,
+            inner,
             [shard = shard.clone(), writer = writer.cloned(), expected = expected.clone(), events = events.to_vec()],
-            inner.append(&shard, writer.as_ref(), &expected, &events).await)
+            inner.append(&shard, writer.as_ref(), &expected, &events).await
+        )
     }
 
     async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
@@ -171,18 +188,36 @@ impl BucketStore for Faulty<dyn BucketStore> {
     }
 
     async fn get(&self, key: &str, pin: Option<&str>, offset: u64, len: u64) -> Result<Bytes> {
-        call!(self, false, format!("bucket.get {key} {offset}"), inner,
-            [key = key.to_owned(), pin = pin.map(str::to_owned)], inner.get(&key, pin.as_deref(), offset, len).await)
+        call!(
+            self,
+            false,
+            format!("bucket.get {key} {offset}"),
+            inner,
+            [key = key.to_owned(), pin = pin.map(str::to_owned)],
+            inner.get(&key, pin.as_deref(), offset, len).await
+        )
     }
 
     async fn put(&self, key: &str, bytes: Bytes, checksum: Checksum, metadata: &Metadata) -> Result<PutAnswer> {
-        call!(self, true, format!("bucket.put {key} {} bytes", bytes.len()), inner,
-            [key = key.to_owned(), metadata = metadata.clone()], inner.put(&key, bytes, checksum, &metadata).await)
+        call!(
+            self,
+            true,
+            format!("bucket.put {key} {} bytes", bytes.len()),
+            inner,
+            [key = key.to_owned(), metadata = metadata.clone()],
+            inner.put(&key, bytes, checksum, &metadata).await
+        )
     }
 
     async fn create_upload(&self, key: &str, metadata: &Metadata) -> Result<UploadId> {
-        call!(self, true, format!("bucket.create_upload {key}"), inner,
-            [key = key.to_owned(), metadata = metadata.clone()], inner.create_upload(&key, &metadata).await)
+        call!(
+            self,
+            true,
+            format!("bucket.create_upload {key}"),
+            inner,
+            [key = key.to_owned(), metadata = metadata.clone()],
+            inner.create_upload(&key, &metadata).await
+        )
     }
 
     async fn upload_part(
@@ -195,13 +230,25 @@ impl BucketStore for Faulty<dyn BucketStore> {
         checksum: Checksum,
     ) -> Result<PartAnswer> {
         let name = format!("bucket.upload_part {key} {} number {number}, {} bytes", upload.0, bytes.len());
-        call!(self, true, name, inner, [key = key.to_owned(), upload = upload.clone()],
-            inner.upload_part(&key, &upload, number, offset, bytes, checksum).await)
+        call!(
+            self,
+            true,
+            name,
+            inner,
+            [key = key.to_owned(), upload = upload.clone()],
+            inner.upload_part(&key, &upload, number, offset, bytes, checksum).await
+        )
     }
 
     async fn list_parts(&self, key: &str, upload: &UploadId) -> Result<Option<BTreeMap<u64, PartEntry>>> {
-        call!(self, false, format!("bucket.list_parts {key}"), inner, [key = key.to_owned(), upload = upload.clone()],
-            inner.list_parts(&key, &upload).await)
+        call!(
+            self,
+            false,
+            format!("bucket.list_parts {key}"),
+            inner,
+            [key = key.to_owned(), upload = upload.clone()],
+            inner.list_parts(&key, &upload).await
+        )
     }
 
     async fn complete(
@@ -211,32 +258,61 @@ impl BucketStore for Faulty<dyn BucketStore> {
         parts: &[PartEntry],
         checksum: Checksum,
     ) -> Result<CompleteAnswer> {
-        call!(self, true, format!("bucket.complete {key} {} of {} parts", upload.0, parts.len()), inner,
+        call!(
+            self,
+            true,
+            format!("bucket.complete {key} {} of {} parts", upload.0, parts.len()),
+            inner,
             [key = key.to_owned(), upload = upload.clone(), parts = parts.to_vec()],
-            inner.complete(&key, &upload, &parts, checksum).await)
+            inner.complete(&key, &upload, &parts, checksum).await
+        )
     }
 
     async fn abort(&self, key: &str, upload: &UploadId) -> Result<()> {
-        call!(self, true, format!("bucket.abort {key} {}", upload.0), inner,
-            [key = key.to_owned(), upload = upload.clone()], inner.abort(&key, &upload).await)
+        call!(
+            self,
+            true,
+            format!("bucket.abort {key} {}", upload.0),
+            inner,
+            [key = key.to_owned(), upload = upload.clone()],
+            inner.abort(&key, &upload).await
+        )
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Listed>> {
-        call!(self, false, "bucket.list", inner, [prefix = prefix.to_owned(), after = after.map(str::to_owned)],
-            inner.list(&prefix, after.as_deref(), limit).await)
+        call!(
+            self,
+            false,
+            "bucket.list",
+            inner,
+            [prefix = prefix.to_owned(), after = after.map(str::to_owned)],
+            inner.list(&prefix, after.as_deref(), limit).await
+        )
     }
 
     async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {
-        call!(self, false, "bucket.list_uploads", inner, [prefix = prefix.to_owned()],
-            inner.list_uploads(&prefix).await)
+        call!(
+            self,
+            false,
+            "bucket.list_uploads",
+            inner,
+            [prefix = prefix.to_owned()],
+            inner.list_uploads(&prefix).await
+        )
     }
 }
 
 #[async_trait]
 impl CheckpointStore for Faulty<dyn CheckpointStore> {
     async fn create_transfer(&self, record: &TransferRecord) -> Result<Created<TransferRecord>> {
-        call!(self, true, "table.create_transfer", inner, [record = record.clone()],
-            inner.create_transfer(&record).await)
+        call!(
+            self,
+            true,
+            "table.create_transfer",
+            inner,
+            [record = record.clone()],
+            inner.create_transfer(&record).await
+        )
     }
 
     async fn transfer(&self, id: &TransferId) -> Result<Option<TransferRecord>> {
@@ -244,8 +320,14 @@ impl CheckpointStore for Faulty<dyn CheckpointStore> {
     }
 
     async fn update_transfer(&self, record: &TransferRecord) -> Result<Stored> {
-        call!(self, true, format!("table.update_transfer {}", record.state), inner, [record = record.clone()],
-            inner.update_transfer(&record).await)
+        call!(
+            self,
+            true,
+            format!("table.update_transfer {}", record.state),
+            inner,
+            [record = record.clone()],
+            inner.update_transfer(&record).await
+        )
     }
 
     async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>> {
@@ -257,17 +339,32 @@ impl CheckpointStore for Faulty<dyn CheckpointStore> {
     }
 
     async fn shard(&self, id: &TransferId, shard: &ShardId) -> Result<Option<ShardRecord>> {
-        call!(self, false, format!("table.shard {shard}"), inner, [id = id.clone(), shard = shard.clone()],
-            inner.shard(&id, &shard).await)
+        call!(
+            self,
+            false,
+            format!("table.shard {shard}"),
+            inner,
+            [id = id.clone(), shard = shard.clone()],
+            inner.shard(&id, &shard).await
+        )
     }
 
     async fn update_shard(&self, record: &ShardRecord, pages: &[(DestinationName, LedgerPage)]) -> Result<Stored> {
         let name = format!(
             "table.update_shard {} epoch {} revision {}: {}",
-            record.shard, record.epoch, record.revision, record.stands_at()
+            record.shard,
+            record.epoch,
+            record.revision,
+            record.stands_at()
         );
-        call!(self, true, name, inner, [record = record.clone(), pages = pages.to_vec()],
-            inner.update_shard(&record, &pages).await)
+        call!(
+            self,
+            true,
+            name,
+            inner,
+            [record = record.clone(), pages = pages.to_vec()],
+            inner.update_shard(&record, &pages).await
+        )
     }
 
     async fn ledger(
@@ -277,23 +374,46 @@ impl CheckpointStore for Faulty<dyn CheckpointStore> {
         destination: &DestinationName,
         pages: u32,
     ) -> Result<Vec<LedgerPage>> {
-        call!(self, false, "table.ledger", inner,
+        call!(
+            self,
+            false,
+            "table.ledger",
+            inner,
             [id = id.clone(), shard = shard.clone(), destination = destination.clone()],
-            inner.ledger(&id, &shard, &destination, pages).await)
+            inner.ledger(&id, &shard, &destination, pages).await
+        )
     }
 
     async fn drop_ledger(&self, id: &TransferId, shard: &ShardId) -> Result<()> {
-        call!(self, true, "table.drop_ledger", inner, [id = id.clone(), shard = shard.clone()],
-            inner.drop_ledger(&id, &shard).await)
+        call!(
+            self,
+            true,
+            "table.drop_ledger",
+            inner,
+            [id = id.clone(), shard = shard.clone()],
+            inner.drop_ledger(&id, &shard).await
+        )
     }
 
     async fn reserve_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<WriterAnswer> {
-        call!(self, true, "table.reserve_writer", inner, [stream = stream.clone(), writer = writer.clone()],
-            inner.reserve_writer(&stream, &writer).await)
+        call!(
+            self,
+            true,
+            "table.reserve_writer",
+            inner,
+            [stream = stream.clone(), writer = writer.clone()],
+            inner.reserve_writer(&stream, &writer).await
+        )
     }
 
     async fn release_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<()> {
-        call!(self, true, "table.release_writer", inner, [stream = stream.clone(), writer = writer.clone()],
-            inner.release_writer(&stream, &writer).await)
+        call!(
+            self,
+            true,
+            "table.release_writer",
+            inner,
+            [stream = stream.clone(), writer = writer.clone()],
+            inner.release_writer(&stream, &writer).await
+        )
     }
 }

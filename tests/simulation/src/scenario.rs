@@ -68,13 +68,17 @@ impl Scenario {
             events,
             format: if random.chance(600) { Format::Avro } else { Format::Raw },
             part_size,
-            object_size: if random.chance(300) { random.within(1, part_size) } else { random.within(part_size, 900 * scale) },
-            event_size: random.within(1, 90) * scale,
+            object_size: if random.chance(300) {
+                random.within(1, part_size).max(all as u64 / 100)
+            } else {
+                random.within(part_size, part_size.max(900 * scale))
+            },
+            event_size: (random.within(1, 90) * scale).max(all as u64 / 150),
             read_bytes: random.size(200, 900) * unit,
             read_events: random.size(1, 9),
-            append_bytes: random.size(1, 200) * unit,
+            append_bytes: (random.size(1, 200) * unit).max(all / 150),
             slice_events: random.chance(300).then(|| random.within(1, 12)),
-            slice_bytes: random.chance(300).then(|| random.within(1, 300) * scale),
+            slice_bytes: random.chance(300).then(|| (random.within(1, 300) * scale).max(all as u64 / 150)),
             fresh_etags: random.chance(500),
             foreign: random.chance(30),
             trims: random.chance(150),
@@ -100,9 +104,7 @@ fn value(random: &mut Random, longest: usize) -> Value {
 }
 
 fn event(random: &mut Random, n: usize, longest: usize) -> NewEvent {
-    let headers = (0..random.size(0, 2))
-        .map(|i| Header { name: format!("h{i}"), value: value(random, 5) })
-        .collect();
+    let headers = (0..random.size(0, 2)).map(|i| Header { name: format!("h{i}"), value: value(random, 5) }).collect();
     NewEvent {
         time: Timestamp::from_millis(1_600_000_000_000 + i64::try_from(n).unwrap_or(0) * 7),
         key: value(random, 4),

@@ -53,11 +53,6 @@ impl Scheduler {
         self.next
     }
 
-    /// Whether anyone who was left behind is still alive.
-    pub(crate) fn has_zombies(&self) -> bool {
-        !self.actors.is_empty()
-    }
-
     /// Runs an actor, and those left behind beside it. After `patience` polls it is left behind itself. `check` is
     /// asked after every poll.
     pub(crate) fn run<T: 'static>(

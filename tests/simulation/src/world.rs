@@ -54,6 +54,8 @@ struct Inner {
     dead: BTreeSet<ActorId>,
     trace: Option<Vec<String>>,
     steps: u64,
+    /// Calls that landed late.
+    landed: u64,
     /// Whether a store may have changed since that was last asked.
     changed: bool,
 }
@@ -72,6 +74,7 @@ impl World {
                 dead: BTreeSet::new(),
                 trace: traced.then(Vec::new),
                 steps: 0,
+                landed: 0,
                 changed: true,
             }),
         })
@@ -105,6 +108,11 @@ impl World {
 
     pub(crate) fn steps(&self) -> u64 {
         self.inner().steps
+    }
+
+    /// Calls that landed late.
+    pub(crate) fn landed(&self) -> u64 {
+        self.inner().landed
     }
 
     /// A store may have changed.
@@ -182,6 +190,7 @@ impl World {
             };
             let Some(call) = call else { return any };
             call();
+            self.inner().landed += 1;
             any = true;
         }
     }

@@ -17,6 +17,8 @@ enum Found {
     Nothing,
     /// The object that was being closed; it is sealed on the record now.
     Ours,
+    /// Somebody else's object.
+    Foreign,
 }
 
 /// Completes the closing object. `last` are the bytes of its last part, if this slice packed them; after a crash
@@ -24,7 +26,7 @@ enum Found {
 pub(crate) async fn complete(shard: &mut ShardExport<'_, '_>, last: Option<Bytes>) -> Result<bool, Halt> {
     let fresh = last.is_some();
     let closing = at_hand(shard)?;
-    if !fresh && matches!(look(shard, &closing).await?, Found::Ours) {
+    if !fresh && look(shard, &closing).await? {
         return Ok(true);
     }
     let Some(upload) = closing.upload.clone() else {
@@ -65,11 +67,9 @@ async fn put(shard: &mut ShardExport<'_, '_>, closing: &Closing, bytes: Bytes) -
     let send = slice.engine.persist(async || bucket.put(&key, bytes.clone(), closing.checksum, &ours).await);
     match slice.bounded(send).await? {
         PutAnswer::Stored { etag } => seal(shard, closing, etag),
-        PutAnswer::Exists => match look(shard, closing).await? {
-            Found::Ours => Ok(true),
-            // It was there a moment ago: the next slice sees what it is.
-            Found::Nothing => Err(unsteady(&key)),
-        },
+        PutAnswer::Exists if look(shard, closing).await? => Ok(true),
+        // It was there a moment ago: the next slice sees what it is.
+        PutAnswer::Exists => Err(unsteady(&key)),
     }
 }
 
@@ -85,9 +85,8 @@ async fn send_last(
     let number = shard.ledger.len() as u64 + 1;
     let offset = closing.checksum.len - checksum.len;
     let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
-    let send = slice
-        .engine
-        .persist(async || bucket.upload_part(&key, upload, number, offset, bytes.clone(), checksum).await);
+    let send =
+        slice.engine.persist(async || bucket.upload_part(&key, upload, number, offset, bytes.clone(), checksum).await);
     Ok(match slice.bounded(send).await? {
         PartAnswer::Stored { etag } => Some(PartEntry { etag, checksum }),
         PartAnswer::NoSuchUpload => None,
@@ -117,15 +116,12 @@ async fn complete_upload(
             }
             Ok(CompleteAnswer::InvalidPart | CompleteAnswer::Conflict | CompleteAnswer::NoSuchUpload) => break,
             Ok(CompleteAnswer::Exists) => {
-                return match look(shard, closing).await? {
-                    Found::Ours => Ok(true),
-                    Found::Nothing => Err(unsteady(&key)),
-                };
+                return if look(shard, closing).await? { Ok(true) } else { Err(unsteady(&key)) };
             }
             // Whether it happened is not known: look before trying again.
             Err(Halt::Trouble(error)) => {
                 tracing::debug!(%error, "completion is uncertain");
-                if matches!(look(shard, closing).await?, Found::Ours) {
+                if look(shard, closing).await? {
                     return Ok(true);
                 }
                 trouble = Some(error);
@@ -142,14 +138,19 @@ async fn complete_upload(
 
 /// A zombie may have sent a part again, with the same bytes but another etag. Parts whose size and checksum are ours
 /// are taken as they are; anything else is not.
-async fn adopt(shard: &ShardExport<'_, '_>, upload: &UploadId, ledger: &[PartEntry]) -> Result<Option<Vec<PartEntry>>, Halt> {
+async fn adopt(
+    shard: &ShardExport<'_, '_>,
+    upload: &UploadId,
+    ledger: &[PartEntry],
+) -> Result<Option<Vec<PartEntry>>, Halt> {
     let key = shard.object_key()?;
     let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
     let list = slice.engine.persist(async || bucket.list_parts(&key, upload).await);
     let Some(stored) = slice.bounded(list).await? else { return Ok(None) };
-    let seen = ledger.iter().zip(1_u64..).map(|(entry, number)| {
-        stored.get(&number).filter(|part| part.checksum == entry.checksum).cloned()
-    });
+    let seen = ledger
+        .iter()
+        .zip(1_u64..)
+        .map(|(entry, number)| stored.get(&number).filter(|part| part.checksum == entry.checksum).cloned());
     Ok(seen.collect())
 }
 
@@ -167,26 +168,31 @@ async fn stored_part(
     Ok(stored.and_then(|parts| parts.get(&(before as u64 + 1)).cloned()).filter(|part| part.checksum == checksum))
 }
 
-/// Looks at the key. Our object is sealed on the record; a foreign one ends the transfer.
-async fn look(shard: &mut ShardExport<'_, '_>, closing: &Closing) -> Result<Found, Halt> {
+/// Looks at the key. Our object is sealed on the record; a foreign one ends the transfer. Answers whether there is
+/// an object.
+async fn look(shard: &mut ShardExport<'_, '_>, closing: &Closing) -> Result<bool, Halt> {
+    match find(shard, closing).await? {
+        Found::Ours => Ok(true),
+        Found::Nothing => Ok(false),
+        Found::Foreign => {
+            let key = shard.object_key()?;
+            let message = format!(
+                "an object that is not this transfer's stands at {key}; nothing was overwritten: \
+                 move it away and resume, or export to another prefix"
+            );
+            Err(OperationError::new(Code::ForeignObject, message).into())
+        }
+    }
+}
+
+async fn find(shard: &mut ShardExport<'_, '_>, closing: &Closing) -> Result<Found, Halt> {
     let key = shard.object_key()?;
     let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
     let head = slice.engine.persist(async || bucket.head(&key).await);
     let Some(found) = slice.bounded(head).await? else { return Ok(Found::Nothing) };
-    match recognise(&found, &our_metadata(shard)?, closing).cloned() {
-        Some(which) => {
-            seal(shard, &which, found.etag)?;
-            Ok(Found::Ours)
-        }
-        None => Err(OperationError::new(
-            Code::ForeignObject,
-            format!(
-                "an object that is not this transfer's stands at {key}; nothing was overwritten: \
-                 move it away and resume, or export to another prefix"
-            ),
-        )
-        .into()),
-    }
+    let Some(which) = recognise(&found, &our_metadata(shard)?, closing).cloned() else { return Ok(Found::Foreign) };
+    seal(shard, &which, found.etag)?;
+    Ok(Found::Ours)
 }
 
 fn our_metadata(shard: &ShardExport<'_, '_>) -> Result<sluice_ports::Metadata, Halt> {
@@ -220,8 +226,9 @@ pub(crate) async fn give_up(shard: &mut ShardExport<'_, '_>) -> Result<(), Halt>
     if let Some(upload) = upload {
         slice.bounded(slice.engine.persist(async || bucket.abort(&key, &upload).await)).await?;
     }
+    // A foreign object is met again when the next upload is completed, if there is one.
     if let Some(closing) = closing
-        && matches!(look(shard, &closing).await?, Found::Ours)
+        && matches!(find(shard, &closing).await?, Found::Ours)
     {
         return Ok(());
     }

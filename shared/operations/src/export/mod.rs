@@ -87,10 +87,12 @@ async fn export_shard(slice: &Slice<'_>, target: &Target, shard: &ShardId) -> Re
         Taken::Held(held) => held,
         Taken::Busy(wait) => return Ok(ShardEnd::Busy(wait)),
     };
-    held.refuse_if_stuck()?;
-    let end = ShardExport::new(target, &mut held).await?.run().await?;
-    held.release().await?;
-    Ok(end)
+    let outcome = async {
+        held.refuse_if_stuck()?;
+        ShardExport::new(target, &mut held).await?.run().await
+    };
+    let outcome = outcome.await;
+    held.conclude(outcome).await
 }
 
 /// Takes a shard and leaves nothing of it open.
@@ -104,7 +106,10 @@ pub(crate) async fn rest_shard(
         Taken::Held(held) => held,
         Taken::Busy(wait) => return Ok(ShardEnd::Busy(wait)),
     };
-    come_to_rest(&mut ShardExport::new(target, &mut held).await?, drop_upload).await?;
-    held.release().await?;
-    Ok(ShardEnd::Stopped)
+    let outcome = async {
+        come_to_rest(&mut ShardExport::new(target, &mut held).await?, drop_upload).await?;
+        Ok(ShardEnd::Stopped)
+    };
+    let outcome = outcome.await;
+    held.conclude(outcome).await
 }

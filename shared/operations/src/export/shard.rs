@@ -63,7 +63,8 @@ impl<'a, 'h> ShardExport<'a, 'h> {
 
     pub(crate) fn corrupt(&self, what: &str) -> Halt {
         let record = &self.held.record;
-        OperationError::new(Code::Corrupt, format!("shard {} of transfer {} {what}", record.shard, record.transfer)).into()
+        OperationError::new(Code::Corrupt, format!("shard {} of transfer {} {what}", record.shard, record.transfer))
+            .into()
     }
 
     /// The key of the object at hand.
@@ -88,7 +89,8 @@ impl<'a, 'h> ShardExport<'a, 'h> {
             Phase::Closing(closing) => closing.upload.as_ref(),
         };
         let Some(upload) = upload else { return Ok(()) };
-        let (object, incarnation, pages, parts) = (destination.objects, destination.incarnation, upload.pages, upload.parts);
+        let (object, incarnation, pages, parts) =
+            (destination.objects, destination.incarnation, upload.pages, upload.parts);
         let tail = upload.tail.clone();
         let slice = self.held.slice;
         let (engine, record) = (slice.engine, &self.held.record);
@@ -135,10 +137,9 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         let config = &self.target.config;
         // While an object is closing its last part is packed anew, from where the stored ones end.
         let (cursor, taken) = match &destination.phase {
-            Phase::Closing(closing) => closing
-                .upload
-                .as_ref()
-                .map_or((&destination.sealed, 0), |upload| (&upload.cursor, upload.checksum.len)),
+            Phase::Closing(closing) => {
+                closing.upload.as_ref().map_or((&destination.sealed, 0), |upload| (&upload.cursor, upload.checksum.len))
+            }
             Phase::Idle | Phase::Open(_) => (destination.cursor(), destination.taken()),
         };
         Ok(packer(config.format, config.pack(), &seed, destination.objects, taken, cursor.clone()))
@@ -248,9 +249,9 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         let number = self.ledger.len() as u64 + 1;
         let slice = self.held.slice;
         let bucket = &self.target.bucket;
-        let send = slice.engine.persist(async || {
-            bucket.upload_part(&key, &upload, number, offset, part.bytes.clone(), checksum).await
-        });
+        let send = slice
+            .engine
+            .persist(async || bucket.upload_part(&key, &upload, number, offset, part.bytes.clone(), checksum).await);
         match slice.bounded(send).await? {
             PartAnswer::Stored { etag } => {
                 let entry = PartEntry { etag, checksum };

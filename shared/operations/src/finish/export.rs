@@ -17,7 +17,11 @@ use crate::objects::{get_document, get_whole, in_document, put_document};
 use crate::slice::Slice;
 
 /// Checks every object against what was sealed, writes the root, and sweeps what nobody remembers.
-pub(super) async fn check(slice: &Slice<'_>, transfer: &TransferRecord, config: &ExportConfig) -> Result<Checked, Halt> {
+pub(super) async fn check(
+    slice: &Slice<'_>,
+    transfer: &TransferRecord,
+    config: &ExportConfig,
+) -> Result<Checked, Halt> {
     let target = open_target(slice.engine, config).await?;
     let mut shards = Vec::with_capacity(transfer.shards.len());
     for shard in &transfer.shards {
@@ -25,13 +29,13 @@ pub(super) async fn check(slice: &Slice<'_>, transfer: &TransferRecord, config: 
             Taken::Held(held) => held,
             Taken::Busy(wait) => return Ok(Checked::Busy(wait)),
         };
-        let listed = {
+        let listed = async {
             let mut export = ShardExport::new(&target, &mut held).await?;
             check_shard(slice, &target, transfer, &mut export).await
         };
+        let listed = listed.await;
         // Also when time ran out: what was checked stays checked.
-        held.release().await?;
-        match listed? {
+        match held.conclude(listed).await? {
             Some(listed) => shards.push(listed),
             None => return Ok(Checked::More),
         }
@@ -78,14 +82,16 @@ async fn check_object(slice: &Slice<'_>, target: &Target, key: &str, object: &Ma
     let bucket = &target.bucket;
     let head = slice.engine.persist(async || bucket.head(key).await);
     let Some(found) = slice.bounded(head).await? else {
-        let what = format!("{key} was complete and is gone: put it back and resume, or export again under another --id");
+        let what =
+            format!("{key} was complete and is gone: put it back and resume, or export again under another --id");
         return Err(OperationError::new(Code::ObjectMissing, what).into());
     };
     let wanted = object.object.checksum;
     if found.size == wanted.len && found.checksum.is_none_or(|checksum| checksum == wanted) {
         return Ok(());
     }
-    let what = format!("{key} is not what was exported: put the original back and resume, or export again under another --id");
+    let what =
+        format!("{key} is not what was exported: put the original back and resume, or export again under another --id");
     Err(OperationError::new(Code::ObjectDamaged, what).into())
 }
 
@@ -151,7 +157,8 @@ async fn write_root(
         shards,
         previous: None,
     };
-    let key = target.keys(&transfer.id).whole(ObjectKeys::root());
+    let name = if state == State::Cancelled { ObjectKeys::cancelled() } else { ObjectKeys::root() };
+    let key = target.keys(&transfer.id).whole(name);
     slice.bounded(put_document(slice.engine, &*target.bucket, &key, &manifest)).await?;
     Ok(key)
 }
@@ -170,9 +177,12 @@ pub(super) async fn list_cancelled(
             Taken::Held(held) => held,
             Taken::Busy(_) => return Err(Halt::Fenced),
         };
-        ShardExport::new(&target, &mut held).await?.write_last_segments().await?;
-        held.release().await?;
-        shards.push(list_shard(&target, &held.record)?);
+        let listed = async {
+            ShardExport::new(&target, &mut held).await?.write_last_segments().await?;
+            list_shard(&target, &held.record)
+        };
+        let listed = listed.await;
+        shards.push(held.conclude(listed).await?);
     }
     if shards.iter().all(|shard| shard.objects == 0) {
         return Ok(None);

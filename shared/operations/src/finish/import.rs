@@ -14,7 +14,11 @@ use crate::objects::put_document;
 use crate::slice::Slice;
 
 /// Reads every shard back, writes the import's own manifest.
-pub(super) async fn check(slice: &Slice<'_>, transfer: &TransferRecord, config: &ImportConfig) -> Result<Checked, Halt> {
+pub(super) async fn check(
+    slice: &Slice<'_>,
+    transfer: &TransferRecord,
+    config: &ImportConfig,
+) -> Result<Checked, Halt> {
     let route = open_route(slice.engine, config).await?;
     let mut shards = Vec::with_capacity(transfer.shards.len());
     for shard in &transfer.shards {
@@ -24,8 +28,7 @@ pub(super) async fn check(slice: &Slice<'_>, transfer: &TransferRecord, config: 
         };
         let listed = check_shard(slice, &route, &mut held).await;
         // Also when time ran out: what was compared stays compared.
-        held.release().await?;
-        match listed? {
+        match held.conclude(listed).await? {
             Some(listed) => shards.push(listed),
             None => return Ok(Checked::More),
         }

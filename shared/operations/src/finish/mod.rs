@@ -69,7 +69,8 @@ pub async fn finish(engine: &Engine, order: &SliceOrder) -> Result<Finish, Opera
         Err(Halt::Trouble(error)) => Ok(Finish::Interrupted(error.to_failure())),
         Err(Halt::Failed(error)) => {
             let shards = shard_records(engine, &transfer).await?;
-            let ended = end(engine, &transfer, Step::Failed, totals(&transfer, &shards), Some(error.to_failure())).await?;
+            let ended =
+                end(engine, &transfer, Step::Failed, totals(&transfer, &shards), Some(error.to_failure())).await?;
             Ok(if ended == Settled::Ended { Finish::Ended } else { Finish::Again })
         }
     }

@@ -82,16 +82,18 @@ async fn import_shard(slice: &Slice<'_>, route: &Route, shard: &ShardId) -> Resu
         Taken::Held(held) => held,
         Taken::Busy(wait) => return Ok(ShardEnd::Busy(wait)),
     };
-    held.refuse_if_stuck()?;
-    let end = shard::ShardImport::new(route, &mut held)?.run().await?;
-    held.release().await?;
-    Ok(end)
+    let outcome = async {
+        held.refuse_if_stuck()?;
+        shard::ShardImport::new(route, &mut held)?.run().await
+    };
+    let outcome = outcome.await;
+    held.conclude(outcome).await
 }
 
 /// Takes a shard whose owner is gone and gives it back.
 pub(crate) async fn rest_shard(slice: &Slice<'_>, shard: &ShardId) -> Result<ShardEnd, Halt> {
     match Held::take(slice, shard).await? {
-        Taken::Held(mut held) => held.release().await.map(|()| ShardEnd::Stopped),
+        Taken::Held(held) => held.conclude(Ok(ShardEnd::Stopped)).await,
         Taken::Busy(wait) => Ok(ShardEnd::Busy(wait)),
     }
 }

@@ -245,7 +245,11 @@ impl<'a> Reader<'a> {
     /// The cursor at a byte of the object at hand; at its end that is the beginning of the next.
     fn at_byte(&self, offset: u64, size: u64) -> SourceCursor {
         let entry = self.cursor.entry;
-        if offset >= size { SourceCursor { entry: entry + 1, offset: 0, within: 0 } } else { SourceCursor { entry, offset, within: 0 } }
+        if offset >= size {
+            SourceCursor { entry: entry + 1, offset: 0, within: 0 }
+        } else {
+            SourceCursor { entry, offset, within: 0 }
+        }
     }
 
     async fn avro(&mut self) -> Result<(), Halt> {
@@ -325,4 +329,3 @@ fn name_the_object(halt: Halt, key: &str) -> Halt {
         _ => Halt::Failed(error),
     }
 }
-

@@ -78,6 +78,9 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         };
         let mut bytes: usize = self.unsent.iter().map(|sourced| sourced.event.payload.len()).sum();
         while self.unsent.len() < events && bytes < most_bytes {
+            if !self.unsent.is_empty() && !slice.has_time() {
+                break;
+            }
             match self.reader.next().await? {
                 Next::Event(sourced) => {
                     bytes += sourced.event.payload.len();

@@ -16,7 +16,11 @@ const OBJECT_SIZE: u64 = 256 << 20;
 /// Encoded bytes of a part, unless told otherwise or an object needs larger ones.
 const PART_SIZE: u64 = 8 << 20;
 
-pub(super) async fn resolve(engine: &Engine, id: &TransferId, request: &ExportRequest) -> Result<Resolved, OperationError> {
+pub(super) async fn resolve(
+    engine: &Engine,
+    id: &TransferId,
+    request: &ExportRequest,
+) -> Result<Resolved, OperationError> {
     let (bucket, prefix) = engine.places.bucket(&request.to).await?;
     let capabilities = engine.persist(async || bucket.capabilities().await).await?;
     if !capabilities.create_only {
@@ -63,10 +67,15 @@ fn sizes(request: &ExportRequest, bucket: Capabilities) -> Result<(u64, u64), Op
     let needed = object.div_ceil(PARTS_PER_OBJECT).next_multiple_of(1 << 20);
     let part = request.part_size.unwrap_or(PART_SIZE.max(needed)).min(object.max(request.part_size.unwrap_or(0)));
     if part == 0 || part > LARGEST_PART {
-        return refuse(format!("partSize: {part} bytes; it must be 1 to {LARGEST_PART}, since parts are held in memory"));
+        return refuse(format!(
+            "partSize: {part} bytes; it must be 1 to {LARGEST_PART}, since parts are held in memory"
+        ));
     }
     if part < bucket.smallest_part && object > part {
-        return refuse(format!("partSize: {part} bytes; the bucket takes parts of at least {} bytes", bucket.smallest_part));
+        return refuse(format!(
+            "partSize: {part} bytes; the bucket takes parts of at least {} bytes",
+            bucket.smallest_part
+        ));
     }
     let parts = object.div_ceil(part);
     if parts > PARTS_PER_OBJECT {
@@ -144,7 +153,8 @@ async fn position(
     spec: &PositionSpec,
     now: Timestamp,
 ) -> Result<Option<Position>, OperationError> {
-    let at = |time: Timestamp| async move { engine.persist(async || stream.position_at(&shard.shard, time).await).await };
+    let at =
+        |time: Timestamp| async move { engine.persist(async || stream.position_at(&shard.shard, time).await).await };
     Ok(match spec {
         PositionSpec::Earliest => Some(shard.earliest.clone()),
         PositionSpec::Latest => Some(shard.tail.clone()),

@@ -17,7 +17,11 @@ use crate::objects::{get_document, put_document};
 /// Bytes of an event where the source has none of its own, unless told otherwise.
 const EVENT_SIZE: u64 = 1 << 20;
 
-pub(super) async fn resolve(engine: &Engine, id: &TransferId, request: &ImportRequest) -> Result<Resolved, OperationError> {
+pub(super) async fn resolve(
+    engine: &Engine,
+    id: &TransferId,
+    request: &ImportRequest,
+) -> Result<Resolved, OperationError> {
     if request.rate == Some(0) {
         return Err(OperationError::new(Code::OutOfRange, "rate: at least 1 byte a second"));
     }
@@ -78,7 +82,12 @@ async fn target_shards(
     Ok(info.shards.into_iter().take(needed).map(|shard| shard.shard).collect())
 }
 
-fn check_target(info: &StreamInfo, request: &ImportRequest, needed: usize, id: &TransferId) -> Result<(), OperationError> {
+fn check_target(
+    info: &StreamInfo,
+    request: &ImportRequest,
+    needed: usize,
+    id: &TransferId,
+) -> Result<(), OperationError> {
     let stream = &request.stream;
     if let Some(writer) = info.writer.as_ref().filter(|writer| *writer != id) {
         return Err(reserved(stream, writer));
@@ -86,14 +95,18 @@ fn check_target(info: &StreamInfo, request: &ImportRequest, needed: usize, id: &
     if !info.is_empty() && !request.append {
         return Err(OperationError::new(
             Code::StreamNotEmpty,
-            format!("{stream} holds events already: import into a new stream, or add --append to keep them and go on behind them"),
+            format!(
+                "{stream} holds events already: import into a new stream, or add --append to keep them and go on behind them"
+            ),
         ));
     }
     let there = info.shards.len();
     if there < needed {
         return Err(OperationError::new(
             Code::Invalid,
-            format!("{stream} has {there} shards, the source has {needed}: import into a new stream, or one of {needed} shards"),
+            format!(
+                "{stream} has {there} shards, the source has {needed}: import into a new stream, or one of {needed} shards"
+            ),
         ));
     }
     Ok(())
@@ -141,8 +154,7 @@ async fn write_list(
     for (shard, sources) in targets.iter().zip(&sources.shards) {
         let mut segments = Vec::new();
         for (number, entries) in (1_u32..).zip(sources.entries.chunks(LIST_ENTRIES)) {
-            let segment =
-                Segment { transfer: id.clone(), shard: shard.clone(), number, entries: entries.to_vec() };
+            let segment = Segment { transfer: id.clone(), shard: shard.clone(), number, entries: entries.to_vec() };
             let key = format!("shard={shard}/{number:06}.json");
             let sha256 = put_document(engine, &*work, &format!("{folder}/{key}"), &segment).await?;
             segments.push(SegmentRef { key, sha256, entries: entries.len() as u64 });

@@ -47,7 +47,12 @@ pub async fn plan(
         let shards = match (&transfer.request, &transfer.config) {
             (Request::Export(request), Config::Export(config)) => export::shards(engine, id, request, config).await?,
             (_, Config::Import(_)) => Vec::new(),
-            _ => return Err(OperationError::new(Code::Corrupt, format!("the record of transfer {id} contradicts itself"))),
+            _ => {
+                return Err(OperationError::new(
+                    Code::Corrupt,
+                    format!("the record of transfer {id} contradicts itself"),
+                ));
+            }
         };
         return record(engine, transfer, shards, true).await;
     }

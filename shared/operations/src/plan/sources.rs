@@ -157,7 +157,10 @@ async fn pin(
         ));
     }
     if info.checksum.is_some_and(|checksum| checksum != wanted) {
-        return Err(OperationError::new(Code::ObjectDamaged, format!("{key} has another checksum than the manifest says")));
+        return Err(OperationError::new(
+            Code::ObjectDamaged,
+            format!("{key} has another checksum than the manifest says"),
+        ));
     }
     Ok(SourceEntry {
         key,

@@ -151,6 +151,9 @@ async fn a_shard_moves_by_one_revision(store: &Store) {
         let stored = store.update_shard(&at(revision), &[]).await.expect("writing a shard's record");
         assert_eq!(stored == Stored::Done, expected, "writing revision {revision}: {stored:?}");
     }
+    let fenced = ShardRecord { epoch: 1, ..at(3) };
+    let stored = store.update_shard(&fenced, &[]).await.expect("writing a shard's record");
+    assert_eq!(stored, Stored::Mismatch, "a write under an older epoch was accepted");
     let other = ShardRecord { slices: 1, ..at(2) };
     let stored = store.update_shard(&other, &[]).await.expect("writing a shard's record");
     assert_eq!(stored, Stored::Mismatch, "other content under the stored revision was accepted");

@@ -33,19 +33,21 @@ struct Tables {
 #[derive(Debug)]
 struct Row {
     revision: u64,
+    /// 0 for a transfer, which has none.
+    epoch: u64,
     text: String,
 }
 
 impl Row {
-    fn of<T: Serialize>(revision: u64, record: &T) -> Result<Self> {
-        Ok(Self { revision, text: text(record)? })
+    fn of<T: Serialize>(revision: u64, epoch: u64, record: &T) -> Result<Self> {
+        Ok(Self { revision, epoch, text: text(record)? })
     }
 
     /// Whether `new` may stand in the place of this, and whether it does already.
     fn check(&self, new: &Self) -> Check {
         if *self.text == new.text {
             Check::Same
-        } else if self.revision.checked_add(1) == Some(new.revision) {
+        } else if self.revision.checked_add(1) == Some(new.revision) && self.epoch <= new.epoch {
             Check::Next
         } else {
             Check::Other
@@ -98,7 +100,7 @@ impl MemoryCheckpoints {
 #[async_trait]
 impl CheckpointStore for MemoryCheckpoints {
     async fn create_transfer(&self, record: &TransferRecord) -> Result<Created<TransferRecord>> {
-        let new = Row::of(record.revision, record)?;
+        let new = Row::of(record.revision, 0, record)?;
         let mut tables = self.tables();
         if let Some((_, row)) = tables.transfers.get(&record.id) {
             return parse_transfer(row).map(Created::Before);
@@ -112,7 +114,7 @@ impl CheckpointStore for MemoryCheckpoints {
     }
 
     async fn update_transfer(&self, record: &TransferRecord) -> Result<Stored> {
-        let new = Row::of(record.revision, record)?;
+        let new = Row::of(record.revision, 0, record)?;
         let mut tables = self.tables();
         let Some((created, row)) = tables.transfers.get_mut(&record.id) else { return Ok(Stored::Mismatch) };
         match row.check(&new) {
@@ -131,7 +133,7 @@ impl CheckpointStore for MemoryCheckpoints {
     }
 
     async fn create_shard(&self, record: &ShardRecord) -> Result<Created<ShardRecord>> {
-        let new = Row::of(record.revision, record)?;
+        let new = Row::of(record.revision, record.epoch, record)?;
         let key = (record.transfer.clone(), record.shard.clone());
         let mut tables = self.tables();
         if let Some(row) = tables.shards.get(&key) {
@@ -146,7 +148,7 @@ impl CheckpointStore for MemoryCheckpoints {
     }
 
     async fn update_shard(&self, record: &ShardRecord, pages: &[(DestinationName, LedgerPage)]) -> Result<Stored> {
-        let new = Row::of(record.revision, record)?;
+        let new = Row::of(record.revision, record.epoch, record)?;
         let texts = pages.iter().map(|(_, page)| text(page)).collect::<Result<Vec<_>>>()?;
         let key = (record.transfer.clone(), record.shard.clone());
         let mut tables = self.tables();

@@ -217,9 +217,10 @@ impl DestinationRecord {
         self.is_idle() && self.sealed.position >= *until
     }
 
-    /// What is stored, for progress: it never goes back. Exact once the shard is drained.
-    pub fn moved(&self) -> Counts {
-        self.high_water
+    /// What is stored, for progress: it does not go back when an upload is given up. Once all up to `until` arrived
+    /// it is what the complete objects hold.
+    pub fn moved(&self, until: &Position) -> Counts {
+        if self.is_drained(until) { self.counts } else { self.high_water }
     }
 
     /// An upload was created for the next object.

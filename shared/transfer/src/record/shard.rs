@@ -140,7 +140,7 @@ impl ShardRecord {
         match &self.work {
             Work::Export(destinations) => destinations
                 .values()
-                .map(DestinationRecord::moved)
+                .map(|d| d.moved(&self.range.until))
                 .min_by_key(|counts| counts.bytes)
                 .unwrap_or_default(),
             Work::Import(import) => import.counts,

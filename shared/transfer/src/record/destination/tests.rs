@@ -51,7 +51,8 @@ fn an_upload_given_up_goes_back_to_the_sealed_cursor_but_progress_does_not() {
     record.part_stored(&first, entry(&first)).unwrap();
     record.rewind().unwrap();
     assert_eq!((record.cursor(), record.incarnation), (&Cursor::default(), 1));
-    assert_eq!(record.moved(), Counts::new(1, 2));
+    assert_eq!(record.moved(&Position::End), Counts::new(1, 2));
+    assert_eq!(record.moved(&Position::Beginning), Counts::default());
 }
 
 #[test]
