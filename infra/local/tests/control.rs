@@ -105,7 +105,7 @@ fn another_process_pauses_and_resumes() {
     assert_eq!(stage.open_uploads("out"), 0);
     stage.ok("resume t --slice-events 9000 --slice-seconds 10");
     is_exported(&stage);
-    assert!(stage.json("status t", 0)["slices"].as_u64() > Some(3));
+    assert!(stage.json("status t", 0)["slices"].as_u64() >= Some(3));
 }
 
 #[test]
