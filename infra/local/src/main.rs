@@ -1,2 +1,86 @@
-//! .
-fn main() {}
+//! `sluice`: the engine with one machine for a host. Streams, checkpoints and a bucket of its own lie in a folder, the
+//! home; everything is embedded in the process.
+//!
+//! Here live the command line, the loop that calls the operations, and what people see. Decisions about a transfer
+//! are the engine's, never this program's.
+//!
+//! **Invariant.** A process drives a transfer only while it holds that transfer's run lock, which the operating system
+//! takes back when the process dies. Nothing is printed on stdout but what was asked for.
+
+#[cfg(windows)]
+compile_error!("sluice runs on Linux and macOS; on Windows use it within WSL");
+
+mod append;
+mod args;
+mod bounds;
+mod clock;
+mod demo;
+mod drive;
+mod failure;
+mod home;
+mod look;
+mod output;
+mod outside;
+mod places;
+mod progress;
+mod read;
+mod signals;
+mod streams;
+mod transfer;
+
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use failure::Failure;
+use output::Output;
+
+fn main() -> ExitCode {
+    let args = match args::parse() {
+        Ok(args) => args,
+        Err(exit) => return exit,
+    };
+    log(args.log.as_deref());
+    let output = args.output;
+    match run(args) {
+        Ok(exit) => exit,
+        Err(failure) => output::failed(output, &failure),
+    }
+}
+
+/// What goes on inside, on stderr, for who asks for it.
+fn log(filter: Option<&str>) {
+    let filter = tracing_subscriber::EnvFilter::new(filter.unwrap_or("off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+fn run(args: Args) -> Result<ExitCode, Failure> {
+    // One thread: what waits, waits on the pool of blocking threads.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::of_io(&error, "the runtime cannot be started"))?;
+    let exit = runtime.block_on(command(args));
+    // A read of a terminal or a pipe that never answers is not waited for.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn command(args: Args) -> Result<ExitCode, Failure> {
+    let Args { home, output, command, .. } = args;
+    let home = home.as_path();
+    match command {
+        Command::Demo(demo) => demo::run(&demo, output).await,
+        Command::Append(append) => append::run(home, &append, output).await,
+        Command::Read(read) => read::run(home, &read).await,
+        Command::Streams => streams::list(home, output).await,
+        Command::Trim(trim) => streams::trim(home, &trim, output).await,
+        Command::Export(export) => transfer::export(home, export, output).await,
+        Command::Import(import) => transfer::import(home, import, output).await,
+        Command::Resume(resume) => transfer::resume(home, resume, output).await,
+        Command::Pause(named) => outside::pause(home, &named.id, output).await,
+        Command::Cancel(named) => outside::cancel(home, &named.id, output).await,
+        Command::Status(status) => look::status(home, &status, output).await,
+        Command::List => look::list(home, output).await,
+        Command::Verify(named) => look::verify(home, &named.id, output).await,
+    }
+}

@@ -27,7 +27,7 @@ pub use error::{Code, OperationError};
 pub use export::export_slice;
 pub use finish::{Finish, finish};
 pub use import::import_slice;
-pub use plan::{Planned, plan};
+pub use plan::{Planned, bounds, plan};
 pub use report::{Report, describe, list};
 pub use settle::{Settled, settle};
 pub use slice::{SliceOrder, SliceOutcome};

@@ -200,12 +200,14 @@ impl<'a, 'h> ShardExport<'a, 'h> {
     async fn read(&self, from: &Position) -> Result<Read, Halt> {
         let slice = self.held.slice;
         let settings = &slice.engine.settings;
-        let events = match slice.remaining() {
-            Remaining::Limit { events, .. } => usize::try_from(events).unwrap_or(usize::MAX).min(settings.read_events),
+        let (events, bytes) = match slice.remaining() {
+            Remaining::Limit { events, bytes } => (events, bytes),
             // Past the budget only until a part is full.
-            Remaining::Exhausted => settings.read_events,
+            Remaining::Exhausted => (u64::MAX, self.target.config.part_size),
         };
-        let limit = ReadLimit { events, bytes: settings.read_bytes };
+        let at_most = |limit: u64, most: usize| usize::try_from(limit).unwrap_or(usize::MAX).min(most);
+        let limit =
+            ReadLimit { events: at_most(events, settings.read_events), bytes: at_most(bytes, settings.read_bytes) };
         let (stream, record) = (&self.target.stream, &self.held.record);
         let read = slice.engine.persist(async || stream.read(&record.shard, from, limit).await);
         let mut read = slice.bounded(read).await?;

@@ -69,12 +69,15 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     async fn fill(&mut self) -> Result<Fill, Halt> {
         let slice = self.held.slice;
         let settings = slice.engine.settings;
-        let events = match slice.remaining() {
-            Remaining::Limit { events, .. } => usize::try_from(events).unwrap_or(usize::MAX).min(settings.read_events),
-            Remaining::Exhausted => 1,
+        let at_most = |limit: u64, most: usize| usize::try_from(limit).unwrap_or(usize::MAX).min(most);
+        let (events, most_bytes) = match slice.remaining() {
+            Remaining::Limit { events, bytes } => {
+                (at_most(events, settings.read_events), at_most(bytes, settings.append_bytes))
+            }
+            Remaining::Exhausted => (1, 1),
         };
         let mut bytes: usize = self.unsent.iter().map(|sourced| sourced.event.payload.len()).sum();
-        while self.unsent.len() < events && bytes < settings.append_bytes {
+        while self.unsent.len() < events && bytes < most_bytes {
             if !self.unsent.is_empty() && !slice.has_time() {
                 break;
             }

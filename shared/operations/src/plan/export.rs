@@ -1,6 +1,6 @@
 //! Planning an export: bounds, sizes, destination.
 
-use sluice_ports::{Capabilities, ErrorKind, ShardInfo, StreamStore};
+use sluice_ports::{Capabilities, ErrorKind, ShardInfo, StreamInfo, StreamStore};
 use sluice_transfer::limits::{LARGEST_OBJECT, LARGEST_PART, PARTS_PER_OBJECT, SHARDS};
 use sluice_transfer::record::{Config, DestinationConfig, DestinationRecord, ExportConfig, ShardRecord, Work};
 use sluice_transfer::{
@@ -110,14 +110,12 @@ pub(super) async fn shards(
     }
     let from = request.from.clone().unwrap_or(PositionSpec::Earliest);
     let until = request.until.clone().unwrap_or(PositionSpec::Latest);
-    for (name, spec) in [("from", &from), ("until", &until)] {
-        check_shards(name, spec, &info.shards)?;
-    }
-    let now = engine.clock.now();
+    let starts = bounds(engine, &*stream, &info, "from", &from).await?;
+    let ends = bounds(engine, &*stream, &info, "until", &until).await?;
     let mut records = Vec::with_capacity(info.shards.len());
-    for shard in &info.shards {
-        let start = position(engine, &*stream, shard, &from, now).await?.unwrap_or_else(|| shard.earliest.clone());
-        let end = position(engine, &*stream, shard, &until, now).await?.unwrap_or_else(|| shard.tail.clone());
+    for ((shard, start), end) in info.shards.iter().zip(starts).zip(ends) {
+        let start = start.unwrap_or_else(|| shard.earliest.clone());
+        let end = end.unwrap_or_else(|| shard.tail.clone());
         // An end behind the tail is the tail: an export is bounded by what is there. An end in front of the start
         // is an empty range.
         let range = Range { until: end.min(shard.tail.clone()).max(start.clone()), from: start };
@@ -127,6 +125,24 @@ pub(super) async fn shards(
         records.push(ShardRecord::new(id.clone(), shard.shard.clone(), range, expected, Work::Export(destinations)));
     }
     Ok(records)
+}
+
+/// What a bound means for each shard of a stream, in their order; none where it does not bound it. `field` is what
+/// messages call it.
+pub async fn bounds(
+    engine: &Engine,
+    stream: &dyn StreamStore,
+    info: &StreamInfo,
+    field: &str,
+    spec: &PositionSpec,
+) -> Result<Vec<Option<Position>>, OperationError> {
+    check_shards(field, spec, &info.shards)?;
+    let now = engine.clock.now();
+    let mut positions = Vec::with_capacity(info.shards.len());
+    for shard in &info.shards {
+        positions.push(position(engine, stream, shard, spec, now).await?);
+    }
+    Ok(positions)
 }
 
 /// What a bound means for a shard; none if it does not bound it.

@@ -5,6 +5,8 @@ mod export;
 mod import;
 mod sources;
 
+pub use export::bounds;
+
 use sluice_ports::Created;
 use sluice_transfer::record::{Config, ShardRecord, TransferRecord};
 use sluice_transfer::{Request, ShardId, State, Step, StreamUri, TransferId};

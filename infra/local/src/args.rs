@@ -1,0 +1,407 @@
+//! The command line. What it cannot mean is refused here, with exit code 2, before anything is touched.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use sluice_transfer::limits::EVENT_BYTES;
+use sluice_transfer::{BucketUri, Format, PositionSpec, StreamUri, TransferId};
+
+use crate::Output;
+use crate::failure::{Failure, USAGE};
+use crate::output;
+use crate::places::{BUCKETS, STREAMS};
+
+const POSITIONS: &str = "\
+Positions: earliest | latest | RFC 3339 time | ago:1h | SHARD@SEQUENCE | cut:SHARD@SEQUENCE,…
+  --from is inclusive, --until is exclusive; shards that a position does not name are not bounded.
+Sizes: 8388608, 8MiB, 8MB.";
+
+/// Moves events between streams and buckets, exactly: in bounded slices with durable checkpoints.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, max_term_width = 110)]
+#[command(after_help = "\
+Examples:
+  sluice demo                                        the main job on real bytes, in a folder of its own
+  sluice append local:orders --file orders.txt       each line an event
+  sluice export local:orders dir:/backup             everything up to now, as Avro
+  sluice import dir:/backup/ID local:orders-copy     back, into a new stream
+  sluice status --watch                              how far it is
+
+Exit codes of export, import and resume: 0 completed, 3 paused or cancelled, 4 completed with gaps,
+5 with failed destinations, 2 the command line cannot be understood or a value is out of range, 1 anything else.
+`sluice help COMMAND` explains each command, with examples.")]
+pub(crate) struct Args {
+    /// Where streams and transfers are kept
+    #[arg(long, global = true, env = "SLUICE_HOME", default_value = ".sluice", value_name = "DIR")]
+    pub home: PathBuf,
+    /// Text for people, or one JSON object
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// Log to stderr: error, warn, info, debug, or a filter such as `sluice_operations=debug`
+    #[arg(long, global = true, env = "SLUICE_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the main job on real bytes: append, export with a pause, import, compare
+    #[command(after_help = "\
+Works in a fresh folder in the temporary directory, which stays, and prints where everything lies.
+Exits with 0 only if everything that came back equals what went in.
+
+Example:
+  sluice demo --file /var/log/syslog")]
+    Demo(Demo),
+    /// Append events to a stream; it is made if it is not there
+    #[command(after_help = "\
+Lines (the default): each line is an event, without its newline (a carriage return in front of it stays). A last line
+without a newline counts; an empty file appends nothing. Bytes: the file is cut every --event-bytes.
+With --key all events go to the shard that the key's hash names; without, event i goes to shard i mod n, i counting
+from 0 in each call. An event's time is when it was read. Appending twice appends twice: a call that fails says how
+many events it had appended.
+
+Examples:
+  seq 1000 | sluice append local:numbers
+  sluice append local:orders --file orders.txt --key customer-7 --shards 4
+  sluice append local:disk --file image.bin --by bytes --event-bytes 1MiB")]
+    Append(Append),
+    /// Print a stream's events, one JSON object a line
+    #[command(after_help = format!("\
+Fields: shard, sequence, time, key, headers, payload. Bytes that are not UTF-8 come as keyBase64, payloadBase64 and
+valueBase64. What an event does not have is left out; null is null. Shards come one after the other, in order.
+
+{POSITIONS}
+
+Examples:
+  sluice read local:orders --from ago:1h --limit 10
+  sluice read local:disk --payload > image.bin"))]
+    Read(Read),
+    /// List the streams: shards, events, bytes, and the cuts at which they begin and end
+    Streams,
+    /// Drop the events of all shards in front of a position
+    #[command(after_help = format!("{POSITIONS}\n\nExample:\n  sluice trim local:orders --before ago:7d"))]
+    Trim(Trim),
+    /// Export a stream to a bucket
+    #[command(after_help = format!("\
+The same --id with the same request continues that transfer, after a pause, a failure or a kill; with another request
+it is an error. Slice options and --home belong to the command, not to the request. The export lies in BUCKET/ID, its
+manifest in BUCKET/ID/manifest.json. Raw keeps payload bytes only.
+
+{POSITIONS}
+
+Examples:
+  sluice export local:orders dir:/backup --id orders-2026
+  sluice export local:orders dir:/backup --from ago:1d --format raw --object-size 64MiB
+  sluice export local:orders dir:/backup --rate 20MiB --slice-seconds 60"))]
+    Export(Export),
+    /// Import a bucket's objects into a stream
+    #[command(after_help = "\
+SOURCE: an export's manifest, a folder that holds one manifest, a folder of any files, or one file. Files that are not
+an export's are cut into events of --event-size (1 MiB), each file by itself; --pack fills each event to its size
+across files. The target is made if it is not there; it must be empty unless --append is given.
+The same --id with the same request continues that transfer; with another request it is an error.
+
+Examples:
+  sluice import dir:/backup/orders-2026 local:orders-copy
+  sluice import dir:/backup/orders-2026/manifest.json local:orders-copy --append
+  sluice import dir:/data/images local:images --event-size 4MiB --pack")]
+    Import(Import),
+    /// Show a transfer; without ID the latest one
+    #[command(after_help = "Examples:\n  sluice status orders-2026 --watch\n  sluice status --output json")]
+    Status(Status),
+    /// List all transfers, the youngest first
+    List,
+    /// Bring a transfer to rest, also one that another process runs
+    #[command(after_help = "Example:\n  sluice pause orders-2026")]
+    Pause(Named),
+    /// Let a paused, failed or killed transfer go on
+    #[command(after_help = "Example:\n  sluice resume orders-2026 --slice-seconds 60")]
+    Resume(Resume),
+    /// Give a transfer up; what is complete stays
+    #[command(after_help = "Example:\n  sluice cancel orders-2026")]
+    Cancel(Named),
+    /// Read again all that a transfer moved, and compare it with its records
+    #[command(after_help = "\
+Exit codes: 0 proved, 1 a mismatch, 4 gaps, 5 something could not be proved.
+
+Example:
+  sluice verify orders-2026")]
+    Verify(Named),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Demo {
+    /// What to move; the command itself unless given
+    #[arg(long, value_name = "F")]
+    pub file: Option<PathBuf>,
+}
+
+/// How input becomes events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// Each line an event.
+    Lines,
+    /// As many bytes an event as --event-bytes says.
+    Bytes,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Append {
+    /// Such as `local:orders`
+    #[arg(value_parser = stream)]
+    pub stream: StreamUri,
+    /// A file, or - for stdin
+    #[arg(long, value_name = "F", default_value = "-")]
+    pub file: PathBuf,
+    /// How the input becomes events
+    #[arg(long, value_enum, default_value_t = By::Lines)]
+    pub by: By,
+    /// Bytes of an event (bytes, default 1MiB), or of the longest line that is taken (lines, default 32MiB)
+    #[arg(long, value_name = "N", value_parser = event_bytes)]
+    pub event_bytes: Option<u64>,
+    /// The key of all events; without it they have none
+    #[arg(long, value_name = "K")]
+    pub key: Option<String>,
+    /// Shards of a stream that is made now [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub shards: Option<u32>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Read {
+    /// Such as `local:orders`
+    #[arg(value_parser = stream)]
+    pub stream: StreamUri,
+    /// First event, inclusive [default: earliest]
+    #[arg(long, value_name = "P")]
+    pub from: Option<PositionSpec>,
+    /// End, exclusive [default: latest]
+    #[arg(long, value_name = "P")]
+    pub until: Option<PositionSpec>,
+    /// At most so many events
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// The payloads' bytes alone, joined
+    #[arg(long)]
+    pub payload: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Trim {
+    /// Such as `local:orders`
+    #[arg(value_parser = stream)]
+    pub stream: StreamUri,
+    /// The first event that stays; latest drops them all
+    #[arg(long, value_name = "P")]
+    pub before: PositionSpec,
+}
+
+/// Bounds of each slice.
+#[allow(clippy::struct_field_names)] // the fields' names are the options'
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(crate) struct SliceArgs {
+    /// End a slice after so many events [default: no bound]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub slice_events: Option<u64>,
+    /// End a slice after so many bytes of payload [default: no bound]
+    #[arg(long, value_name = "N", value_parser = positive_size)]
+    pub slice_bytes: Option<u64>,
+    /// End a slice after so many seconds
+    #[arg(long, value_name = "S", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub slice_seconds: u64,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Export {
+    /// Such as `local:orders`
+    #[arg(value_parser = stream)]
+    pub stream: StreamUri,
+    /// Such as `dir:/backup`; it is made if it is not there
+    #[arg(value_parser = bucket)]
+    pub bucket: BucketUri,
+    /// How events become bytes [default: avro]
+    #[arg(long, value_name = "avro|raw", value_parser = format)]
+    pub format: Option<Format>,
+    /// Encoded bytes at which an object is closed [default: 256MiB]
+    #[arg(long, value_name = "N", value_parser = size)]
+    pub object_size: Option<u64>,
+    /// Encoded bytes at which a part is uploaded [default: 8MiB, or what the object size needs]
+    #[arg(long, value_name = "N", value_parser = size)]
+    pub part_size: Option<u64>,
+    /// First event, inclusive [default: earliest]
+    #[arg(long, value_name = "P")]
+    pub from: Option<PositionSpec>,
+    /// End, exclusive [default: latest, as of now]
+    #[arg(long, value_name = "P")]
+    pub until: Option<PositionSpec>,
+    /// Bytes of payload a second, at most
+    #[arg(long, value_name = "BYTES/s", value_parser = rate)]
+    pub rate: Option<u64>,
+    #[command(flatten)]
+    pub slices: SliceArgs,
+    /// The transfer's name [default: one is made]
+    #[arg(long, value_name = "ID")]
+    pub id: Option<TransferId>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Import {
+    /// Such as `dir:/backup/orders-2026`
+    #[arg(value_parser = bucket)]
+    pub source: BucketUri,
+    /// Such as `local:orders`-copy
+    #[arg(value_parser = stream)]
+    pub stream: StreamUri,
+    /// Bytes of an event, where the source has no events of its own [default: 1MiB]
+    #[arg(long, value_name = "N", value_parser = size)]
+    pub event_size: Option<u64>,
+    /// Fill each event to its size across files
+    #[arg(long)]
+    pub pack: bool,
+    /// The target may hold events already; they stay
+    #[arg(long)]
+    pub append: bool,
+    /// Bytes of payload a second, at most
+    #[arg(long, value_name = "BYTES/s", value_parser = rate)]
+    pub rate: Option<u64>,
+    #[command(flatten)]
+    pub slices: SliceArgs,
+    /// The transfer's name [default: one is made]
+    #[arg(long, value_name = "ID")]
+    pub id: Option<TransferId>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Status {
+    /// The transfer; the latest one unless given
+    pub id: Option<TransferId>,
+    /// Go on until the transfer is at rest or at its end
+    #[arg(long)]
+    pub watch: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Named {
+    /// The transfer
+    pub id: TransferId,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Resume {
+    /// The transfer
+    pub id: TransferId,
+    #[command(flatten)]
+    pub slices: SliceArgs,
+}
+
+/// Reads the command line; the exit code if that is all there is to do.
+pub(crate) fn parse() -> Result<Args, ExitCode> {
+    Args::try_parse().map_err(|error| {
+        // Fails only if the terminal is gone.
+        let _ = error.print();
+        if error.use_stderr() && wants_json() {
+            let text = error.render().to_string();
+            let first = text.lines().next().unwrap_or_default();
+            output::failed_json(&Failure::usage(first.strip_prefix("error: ").unwrap_or(first)));
+        }
+        if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+    })
+}
+
+/// Whether a command line that cannot be understood asks for JSON all the same.
+fn wants_json() -> bool {
+    let args: Vec<_> = std::env::args_os().collect();
+    args.iter().any(|arg| arg == "--output=json")
+        || args.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
+}
+
+fn stream(text: &str) -> Result<StreamUri, String> {
+    let uri = StreamUri::from_str(text).map_err(|error| error.to_string())?;
+    if STREAMS.contains(&uri.scheme.as_str()) {
+        return Ok(uri);
+    }
+    Err(format!("this command has no streams '{}:'; it has {}", uri.scheme, with_colons(&STREAMS)))
+}
+
+/// A bucket whose path means the same from every folder, so that a request can be repeated from another one.
+fn bucket(text: &str) -> Result<BucketUri, String> {
+    let uri = BucketUri::from_str(text).map_err(|error| error.to_string())?;
+    if !BUCKETS.contains(&uri.scheme.as_str()) {
+        return Err(format!("this command has no buckets '{}:'; it has {}", uri.scheme, with_colons(&BUCKETS)));
+    }
+    absolute(Path::new(&uri.rest)).map(|rest| BucketUri { scheme: uri.scheme, rest })
+}
+
+pub(crate) fn absolute(path: &Path) -> Result<String, String> {
+    let whole = std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    // Without slashes at its end.
+    let whole: PathBuf = whole.components().collect();
+    whole.into_os_string().into_string().map_err(|path| format!("{} is not UTF-8", path.display()))
+}
+
+fn with_colons(schemes: &[&str]) -> String {
+    schemes.iter().map(|scheme| format!("{scheme}:")).collect::<Vec<_>>().join(", ")
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    bytesize::ByteSize::from_str(text)
+        .map(|size| size.as_u64())
+        .map_err(|_| "write a number of bytes such as 8388608 or 8MiB".to_owned())
+}
+
+fn positive_size(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        0 => Err("at least 1 byte".to_owned()),
+        size => Ok(size),
+    }
+}
+
+fn event_bytes(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        size if (1..=EVENT_BYTES as u64).contains(&size) => Ok(size),
+        size => Err(format!("{size} bytes; it must be 1 to {EVENT_BYTES}")),
+    }
+}
+
+fn rate(text: &str) -> Result<u64, String> {
+    size(text.strip_suffix("/s").unwrap_or(text))
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    match text {
+        "avro" => Ok(Format::Avro),
+        "raw" => Ok(Format::Raw),
+        _ => Err("this command has avro and raw".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_as_people_type_them() {
+        assert_eq!(size("8MiB"), Ok(8 << 20));
+        assert_eq!(size("8388608"), Ok(8 << 20));
+        assert_eq!(rate("1MiB/s"), Ok(1 << 20));
+        assert!(size("8 apples").is_err() && size("").is_err() && size("-1").is_err());
+        assert!(event_bytes("0").is_err() && event_bytes("33MiB").is_err());
+    }
+
+    #[test]
+    fn only_schemes_that_are_there() {
+        assert!(stream("kinesis:orders").unwrap_err().contains("local:"));
+        assert!(bucket("s3:orders").unwrap_err().contains("dir:"));
+        assert_eq!(bucket("dir:/a/./b//c/").unwrap().rest, "/a/b/c");
+    }
+}

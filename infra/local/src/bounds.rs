@@ -1,0 +1,31 @@
+//! Streams of the home, and what positions mean for them.
+
+use sluice_operations::{Code, Engine, bounds};
+use sluice_ports::{ErrorKind, StreamInfo, StreamStore};
+use sluice_transfer::{Position, PositionSpec, StreamUri};
+
+use crate::failure::Failure;
+
+/// Describes a stream that must be there.
+pub(crate) async fn known(stream: &dyn StreamStore, uri: &StreamUri) -> Result<StreamInfo, Failure> {
+    stream.describe().await.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => unknown(uri),
+        _ => error.into(),
+    })
+}
+
+pub(crate) fn unknown(uri: &StreamUri) -> Failure {
+    Failure::new(Code::NotFound, format!("there is no stream {uri}; `sluice streams` shows those there are"))
+}
+
+/// The position of every shard; `open` where the bound does not name it.
+pub(crate) async fn positions(
+    engine: &Engine,
+    stream: &dyn StreamStore,
+    info: &StreamInfo,
+    (field, spec): (&str, &PositionSpec),
+    open: impl Fn(&sluice_ports::ShardInfo) -> Position,
+) -> Result<Vec<Position>, Failure> {
+    let found = bounds(engine, stream, info, field, spec).await?;
+    Ok(info.shards.iter().zip(found).map(|(shard, found)| found.unwrap_or_else(|| open(shard))).collect())
+}

@@ -1,0 +1,232 @@
+//! The home: the folder that holds everything this command keeps.
+//!
+//! ```text
+//! home.json            says which version this is
+//! streams/NAME.sqlite  local streams
+//! checkpoints.sqlite   the records of transfers
+//! work/                a bucket of the host's own: lists of sources, manifests of imports
+//! locks/ID.lock        held by the process that drives the transfer ID
+//! ```
+//!
+//! **Invariant.** `home.json` is made first and whole, so what has none is no home, and nothing else is touched in it.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sluice_checkpoint_dynamodb::DynamoCheckpoints;
+use sluice_dynamodb_embedded::EmbeddedDynamo;
+use sluice_operations::{Code, Engine, Settings};
+use sluice_transfer::TransferId;
+
+use crate::args::absolute;
+use crate::clock::{SystemClock, sleep};
+use crate::failure::Failure;
+use crate::places::LocalPlaces;
+
+/// The version of homes that this command makes and reads.
+const VERSION: u32 = 1;
+const MARKER: &str = "home.json";
+/// The table in the checkpoints' file.
+const TABLE: &str = "sluice";
+/// A look at a lock takes it for a moment; who wants it for good tries again that often, so many milliseconds apart.
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_WAIT_MILLIS: u64 = 30;
+
+#[derive(Serialize, Deserialize)]
+struct Marker {
+    version: u32,
+}
+
+/// A home that is there and of a version that this command knows.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    path: PathBuf,
+}
+
+/// Held while this process drives a transfer. The operating system takes it back when the process dies, however it
+/// dies: whoever holds it knows that no other owner is alive.
+#[derive(Debug)]
+pub(crate) struct RunLock {
+    _file: File,
+}
+
+impl Home {
+    /// Opens a home, or makes one in a folder that is empty or not there.
+    pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
+        if let Some(home) = Self::find(path)? {
+            return Ok(home);
+        }
+        let home = Self::at(path)?;
+        let failed =
+            |error: io::Error| Failure::of_io(&error, format!("the home {} cannot be made", home.path.display()));
+        fs::create_dir_all(&home.path).map_err(failed)?;
+        for entry in fs::read_dir(&home.path).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            // Another process may be making it at this moment.
+            if !name.to_string_lossy().starts_with(MARKER) {
+                let path = home.path.display();
+                let what =
+                    format!("{path} is no home of sluice and not empty: give an empty or a new folder as --home");
+                return Err(Failure::new(Code::Invalid, what));
+            }
+        }
+        home.mark().map_err(failed)?;
+        Self::open(path)
+    }
+
+    /// Opens a home that must be there.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        Self::find(path)?.ok_or_else(|| {
+            let what = format!(
+                "there is no home at {}: give the right folder with --home or SLUICE_HOME; `sluice append` and \
+                 `sluice import` make one",
+                path.display()
+            );
+            Failure::new(Code::NotFound, what)
+        })
+    }
+
+    /// Opens a home; none if there is none.
+    pub(crate) fn find(path: &Path) -> Result<Option<Self>, Failure> {
+        let home = Self::at(path)?;
+        let marker = home.path.join(MARKER);
+        let text = match fs::read(&marker) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(Failure::of_io(&error, format!("the home {} cannot be read", home.path.display())));
+            }
+        };
+        let found: Marker = serde_json::from_slice(&text).map_err(|error| {
+            let what = format!("{} is broken ({error}): use another --home", marker.display());
+            Failure::new(Code::Corrupt, what)
+        })?;
+        if found.version > VERSION {
+            let what = format!(
+                "the home {} has version {}, this sluice reads up to {VERSION}: use a newer sluice, or another --home",
+                home.path.display(),
+                found.version
+            );
+            return Err(Failure::new(Code::Newer, what));
+        }
+        Ok(Some(home))
+    }
+
+    fn at(path: &Path) -> Result<Self, Failure> {
+        let path = absolute(path).map_err(|why| Failure::usage(format!("--home: {why}")))?;
+        Ok(Self { path: path.into() })
+    }
+
+    /// Writes the marker whole: two processes that do it at the same time write the same.
+    fn mark(&self) -> io::Result<()> {
+        let new = self.path.join(format!("{MARKER}.{}", std::process::id()));
+        let mut file = File::create(&new)?;
+        file.write_all(serde_json::to_string(&Marker { version: VERSION })?.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, self.path.join(MARKER))?;
+        File::open(&self.path)?.sync_all()
+    }
+
+    /// Where it lies, from the root.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn folder(&self, name: &str) -> Result<PathBuf, Failure> {
+        let path = self.path.join(name);
+        fs::create_dir_all(&path)
+            .map_err(|error| Failure::of_io(&error, format!("{} cannot be made", path.display())))?;
+        Ok(path)
+    }
+
+    /// The folder of the streams.
+    pub(crate) fn streams(&self) -> Result<PathBuf, Failure> {
+        self.folder("streams")
+    }
+
+    /// What names mean here.
+    pub(crate) fn places(&self) -> Result<LocalPlaces, Failure> {
+        Ok(LocalPlaces::new(self.streams()?, &self.path.join("work")))
+    }
+
+    /// The engine over this home.
+    pub(crate) async fn engine(&self, settings: Settings) -> Result<Engine, Failure> {
+        let file = self.path.join("checkpoints.sqlite");
+        let opened = tokio::task::spawn_blocking(move || EmbeddedDynamo::open(&file)).await;
+        let dynamo = match opened {
+            Ok(opened) => opened.map_err(|error| Failure::new(Code::Unavailable, error.to_string()))?,
+            Err(error) => return Err(Failure::new(Code::Defect, error.to_string())),
+        };
+        let checkpoints = DynamoCheckpoints::new(dynamo.client(), TABLE);
+        checkpoints.ensure_table().await?;
+        Ok(Engine {
+            checkpoints: Arc::new(checkpoints),
+            places: Arc::new(self.places()?),
+            clock: Arc::new(SystemClock),
+            settings,
+        })
+    }
+
+    /// Takes the run lock of a transfer; none if another process has it.
+    pub(crate) async fn try_lock(&self, id: &TransferId) -> Result<Option<RunLock>, Failure> {
+        let path = self.folder("locks")?.join(format!("{id}.lock"));
+        let failed = |error: io::Error| Failure::of_io(&error, format!("the lock {} cannot be taken", path.display()));
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        for attempt in 0..LOCK_ATTEMPTS {
+            if attempt > 0 {
+                sleep(LOCK_WAIT_MILLIS).await;
+            }
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(RunLock { _file: file })),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the run lock of a transfer that this process is to drive.
+    pub(crate) async fn lock(&self, id: &TransferId) -> Result<RunLock, Failure> {
+        self.try_lock(id).await?.ok_or_else(|| {
+            let what = format!(
+                "another process runs the transfer {id} already: watch it with `{}`, or bring it to rest with `{}`",
+                self.hint(&format!("status {id} --watch")),
+                self.hint(&format!("pause {id}"))
+            );
+            Failure::new(Code::IllegalState, what)
+        })
+    }
+
+    /// Whether a process drives that transfer now.
+    pub(crate) fn is_driven(&self, id: &TransferId) -> bool {
+        let Ok(file) = File::open(self.path.join("locks").join(format!("{id}.lock"))) else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
+    /// A command as it can be typed anywhere: with the whole path of this program and of this home.
+    pub(crate) fn hint(&self, command: &str) -> String {
+        let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("sluice"));
+        format!("{} --home {} {command}", quoted(&program), quoted(&self.path))
+    }
+}
+
+/// A path as a shell takes it.
+pub(crate) fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
+    if text.chars().all(plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_only_where_a_shell_needs_it() {
+        assert_eq!(quoted(Path::new("/a/b-1.c")), "/a/b-1.c");
+        assert_eq!(quoted(Path::new("/my files/it's")), r"'/my files/it'\''s'");
+    }
+}

@@ -1,0 +1,117 @@
+//! The streams of the home, and trimming them.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use sluice_operations::Settings;
+use sluice_ports::StreamStore;
+use sluice_stream_local::LocalStream;
+use sluice_transfer::{Counts, Cut, Range, StreamUri};
+
+use crate::args::Trim;
+use crate::bounds::{known, positions};
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::output::{self, Output, bytes, grouped};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    name: StreamUri,
+    shards: usize,
+    events: u64,
+    bytes: u64,
+    earliest: String,
+    tail: String,
+    writer: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Streams {
+    streams: Vec<Told>,
+}
+
+pub(crate) async fn list(home: &Path, output: Output) -> Result<ExitCode, Failure> {
+    let mut streams = Vec::new();
+    let mut failures = Vec::new();
+    match Home::find(home)? {
+        Some(home) => {
+            let places = home.places()?;
+            for name in LocalStream::list(&home.streams()?)? {
+                let uri = StreamUri { scheme: "local".to_owned(), name };
+                match told(&places.local(&uri)?, uri).await {
+                    Ok(told) => streams.push(told),
+                    Err(failure) => failures.push(failure),
+                }
+            }
+        }
+        None => output::note(&format!("there is no home at {} yet", home.display())),
+    }
+    match output {
+        Output::Json => output::print_json(&Streams { streams })?,
+        Output::Text if streams.is_empty() => output::note("there are no streams"),
+        Output::Text => {
+            let mut rows = vec![["STREAM", "SHARDS", "EVENTS", "BYTES", "EARLIEST", "TAIL"].map(str::to_owned)];
+            rows.extend(streams.iter().map(|told| {
+                let shards = grouped(told.shards as u64);
+                let counts = [grouped(told.events), bytes(told.bytes)];
+                let [events, bytes] = counts;
+                [told.name.to_string(), shards, events, bytes, told.earliest.clone(), told.tail.clone()]
+            }));
+            output::print(&output::table(&rows, &[1, 2, 3]))?;
+        }
+    }
+    // What could be listed is; what could not is an error all the same.
+    for failure in &failures {
+        output::note(&format!("error: {}", failure.message));
+    }
+    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn told(stream: &dyn StreamStore, uri: StreamUri) -> Result<Told, Failure> {
+    let info = known(stream, &uri).await?;
+    let mut counts = Counts::default();
+    for shard in &info.shards {
+        let range = Range { from: shard.earliest.clone(), until: shard.tail.clone() };
+        counts += stream.measure(&shard.shard, &range).await?.unwrap_or_default();
+    }
+    let cut = |position: fn(&sluice_ports::ShardInfo) -> &sluice_transfer::Position| {
+        let cut = Cut(info.shards.iter().map(|shard| (shard.shard.clone(), position(shard).clone())).collect());
+        format!("cut:{cut}")
+    };
+    Ok(Told {
+        shards: info.shards.len(),
+        events: counts.events,
+        bytes: counts.bytes,
+        earliest: cut(|shard| &shard.earliest),
+        tail: cut(|shard| &shard.tail),
+        writer: info.writer.as_ref().map(ToString::to_string),
+        name: uri,
+    })
+}
+
+pub(crate) async fn trim(home: &Path, args: &Trim, output: Output) -> Result<ExitCode, Failure> {
+    let home = Home::open(home)?;
+    let engine = home.engine(Settings::default()).await?;
+    let stream = home.places()?.local(&args.stream)?;
+    let info = known(&stream, &args.stream).await?;
+    // Shards that the position does not name keep what they have.
+    let before = positions(&engine, &stream, &info, ("before", &args.before), |shard| shard.earliest.clone()).await?;
+    for (shard, before) in info.shards.iter().zip(before) {
+        // Never beyond what was there when the command began.
+        let before = before.min(shard.tail.clone());
+        if before > shard.earliest {
+            stream.trim(&shard.shard, &before).await?;
+        }
+    }
+    let told = told(&stream, args.stream.clone()).await?;
+    match output {
+        Output::Json => output::print_json(&told)?,
+        Output::Text => {
+            let counts = format!("{} events, {}", grouped(told.events), bytes(told.bytes));
+            output::print(&format!("{} now begins at {}; {counts} are left\n", told.name, told.earliest))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,200 @@
+//! Export, import and resume: a transfer is planned, driven to its end, and told about.
+
+use std::cell::Cell;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::path::Path;
+use std::pin::pin;
+use std::process::ExitCode;
+
+use sluice_operations::{Code, Engine, Report};
+use sluice_transfer::record::TransferRecord;
+use sluice_transfer::{ExportRequest, ImportRequest, Kind, Request, State, TransferId, Wanted};
+
+use crate::args::{Export, Import, Resume};
+use crate::clock::{now, sleep};
+use crate::drive::{Driver, SliceBounds};
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::output::{self, Output, describe, exit_of};
+use crate::progress::{Bar, TICK_MILLIS};
+use crate::signals::{KILLED, Signals};
+
+pub(crate) async fn export(home: &Path, args: Export, output: Output) -> Result<ExitCode, Failure> {
+    let home = Home::open(home)?;
+    let request = Request::Export(ExportRequest {
+        stream: args.stream,
+        to: args.bucket,
+        format: args.format,
+        from: args.from,
+        until: args.until,
+        object_size: args.object_size,
+        part_size: args.part_size,
+        rate: args.rate,
+    });
+    start(&home, args.id, request, args.slices.into(), output).await
+}
+
+pub(crate) async fn import(home: &Path, args: Import, output: Output) -> Result<ExitCode, Failure> {
+    let home = Home::create(home)?;
+    let request = Request::Import(ImportRequest {
+        source: args.source,
+        stream: args.stream,
+        event_size: args.event_size,
+        pack: args.pack,
+        append: args.append,
+        rate: args.rate,
+    });
+    start(&home, args.id, request, args.slices.into(), output).await
+}
+
+pub(crate) async fn resume(home: &Path, args: Resume, output: Output) -> Result<ExitCode, Failure> {
+    let home = Home::open(home)?;
+    let bounds = SliceBounds::from(args.slices);
+    let engine = home.engine(bounds.settings()).await?;
+    let id = args.id;
+    let request = stored(&engine, &id).await?.request;
+    run(&home, &engine, &id, &request, bounds, output, true).await
+}
+
+/// The record of a transfer that must be there.
+pub(crate) async fn stored(engine: &Engine, id: &TransferId) -> Result<TransferRecord, Failure> {
+    engine.checkpoints.transfer(id).await?.ok_or_else(|| {
+        Failure::new(Code::TransferNotFound, format!("there is no transfer '{id}'; `sluice list` shows them"))
+    })
+}
+
+async fn start(
+    home: &Home,
+    id: Option<TransferId>,
+    request: Request,
+    bounds: SliceBounds,
+    output: Output,
+) -> Result<ExitCode, Failure> {
+    let engine = home.engine(bounds.settings()).await?;
+    let id = match id {
+        Some(id) => id,
+        None => new_id(request.kind())?,
+    };
+    run(home, &engine, &id, &request, bounds, output, false).await
+}
+
+/// A name such as `export-20261122-084419-3f9a`.
+pub(crate) fn new_id(kind: Kind) -> Result<TransferId, Failure> {
+    let kind = match kind {
+        Kind::Export => "export",
+        Kind::Import => "import",
+    };
+    let time = jiff::Timestamp::from_microsecond(now().micros())
+        .map(|time| time.strftime("%Y%m%d-%H%M%S").to_string())
+        .map_err(|error| Failure::new(Code::Defect, format!("the clock: {error}")))?;
+    // Seeded anew by the system for each process.
+    let random = RandomState::new().build_hasher().finish() & 0xffff;
+    format!("{kind}-{time}-{random:04x}")
+        .parse()
+        .map_err(|error: sluice_transfer::NameError| Failure::new(Code::Defect, error.to_string()))
+}
+
+/// Drives a transfer to its end or to rest, shows its progress, listens for signals, and tells what came of it.
+async fn run(
+    home: &Home,
+    engine: &Engine,
+    id: &TransferId,
+    request: &Request,
+    bounds: SliceBounds,
+    output: Output,
+    resumed: bool,
+) -> Result<ExitCode, Failure> {
+    let lock = home.lock(id).await?;
+    let mut signals = Signals::listen()?;
+    let bar = Bar::new(output);
+    let stop = &Cell::new(false);
+    // The lock is given back as soon as there is nothing to drive any more.
+    let driven = async move {
+        if prepare(engine, id, request, resumed).await? {
+            if stop.get() {
+                sluice_operations::pause(engine, id).await?;
+            }
+            Driver::new(engine, id, request.kind(), bounds, &lock).run().await?;
+        }
+        drop(lock);
+        Ok::<(), Failure>(())
+    };
+    let mut driven = pin!(driven);
+    let end = loop {
+        tokio::select! {
+            end = &mut driven => break end,
+            () = signals.next() => {
+                if stop.replace(true) {
+                    bar.clear();
+                    std::process::exit(KILLED);
+                }
+                bar.say(&format!("coming to rest; once more kills (`{}` goes on in any case)", home.hint(&format!("resume {id}"))));
+                ask_for_rest(engine, id).await;
+            }
+            () = sleep(TICK_MILLIS), if bar.is_shown() => {
+                // What cannot be described now can be the next time.
+                if let Ok(report) = describe(engine, id).await {
+                    bar.show(&report);
+                }
+            }
+        }
+    };
+    bar.clear();
+    end?;
+    tell(home, &describe(engine, id).await?, output)
+}
+
+/// Plans a transfer, or finds it and wakes it up. Answers whether there is anything to drive.
+async fn prepare(engine: &Engine, id: &TransferId, request: &Request, resumed: bool) -> Result<bool, Failure> {
+    let known = engine.checkpoints.transfer(id).await?;
+    let wanted = known.as_ref().map(|transfer| (transfer.state, transfer.wanted));
+    let transfer = match wanted {
+        // Somebody cancelled it and its process died: what is left to do is to give it up.
+        Some((state, Wanted::Cancelled)) if state.is_active() => return Ok(true),
+        _ => sluice_operations::plan(engine, id, request, &execution()).await?.transfer,
+    };
+    let at_rest = matches!(transfer.state, State::Paused | State::Failed);
+    let paused = transfer.state.is_active() && known.is_some() && transfer.wanted == Wanted::Paused;
+    if at_rest || paused {
+        sluice_operations::resume(engine, id).await?;
+    } else if resumed && !transfer.state.is_active() {
+        // Says why it cannot be resumed, where it cannot.
+        sluice_operations::resume(engine, id).await?;
+    } else if !transfer.state.is_active() {
+        // It was driven to its end before: this is its result.
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+fn execution() -> String {
+    format!("local-{}", std::process::id())
+}
+
+async fn ask_for_rest(engine: &Engine, id: &TransferId) {
+    match sluice_operations::pause(engine, id).await {
+        Ok(_) => {}
+        // It is not planned yet, or at its end already: the one is asked again later, the other needs nothing.
+        Err(error) if matches!(error.code, Code::TransferNotFound | Code::IllegalState) => {}
+        Err(error) => output::note(&format!("error: the pause could not be put on record: {error}")),
+    }
+}
+
+/// Tells what a transfer came to.
+pub(crate) fn tell(home: &Home, report: &Report, output: Output) -> Result<ExitCode, Failure> {
+    if let Some(error) = &report.error {
+        output::note(&format!("error: {}", error.message));
+    }
+    match output {
+        Output::Json => output::print_json(report)?,
+        Output::Text => output::print(&output::text_of(report))?,
+    }
+    let go_on = || home.hint(&format!("resume {}", report.id));
+    match report.state {
+        State::Failed => output::note(&format!("it can go on once that is mended: {}", go_on())),
+        State::Paused | State::Preparing => output::note(&format!("paused; go on with: {}", go_on())),
+        _ => {}
+    }
+    Ok(ExitCode::from(exit_of(report.state)))
+}
