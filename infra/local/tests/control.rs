@@ -1,11 +1,12 @@
 //! Pause, resume, cancel and death, while a rate holds the transfer back.
+#![allow(clippy::unwrap_used, clippy::format_collect, clippy::cast_possible_truncation)] // helpers of tests are tests, too
 
 mod common;
 
 use common::{Done, Stage, ended, signal};
 use serde_json::json;
 
-const EVENTS: usize = 40_000;
+const EVENTS: usize = 24_000;
 /// Small parts and objects, so that there are several of each.
 const EXPORT: &str = "export local:a dir:out --id t --object-size 400KiB --part-size 50KiB --rate 60KB";
 

@@ -1,4 +1,5 @@
 //! Exports that are not what they were: found by verify, refused by import, and nothing is made of them.
+#![allow(clippy::unwrap_used, clippy::format_collect, clippy::cast_possible_truncation, clippy::print_stderr)] // helpers of tests are tests, too
 
 mod common;
 

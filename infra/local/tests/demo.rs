@@ -1,4 +1,5 @@
 //! The demo.
+#![allow(clippy::unwrap_used, clippy::format_collect, clippy::cast_possible_truncation)] // helpers of tests are tests, too
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Append, read, streams and trim.
+#![allow(clippy::unwrap_used, clippy::format_collect, clippy::cast_possible_truncation)] // helpers of tests are tests, too
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Export, import and verify, from end to end, and what stands in their way.
+#![allow(clippy::unwrap_used, clippy::format_collect, clippy::cast_possible_truncation)] // helpers of tests are tests, too
 
 mod common;
 

@@ -164,15 +164,15 @@ impl DynamoCheckpoints {
     /// Takes an item away, if it names that writer.
     pub(crate) async fn delete_if_writer(&self, key: Key<'_>, writer: &str) -> Result<()> {
         let tries = Tries::default();
-        let (expression, name, value) = Condition::AbsentOrWriter(writer.to_owned()).parts();
+        let (expression, names, values) = Condition::AbsentOrWriter(writer.to_owned()).parts();
         let request = self
             .client
             .delete_item()
             .table_name(&self.table)
             .set_key(Some(key_of(key)))
             .condition_expression(expression)
-            .expression_attribute_names("#name", name)
-            .set_expression_attribute_values(value.map(|value| [(":value".to_owned(), value)].into()));
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values));
         match request.customize().interceptor(tries.clone()).send().await {
             Ok(_) => Ok(()),
             Err(error)

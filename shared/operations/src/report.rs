@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sluice_transfer::record::{Config, Failure, ShardRecord, TransferRecord, Work};
-use sluice_transfer::{BucketUri, Cut, Kind, Position, State, StreamUri, Timestamp, TransferId};
+use sluice_transfer::{BucketUri, Cut, Kind, Position, State, StreamUri, TransferId};
 
 use crate::engine::Engine;
 use crate::error::OperationError;
@@ -46,8 +46,8 @@ pub struct Report {
     pub bytes_per_second: f64,
     /// Gaps on record.
     pub gaps: u64,
-    /// When it was planned.
-    pub created_at: Timestamp,
+    /// When it was planned, RFC 3339.
+    pub created_at: String,
 }
 
 /// Describes a transfer as it stands.
@@ -93,7 +93,7 @@ fn report(transfer: &TransferRecord, shards: &[ShardRecord]) -> Report {
         to,
         bytes_per_second,
         gaps: totals.gaps,
-        created_at: transfer.created_at,
+        created_at: transfer.created_at.to_string(),
     }
 }
 

@@ -37,9 +37,13 @@ impl Pace {
         let seen = bytes as f64 * 1_000.0 / millis;
         let kept = if self.bytes_per_second > 0.0 { 0.5_f64.powf(millis / HALF_LIFE_MILLIS) } else { 0.0 };
         let rate = self.bytes_per_second * kept + seen * (1.0 - kept);
-        Self { bytes_per_second: (rate * 1_000.0).round() / 1_000.0, at: now }
+        // Down, so that it reaches nothing.
+        Self { bytes_per_second: (rate * 1_000.0).floor() / 1_000.0, at: now }
     }
 }
+
+/// So long a throttle remembers that less passed than might have.
+const BURST_MILLIS: u64 = 1_000;
 
 /// Spreads bytes over time: a bucket of one second's worth that refills at the rate asked for.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +62,8 @@ impl Throttle {
     pub fn take(&mut self, bytes: u64, now: Timestamp) -> u64 {
         let micros = u128::from(bytes) * 1_000_000 / u128::from(self.rate);
         let micros = i64::try_from(micros).unwrap_or(i64::MAX);
-        let from = self.full_at.max(now);
+        // What a sleep or a store took too long is made up for, as far as a second's worth.
+        let from = self.full_at.max(now.minus_millis(BURST_MILLIS));
         self.full_at = Timestamp::from_micros(from.micros().saturating_add(micros));
         self.full_at.millis_since(now)
     }
@@ -95,6 +100,20 @@ mod tests {
     }
 
     #[test]
+    fn what_oversleeps_is_made_up_for() {
+        let start = Timestamp::from_millis(0);
+        let mut now = start;
+        let mut throttle = Throttle::new(1_000, now);
+        for _ in 0..10_000 {
+            match throttle.take(1, now) {
+                0 => {}
+                wait => now = now.plus_millis(wait + 1),
+            }
+        }
+        assert!(now.millis_since(start) <= 10_001, "{now}");
+    }
+
+    #[test]
     fn a_throttle_keeps_its_rate_in_the_long_run() {
         let mut now = Timestamp::from_millis(0);
         let mut throttle = Throttle::new(1_000, now);
@@ -102,8 +121,9 @@ mod tests {
             now = now.plus_millis(throttle.take(200, now));
         }
         assert_eq!(now, Timestamp::from_millis(10_000));
-        // Idle time is not saved up.
+        // Of idle time one second is saved up, and no more.
         now = now.plus_millis(60_000);
+        assert_eq!(throttle.take(1_000, now), 0);
         assert_eq!(throttle.take(1_000, now), 1_000);
     }
 }

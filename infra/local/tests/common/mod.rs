@@ -108,10 +108,7 @@ impl Stage {
 
     /// A stream of so many events of 1,000 bytes, each different.
     pub fn stream(&self, name: &str, events: usize) {
-        let mut input = String::with_capacity(events * 1_001);
-        for event in 0..events {
-            input.push_str(&format!("{event:01000}\n"));
-        }
+        let input: String = (0..events).map(|event| format!("{event:01000}\n")).collect();
         self.with_input(&format!("append local:{name}"), input.as_bytes()).code(0);
     }
 
@@ -176,7 +173,7 @@ impl Stage {
     /// Uploads that nobody completed or aborted.
     pub fn open_uploads(&self, bucket: &str) -> usize {
         let folder = self.path(bucket).join(".sluice/uploads");
-        std::fs::read_dir(folder).map(|entries| entries.count()).unwrap_or_default()
+        std::fs::read_dir(folder).map(Iterator::count).unwrap_or_default()
     }
 }
 
