@@ -1,4 +1,4 @@
-//! A small generator (SplitMix64, Steele, Lea and Flood 2014): the simulator's only source of chance.
+//! A small generator (`SplitMix64`, Steele, Lea and Flood 2014): the simulator's only source of chance.
 
 /// Chance, from a seed.
 #[derive(Clone, Debug)]

@@ -36,16 +36,15 @@ pub(crate) async fn complete(shard: &mut ShardExport<'_, '_>, last: Option<Bytes
     let mut ledger = shard.ledger.clone();
     if let Some(checksum) = closing.last {
         let stored = if fresh { None } else { stored_part(shard, &upload.id, ledger.len(), checksum).await? };
-        let entry = match stored {
-            Some(entry) => entry,
-            None => {
-                let Some(bytes) = last_bytes(shard, &closing, last).await? else { return Ok(false) };
-                let Some(entry) = send_last(shard, &closing, &upload.id, bytes, checksum).await? else {
-                    give_up(shard).await?;
-                    return Ok(false);
-                };
-                entry
-            }
+        let entry = if let Some(entry) = stored {
+            entry
+        } else {
+            let Some(bytes) = last_bytes(shard, &closing, last).await? else { return Ok(false) };
+            let Some(entry) = send_last(shard, &closing, &upload.id, bytes, checksum).await? else {
+                give_up(shard).await?;
+                return Ok(false);
+            };
+            entry
         };
         ledger.push(entry);
     }

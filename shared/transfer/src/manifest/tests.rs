@@ -64,7 +64,9 @@ fn what_tiles_and_what_does_not() {
 fn a_chain_tells_order_and_number() {
     let chain = |digests: &[&str]| {
         let mut chain = SegmentChain::default();
-        digests.iter().for_each(|digest| chain.push(digest));
+        for digest in digests {
+            chain.push(digest);
+        }
         chain
     };
     assert_eq!(chain(&["a", "b"]), chain(&["a", "b"]));
