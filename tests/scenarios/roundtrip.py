@@ -1,8 +1,8 @@
 """One shard of events from 1 byte to 8 MiB goes to a bucket and comes back, as Avro and as raw.
 
 Avro: every event equal in shard, order, key, time and payload. Raw: the bytes equal. Every export and import stays
-under 200 MiB of memory at parts of 8 MiB, and takes no more for 10,000 parts in an object than for 1,000, nor for
-thousands of objects than for hundreds.
+under 200 MiB of memory at parts of 8 MiB, and takes no more for 10,000 parts in an object than for 100, nor for
+thousands of objects than for tens.
 """
 
 from lib import MIB, Sized, check, scenario, size
@@ -57,20 +57,22 @@ def round_trips(stage, seed, volume):
             stage.run("verify", transfer, timeout=3_600)
 
 
-def counted(stage, seed, what, few, lots, part, object_of):
-    """Exports and imports of few and of lots of something; the memory must be about the same."""
-    peaks = []
+def counted(stage, seed, what, few, lots, object_of):
+    """Exports and imports the same bytes in few and in lots of something; the memory must be about the same."""
+    volume, peaks = lots * 4_096, []
+    sized = Sized(seed, newlines=True)
+    source = f"local:{what}"
+    stage.append(source, (sized.cut(4_096) for _ in range(lots)), "--by", "bytes", "--event-bytes", 10_000)
+    digest = stage.payload_sha256(source)
     for count in (few, lots):
-        volume = part * count
-        source, out, target = f"local:{what}-{count}", f"{what}-{count}", f"local:back-{what}-{count}"
-        sized = Sized(seed, newlines=True)
-        stage.append(source, (sized.cut(part) for _ in range(count)), "--by", "bytes", "--event-bytes", 10_000)
-        raw = ["--format", "raw", "--object-size", object_of(volume), "--part-size", part, "--id", out]
+        part = volume // count
+        out, target = f"{what}-{count}", f"local:back-{what}-{count}"
+        raw = ["--format", "raw", "--object-size", object_of(part), "--part-size", part, "--id", out]
         exported, report = moved(stage, f"export, {count} {what}", volume, "export", source, "dir:b", *raw)
-        objects = volume // object_of(volume)
+        objects = volume // object_of(part)
         check(report["objects"] == objects, f"{report['objects']} objects, not {objects}")
         imported, _ = moved(stage, f"import, {count} {what}", volume, "import", f"dir:b/{out}", target)
-        check(stage.payload_sha256(target) == stage.payload_sha256(source), f"{target} has other bytes")
+        check(stage.payload_sha256(target) == digest, f"{target} has other bytes")
         peaks.append((exported, imported))
     for before, after, way in zip(peaks[0], peaks[1], ("export", "import")):
         check(after < before + FLAT, f"{way}: {lots} {what} take {after // MIB} MiB, {few} {before // MIB} MiB")
@@ -81,8 +83,8 @@ def run(stage, args):
     volume = size(args.size)
     print(f"  {args.size} in one shard", flush=True)
     round_trips(stage, args.seed, volume)
-    counted(stage, args.seed, "parts", 1_000, 10_000, 4_096, lambda volume: volume)
-    counted(stage, args.seed, "objects", 200, 2_000, 4_096, lambda _: 4_096)
+    counted(stage, args.seed, "parts", 100, 10_000, lambda _: 40_960_000)
+    counted(stage, args.seed, "objects", 20, 2_000, lambda part: part)
 
 
 if __name__ == "__main__":
