@@ -282,7 +282,6 @@ impl Stage {
         self.done(step, counts, Some(report.objects), since);
     }
 
-    #[allow(clippy::cast_precision_loss)] // seconds of a demo
     fn done(&mut self, step: &str, counts: Counts, objects: Option<u64>, since: i64) {
         let seconds = (now().micros() - since).max(1) as f64 / 1e6;
         if self.output == Output::Text {
@@ -292,7 +291,6 @@ impl Stage {
         self.steps.push(Step { name: step.to_owned(), events, bytes, objects, seconds });
     }
 
-    #[allow(clippy::cast_precision_loss)] // a rate
     fn text(&self) -> String {
         let mut rows = vec![["STEP", "EVENTS", "BYTES", "OBJECTS", "SECONDS", "RATE"].map(str::to_owned)];
         rows.extend(self.steps.iter().map(|step| {

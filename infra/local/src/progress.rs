@@ -54,7 +54,7 @@ impl Bar {
     }
 
     /// Shows that so many of so many bytes were read again, `millis` after it began.
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // estimates
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // estimates
     pub(crate) fn read(&self, read: u64, of: u64, millis: u64) {
         let Some(bar) = &self.0 else { return };
         let done = if of == 0 { 1.0 } else { read as f64 / of as f64 };
@@ -84,7 +84,7 @@ impl Bar {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // 0 to WHOLE
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to WHOLE
 fn position(done: f64) -> u64 {
     (done.clamp(0.0, 1.0) * WHOLE as f64) as u64
 }

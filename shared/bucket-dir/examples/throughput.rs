@@ -3,7 +3,6 @@
 //! `cargo run --release -p sluice-bucket-dir --example throughput -- DIRECTORY [MIB] [ROUNDS]`
 #![allow(clippy::print_stdout, reason = "it is what this is for")]
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
-#![allow(clippy::cast_precision_loss, reason = "rates are for people")]
 
 use std::error::Error;
 use std::fs::{self, File};

@@ -206,28 +206,3 @@ async fn a_missing_table_is_named() {
     let error = store.update_shard(&ShardRecord { revision: 2, ..shard() }, &pages("x")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
 }
-
-/// Prints what a write costs; run by hand, with `--ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-#[allow(clippy::disallowed_methods)] // a measurement
-async fn how_long_writes_take() {
-    const WRITES: u32 = 1_000;
-    let dir = tempfile::tempdir_in(".").unwrap();
-    let store = at(&dir.path().join("checkpoints.db")).await;
-    let mut record = shard();
-    store.create_shard(&record).await.unwrap();
-    for (what, pages) in [("a conditional put", &[][..]), ("a transaction of two", &pages("x")[..])] {
-        let start = std::time::Instant::now();
-        for _ in 0..WRITES {
-            record.revision += 1;
-            assert_eq!(store.update_shard(&record, pages).await.unwrap(), Stored::Done);
-        }
-        println!("{what}: {} µs", start.elapsed().as_micros() / u128::from(WRITES));
-    }
-    let start = std::time::Instant::now();
-    for _ in 0..WRITES {
-        store.shard(&record.transfer, &record.shard).await.unwrap();
-    }
-    println!("a read: {} µs", start.elapsed().as_micros() / u128::from(WRITES));
-}

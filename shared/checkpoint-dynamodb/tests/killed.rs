@@ -1,5 +1,5 @@
 //! A process that is killed has written what it was told it had written.
-#![allow(clippy::unwrap_used)] // in helpers of tests too
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // in helpers of tests too
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -25,11 +25,8 @@ fn shard() -> ShardRecord {
     ShardRecord::new("t".parse().unwrap(), "0".parse().unwrap(), range, None, Work::Export([].into()))
 }
 
-/// Not a test of its own: the process that is killed.
-#[tokio::test]
-#[ignore = "started by the test beside it"]
-async fn the_one_that_is_killed() {
-    let Some(path) = std::env::var_os(FILE).map(PathBuf::from) else { return };
+/// The process that is killed.
+async fn write_until_killed(path: PathBuf) {
     let store = at(&path).await;
     let mut record = store.shard(&shard().transfer, &shard().shard).await.unwrap().unwrap();
     loop {
@@ -43,13 +40,16 @@ async fn the_one_that_is_killed() {
 
 #[tokio::test]
 async fn what_was_answered_before_a_kill_is_there_after_it() {
+    if let Some(path) = std::env::var_os(FILE) {
+        return write_until_killed(path.into()).await;
+    }
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("checkpoints.db");
     at(&path).await.create_shard(&shard()).await.unwrap();
     let mut last = 1;
     for _ in 0..5 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["the_one_that_is_killed", "--exact", "--ignored", "--nocapture"])
+            .args(["what_was_answered_before_a_kill_is_there_after_it", "--exact", "--nocapture"])
             .env(FILE, &path)
             .stdout(Stdio::piped())
             .spawn()

@@ -23,7 +23,6 @@ fn best(bytes: usize, mut run: impl FnMut()) -> f64 {
         run();
         start.elapsed().as_secs_f64()
     });
-    #[allow(clippy::cast_precision_loss, reason = "a rate to three digits")]
     let megabytes = bytes as f64 / 1e6;
     megabytes / seconds.fold(f64::INFINITY, f64::min)
 }
@@ -113,7 +112,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             return Err("what was decoded is not what was encoded".into());
         }
         let read = best(total, || (0..rounds).for_each(|_| drop(black_box(decode(&parts)))));
-        #[allow(clippy::cast_precision_loss, reason = "a time to three digits")]
         let cost = |rate: f64| size as f64 * 1e3 / rate;
         println!("{name:>8} {copy:>17.0} {write:>9.0} {read:>9.0}   {:>8.0} {:>8.0}", cost(write), cost(read));
     }

@@ -9,7 +9,7 @@ use sluice_transfer::record::{Claim, LedgerPage, ShardRecord, Work};
 use sluice_transfer::{Counts, DestinationName, ShardId, Timestamp};
 
 use crate::error::{Code, Halt, OperationError};
-use crate::slice::Slice;
+use crate::slice::{Purpose, Slice};
 
 /// Changed records are written at the latest so long after the change, in milliseconds.
 const LINGER_MILLIS: u64 = 5_000;
@@ -45,7 +45,7 @@ impl<'a> Held<'a> {
         };
         loop {
             let mut record = slice.bounded(read()).await?;
-            let closed = record.closed >= slice.generation && !slice.closes;
+            let closed = record.closed >= slice.generation && slice.purpose != Purpose::Rest;
             if closed || record.generation > slice.generation {
                 return Err(Halt::Fenced);
             }
@@ -146,8 +146,10 @@ impl<'a> Held<'a> {
     /// Gives the shard back.
     async fn release(&mut self) -> Result<(), Halt> {
         let moved = self.has_moved();
-        if self.slice.closes {
-            self.record.closed = self.slice.generation;
+        match self.slice.purpose {
+            Purpose::Move => self.record.slices += 1,
+            Purpose::Rest => self.record.closed = self.slice.generation,
+            Purpose::Check => {}
         }
         self.record.release(moved);
         self.flush().await

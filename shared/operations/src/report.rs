@@ -121,7 +121,6 @@ fn reached(shard: &ShardRecord) -> Position {
 }
 
 /// Share of bytes, or of events where there are no bytes; a drained shard is done whatever was expected of it.
-#[allow(clippy::cast_precision_loss)] // a share is an estimate
 fn progress(transfer: &TransferRecord, shards: &[ShardRecord], done: bool) -> Option<f64> {
     if done {
         return Some(1.0);
@@ -141,7 +140,7 @@ fn progress(transfer: &TransferRecord, shards: &[ShardRecord], done: bool) -> Op
     Some(if whole > 0.0 { moved / whole } else { 0.0 })
 }
 
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an estimate
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an estimate
 fn eta(shards: &[ShardRecord], runs: bool, rate: f64) -> Option<u64> {
     if !runs || rate < 1.0 {
         return None;

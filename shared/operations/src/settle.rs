@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::error::{Halt, OperationError};
 use crate::export::{export_config, open_target, rest_shard};
 use crate::finish::cancel_transfer;
-use crate::slice::{ShardEnd, Slice, SliceOrder};
+use crate::slice::{Purpose, ShardEnd, Slice, SliceOrder};
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,7 +153,7 @@ async fn try_rest(
     transfer: &TransferRecord,
     drop_uploads: bool,
 ) -> Result<Option<u64>, Halt> {
-    let slice = Slice::closing(engine, order, transfer);
+    let slice = Slice::with_purpose(engine, order, transfer, Purpose::Rest);
     let mut wait: Option<u64> = None;
     for record in shard_records(engine, transfer).await? {
         if record.is_at_rest() && record.owner.is_none() && record.closed == transfer.generation {

@@ -51,13 +51,23 @@ pub enum SliceOutcome {
     Failed(Failure),
 }
 
+/// What shards are taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To move events: a slice proper.
+    Move,
+    /// To bring them to rest. Closes them for slices of this generation that are late, and is never shut out itself.
+    Rest,
+    /// To check what arrived.
+    Check,
+}
+
 /// A slice at work. Shared by all shards of its lane.
 pub(crate) struct Slice<'a> {
     pub engine: &'a Engine,
     pub order: &'a SliceOrder,
     pub generation: u32,
-    /// Whether this is the one that brings shards to rest, for which they are never closed.
-    pub closes: bool,
+    pub purpose: Purpose,
     shared: Mutex<Shared>,
 }
 
@@ -75,7 +85,7 @@ impl<'a> Slice<'a> {
             engine,
             order,
             generation: transfer.generation,
-            closes: false,
+            purpose: Purpose::Move,
             shared: Mutex::new(Shared {
                 spent: Counts::default(),
                 throttle: rate.map(|rate| Throttle::new(rate, now)),
@@ -85,9 +95,14 @@ impl<'a> Slice<'a> {
         }
     }
 
-    /// For bringing shards to rest: closes them for slices of this generation that are late.
-    pub(crate) fn closing(engine: &'a Engine, order: &'a SliceOrder, transfer: &TransferRecord) -> Self {
-        Self { closes: true, ..Self::new(engine, order, transfer, None) }
+    /// For something else than moving events.
+    pub(crate) fn with_purpose(
+        engine: &'a Engine,
+        order: &'a SliceOrder,
+        transfer: &TransferRecord,
+        purpose: Purpose,
+    ) -> Self {
+        Self { purpose, ..Self::new(engine, order, transfer, None) }
     }
 
     fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {

@@ -173,8 +173,8 @@ pub struct SegmentRef {
 pub struct Segment<T> {
     /// The transfer that wrote it.
     pub transfer: TransferId,
-    /// The shard.
-    pub shard: ShardId,
+    /// The shard; none in a list of foreign files.
+    pub shard: Option<ShardId>,
     /// Its place among the shard's segments, from 1.
     pub number: u32,
     /// The entries.

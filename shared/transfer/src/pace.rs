@@ -26,7 +26,6 @@ impl Pace {
 
     /// With `bytes` moved since the last time.
     #[must_use]
-    #[allow(clippy::cast_precision_loss)] // a rate is an estimate
     pub fn moved(self, bytes: u64, now: Timestamp) -> Self {
         let millis = now.millis_since(self.at);
         if millis == 0 {

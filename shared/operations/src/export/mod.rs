@@ -78,7 +78,8 @@ pub(crate) async fn open_target(engine: &Engine, config: &ExportConfig) -> Resul
         .first_key_value()
         .ok_or_else(|| OperationError::new(Code::Corrupt, "the export's configuration names no destination"))?;
     let stream = engine.persist(async || engine.places.stream(&config.stream).await).await?;
-    let (bucket, _) = engine.persist(async || engine.places.bucket(&destination.bucket).await).await?;
+    // Planning made it. Where it is gone, that is to be seen, not mended.
+    let (bucket, _) = engine.persist(async || engine.places.source(&destination.bucket).await).await?;
     Ok(Target { stream, bucket, name: name.clone(), config: destination.clone() })
 }
 

@@ -355,7 +355,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
             })
             .collect();
         let listed = entries.len();
-        let segment = Segment { transfer: record.transfer.clone(), shard: record.shard.clone(), number, entries };
+        let segment = Segment { transfer: record.transfer.clone(), shard: Some(record.shard.clone()), number, entries };
         let key = self.target.keys(&record.transfer).whole(&ObjectKeys::segment(&record.shard, number));
         let slice = self.held.slice;
         let sha256 = slice.bounded(put_document(slice.engine, &*self.target.bucket, &key, &segment)).await?;

@@ -11,7 +11,7 @@ use sluice_transfer::{State, Step, Wanted};
 use crate::engine::Engine;
 use crate::error::{Halt, OperationError};
 use crate::settle::{Settled, end, settle, shard_records, totals};
-use crate::slice::{Slice, SliceOrder};
+use crate::slice::{Purpose, Slice, SliceOrder};
 
 pub(crate) use export::read_segments;
 pub(crate) use import::read_more;
@@ -57,7 +57,7 @@ pub async fn finish(engine: &Engine, order: &SliceOrder) -> Result<Finish, Opera
             Settled::Ended => Finish::Ended,
         });
     }
-    let slice = Slice::new(engine, order, &transfer, None);
+    let slice = Slice::with_purpose(engine, order, &transfer, Purpose::Check);
     let checked = match &transfer.config {
         Config::Export(config) => export::check(&slice, &transfer, config).await,
         Config::Import(config) => import::check(&slice, &transfer, config).await,
@@ -121,7 +121,7 @@ pub(crate) async fn cancel_transfer(
     totals: Totals,
 ) -> Result<Settled, OperationError> {
     let transfer = engine.transfer(&order.id).await?;
-    let slice = Slice::closing(engine, order, &transfer);
+    let slice = Slice::with_purpose(engine, order, &transfer, Purpose::Rest);
     let listed = match &transfer.config {
         Config::Export(config) => export::list_cancelled(&slice, &transfer, config).await,
         Config::Import(_) => Ok(None),

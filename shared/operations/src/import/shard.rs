@@ -278,7 +278,7 @@ pub(crate) async fn write_segment(held: &mut Held<'_>, route: &Route, at_end: bo
     let key = format!("{}/{}", route.folder(), ObjectKeys::segment(&shard, number));
     let entries = marks.to_vec();
     let listed = entries.len();
-    let segment = Segment { transfer, shard, number, entries };
+    let segment = Segment { transfer, shard: Some(shard), number, entries };
     let slice = held.slice;
     let sha256 = slice.bounded(put_document(slice.engine, &*route.work, &key, &segment)).await?;
     import_record_mut(held)?.listed(listed, &sha256);

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use sluice_ports::{BucketStore, ErrorKind, Reservation, StreamInfo, StreamStore, WriterAnswer};
-use sluice_transfer::limits::{EVENT_BYTES, LIST_ENTRIES, SHARDS};
-use sluice_transfer::manifest::{ListShard, Segment, SegmentRef, SourceList};
+use sluice_transfer::limits::{EVENT_BYTES, SHARDS};
+use sluice_transfer::manifest::SourceList;
 use sluice_transfer::record::{Config, ImportConfig, ImportRecord, ShardRecord, Work};
 use sluice_transfer::{Counts, Format, ImportRequest, Position, Range, ShardId, StreamUri, TransferId};
 
 use super::Resolved;
-use super::sources::{Sources, find};
+use super::list::{ListWriter, write_root};
+use super::sources::find;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
-use crate::objects::{get_document, put_document};
+use crate::objects::get_document;
 
 /// Bytes of an event where the source has none of its own, unless told otherwise.
 const EVENT_SIZE: u64 = 1 << 20;
@@ -33,20 +34,26 @@ pub(super) async fn resolve(
         ));
     }
     let (bucket, path) = engine.places.source(&request.source).await?;
-    let sources = find(engine, &*bucket, &path, &request.source).await?;
+    let stream = engine.places.stream(&request.stream).await?;
+    // What is wrong with the target is said before all sources are looked at.
+    if let Some(info) = target(engine, &stream).await? {
+        check_target(&info, request, 1, id)?;
+    }
+    let list = ListWriter::new(engine, id).await?;
+    let key = list.key();
+    let sources = find(engine, &*bucket, &path, &request.source, list).await?;
     if sources.format != Format::Raw && (request.event_size.is_some() || request.pack) {
         return Err(OperationError::new(
             Code::Invalid,
             "eventSize and pack cut bytes into events; these sources hold events of their own, which stay as they are",
         ));
     }
-    let stream = engine.places.stream(&request.stream).await?;
     let targets = target_shards(engine, &stream, request, sources.shards.len(), id).await?;
-    let list = write_list(engine, id, request, &sources, &targets).await?;
+    write_root(engine, id, &request.source, &key, sources.shards, &targets).await?;
     let config = ImportConfig {
         bucket: request.source.clone(),
         work: engine.places.work(),
-        list,
+        list: key,
         stream: request.stream.clone(),
         format: sources.format,
         event_size,
@@ -70,16 +77,23 @@ async fn target_shards(
         let what = format!("the source has {needed} shards; this version takes {SHARDS} in one transfer");
         return Err(OperationError::new(Code::OutOfRange, what));
     }
-    let info = match engine.persist(async || stream.describe().await).await {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let shards = u32::try_from(needed.max(1)).unwrap_or(u32::MAX);
-            engine.persist(async || stream.create(shards).await).await?;
-            engine.persist(async || stream.describe().await).await?
-        }
-        answer => answer?,
+    let info = if let Some(info) = target(engine, stream).await? {
+        info
+    } else {
+        let shards = u32::try_from(needed.max(1)).unwrap_or(u32::MAX);
+        engine.persist(async || stream.create(shards).await).await?;
+        engine.persist(async || stream.describe().await).await?
     };
     check_target(&info, request, needed, id)?;
     Ok(info.shards.into_iter().take(needed).map(|shard| shard.shard).collect())
+}
+
+/// The target, if it is there.
+async fn target(engine: &Engine, stream: &Arc<dyn StreamStore>) -> Result<Option<StreamInfo>, OperationError> {
+    match engine.persist(async || stream.describe().await).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        answer => Ok(Some(answer?)),
+    }
 }
 
 fn check_target(
@@ -137,42 +151,6 @@ pub(super) async fn reserve(engine: &Engine, id: &TransferId, uri: &StreamUri) -
             Err(reserved(uri, &writer))
         }
     }
-}
-
-/// Writes the list of sources to the host's own bucket. Each try writes its own, under the time of planning.
-async fn write_list(
-    engine: &Engine,
-    id: &TransferId,
-    request: &ImportRequest,
-    sources: &Sources,
-    targets: &[ShardId],
-) -> Result<String, OperationError> {
-    let (work, prefix) = engine.places.bucket(&engine.places.work()).await?;
-    let place = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-    let folder = format!("{place}imports/{id}/sources-{}", engine.clock.now().micros());
-    let mut shards = Vec::with_capacity(sources.shards.len());
-    for (shard, sources) in targets.iter().zip(&sources.shards) {
-        let mut segments = Vec::new();
-        for (number, entries) in (1_u32..).zip(sources.entries.chunks(LIST_ENTRIES)) {
-            let segment = Segment { transfer: id.clone(), shard: shard.clone(), number, entries: entries.to_vec() };
-            let key = format!("shard={shard}/{number:06}.json");
-            let sha256 = put_document(engine, &*work, &format!("{folder}/{key}"), &segment).await?;
-            segments.push(SegmentRef { key, sha256, entries: entries.len() as u64 });
-        }
-        shards.push(ListShard {
-            shard: shard.clone(),
-            source: sources.source.clone(),
-            entries: sources.entries.len() as u64,
-            counts: sources.counts,
-            bytes: sources.entries.iter().map(|entry| entry.size).sum(),
-            gaps: sources.gaps.clone(),
-            segments,
-        });
-    }
-    let key = format!("{folder}/list.json");
-    let list = SourceList { transfer: id.clone(), source: request.source.clone(), shards };
-    put_document(engine, &*work, &key, &list).await?;
-    Ok(key)
 }
 
 /// The shards' records: what is to come, and where the target ends now.

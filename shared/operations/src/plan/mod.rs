@@ -3,6 +3,7 @@
 
 mod export;
 mod import;
+mod list;
 mod sources;
 
 pub use export::bounds;

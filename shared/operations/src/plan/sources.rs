@@ -2,8 +2,9 @@
 
 use sluice_ports::{BucketStore, Listed};
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, SourceEntry};
-use sluice_transfer::{BucketUri, Counts, Format, Gap, ObjectKeys, ShardId, check_key};
+use sluice_transfer::{BucketUri, Format, ObjectKeys, check_key};
 
+use super::list::{ListWriter, ListedShard};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 use crate::finish::read_segments;
@@ -12,60 +13,35 @@ use crate::objects::get_document;
 /// Objects asked for in one listing.
 const LISTED_AT_ONCE: usize = 1_000;
 
-/// The sources of one target shard, in order.
-pub(super) struct SourceShard {
-    /// The shard they came from; none for foreign files.
-    pub source: Option<ShardId>,
-    pub entries: Vec<SourceEntry>,
-    pub counts: Option<Counts>,
-    pub gaps: Vec<Gap>,
-}
-
-/// What is to be imported.
+/// What is to be imported. The sources themselves are in the list that was written.
 pub(super) struct Sources {
     pub format: Format,
     /// Whether events go on from one source in the next.
     pub joined: bool,
-    pub shards: Vec<SourceShard>,
+    /// By shard of the source; one for foreign files.
+    pub shards: Vec<ListedShard>,
 }
 
-/// Finds out what stands at `path` of the bucket.
+/// Finds out what stands at `path` of the bucket, and writes the list of it: however many sources there are, no more
+/// than a page of them is held.
 pub(super) async fn find(
     engine: &Engine,
     bucket: &dyn BucketStore,
     path: &str,
     uri: &BucketUri,
+    list: ListWriter<'_>,
 ) -> Result<Sources, OperationError> {
     let one = if path.is_empty() { None } else { engine.persist(async || bucket.head(path).await).await? };
     if let Some(info) = one {
         if is_root(engine, bucket, path).await? {
-            return from_manifest(engine, bucket, path).await;
+            return from_manifest(engine, bucket, path, list).await;
         }
-        let file = Listed { key: path.to_owned(), size: info.size, etag: info.etag };
-        return foreign(vec![file], uri);
+        return foreign(vec![Listed { key: path.to_owned(), size: info.size, etag: info.etag }], list).await;
     }
     let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-    let mut files = Vec::new();
-    let mut manifests = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let page = engine.persist(async || bucket.list(&prefix, after.as_deref(), LISTED_AT_ONCE).await).await?;
-        let more = page.len() == LISTED_AT_ONCE;
-        after = page.last().map(|listed| listed.key.clone());
-        for listed in page {
-            let name = listed.key.rsplit('/').next().unwrap_or_default();
-            if name == ObjectKeys::root() && is_root(engine, bucket, &listed.key).await? {
-                manifests.push(listed.key.clone());
-            }
-            files.push(listed);
-        }
-        if !more {
-            break;
-        }
-    }
-    match &manifests[..] {
-        [root] => from_manifest(engine, bucket, root).await,
-        [] => foreign(files, uri),
+    match &manifests(engine, bucket, &prefix).await?[..] {
+        [root] => from_manifest(engine, bucket, root, list).await,
+        [] => foreign_prefix(engine, bucket, &prefix, uri, list).await,
         several => {
             let shown: Vec<_> = several.iter().take(20).map(String::as_str).collect();
             Err(OperationError::new(
@@ -76,6 +52,63 @@ pub(super) async fn find(
     }
 }
 
+/// The objects below a prefix, page by page.
+async fn page(
+    engine: &Engine,
+    bucket: &dyn BucketStore,
+    prefix: &str,
+    after: &mut Option<String>,
+) -> Result<Vec<Listed>, OperationError> {
+    let page = engine.persist(async || bucket.list(prefix, after.as_deref(), LISTED_AT_ONCE).await).await?;
+    if let Some(last) = page.last() {
+        *after = Some(last.key.clone());
+    }
+    Ok(page)
+}
+
+/// Roots of manifests below a prefix; more than a message shows are not looked for.
+async fn manifests(engine: &Engine, bucket: &dyn BucketStore, prefix: &str) -> Result<Vec<String>, OperationError> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let listed = page(engine, bucket, prefix, &mut after).await?;
+        for file in &listed {
+            let name = file.key.rsplit('/').next().unwrap_or_default();
+            if name == ObjectKeys::root() && is_root(engine, bucket, &file.key).await? {
+                found.push(file.key.clone());
+            }
+        }
+        if listed.len() < LISTED_AT_ONCE || found.len() > 100 {
+            return Ok(found);
+        }
+    }
+}
+
+async fn foreign_prefix(
+    engine: &Engine,
+    bucket: &dyn BucketStore,
+    prefix: &str,
+    uri: &BucketUri,
+    mut list: ListWriter<'_>,
+) -> Result<Sources, OperationError> {
+    let mut after = None;
+    list.begin(None);
+    loop {
+        let files = page(engine, bucket, prefix, &mut after).await?;
+        let more = files.len() == LISTED_AT_ONCE;
+        for file in files {
+            list.push(foreign_entry(file)?).await?;
+        }
+        if !more {
+            break;
+        }
+    }
+    if list.is_empty() {
+        return Err(OperationError::new(Code::NothingToImport, format!("{uri} holds nothing; check the path")));
+    }
+    list.end(None, Vec::new()).await?;
+    Ok(Sources { format: Format::Raw, joined: false, shards: list.shards })
+}
+
 /// Whether a file begins as the root of an export's manifest does. Whether it is whole is found out later.
 async fn is_root(engine: &Engine, bucket: &dyn BucketStore, key: &str) -> Result<bool, OperationError> {
     let start = format!("{{\"sluice\":\"{}\"", ExportManifest::KIND);
@@ -84,30 +117,35 @@ async fn is_root(engine: &Engine, bucket: &dyn BucketStore, key: &str) -> Result
     Ok(head == start.as_bytes())
 }
 
-/// Any files, each a source, in the order of their keys.
-fn foreign(files: Vec<Listed>, uri: &BucketUri) -> Result<Sources, OperationError> {
-    if files.is_empty() {
-        return Err(OperationError::new(Code::NothingToImport, format!("{uri} holds nothing; check the path")));
+/// Given files, each a source.
+async fn foreign(files: Vec<Listed>, mut list: ListWriter<'_>) -> Result<Sources, OperationError> {
+    list.begin(None);
+    for file in files {
+        // One that was named is taken for what it is, also if it belongs to an export.
+        check_key(&file.key)?;
+        list.push(entry(file)).await?;
     }
-    if let Some(ours) = files.iter().find(|file| is_ours(&file.key)) {
+    list.end(None, Vec::new()).await?;
+    Ok(Sources { format: Format::Raw, joined: false, shards: list.shards })
+}
+
+fn entry(file: Listed) -> SourceEntry {
+    SourceEntry { key: file.key, size: file.size, etag: file.etag, checksum: None, counts: None }
+}
+
+fn foreign_entry(file: Listed) -> Result<SourceEntry, OperationError> {
+    if is_ours(&file.key) {
         return Err(OperationError::new(
             Code::ManifestInvalid,
             format!(
                 "{} belongs to an export whose manifest is not there, so it is not complete or not all of it is here: \
                  finish that export first, or name a single file",
-                ours.key
+                file.key
             ),
         ));
     }
-    let entries = files
-        .into_iter()
-        .map(|file| {
-            check_key(&file.key)?;
-            Ok(SourceEntry { key: file.key, size: file.size, etag: file.etag, checksum: None, counts: None })
-        })
-        .collect::<Result<_, OperationError>>()?;
-    let shard = SourceShard { source: None, entries, counts: None, gaps: Vec::new() };
-    Ok(Sources { format: Format::Raw, joined: false, shards: vec![shard] })
+    check_key(&file.key)?;
+    Ok(entry(file))
 }
 
 /// Whether a key has the form of an export's data: `…/data/shard=…`.
@@ -118,25 +156,21 @@ fn is_ours(key: &str) -> bool {
 }
 
 /// An export, by its manifest: everything that can be known without reading the objects is checked now.
-async fn from_manifest(engine: &Engine, bucket: &dyn BucketStore, root: &str) -> Result<Sources, OperationError> {
+async fn from_manifest(
+    engine: &Engine,
+    bucket: &dyn BucketStore,
+    root: &str,
+    mut list: ListWriter<'_>,
+) -> Result<Sources, OperationError> {
     let manifest: ExportManifest = get_document(engine, bucket, root, None).await?;
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let mut shards = Vec::with_capacity(manifest.shards.len());
     for shard in &manifest.shards {
-        let mut entries = Vec::new();
-        let pin = async |key: String, object: ManifestObject| {
-            entries.push(pin(engine, bucket, key, &object).await?);
-            Ok(())
-        };
+        list.begin(Some(shard.shard.clone()));
+        let pin = async |key: String, object: ManifestObject| list.push(pin(engine, bucket, key, &object).await?).await;
         read_segments(engine, bucket, folder, shard, pin).await?;
-        shards.push(SourceShard {
-            source: Some(shard.shard.clone()),
-            entries,
-            counts: Some(shard.counts),
-            gaps: shard.gaps.clone(),
-        });
+        list.end(Some(shard.counts), shard.gaps.clone()).await?;
     }
-    Ok(Sources { format: manifest.format, joined: true, shards })
+    Ok(Sources { format: manifest.format, joined: true, shards: list.shards })
 }
 
 /// An object as it is now, if it is still of the size that the manifest says.

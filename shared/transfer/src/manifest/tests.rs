@@ -76,7 +76,12 @@ fn a_chain_tells_order_and_number() {
 }
 
 fn segment() -> Segment<ManifestObject> {
-    Segment { transfer: "t".parse().unwrap(), shard: "0".parse().unwrap(), number: 1, entries: vec![object(0, 0, 5)] }
+    Segment {
+        transfer: "t".parse().unwrap(),
+        shard: Some("0".parse().unwrap()),
+        number: 1,
+        entries: vec![object(0, 0, 5)],
+    }
 }
 
 #[test]

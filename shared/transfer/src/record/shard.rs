@@ -101,7 +101,6 @@ impl ShardRecord {
     /// Gives the shard back at a slice's end.
     pub fn release(&mut self, moved: bool) {
         self.owner = None;
-        self.slices += 1;
         if moved {
             self.idle_slices = 0;
         }
