@@ -1,0 +1,116 @@
+"""60 times kill -9: 30 in exports and 30 in imports, Avro and raw, at random moments while bytes move.
+
+After each the same command again, or `resume`. In the end everything is equal, no object was ever replaced, no upload
+is open, and `verify` proves it.
+"""
+
+import random
+import time
+
+from lib import MIB, Sized, check, scenario, sha256_of
+
+KILLS = 15  # of each of the four transfers
+MOVING = 40  # of all
+EVENTS = 14 * MIB
+RATE = 1_000_000  # bytes a second: longer than all kills of a transfer together
+LONGEST_LIFE = 0.8  # seconds
+
+
+class Objects:
+    """Every object as it was when first seen."""
+
+    def __init__(self, stage, bucket, transfer):
+        self.stage, self.bucket, self.transfer = stage, bucket, transfer
+        self.seen = {}
+
+    def look(self, thorough=False):
+        paths = self.stage.data(self.bucket, self.transfer)
+        for path in paths:
+            stat = path.stat()
+            now = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            if path not in self.seen:
+                self.seen[path] = (now, sha256_of(path))
+            before, digest = self.seen[path]
+            check(now == before, f"{path} was replaced: {before}, now {now}")
+            check(not thorough or sha256_of(path) == digest, f"{path} was changed")
+        check(set(paths) == set(self.seen), f"objects are gone: {set(self.seen) - set(paths)}")
+        return len(paths)
+
+
+def killed(stage, chance, name, command, objects):
+    """Runs a transfer to its end through its kills. Answers in how many of them bytes had moved."""
+    moving, before, known = 0, 0, None
+    for kill in range(1, KILLS + 1):
+        # The same command, or the transfer by its name.
+        by_name = known is not None and chance.random() < 0.4
+        again = ["resume", name, *command[1]] if by_name else [*command[0], *command[1]]
+        child = stage.start(*again)
+        life = chance.uniform(0.05, LONGEST_LIFE)
+        time.sleep(life)
+        done = child.kill()
+        check(done.code == -9, f"{again} ended by itself after {life:.2f} s with {done.code}: {done.err}")
+        status = stage.start("status", name, "--output", "json").wait()
+        if status.code != 0:
+            # Killed before it was on record: there is nothing to resume, but the command can be given again.
+            check(known is None, f"{name} was on record and is no more: {status.err}")
+            print(f"  {name} kill {kill:2} after {life:.2f} s: not on record yet", flush=True)
+            continue
+        report = known = status.json()
+        check(report["state"] in ("PREPARING", "TRANSFERRING"), f"{name} is {report['state']}: {report}")
+        check(report["bytes"] >= before, f"{name} went back from {before} to {report['bytes']} bytes")
+        moved = report["bytes"] - before
+        moving += moved > 0
+        print(
+            f"  {name} kill {kill:2} after {life:.2f} s: {report['state']}, {report['events']} events, "
+            f"{report['bytes']} bytes (+{moved}), {objects.look()} objects, "
+            f"{stage.open_uploads(objects.bucket)} uploads open",
+            flush=True,
+        )
+        before = report["bytes"]
+    report = stage.run(*command[0], *command[1], "--output", "json").json()
+    check(report["state"] == "COMPLETED", f"{name} ends as {report}")
+    check(report["bytes"] >= before, f"{name} went back from {before} to {report['bytes']} bytes")
+    print(f"  {name}: {report['state']}, {report['events']} events, {report['bytes']} bytes, {moving} of {KILLS} moving")
+    return moving
+
+
+def run(stage, args):
+    """60 kills."""
+    chance = random.Random(args.seed)
+    sized = Sized(args.seed)
+    # Keys, no key, empty payloads; most are small, so that a batch is small too.
+    for shards, key in ((2, "north"), (None, "south"), (None, None)):
+        words = (["--shards", shards] if shards else []) + (["--key", key] if key else [])
+        until = sized.bytes + EVENTS // 3
+        stage.append("local:source", sized.lines(until, 2_000), *words)
+        stage.append("local:source", [b"\n\n"], *words)
+    moving = 0
+    for form, slices, shape in (
+        ("avro", ["--slice-bytes", "300KiB"], []),
+        ("raw", ["--slice-seconds", "60"], ["--event-size", "41"]),
+    ):
+        out, back, target = f"out-{form}", f"back-{form}", f"local:{form}"
+        small = ["--object-size", "256KiB", "--part-size", "32KiB"]
+        objects = Objects(stage, "bucket", out)
+        export = ["export", "local:source", "dir:bucket", "--format", form, *small, "--rate", RATE, "--id", out]
+        moving += killed(stage, chance, out, (export, slices), objects)
+        imported = ["import", f"dir:bucket/{out}", target, *shape, "--rate", RATE, "--id", back]
+        moving += killed(stage, chance, back, (imported, slices), objects)
+        objects.look(thorough=True)
+        if form == "avro":
+            stage.same_events("local:source", target)
+        payload = stage.payload_sha256("local:source")
+        check(stage.payload_sha256(target) == payload, f"{target} has other bytes")
+        for transfer in (out, back):
+            verdict = stage.json("verify", transfer)["verdict"]
+            check(verdict == "PROVED", f"{transfer} is {verdict}")
+        open_uploads = stage.open_uploads("bucket")
+        check(open_uploads == 0, f"{open_uploads} uploads are open")
+        print(f"  {form}: {payload[1]} bytes are equal, {len(objects.seen)} objects as first seen, verify 0", flush=True)
+    kills = 4 * KILLS
+    print(f"{kills} kills, {moving} of them while bytes moved", flush=True)
+    check(moving >= MOVING, f"only {moving} of {kills} kills came while bytes moved")
+
+
+if __name__ == "__main__":
+    scenario(run, "kills")

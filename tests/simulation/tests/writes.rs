@@ -1,0 +1,298 @@
+//! How often a transfer writes to the table: at most once for each part, and at most four times for an empty slice.
+//!
+//! The operations run over the memory stores; a decorator of the table counts. Time stands still, so that no write is
+//! owed to the clock: what is counted is what the protocol needs.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test, with helpers, that shows what it counts
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt;
+use sluice_operations::{
+    Engine, Finish, Settings, Settled, SliceOrder, SliceOutcome, export_slice, finish, import_slice, plan, settle,
+};
+use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream};
+use sluice_ports::{
+    Appended, BucketStore, Capabilities, CheckpointStore, Clock, Created, NewEvent, Places, Result, Stored,
+    StreamStore, WriterAnswer,
+};
+use sluice_transfer::record::{LedgerPage, Proof, ShardRecord, TransferRecord};
+use sluice_transfer::{
+    BucketUri, Budget, DestinationName, ExportRequest, Format, ImportRequest, Kind, Position, Request, ShardId,
+    StreamUri, Timestamp, TransferId, Value,
+};
+
+/// Writes that a transfer needs besides those for its parts: its own record, its shards', claim and release of a few
+/// slices, the states it goes through.
+const BESIDES: u64 = 16;
+const PART: u64 = 1_000;
+
+/// Counts what is written. A checkpoint and the pages of the ledger that go with it are one write: one transaction.
+#[derive(Default)]
+struct Counting {
+    inner: MemoryCheckpoints,
+    writes: AtomicU64,
+}
+
+impl Counting {
+    fn one(&self) {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl CheckpointStore for Counting {
+    async fn create_transfer(&self, record: &TransferRecord) -> Result<Created<TransferRecord>> {
+        self.one();
+        self.inner.create_transfer(record).await
+    }
+    async fn transfer(&self, id: &TransferId) -> Result<Option<TransferRecord>> {
+        self.inner.transfer(id).await
+    }
+    async fn update_transfer(&self, record: &TransferRecord) -> Result<Stored> {
+        self.one();
+        self.inner.update_transfer(record).await
+    }
+    async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>> {
+        self.inner.transfers(limit).await
+    }
+    async fn create_shard(&self, record: &ShardRecord) -> Result<Created<ShardRecord>> {
+        self.one();
+        self.inner.create_shard(record).await
+    }
+    async fn shard(&self, id: &TransferId, shard: &ShardId) -> Result<Option<ShardRecord>> {
+        self.inner.shard(id, shard).await
+    }
+    async fn update_shard(&self, record: &ShardRecord, pages: &[(DestinationName, LedgerPage)]) -> Result<Stored> {
+        self.one();
+        self.inner.update_shard(record, pages).await
+    }
+    async fn ledger(
+        &self,
+        id: &TransferId,
+        shard: &ShardId,
+        destination: &DestinationName,
+        pages: u32,
+    ) -> Result<Vec<LedgerPage>> {
+        self.inner.ledger(id, shard, destination, pages).await
+    }
+    async fn drop_ledger(&self, id: &TransferId, shard: &ShardId) -> Result<()> {
+        self.one();
+        self.inner.drop_ledger(id, shard).await
+    }
+    async fn reserve_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<WriterAnswer> {
+        self.one();
+        self.inner.reserve_writer(stream, writer).await
+    }
+    async fn release_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<()> {
+        self.one();
+        self.inner.release_writer(stream, writer).await
+    }
+}
+
+/// Time stands still.
+struct Still;
+
+#[async_trait]
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000)
+    }
+    async fn sleep(&self, _: u64) {}
+}
+
+struct Memory {
+    source: MemoryStream,
+    target: MemoryStream,
+    bucket: MemoryBucket,
+    work: MemoryBucket,
+}
+
+#[async_trait]
+impl Places for Memory {
+    async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
+        let stream = if uri.name == "source" { &self.source } else { &self.target };
+        Ok(Arc::new(stream.clone()))
+    }
+    async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        let bucket = if uri.rest == "work" { &self.work } else { &self.bucket };
+        Ok((Arc::new(bucket.clone()), String::new()))
+    }
+    async fn source(&self, _: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        Ok((Arc::new(self.bucket.clone()), "export".to_owned()))
+    }
+    fn work(&self) -> BucketUri {
+        BucketUri { scheme: "memory".into(), rest: "work".into() }
+    }
+}
+
+/// An engine over the memory stores.
+struct Rig {
+    engine: Engine,
+    table: Arc<Counting>,
+    source: MemoryStream,
+    target: MemoryStream,
+}
+
+/// What is in memory answers at once.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("stores in memory answer at once")
+}
+
+impl Rig {
+    /// Over a source of one shard with so many events of so many bytes.
+    fn new(events: u64, bytes: usize) -> Self {
+        let (source, target) = (MemoryStream::new(), MemoryStream::new());
+        now(source.create(1)).unwrap();
+        let new: Vec<NewEvent> = (0..events)
+            .map(|n| NewEvent {
+                time: Timestamp::from_millis(0),
+                key: Value::Absent,
+                headers: Vec::new(),
+                payload: Value::Bytes(Bytes::from(vec![n.to_le_bytes()[0]; bytes])),
+            })
+            .collect();
+        let shard: ShardId = "0".parse().unwrap();
+        if !new.is_empty() {
+            let appended = now(source.append(&shard, None, &Position::Beginning, &new)).unwrap();
+            assert!(matches!(appended, Appended::Done { .. }), "{appended:?}");
+        }
+        let bucket = MemoryBucket::with(Capabilities { create_only: true, smallest_part: 1, attests_content: false });
+        let table = Arc::new(Counting::default());
+        let places = Memory { source: source.clone(), target: target.clone(), bucket, work: MemoryBucket::new() };
+        let settings = Settings { read_bytes: 4_000, append_bytes: 2_000, ..Settings::default() };
+        let engine = Engine { checkpoints: table.clone(), places: Arc::new(places), clock: Arc::new(Still), settings };
+        Self { engine, table, source, target }
+    }
+
+    fn order(&self, id: &TransferId, slice: u64, budget: Option<u64>) -> SliceOrder {
+        let deadline = self.engine.clock.now().plus_millis(60_000);
+        let budget = Budget { events: budget, bytes: None, deadline };
+        SliceOrder {
+            id: id.clone(),
+            lane: Vec::new(),
+            slice: format!("slice-{slice}"),
+            budget,
+            proof: Proof::SoleOwner,
+        }
+    }
+
+    /// Writes to the table since the last time that this was asked.
+    fn writes(&self) -> u64 {
+        self.table.writes.swap(0, Ordering::Relaxed)
+    }
+
+    /// Plans, moves and finishes; answers the writes of all of it, and the slices.
+    fn transfer(&self, id: &str, request: &Request, budget: Option<u64>) -> (u64, u64) {
+        let id: TransferId = id.parse().unwrap();
+        self.writes();
+        now(plan(&self.engine, &id, request, "test")).unwrap();
+        for slice in 0..1_000 {
+            let order = self.order(&id, slice, budget);
+            let outcome = match request.kind() {
+                Kind::Export => now(export_slice(&self.engine, &order)).unwrap(),
+                Kind::Import => now(import_slice(&self.engine, &order)).unwrap(),
+            };
+            assert!(matches!(outcome, SliceOutcome::Done | SliceOutcome::More), "{outcome:?}");
+            match now(settle(&self.engine, &order, None)).unwrap() {
+                Settled::Again => {}
+                Settled::Finish => {
+                    assert_eq!(now(finish(&self.engine, &order)).unwrap(), Finish::Ended);
+                    return (self.writes(), slice + 1);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        panic!("it does not end");
+    }
+}
+
+fn export(format: Format, parts_in_an_object: u64) -> Request {
+    Request::Export(ExportRequest {
+        stream: "memory:source".parse().unwrap(),
+        to: "memory:archive".parse().unwrap(),
+        format: Some(format),
+        from: None,
+        until: None,
+        object_size: Some(PART * parts_in_an_object),
+        part_size: Some(PART),
+        rate: None,
+    })
+}
+
+fn import() -> Request {
+    Request::Import(ImportRequest {
+        source: "memory:archive".parse().unwrap(),
+        stream: "memory:target".parse().unwrap(),
+        event_size: Some(PART),
+        pack: false,
+        append: false,
+        rate: None,
+    })
+}
+
+#[test]
+fn an_object_of_many_parts_takes_a_write_for_each() {
+    let parts = 2_000;
+    let rig = Rig::new(parts, usize::try_from(PART).unwrap());
+    let (writes, _) = rig.transfer("export", &export(Format::Raw, parts), None);
+    println!("one object of {parts} parts: {writes} writes");
+    assert!(writes <= parts + BESIDES, "{writes} writes for {parts} parts");
+    assert!(writes > parts / 20, "{writes} writes: parts that nobody remembers");
+}
+
+#[test]
+fn objects_of_one_part_take_a_write_for_each() {
+    let objects = 500;
+    let rig = Rig::new(objects, usize::try_from(PART).unwrap());
+    let (writes, _) = rig.transfer("export", &export(Format::Raw, 1), None);
+    println!("{objects} objects of one part: {writes} writes");
+    assert!(writes <= objects + BESIDES, "{writes} writes for {objects} objects");
+    assert!(writes >= objects, "{writes} writes: objects whose end is not on record before they are");
+}
+
+#[test]
+fn an_import_takes_a_write_for_each_batch_at_most() {
+    let events = 2_000;
+    let rig = Rig::new(events, usize::try_from(PART).unwrap());
+    rig.transfer("export", &export(Format::Raw, events), None);
+    let (writes, _) = rig.transfer("import", &import(), None);
+    let shard = "0".parse().unwrap();
+    assert_eq!(rig.target.events(&shard).len(), rig.source.events(&shard).len());
+    // An append takes two events: 2,000 bytes.
+    println!("an import of {events} events in batches of 2: {writes} writes");
+    assert!(writes <= events / 2 + BESIDES, "{writes} writes for {events} events");
+}
+
+#[test]
+fn slices_add_a_few_writes_each() {
+    let parts = 400;
+    let rig = Rig::new(parts, usize::try_from(PART).unwrap());
+    let (writes, slices) = rig.transfer("export", &export(Format::Raw, parts), Some(20));
+    println!("{parts} parts in {slices} slices: {writes} writes");
+    assert!(slices >= 20, "{slices} slices");
+    assert!(writes <= parts + 4 * slices + BESIDES, "{writes} writes for {parts} parts in {slices} slices");
+}
+
+#[test]
+fn an_empty_slice_takes_four_writes_at_most() {
+    for format in [Format::Raw, Format::Avro] {
+        let rig = Rig::new(0, 0);
+        let id: TransferId = "export".parse().unwrap();
+        now(plan(&rig.engine, &id, &export(format, 10), "test")).unwrap();
+        rig.writes();
+        let order = rig.order(&id, 0, None);
+        assert_eq!(now(export_slice(&rig.engine, &order)).unwrap(), SliceOutcome::Done);
+        let sliced = rig.writes();
+        assert_eq!(now(settle(&rig.engine, &order, None)).unwrap(), Settled::Finish);
+        let settled = rig.writes();
+        println!("an empty slice: {sliced} writes, settling it {settled}");
+        assert!((1..=4).contains(&(sliced + settled)), "{sliced} writes, and {settled} to settle");
+        // And once more, as when its answer was lost.
+        now(export_slice(&rig.engine, &order)).unwrap();
+        assert!(rig.writes() <= 4);
+        assert_eq!(now(finish(&rig.engine, &order)).unwrap(), Finish::Ended);
+    }
+}
