@@ -5,8 +5,8 @@
 
 use sluice_ports::Stored;
 use sluice_transfer::limits::IDLE_SLICES;
-use sluice_transfer::record::{Claim, LedgerPage, ShardRecord, Work};
-use sluice_transfer::{Counts, DestinationName, ShardId, Timestamp};
+use sluice_transfer::record::{Check, Claim, LedgerPage, ShardRecord, Work};
+use sluice_transfer::{Counts, DestinationName, Remaining, ShardId, Timestamp};
 
 use crate::error::{Code, Halt, OperationError};
 use crate::slice::{Purpose, Slice};
@@ -22,8 +22,8 @@ pub(crate) struct Held<'a> {
     /// follows, so nothing is written any more.
     lost: bool,
     paced: u64,
-    /// What had moved when the slice took the shard.
-    before: Counts,
+    /// What had moved, and what was compared, when the slice took the shard.
+    before: (Counts, Option<Check>),
 }
 
 /// The answer to taking a shard.
@@ -60,8 +60,8 @@ impl<'a> Held<'a> {
                 slice.bounded(engine.persist(async || engine.checkpoints.update_shard(&record, &[]).await)).await?;
             // After a mismatch somebody was faster, or an answer was lost and it was us: the next look tells.
             if written == Stored::Done || slice.bounded(read()).await? == record {
-                let before = record.moved();
-                let held = Self { slice, paced: before.bytes, record, dirty_since: None, lost: false, before };
+                let before = (record.moved(), check_of(&record));
+                let held = Self { slice, paced: before.0.bytes, record, dirty_since: None, lost: false, before };
                 return Ok(Taken::Held(Box::new(held)));
             }
         }
@@ -145,7 +145,8 @@ impl<'a> Held<'a> {
 
     /// Gives the shard back.
     async fn release(&mut self) -> Result<(), Halt> {
-        let moved = self.has_moved();
+        // A shard that the slice's budget did not reach is not stuck.
+        let moved = self.has_moved() || self.slice.remaining() == Remaining::Exhausted;
         match self.slice.purpose {
             Purpose::Move => self.record.slices += 1,
             Purpose::Rest => self.record.closed = self.slice.generation,
@@ -157,7 +158,15 @@ impl<'a> Held<'a> {
 
     /// Whether this slice brought the shard further.
     pub(crate) fn has_moved(&self) -> bool {
-        self.record.moved() != self.before || self.record.is_drained()
+        (self.record.moved(), check_of(&self.record)) != self.before || self.record.is_drained()
+    }
+}
+
+/// How far an import has compared the object at hand.
+fn check_of(record: &ShardRecord) -> Option<Check> {
+    match &record.work {
+        Work::Import(import) => import.check,
+        Work::Export(_) => None,
     }
 }
 

@@ -87,7 +87,7 @@ fn report(transfer: &TransferRecord, shards: &[ShardRecord]) -> Report {
         eta_seconds: eta(shards, runs && !done, bytes_per_second),
         lag_seconds: None,
         cut: Cut(shards.iter().map(|shard| (shard.shard.clone(), reached(shard))).collect()),
-        manifest: transfer.manifest.clone(),
+        manifest: transfer.manifest.as_ref().map(|manifest| manifest.key.clone()),
         error: transfer.failure.clone(),
         from,
         to,

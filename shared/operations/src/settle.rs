@@ -5,9 +5,9 @@ use sluice_transfer::record::{Config, Failure, ShardRecord, Totals, TransferReco
 use sluice_transfer::{Counts, State, Step, Wanted};
 
 use crate::engine::Engine;
-use crate::error::{Halt, OperationError};
+use crate::error::{Code, Halt, OperationError};
 use crate::export::{export_config, open_target, rest_shard};
-use crate::finish::cancel_transfer;
+use crate::finish::{cancel_transfer, end_cancelled};
 use crate::slice::{Purpose, ShardEnd, Slice, SliceOrder};
 
 /// What comes next.
@@ -39,6 +39,8 @@ pub async fn settle(engine: &Engine, order: &SliceOrder, failure: Option<Failure
     if transfer.wanted == Wanted::Cancelled {
         return match bring_to_rest(engine, order, &transfer, true).await {
             Rest::Busy(wait_millis) => Ok(Settled::Busy { wait_millis }),
+            // The bucket is gone, and with it all that could be open or listed.
+            Rest::Failed(error) if error.code == Code::NotFound => end_cancelled(engine, &transfer, totals, None).await,
             Rest::Failed(error) => Err(error),
             Rest::Quiet => cancel_transfer(engine, order, totals).await,
         };
@@ -108,7 +110,12 @@ pub(crate) async fn end(
 ) -> Result<Settled, OperationError> {
     let ended = engine
         .change(&transfer.id, |record| {
-            if record.revision != transfer.revision {
+            // A failure stays one, whatever else was written meanwhile, unless a person began anew.
+            let holds = match step {
+                Step::Failed => record.generation == transfer.generation && record.state.is_active(),
+                _ => record.revision == transfer.revision,
+            };
+            if !holds {
                 return Ok(false);
             }
             record.step(step)?;

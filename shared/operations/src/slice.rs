@@ -6,11 +6,12 @@ use std::sync::Mutex;
 
 use futures::future::{Either, select};
 use serde::{Deserialize, Serialize};
-use sluice_transfer::record::{Failure, Proof, TransferRecord};
+use sluice_transfer::record::{Failure, Proof, ShardRecord, TransferRecord};
 use sluice_transfer::{Budget, Counts, Remaining, ShardId, State, Throttle, Timestamp, TransferId, Wanted};
 
 use crate::engine::Engine;
-use crate::error::Halt;
+use crate::error::{Halt, OperationError};
+use crate::settle::shard_records;
 
 /// What a host tells a slice.
 #[derive(Clone, Debug)]
@@ -68,6 +69,7 @@ pub(crate) struct Slice<'a> {
     pub order: &'a SliceOrder,
     pub generation: u32,
     pub purpose: Purpose,
+    rate: Option<u64>,
     shared: Mutex<Shared>,
 }
 
@@ -86,6 +88,7 @@ impl<'a> Slice<'a> {
             order,
             generation: transfer.generation,
             purpose: Purpose::Move,
+            rate,
             shared: Mutex::new(Shared {
                 spent: Counts::default(),
                 throttle: rate.map(|rate| Throttle::new(rate, now)),
@@ -152,6 +155,24 @@ impl<'a> Slice<'a> {
         }
     }
 
+    /// Whether another shard may be taken.
+    pub(crate) fn has_room(&self) -> bool {
+        self.has_time() && self.remaining() != Remaining::Exhausted
+    }
+
+    /// Bytes that may be read or sent at once: under a rate no more than a part of a second's worth.
+    pub(crate) fn at_once(&self, most: usize) -> usize {
+        let rated = self.rate.map_or(usize::MAX, |rate| usize::try_from(rate / 4).unwrap_or(usize::MAX).max(1));
+        most.min(rated)
+    }
+
+    /// At a slice's end, waits for what the rate still owes, so that short slices are no faster than long ones.
+    pub(crate) async fn pay(&self) {
+        let now = self.engine.clock.now();
+        let owed = self.shared().throttle.as_mut().map_or(0, |throttle| throttle.take(0, now));
+        self.engine.clock.sleep(owed.min(self.order.budget.deadline.millis_since(now))).await;
+    }
+
     /// What the user wants, as of the last few seconds. An older generation's slice is fenced here.
     pub(crate) async fn wanted(&self) -> Result<Wanted, Halt> {
         let now = self.engine.clock.now();
@@ -190,6 +211,20 @@ pub(crate) fn admit(transfer: &TransferRecord) -> Result<(), SliceOutcome> {
         | State::CompletedWithFailures
         | State::Failed => Err(SliceOutcome::Fenced),
     }
+}
+
+/// The shards of a lane that have something left, those first that had the fewest slices: a budget that does not
+/// reach all of them goes round.
+pub(crate) async fn in_turn(
+    engine: &Engine,
+    transfer: &TransferRecord,
+    lane: &[ShardId],
+) -> Result<Vec<ShardId>, OperationError> {
+    let records = shard_records(engine, transfer).await?;
+    let in_lane = |record: &&ShardRecord| lane.is_empty() || lane.contains(&record.shard);
+    let mut left: Vec<&ShardRecord> = records.iter().filter(in_lane).filter(|record| !record.is_drained()).collect();
+    left.sort_by_key(|record| record.slices);
+    Ok(left.into_iter().map(|record| record.shard.clone()).collect())
 }
 
 /// What one shard came to in a slice.

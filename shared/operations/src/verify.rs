@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use sluice_formats::decoder;
 use sluice_ports::{BucketStore, Error, ErrorKind};
 use sluice_transfer::manifest::{ExportManifest, ManifestObject};
-use sluice_transfer::record::{Config, ExportConfig, ImportConfig, ReadBack, TransferRecord, Work};
+use sluice_transfer::record::{Config, ExportConfig, ImportConfig, ManifestRef, ReadBack, TransferRecord, Work};
 use sluice_transfer::{Checksum, Counts, Decoder, Format, State, TransferId, UnpackError};
 
 use crate::engine::Engine;
-use crate::error::{Code, OperationError};
+use crate::error::{Code, Halt, OperationError};
 use crate::export::open_target;
 use crate::finish::{read_more, read_segments};
 use crate::objects::get_document;
@@ -113,8 +113,9 @@ async fn export(
 ) -> Result<(), OperationError> {
     let target = match open_target(engine, config).await {
         Ok(target) => target,
-        Err(crate::error::Halt::Failed(error)) => {
-            verification.find_error(&error);
+        // Not there, or not within reach: an unmounted disk is no mismatch.
+        Err(Halt::Failed(error)) => {
+            verification.find(Verdict::Unproved, error.message);
             return Ok(());
         }
         Err(other) => {
@@ -122,14 +123,14 @@ async fn export(
             return Ok(());
         }
     };
-    let Some(root) = &transfer.manifest else {
+    let Some(ManifestRef { key: root, sha256 }) = &transfer.manifest else {
         if transfer.state != State::Cancelled {
             verification.find(Verdict::Mismatch, "the transfer's record names no manifest".into());
         }
         return Ok(());
     };
     let bucket = &*target.bucket;
-    let manifest: ExportManifest = match get_document(engine, bucket, root, None).await {
+    let manifest: ExportManifest = match get_document(engine, bucket, root, Some(sha256)).await {
         Ok(manifest) => manifest,
         Err(error) => {
             verification.find_error(&error);

@@ -21,7 +21,7 @@ pub struct ShardInfo {
 /// A stream as the store describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamInfo {
-    /// Its shards, in the order of their names.
+    /// Its shards, in the order that the store counts them.
     pub shards: Vec<ShardInfo>,
     /// The import that it is reserved for.
     pub writer: Option<TransferId>,

@@ -118,7 +118,8 @@ pub(crate) fn shard(connection: &Connection, name: &str, id: &ShardId) -> Result
 
 /// Every shard.
 pub(crate) fn shards(connection: &Connection) -> rusqlite::Result<Vec<Shard>> {
-    let mut statement = connection.prepare_cached("SELECT shard, earliest, next, reached, bytes FROM shards")?;
+    let mut statement =
+        connection.prepare_cached("SELECT shard, earliest, next, reached, bytes FROM shards ORDER BY shard")?;
     statement.query_map([], from_row)?.collect()
 }
 

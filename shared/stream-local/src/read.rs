@@ -31,7 +31,6 @@ pub(crate) fn describe(connection: &mut Connection, name: &str) -> Result<Stream
         let (earliest, tail) = (shard.beginning(), shard.tail());
         shards.push(ShardInfo { shard: layout::shard_name(shard.index)?, earliest, tail, parents: Vec::new() });
     }
-    shards.sort_unstable_by(|a, b| a.shard.cmp(&b.shard));
     Ok(StreamInfo { shards, writer: holder(&snapshot, name)?, largest_event: EVENT_BYTES as u64 })
 }
 

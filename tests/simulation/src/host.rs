@@ -162,6 +162,12 @@ impl Host {
             return Ok(());
         }
         self.checker.all_arrived()?;
+        if self.tally.zombies == 0 && self.world.landed() == 0 {
+            let info = now(self.stores.target.describe()).map_err(|error| error.to_string())?;
+            if let Some(writer) = info.writer {
+                return Err(format!("the target is still reserved for {writer}"));
+            }
+        }
         self.prove(&import, &report)?;
         self.tally.completed += 1;
         Ok(())
@@ -287,7 +293,8 @@ impl Host {
                 return Ok(Some(report));
             }
             // Stores may be in trouble so often that a transfer gives up; a person tries again.
-            if !code(Code::Unavailable) && !code(Code::NoMovement) {
+            let stuck = code(Code::NoMovement) && self.tally.deaths + self.tally.zombies > 10;
+            if !code(Code::Unavailable) && !stuck {
                 return Err(format!("{id} failed without a reason: {} {}", error.code, error.message));
             }
         } else {

@@ -15,7 +15,7 @@ use sluice_transfer::{DestinationName, ObjectKeys, ShardId, TransferId};
 use crate::engine::Engine;
 use crate::error::{Code, Halt, OperationError};
 use crate::held::{Held, Taken};
-use crate::slice::{ShardEnd, Slice, SliceOrder, SliceOutcome, admit, gather};
+use crate::slice::{ShardEnd, Slice, SliceOrder, SliceOutcome, admit, gather, in_turn};
 
 use closing::come_to_rest;
 pub(crate) use shard::ShardExport;
@@ -32,10 +32,12 @@ pub async fn export_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
         Ok(target) => target,
         Err(halt) => return Ok(gather(vec![Err(halt)])),
     };
-    let lane = if order.lane.is_empty() { &transfer.shards } else { &order.lane };
+    let lane = in_turn(engine, &transfer, &order.lane).await?;
     let at_once = shards_at_once(engine, &target.config);
-    let ends = stream::iter(lane).map(|shard| export_shard(&slice, &target, shard)).buffer_unordered(at_once);
-    Ok(gather(ends.collect().await))
+    let ends = stream::iter(&lane).map(|shard| export_shard(&slice, &target, shard)).buffer_unordered(at_once);
+    let ends = ends.collect().await;
+    slice.pay().await;
+    Ok(gather(ends))
 }
 
 /// As many shards as memory admits: each holds a part that is filled, one that is sent, and what was read.
@@ -84,6 +86,9 @@ pub(crate) async fn open_target(engine: &Engine, config: &ExportConfig) -> Resul
 }
 
 async fn export_shard(slice: &Slice<'_>, target: &Target, shard: &ShardId) -> Result<ShardEnd, Halt> {
+    if !slice.has_room() {
+        return Ok(ShardEnd::More);
+    }
     let mut held = match Held::take(slice, shard).await? {
         Taken::Held(held) => held,
         Taken::Busy(wait) => return Ok(ShardEnd::Busy(wait)),

@@ -206,8 +206,10 @@ impl<'a, 'h> ShardExport<'a, 'h> {
             Remaining::Exhausted => (u64::MAX, self.target.config.part_size),
         };
         let at_most = |limit: u64, most: usize| usize::try_from(limit).unwrap_or(usize::MAX).min(most);
-        let limit =
-            ReadLimit { events: at_most(events, settings.read_events), bytes: at_most(bytes, settings.read_bytes) };
+        let limit = ReadLimit {
+            events: at_most(events, settings.read_events),
+            bytes: at_most(bytes, slice.at_once(settings.read_bytes)),
+        };
         let (stream, record) = (&self.target.stream, &self.held.record);
         let read = slice.engine.persist(async || stream.read(&record.shard, from, limit).await);
         let mut read = slice.bounded(read).await?;

@@ -1,12 +1,12 @@
 //! The end of an export.
 
-use sluice_ports::BucketStore;
+use sluice_ports::{BucketStore, ObjectInfo};
 use sluice_transfer::limits::{MANIFEST_BYTES, SEGMENT_ENTRIES};
 use sluice_transfer::manifest::{
     Document, ExportManifest, ManifestError, ManifestObject, Segment, SegmentChain, ShardManifest, Tiles,
 };
-use sluice_transfer::record::{DestinationRecord, ExportConfig, ShardRecord, TransferRecord, Work};
-use sluice_transfer::{Counts, Cursor, ObjectKeys, State, resolve_key, sha256_hex};
+use sluice_transfer::record::{DestinationRecord, ExportConfig, ManifestRef, ShardRecord, TransferRecord, Work};
+use sluice_transfer::{Checksum, Counts, Cursor, ObjectKeys, State, Wanted, resolve_key, sha256_hex};
 
 use super::Checked;
 use crate::engine::Engine;
@@ -14,6 +14,7 @@ use crate::error::{Code, Halt, OperationError};
 use crate::export::{ShardExport, Target, open_target};
 use crate::held::{Held, Taken};
 use crate::objects::{get_document, get_whole, in_document, put_document};
+use crate::settle::shard_records;
 use crate::slice::Slice;
 
 /// Checks every object against what was sealed, writes the root, and sweeps what nobody remembers.
@@ -65,7 +66,7 @@ async fn check_shard(
         let read = get_document(slice.engine, &*target.bucket, &key, None);
         let document: Segment<ManifestObject> = slice.bounded(read).await?;
         for object in document.entries.iter().filter(|entry| entry.object.number >= checked) {
-            if !slice.has_time() {
+            if !slice.has_time() || slice.wanted().await? != Wanted::Running {
                 return Ok(None);
             }
             check_object(slice, target, &folder.whole(&object.key), object).await?;
@@ -87,12 +88,28 @@ async fn check_object(slice: &Slice<'_>, target: &Target, key: &str, object: &Ma
         return Err(OperationError::new(Code::ObjectMissing, what).into());
     };
     let wanted = object.object.checksum;
-    if found.size == wanted.len && found.checksum.is_none_or(|checksum| checksum == wanted) {
+    // What the bucket no longer knows as the object that was sealed is read.
+    let known = found.etag == object.object.etag && found.checksum.is_none_or(|checksum| checksum == wanted);
+    if found.size == wanted.len && (known || checksum_of(slice, target, key, &found).await? == wanted) {
         return Ok(());
     }
     let what =
         format!("{key} is not what was exported: put the original back and resume, or export again under another --id");
     Err(OperationError::new(Code::ObjectDamaged, what).into())
+}
+
+async fn checksum_of(slice: &Slice<'_>, target: &Target, key: &str, found: &ObjectInfo) -> Result<Checksum, Halt> {
+    let (bucket, len) = (&target.bucket, slice.engine.settings.read_bytes as u64);
+    let mut seen = Checksum::default();
+    while seen.len < found.size {
+        let read = slice.engine.persist(async || bucket.get(key, Some(&found.etag), seen.len, len).await);
+        let bytes = slice.bounded(read).await?;
+        if bytes.is_empty() {
+            break;
+        }
+        seen = seen.then(Checksum::of(&bytes));
+    }
+    Ok(seen)
 }
 
 /// A shard's part of the root, from its record.
@@ -144,7 +161,7 @@ async fn write_root(
     config: &ExportConfig,
     shards: Vec<ShardManifest>,
     state: State,
-) -> Result<String, Halt> {
+) -> Result<ManifestRef, Halt> {
     let manifest = ExportManifest {
         transfer: transfer.id.clone(),
         stream: config.stream.clone(),
@@ -159,8 +176,8 @@ async fn write_root(
     };
     let name = if state == State::Cancelled { ObjectKeys::cancelled() } else { ObjectKeys::root() };
     let key = target.keys(&transfer.id).whole(name);
-    slice.bounded(put_document(slice.engine, &*target.bucket, &key, &manifest)).await?;
-    Ok(key)
+    let sha256 = slice.bounded(put_document(slice.engine, &*target.bucket, &key, &manifest)).await?;
+    Ok(ManifestRef { key, sha256 })
 }
 
 /// Lists what a cancelled export had completed.
@@ -168,12 +185,13 @@ pub(super) async fn list_cancelled(
     slice: &Slice<'_>,
     transfer: &TransferRecord,
     config: &ExportConfig,
-) -> Result<Option<String>, Halt> {
+) -> Result<Option<ManifestRef>, Halt> {
     let target = open_target(slice.engine, config).await?;
     sweep(slice, &target, transfer).await?;
     let mut shards = Vec::new();
-    for shard in &transfer.shards {
-        let mut held = match Held::take(slice, shard).await? {
+    // A plan that was cut off left no records of some shards.
+    for record in shard_records(slice.engine, transfer).await? {
+        let mut held = match Held::take(slice, &record.shard).await? {
             Taken::Held(held) => held,
             Taken::Busy(_) => return Err(Halt::Fenced),
         };

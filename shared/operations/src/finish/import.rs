@@ -2,8 +2,8 @@
 
 use sluice_ports::{Read, ReadLimit, StreamStore};
 use sluice_transfer::manifest::{ImportManifest, ImportedShard};
-use sluice_transfer::record::{ImportConfig, ImportRecord, ReadBack, TransferRecord};
-use sluice_transfer::{Counts, ObjectKeys, Position, Range, ShardId, State};
+use sluice_transfer::record::{ImportConfig, ImportRecord, ManifestRef, ReadBack, TransferRecord};
+use sluice_transfer::{Counts, ObjectKeys, Position, Range, ShardId, State, Wanted};
 
 use super::Checked;
 use crate::engine::Engine;
@@ -45,8 +45,8 @@ pub(super) async fn check(
         shards,
     };
     let key = format!("{}/{}", route.folder(), ObjectKeys::root());
-    slice.bounded(put_document(slice.engine, &*route.work, &key, &manifest)).await?;
-    Ok(Checked::All { manifest: key })
+    let sha256 = slice.bounded(put_document(slice.engine, &*route.work, &key, &manifest)).await?;
+    Ok(Checked::All { manifest: ManifestRef { key, sha256 } })
 }
 
 async fn check_shard(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>) -> Result<Option<ImportedShard>, Halt> {
@@ -82,7 +82,7 @@ async fn read_back(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>, range:
             import_record_mut(held)?.read_back = Some(back);
             return Ok(true);
         }
-        if !slice.has_time() {
+        if !slice.has_time() || slice.wanted().await? != Wanted::Running {
             return Ok(false);
         }
         let step = read_more(slice.engine, &*route.stream, &held.record.shard, &mut back, &range.until);

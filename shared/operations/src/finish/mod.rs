@@ -5,7 +5,7 @@ mod export;
 mod import;
 
 use serde::{Deserialize, Serialize};
-use sluice_transfer::record::{Config, Failure, Totals, TransferRecord};
+use sluice_transfer::record::{Config, Failure, ManifestRef, Totals, TransferRecord};
 use sluice_transfer::{State, Step, Wanted};
 
 use crate::engine::Engine;
@@ -37,8 +37,8 @@ pub enum Finish {
 /// What came of checking a transfer within a slice.
 pub(crate) enum Checked {
     All {
-        /// Key of the manifest's root.
-        manifest: String,
+        /// The manifest's root.
+        manifest: ManifestRef,
     },
     More,
     Busy(u64),
@@ -76,13 +76,16 @@ pub async fn finish(engine: &Engine, order: &SliceOrder) -> Result<Finish, Opera
     }
 }
 
-async fn complete(engine: &Engine, transfer: &TransferRecord, manifest: String) -> Result<Finish, OperationError> {
+async fn complete(engine: &Engine, transfer: &TransferRecord, manifest: ManifestRef) -> Result<Finish, OperationError> {
     let shards = shard_records(engine, transfer).await?;
     let totals = totals(transfer, &shards);
     let step = if totals.gaps > 0 { Step::VerifiedWithGaps } else { Step::Verified };
     for shard in &transfer.shards {
         engine.persist(async || engine.checkpoints.drop_ledger(&transfer.id, shard).await).await?;
     }
+    // Before the last step, which nothing follows: a target that is given back twice is no harm, one that is never
+    // given back is. All of it was read back already.
+    release(engine, transfer).await?;
     engine
         .change(&transfer.id, |record| {
             // A pause that came while the last object was checked comes too late.
@@ -95,12 +98,11 @@ async fn complete(engine: &Engine, transfer: &TransferRecord, manifest: String) 
             Ok(true)
         })
         .await?;
-    release(engine, transfer).await?;
     Ok(Finish::Ended)
 }
 
 /// Gives an import's target back.
-async fn release(engine: &Engine, transfer: &TransferRecord) -> Result<(), OperationError> {
+pub(crate) async fn release(engine: &Engine, transfer: &TransferRecord) -> Result<(), OperationError> {
     if let Config::Import(config) = &transfer.config {
         let stream = engine.places.stream(&config.stream).await?;
         match engine.persist(async || stream.release(&transfer.id).await).await {
@@ -131,9 +133,22 @@ pub(crate) async fn cancel_transfer(
         Err(Halt::Fenced | Halt::Deadline) => return Ok(Settled::Busy { wait_millis: 1_000 }),
         Err(Halt::Trouble(error) | Halt::Failed(error)) => return Err(error),
     };
-    release(engine, &transfer).await?;
+    end_cancelled(engine, &transfer, totals, manifest).await
+}
+
+/// The last step of a cancel: nothing is held or kept any more.
+pub(crate) async fn end_cancelled(
+    engine: &Engine,
+    transfer: &TransferRecord,
+    totals: Totals,
+    manifest: Option<ManifestRef>,
+) -> Result<Settled, OperationError> {
+    for shard in &transfer.shards {
+        engine.persist(async || engine.checkpoints.drop_ledger(&transfer.id, shard).await).await?;
+    }
+    release(engine, transfer).await?;
     engine
-        .change(&order.id, |record| {
+        .change(&transfer.id, |record| {
             if record.state.is_final() {
                 return Ok(false);
             }

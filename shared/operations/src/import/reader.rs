@@ -11,7 +11,7 @@ use sluice_ports::NewEvent;
 use sluice_transfer::limits::LIST_ENTRIES;
 use sluice_transfer::manifest::{ListShard, Segment, SourceEntry};
 use sluice_transfer::record::{Check, SourceCursor};
-use sluice_transfer::{Checksum, Cutter, Decoded, Decoder, Format, Value};
+use sluice_transfer::{Checksum, Cutter, Decoded, Decoder, Format, Value, Wanted};
 
 use super::Route;
 use crate::error::{Code, Halt, OperationError};
@@ -164,7 +164,7 @@ impl<'a> Reader<'a> {
             _ => Check { entry: number, seen: Checksum::default() },
         };
         while check.seen.len < entry.size {
-            if !self.slice.has_time() {
+            if !self.slice.has_time() || self.slice.wanted().await? != Wanted::Running {
                 return Ok(Some(check));
             }
             let bytes = self.get(entry, check.seen.len).await?;

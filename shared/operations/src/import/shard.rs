@@ -72,7 +72,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let at_most = |limit: u64, most: usize| usize::try_from(limit).unwrap_or(usize::MAX).min(most);
         let (events, most_bytes) = match slice.remaining() {
             Remaining::Limit { events, bytes } => {
-                (at_most(events, settings.read_events), at_most(bytes, settings.append_bytes))
+                (at_most(events, settings.read_events), at_most(bytes, slice.at_once(settings.append_bytes)))
             }
             Remaining::Exhausted => (1, 1),
         };

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use sluice_ports::{BucketStore, ErrorKind, Reservation, StreamInfo, StreamStore, WriterAnswer};
 use sluice_transfer::limits::{EVENT_BYTES, SHARDS};
 use sluice_transfer::manifest::SourceList;
-use sluice_transfer::record::{Config, ImportConfig, ImportRecord, ShardRecord, Work};
-use sluice_transfer::{Counts, Format, ImportRequest, Position, Range, ShardId, StreamUri, TransferId};
+use sluice_transfer::record::{Config, ImportConfig, ImportRecord, ShardRecord, TransferRecord, Work};
+use sluice_transfer::{Counts, Format, ImportRequest, Position, Range, Request, ShardId, State, StreamUri, TransferId};
 
 use super::Resolved;
 use super::list::{ListWriter, write_root};
 use super::sources::find;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
+use crate::finish::release;
 use crate::objects::get_document;
 
 /// Bytes of an event where the source has none of its own, unless told otherwise.
@@ -48,7 +49,7 @@ pub(super) async fn resolve(
             "eventSize and pack cut bytes into events; these sources hold events of their own, which stay as they are",
         ));
     }
-    let targets = target_shards(engine, &stream, request, sources.shards.len(), id).await?;
+    let targets = target_shards(engine, &stream, request, sources.names(), id).await?;
     write_root(engine, id, &request.source, &key, sources.shards, &targets).await?;
     let config = ImportConfig {
         bucket: request.source.clone(),
@@ -65,27 +66,32 @@ pub(super) async fn resolve(
     Ok(Resolved { config: Config::Import(config), shards })
 }
 
-/// The target's shards that get something. A target that is not there is made, as the last thing that can fail.
+/// The target's shards that get something. A target that is not there is made, once the sources are checked.
 async fn target_shards(
     engine: &Engine,
     stream: &Arc<dyn StreamStore>,
     request: &ImportRequest,
-    needed: usize,
+    needed: Vec<Option<ShardId>>,
     id: &TransferId,
 ) -> Result<Vec<ShardId>, OperationError> {
-    if needed > SHARDS {
-        let what = format!("the source has {needed} shards; this version takes {SHARDS} in one transfer");
+    if needed.len() > SHARDS {
+        let what = format!("the source has {} shards; this version takes {SHARDS} in one transfer", needed.len());
         return Err(OperationError::new(Code::OutOfRange, what));
     }
     let info = if let Some(info) = target(engine, stream).await? {
         info
     } else {
-        let shards = u32::try_from(needed.max(1)).unwrap_or(u32::MAX);
+        let shards = u32::try_from(needed.len().max(1)).unwrap_or(u32::MAX);
         engine.persist(async || stream.create(shards).await).await?;
         engine.persist(async || stream.describe().await).await?
     };
-    check_target(&info, request, needed, id)?;
-    Ok(info.shards.into_iter().take(needed).map(|shard| shard.shard).collect())
+    check_target(&info, request, needed.len(), id)?;
+    let there: Vec<ShardId> = info.shards.into_iter().map(|shard| shard.shard).collect();
+    // Each into the shard of its own name, if they all have one; else in their order.
+    if needed.iter().all(|name| name.as_ref().is_some_and(|name| there.contains(name))) {
+        return Ok(needed.into_iter().flatten().collect());
+    }
+    Ok(there.into_iter().take(needed.len()).collect())
 }
 
 /// The target, if it is there.
@@ -136,21 +142,31 @@ fn reserved(stream: &StreamUri, writer: &TransferId) -> OperationError {
     )
 }
 
-/// Reserves the target, in the table and, where it can, in the store itself.
-pub(super) async fn reserve(engine: &Engine, id: &TransferId, uri: &StreamUri) -> Result<(), OperationError> {
+/// Reserves the target, in the table and, where it can, in the store itself, and looks once more: what was true when
+/// the sources were looked at need not be so any more.
+pub(super) async fn reserve(engine: &Engine, transfer: &TransferRecord, uri: &StreamUri) -> Result<(), OperationError> {
+    let id = &transfer.id;
     if let WriterAnswer::HeldBy(writer) =
         engine.persist(async || engine.checkpoints.reserve_writer(uri, id).await).await?
     {
         return Err(reserved(uri, &writer));
     }
     let stream = engine.places.stream(uri).await?;
-    match engine.persist(async || stream.reserve(id).await).await? {
-        Reservation::Held => Ok(()),
-        Reservation::HeldBy(writer) => {
-            engine.persist(async || engine.checkpoints.release_writer(uri, id).await).await?;
-            Err(reserved(uri, &writer))
-        }
+    if let Reservation::HeldBy(writer) = engine.persist(async || stream.reserve(id).await).await? {
+        engine.persist(async || engine.checkpoints.release_writer(uri, id).await).await?;
+        return Err(reserved(uri, &writer));
     }
+    if engine.transfer(id).await?.state != State::Preparing {
+        // Somebody else has planned it meanwhile, and may be through with it.
+        return if engine.transfer(id).await?.state.is_final() { release(engine, transfer).await } else { Ok(()) };
+    }
+    let Request::Import(request) = &transfer.request else { return Ok(()) };
+    let info = engine.persist(async || stream.describe().await).await?;
+    if let Err(error) = check_target(&info, request, transfer.shards.len(), id) {
+        release(engine, transfer).await?;
+        return Err(error);
+    }
+    Ok(())
 }
 
 /// The shards' records: what is to come, and where the target ends now.

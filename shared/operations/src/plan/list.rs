@@ -14,7 +14,7 @@ use crate::objects::put_document;
 /// The sources of one shard, as they were listed.
 pub(super) struct ListedShard {
     /// The shard they come from; none for foreign files.
-    source: Option<ShardId>,
+    pub source: Option<ShardId>,
     entries: u64,
     bytes: u64,
     counts: Option<Counts>,

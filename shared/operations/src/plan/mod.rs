@@ -96,7 +96,7 @@ async fn record(
     before: bool,
 ) -> Result<Planned, OperationError> {
     if let Config::Import(config) = &transfer.config {
-        import::reserve(engine, &transfer.id, &config.stream).await?;
+        import::reserve(engine, &transfer, &config.stream).await?;
         // Only from here on nobody else can move the target's end.
         shards = import::shards(engine, &transfer.id, config).await?;
     }

@@ -2,7 +2,7 @@
 
 use sluice_ports::{BucketStore, Listed};
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, SourceEntry};
-use sluice_transfer::{BucketUri, Format, ObjectKeys, check_key};
+use sluice_transfer::{BucketUri, Format, ObjectKeys, ShardId, check_key};
 
 use super::list::{ListWriter, ListedShard};
 use crate::engine::Engine;
@@ -22,6 +22,13 @@ pub(super) struct Sources {
     pub shards: Vec<ListedShard>,
 }
 
+impl Sources {
+    /// The shards that the sources come from.
+    pub(super) fn names(&self) -> Vec<Option<ShardId>> {
+        self.shards.iter().map(|shard| shard.source.clone()).collect()
+    }
+}
+
 /// Finds out what stands at `path` of the bucket, and writes the list of it: however many sources there are, no more
 /// than a page of them is held.
 pub(super) async fn find(
@@ -33,7 +40,10 @@ pub(super) async fn find(
 ) -> Result<Sources, OperationError> {
     let one = if path.is_empty() { None } else { engine.persist(async || bucket.head(path).await).await? };
     if let Some(info) = one {
-        if is_root(engine, bucket, path).await? {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        // One that is called so and begins otherwise is a damaged one: saying what is wrong with it is the
+        // manifest's reader's business.
+        if [ObjectKeys::root(), ObjectKeys::cancelled()].contains(&name) || is_root(engine, bucket, path).await? {
             return from_manifest(engine, bucket, path, list).await;
         }
         return foreign(vec![Listed { key: path.to_owned(), size: info.size, etag: info.etag }], list).await;

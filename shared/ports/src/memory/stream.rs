@@ -143,7 +143,9 @@ impl StreamStore for MemoryStream {
                 tail: shard.tail(),
                 parents: Vec::new(),
             };
-            let shards = held.shards.iter().map(info).collect();
+            let mut shards: Vec<_> = held.shards.iter().map(info).collect();
+            // They are named by their numbers.
+            shards.sort_by_key(|info| info.shard.as_str().parse::<u32>().unwrap_or(u32::MAX));
             Ok(StreamInfo { shards, writer: held.writer.clone(), largest_event: EVENT_BYTES as u64 })
         })
     }

@@ -14,7 +14,9 @@ pub use claim::{Claim, Owner, Proof};
 pub use destination::{AlgebraError, Closing, DestinationRecord, LedgerPage, PartEntry, Phase, SealedObject, Upload};
 pub use import::{Check, ImportRecord, Mark, ReadBack, SourceCursor};
 pub use shard::{ShardRecord, Work};
-pub use transfer::{Config, DestinationConfig, ExportConfig, Failure, ImportConfig, Totals, TransferRecord};
+pub use transfer::{
+    Config, DestinationConfig, ExportConfig, Failure, ImportConfig, ManifestRef, Totals, TransferRecord,
+};
 
 /// Version of every record that this code writes. A reader takes this one and the one before; there is none before 1.
 pub const RECORD_VERSION: u32 = 1;

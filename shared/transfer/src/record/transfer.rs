@@ -10,6 +10,15 @@ use crate::{
     Timestamp, TransferId, Wanted,
 };
 
+/// The root of a transfer's manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestRef {
+    /// Its key in the destination's bucket; an import's lies in the host's own.
+    pub key: String,
+    /// Of its whole bytes.
+    pub sha256: String,
+}
+
 /// Why a transfer failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -139,9 +148,9 @@ pub struct TransferRecord {
     pub shards: Vec<ShardId>,
     /// Sums as of the last slice's end.
     pub totals: Totals,
-    /// Key of the manifest, once written.
+    /// The manifest, once written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest: Option<String>,
+    pub manifest: Option<ManifestRef>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use sluice_transfer::manifest::SegmentChain;
 use sluice_transfer::record::{
     Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, Failure, ImportConfig, ImportRecord,
-    LedgerPage, Mark, Owner, PartEntry, Phase, RECORD_VERSION, ReadBack, SealedObject, ShardRecord, SourceCursor,
-    TransferRecord, Upload, Work,
+    LedgerPage, ManifestRef, Mark, Owner, PartEntry, Phase, RECORD_VERSION, ReadBack, SealedObject, ShardRecord,
+    SourceCursor, TransferRecord, Upload, Work,
 };
 use sluice_transfer::{
     Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, Format, Gap, ImportRequest, Pace, Position,
@@ -105,7 +105,7 @@ fn full_export(name: &str) -> TransferRecord {
     record.shards = vec![shard_id("0"), shard_id("shardId-000000000001")];
     record.totals.expected = Some(counts());
     record.totals.moved = counts();
-    record.manifest = Some("orders/manifest.json".to_owned());
+    record.manifest = Some(ManifestRef { key: "orders/manifest.json".to_owned(), sha256: "5".repeat(64) });
     record.failure = Some(Failure { code: "Gone".to_owned(), message: "'\"\\\u{1f600}\n\u{0}".to_owned() });
     record
 }
