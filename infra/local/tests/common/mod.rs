@@ -130,8 +130,8 @@ impl Stage {
 
     /// Looks at a transfer until `seen` holds.
     pub fn wait(&self, id: &str, mut seen: impl FnMut(&Value) -> bool) -> Value {
-        // Each look takes the time of a process; a thousand are far more than any test needs.
-        for _ in 0..1_000 {
+        // Each look takes the time of a process; so many are far more than any test needs.
+        for _ in 0..20_000 {
             let done = self.run(&format!("status {id} --output json"));
             if done.code == 0 {
                 let report = done.json();
