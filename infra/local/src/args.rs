@@ -102,7 +102,8 @@ Examples:
     #[command(after_help = "\
 SOURCE: an export's manifest, a folder that holds one manifest, a folder of any files, or one file. Files that are not
 an export's are cut into events of --event-size (1 MiB), each file by itself; --pack fills each event to its size
-across files. The target is made if it is not there; it must be empty unless --append is given.
+across files. Symbolic links, and names that are not UTF-8, are left out of a folder.
+The target is made if it is not there; it must be empty unless --append is given.
 The same --id with the same request continues that transfer; with another request it is an error.
 
 Examples:
