@@ -290,3 +290,13 @@ fn a_disk_that_is_full_under_the_home() {
     }
     assert!(said.contains("full"), "{said}");
 }
+
+#[test]
+fn a_manifest_that_begins_otherwise_is_no_data() {
+    let stage = exported();
+    let manifest = stage.path("out/e/manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replacen("sluice", "sluicX", 1)).unwrap();
+    let done = stage.run("import dir:out/e/manifest.json local:b --output json").fails(1, "not a manifest");
+    assert_eq!(done.json()["error"]["code"], "ManifestInvalid");
+}

@@ -246,3 +246,18 @@ impl Stage {
         self.ok("streams").text()
     }
 }
+
+#[test]
+fn shards_keep_their_names_and_take_turns() {
+    let stage = Stage::new();
+    let input: String = (0..1_200).map(|event| format!("{event:0500}\n")).collect();
+    stage.with_input("append local:a --shards 12", input.as_bytes()).code(0);
+    stage.with_input("append local:b --shards 12", b"").code(0);
+    // A slice reaches a few of the shards only.
+    let slices = "--slice-bytes 16KiB --part-size 2KiB --object-size 16KiB";
+    let report = stage.json(&format!("export local:a dir:out --id e {slices}"), 0);
+    assert!(report["state"] == "COMPLETED" && report["slices"].as_u64() > Some(1), "{report}");
+    assert_eq!(stage.json("import dir:out/e local:b --slice-bytes 16KiB", 0)["state"], "COMPLETED");
+    // Sequence numbers and shards among them.
+    assert_eq!(stage.events("a"), stage.events("b"));
+}

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Mutex;
 
 use futures::future::{Either, select};
+use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sluice_transfer::record::{Failure, Proof, ShardRecord, TransferRecord};
 use sluice_transfer::{Budget, Counts, Remaining, ShardId, State, Throttle, Timestamp, TransferId, Wanted};
@@ -213,13 +214,22 @@ pub(crate) fn admit(transfer: &TransferRecord) -> Result<(), SliceOutcome> {
     }
 }
 
+/// Runs `each` over the shards of the slice's lane that have something left, so many at once.
+pub(crate) async fn over_lane<F: Future<Output = Result<ShardEnd, Halt>>>(
+    slice: &Slice<'_>,
+    transfer: &TransferRecord,
+    at_once: usize,
+    each: impl Fn(ShardId) -> F,
+) -> Result<SliceOutcome, OperationError> {
+    let lane = in_turn(slice.engine, transfer, &slice.order.lane).await?;
+    let ends: Vec<_> = stream::iter(lane).map(each).buffer_unordered(at_once).collect().await;
+    slice.pay().await;
+    Ok(gather(ends))
+}
+
 /// The shards of a lane that have something left, those first that had the fewest slices: a budget that does not
 /// reach all of them goes round.
-pub(crate) async fn in_turn(
-    engine: &Engine,
-    transfer: &TransferRecord,
-    lane: &[ShardId],
-) -> Result<Vec<ShardId>, OperationError> {
+async fn in_turn(engine: &Engine, transfer: &TransferRecord, lane: &[ShardId]) -> Result<Vec<ShardId>, OperationError> {
     let records = shard_records(engine, transfer).await?;
     let in_lane = |record: &&ShardRecord| lane.is_empty() || lane.contains(&record.shard);
     let mut left: Vec<&ShardRecord> = records.iter().filter(in_lane).filter(|record| !record.is_drained()).collect();

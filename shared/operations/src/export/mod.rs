@@ -5,8 +5,6 @@ mod shard;
 
 use std::sync::Arc;
 
-use futures::StreamExt;
-use futures::stream;
 use sluice_formats::ObjectSeed;
 use sluice_ports::{BucketStore, StreamStore};
 use sluice_transfer::record::{Config, DestinationConfig, ExportConfig, TransferRecord};
@@ -15,7 +13,7 @@ use sluice_transfer::{DestinationName, ObjectKeys, ShardId, TransferId};
 use crate::engine::Engine;
 use crate::error::{Code, Halt, OperationError};
 use crate::held::{Held, Taken};
-use crate::slice::{ShardEnd, Slice, SliceOrder, SliceOutcome, admit, gather, in_turn};
+use crate::slice::{ShardEnd, Slice, SliceOrder, SliceOutcome, admit, gather, over_lane};
 
 use closing::come_to_rest;
 pub(crate) use shard::ShardExport;
@@ -32,12 +30,8 @@ pub async fn export_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
         Ok(target) => target,
         Err(halt) => return Ok(gather(vec![Err(halt)])),
     };
-    let lane = in_turn(engine, &transfer, &order.lane).await?;
     let at_once = shards_at_once(engine, &target.config);
-    let ends = stream::iter(&lane).map(|shard| export_shard(&slice, &target, shard)).buffer_unordered(at_once);
-    let ends = ends.collect().await;
-    slice.pay().await;
-    Ok(gather(ends))
+    over_lane(&slice, &transfer, at_once, |shard| export_shard(&slice, &target, shard)).await
 }
 
 /// As many shards as memory admits: each holds a part that is filled, one that is sent, and what was read.
@@ -85,11 +79,11 @@ pub(crate) async fn open_target(engine: &Engine, config: &ExportConfig) -> Resul
     Ok(Target { stream, bucket, name: name.clone(), config: destination.clone() })
 }
 
-async fn export_shard(slice: &Slice<'_>, target: &Target, shard: &ShardId) -> Result<ShardEnd, Halt> {
+async fn export_shard(slice: &Slice<'_>, target: &Target, shard: ShardId) -> Result<ShardEnd, Halt> {
     if !slice.has_room() {
         return Ok(ShardEnd::More);
     }
-    let mut held = match Held::take(slice, shard).await? {
+    let mut held = match Held::take(slice, &shard).await? {
         Taken::Held(held) => held,
         Taken::Busy(wait) => return Ok(ShardEnd::Busy(wait)),
     };

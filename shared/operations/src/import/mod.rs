@@ -5,8 +5,6 @@ mod shard;
 
 use std::sync::Arc;
 
-use futures::StreamExt;
-use futures::stream;
 use sluice_ports::{BucketStore, StreamStore};
 use sluice_transfer::ShardId;
 use sluice_transfer::manifest::SourceList;
@@ -16,7 +14,7 @@ use crate::engine::Engine;
 use crate::error::{Code, Halt, OperationError};
 use crate::held::{Held, Taken};
 use crate::objects::get_document;
-use crate::slice::{ShardEnd, Slice, SliceOrder, SliceOutcome, admit, gather, in_turn};
+use crate::slice::{ShardEnd, Slice, SliceOrder, SliceOutcome, admit, gather, over_lane};
 
 pub(crate) use shard::{import_record, import_record_mut, write_segment};
 
@@ -32,13 +30,9 @@ pub async fn import_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
         Ok(route) => route,
         Err(halt) => return Ok(gather(vec![Err(halt)])),
     };
-    let lane = in_turn(engine, &transfer, &order.lane).await?;
     let a_shard = 2 * (engine.settings.append_bytes + engine.settings.read_bytes) as u64;
     let at_once = usize::try_from(engine.settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, 32);
-    let ends = stream::iter(&lane).map(|shard| import_shard(&slice, &route, shard)).buffer_unordered(at_once);
-    let ends = ends.collect().await;
-    slice.pay().await;
-    Ok(gather(ends))
+    over_lane(&slice, &transfer, at_once, |shard| import_shard(&slice, &route, shard)).await
 }
 
 pub(crate) fn import_config(transfer: &TransferRecord) -> Result<&ImportConfig, OperationError> {
@@ -79,11 +73,11 @@ pub(crate) async fn open_route(engine: &Engine, config: &ImportConfig) -> Result
     Ok(Route { sources, work, list, stream, config: config.clone() })
 }
 
-async fn import_shard(slice: &Slice<'_>, route: &Route, shard: &ShardId) -> Result<ShardEnd, Halt> {
+async fn import_shard(slice: &Slice<'_>, route: &Route, shard: ShardId) -> Result<ShardEnd, Halt> {
     if !slice.has_room() {
         return Ok(ShardEnd::More);
     }
-    let mut held = match Held::take(slice, shard).await? {
+    let mut held = match Held::take(slice, &shard).await? {
         Taken::Held(held) => held,
         Taken::Busy(wait) => return Ok(ShardEnd::Busy(wait)),
     };
