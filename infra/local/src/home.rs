@@ -6,6 +6,7 @@
 //! checkpoints.sqlite   the records of transfers
 //! work/                a bucket of the host's own: lists of sources, manifests of imports
 //! locks/ID.lock        held by the process that drives the transfer ID
+//! locks/checkpoints    held while a process opens the checkpoints
 //! ```
 //!
 //! **Invariant.** `home.json` is made first and whole, so what has none is no home, and nothing else is touched in it.
@@ -31,6 +32,11 @@ const VERSION: u32 = 1;
 const MARKER: &str = "home.json";
 /// The table in the checkpoints' file.
 const TABLE: &str = "sluice";
+/// Work on files, where waiting is allowed.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::new(Code::Defect, error.to_string()))
+}
+
 /// A look at a lock takes it for a moment; who wants it for good tries again that often, so many milliseconds apart.
 const LOCK_ATTEMPTS: u32 = 10;
 const LOCK_WAIT_MILLIS: u64 = 30;
@@ -154,14 +160,27 @@ impl Home {
 
     /// The engine over this home.
     pub(crate) async fn engine(&self, settings: Settings) -> Result<Engine, Failure> {
-        let file = self.path.join("checkpoints.sqlite");
-        let opened = tokio::task::spawn_blocking(move || EmbeddedDynamo::open(&file)).await;
-        let dynamo = match opened {
-            Ok(opened) => opened.map_err(|error| Failure::new(Code::Unavailable, error.to_string()))?,
-            Err(error) => return Err(Failure::new(Code::Defect, error.to_string())),
+        // Making the file, and folding its log when the last one leaves it, take it whole: whoever comes meanwhile
+        // would be told that it is locked. So processes open it one after the other, and try again a few times.
+        let path = self.folder("locks")?.join("checkpoints");
+        let failed = |error: io::Error| Failure::of_io(&error, format!("the lock {} cannot be taken", path.display()));
+        let gate = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        let gate = blocking(move || gate.lock().map(|()| gate)).await?.map_err(failed)?;
+        let mut attempt = 1;
+        let dynamo = loop {
+            let file = self.path.join("checkpoints.sqlite");
+            match blocking(move || EmbeddedDynamo::open(&file)).await? {
+                Ok(dynamo) => break dynamo,
+                Err(error) if attempt == LOCK_ATTEMPTS => {
+                    return Err(Failure::new(Code::Unavailable, error.to_string()));
+                }
+                Err(_) => attempt += 1,
+            }
+            sleep(LOCK_WAIT_MILLIS).await;
         };
         let checkpoints = DynamoCheckpoints::new(dynamo.client(), TABLE);
         checkpoints.ensure_table().await?;
+        drop(gate);
         Ok(Engine {
             checkpoints: Arc::new(checkpoints),
             places: Arc::new(self.places()?),

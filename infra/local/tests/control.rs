@@ -221,3 +221,17 @@ fn an_object_that_was_edited_during_a_pause_is_found_at_the_end() {
     stage.ok("resume t");
     is_exported(&stage);
 }
+
+#[test]
+fn processes_that_come_at_once_do_not_lock_each_other_out() {
+    for _ in 0..8 {
+        let stage = Stage::new();
+        stage.numbers("a", 100);
+        // The first ones make the checkpoints' file.
+        let others: Vec<_> = (0..4).map(|_| stage.start("list")).collect();
+        stage.ok("export local:a dir:out --id t");
+        for child in others {
+            ended(child).code(0);
+        }
+    }
+}
