@@ -25,4 +25,4 @@ pub use checkpoint::{CheckpointStore, Created, Stored, WriterAnswer};
 pub use clock::Clock;
 pub use error::{Error, ErrorKind, Result};
 pub use places::Places;
-pub use stream::{Appended, NewEvent, Read, ReadLimit, Reservation, ShardInfo, StreamInfo, StreamStore};
+pub use stream::{Appended, Appends, NewEvent, Read, ReadLimit, Reservation, ShardInfo, StreamInfo, StreamStore};

@@ -10,6 +10,11 @@ use crate::{BucketStore, Result, StreamStore};
 /// Opens what a name means on this host. A scheme that the host does not have is `Invalid` and names those it has.
 #[async_trait]
 pub trait Places: Send + Sync {
+    /// The one name under which a stream is kept on record, however it was spelt.
+    async fn canonical(&self, uri: &StreamUri) -> Result<StreamUri> {
+        Ok(uri.clone())
+    }
+
     /// The stream of that name; it need not exist.
     async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>>;
 

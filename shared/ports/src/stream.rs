@@ -94,6 +94,17 @@ pub enum Appended {
     Reserved(TransferId),
 }
 
+/// What an append promises where something goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appends {
+    /// All events are written or none, and only if the shard ends where it is expected to.
+    Conditional,
+    /// The expected tail is not looked at, and an append that does not answer may have written any of its events;
+    /// those of one key in their order. An append that answers has written all of them. Whoever appends has to be
+    /// alone, and to look afterwards what arrived.
+    ByKey,
+}
+
 /// The answer to a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reservation {
@@ -125,7 +136,18 @@ pub trait StreamStore: Send + Sync {
     /// How many events and bytes of payload a range holds, as exactly as the store can tell; none if it cannot.
     async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>>;
 
-    /// Writes all events or none, if the shard ends at `expected` and the stream is reserved for `writer`, or, where
+    /// What [`Self::append`] promises.
+    fn appends(&self) -> Appends {
+        Appends::Conditional
+    }
+
+    /// What the store will hold of an event, as reading it will answer it: some keep no time of their own (it becomes
+    /// the default one) or need a key. `Invalid`, naming what is in the way, if it cannot hold the event without loss.
+    fn kept(&self, event: NewEvent) -> Result<NewEvent> {
+        Ok(event)
+    }
+
+    /// As far as [`Self::appends`] promises it: writes all events or none, if the shard ends at `expected` and the stream is reserved for `writer`, or, where
     /// none is given, for nobody. The reservation is looked at first; `Denied` if a writer is given and the stream is
     /// reserved for nobody.
     async fn append(

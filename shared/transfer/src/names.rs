@@ -102,17 +102,19 @@ impl DestinationName {
 #[serde(transparent)]
 pub struct UploadId(pub String);
 
-/// A stream: a scheme that names the kind of store, and a name in that store. Written `SCHEME:NAME`.
+/// A stream: a scheme that names the kind of store, and a name in that store. Written `SCHEME:NAME`; `SCHEME://NAME`
+/// is the same. A bare Amazon resource name is one of the scheme that it names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct StreamUri {
     /// Kind of store, such as `local`.
     pub scheme: String,
-    /// Name in the store.
+    /// Name in the store: a plain name, or an Amazon resource name.
     pub name: String,
 }
 
-/// A bucket, or a place in one. Written `SCHEME:REST`; what REST means is the scheme's.
+/// A bucket, or a place in one. Written `SCHEME:REST`; what REST means is the scheme's. `s3:BUCKET/KEY` is
+/// `s3://BUCKET/KEY`, which is how it is written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BucketUri {
@@ -129,12 +131,28 @@ fn split<'a>(what: &'static str, text: &'a str, example: &'static str) -> Result
     }
 }
 
+/// An Amazon resource name: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE` (AWS General Reference, "Amazon Resource
+/// Names"). Answers its service.
+fn resource_name(text: &str) -> Option<&str> {
+    let fields: Vec<&str> = text.splitn(6, ':').collect();
+    let safe = text.len() <= 512 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/".contains(&b));
+    match fields[..] {
+        ["arn", _, service, _, _, resource] if safe && !service.is_empty() && !resource.is_empty() => Some(service),
+        _ => None,
+    }
+}
+
 impl FromStr for StreamUri {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let (scheme, name) = split("stream", text, "write SCHEME:NAME, such as local:orders")?;
-        Ok(Self { scheme: scheme.to_owned(), name: plain("stream's name", name, 128)? })
+        if let Some(service) = resource_name(text) {
+            return Ok(Self { scheme: service.to_owned(), name: text.to_owned() });
+        }
+        let (scheme, name) = split("stream", text, "write SCHEME:NAME, such as local:orders or kinesis:orders")?;
+        let name = name.strip_prefix("//").unwrap_or(name);
+        let name = if resource_name(name) == Some(scheme) { name.to_owned() } else { plain("stream's name", name, 128)? };
+        Ok(Self { scheme: scheme.to_owned(), name })
     }
 }
 
@@ -142,8 +160,9 @@ impl FromStr for BucketUri {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let (scheme, rest) = split("bucket", text, "write SCHEME:PLACE, such as dir:/var/archive")?;
-        Ok(Self { scheme: scheme.to_owned(), rest: rest.to_owned() })
+        let (scheme, rest) = split("bucket", text, "write SCHEME:PLACE, such as dir:/var/archive or s3://archive/orders")?;
+        let slashes = if scheme == "s3" && !rest.starts_with('/') { "//" } else { "" };
+        Ok(Self { scheme: scheme.to_owned(), rest: format!("{slashes}{rest}") })
     }
 }
 
@@ -196,6 +215,21 @@ mod tests {
             assert!(format!("local:{name}").parse::<StreamUri>().is_err(), "{name:?}");
         }
         assert!("shardId-000000000001".parse::<ShardId>().is_ok());
+    }
+
+    #[test]
+    fn a_stream_has_several_spellings() {
+        let plain: StreamUri = "kinesis:orders".parse().unwrap();
+        assert_eq!("kinesis://orders".parse(), Ok(plain.clone()));
+        let arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
+        let named: StreamUri = arn.parse().unwrap();
+        assert_eq!((named.scheme.as_str(), named.name.as_str()), ("kinesis", arn));
+        assert_eq!(named.to_string().parse(), Ok(named));
+        for wrong in ["kinesis:///orders", "kinesis:a/b", "local:arn:aws:kinesis:r:1:stream/x", "arn:aws:kinesis:r:1:"] {
+            assert!(wrong.parse::<StreamUri>().is_err(), "{wrong}");
+        }
+        assert_eq!("s3:a/b".parse::<BucketUri>(), "s3://a/b".parse());
+        assert_eq!("s3:a/b".parse::<BucketUri>().unwrap().to_string(), "s3://a/b");
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub async fn plan(
     request: &Request,
     execution: &str,
 ) -> Result<Planned, OperationError> {
+    let request = &canonical(engine, request).await?;
     let known = engine.persist(async || engine.checkpoints.transfer(id).await).await?;
     if let Some(transfer) = known {
         same_request(&transfer, request)?;
@@ -73,6 +74,17 @@ pub async fn plan(
         }
     };
     record(engine, transfer, resolved.shards, false).await
+}
+
+/// The request with its stream under the one name that records know it by.
+async fn canonical(engine: &Engine, request: &Request) -> Result<Request, OperationError> {
+    let mut request = request.clone();
+    let stream = match &mut request {
+        Request::Export(request) => &mut request.stream,
+        Request::Import(request) => &mut request.stream,
+    };
+    *stream = engine.persist(async || engine.places.canonical(stream).await).await?;
+    Ok(request)
 }
 
 fn same_request(transfer: &TransferRecord, request: &Request) -> Result<(), OperationError> {
