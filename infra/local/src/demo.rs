@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
-use sluice_operations::{Code, Engine, Report, Settled};
+use sluice_operations::{Code, Engine, Report, Settled, describe};
 use sluice_ports::{Read, ReadLimit, StreamStore};
 use sluice_transfer::{
     BucketUri, Counts, Event, ExportRequest, Format, ImportRequest, Kind, Position, Request, ShardId, State, StreamUri,
@@ -21,7 +21,7 @@ use crate::drive::{Driver, SliceBounds};
 use crate::failure::Failure;
 use crate::home::{Home, quoted};
 use crate::look::findings;
-use crate::output::{self, Output, bytes, describe, grouped, rate};
+use crate::output::{self, Output, bytes, grouped, rate};
 use crate::transfer::new_id;
 
 /// Events to cut the file into, about.
@@ -193,7 +193,7 @@ impl Stage {
         let planned = sluice_operations::plan(&self.engine, id, request, "demo").await?;
         let before = if planned.before {
             let before = describe(&self.engine, id).await?;
-            sluice_operations::resume(&self.engine, id).await?;
+            sluice_operations::resume(&self.engine, id, "demo").await?;
             (Counts::new(before.events, before.bytes), before.objects)
         } else {
             (Counts::default(), 0)

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use sluice_operations::{Code, Engine, Report, Settings, Verdict};
+use sluice_operations::{Code, Engine, Report, Settings, Verdict, describe};
 use sluice_transfer::{Counts, TransferId};
 
 use crate::args::Status;
 use crate::clock::{now, sleep};
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::output::{self, Output, bytes, describe, grouped};
+use crate::output::{self, Output, bytes, grouped};
 use crate::progress::{Bar, TICK_MILLIS};
 
 /// Transfers that are listed at most.
@@ -28,9 +28,7 @@ pub(crate) async fn list(home: &Path, output: Output) -> Result<ExitCode, Failur
     match Home::find(home)? {
         Some(home) => {
             let engine = home.engine(Settings::default()).await?;
-            for report in sluice_operations::list(&engine, LISTED).await? {
-                transfers.push(describe(&engine, &report.id).await?);
-            }
+            transfers = sluice_operations::list(&engine, LISTED).await?;
         }
         None => output::note(&format!("there is no home at {} yet", home.display())),
     }

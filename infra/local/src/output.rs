@@ -7,9 +7,8 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use serde::Serialize;
-use sluice_operations::{Engine, OperationError, Report};
-use sluice_transfer::record::{Config, TransferRecord};
-use sluice_transfer::{State, TransferId};
+use sluice_operations::Report;
+use sluice_transfer::State;
 
 use crate::failure::Failure;
 
@@ -60,27 +59,6 @@ pub(crate) fn failed_json(failure: &Failure) {
     }
     // If that cannot be written either, stderr has it.
     let _ = print_json(&Told { error: failure.to_record() });
-}
-
-/// Describes a transfer. On this host a manifest is named as `import` takes it.
-pub(crate) async fn describe(engine: &Engine, id: &TransferId) -> Result<Report, OperationError> {
-    let report = sluice_operations::describe(engine, id).await?;
-    let record = match report.manifest {
-        Some(_) => engine.checkpoints.transfer(id).await?,
-        None => None,
-    };
-    Ok(whole_manifest(report, record.as_ref()))
-}
-
-fn whole_manifest(mut report: Report, record: Option<&TransferRecord>) -> Report {
-    if let (Some(key), Some(record)) = (&report.manifest, record) {
-        let bucket = match &record.config {
-            Config::Export(config) => config.destinations.values().next().map(|destination| &destination.bucket),
-            Config::Import(config) => Some(&config.work),
-        };
-        report.manifest = bucket.map(|bucket| format!("{bucket}/{key}"));
-    }
-    report
 }
 
 /// What a transfer's process exits with.

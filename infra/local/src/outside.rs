@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use sluice_operations::Engine;
+use sluice_operations::{Engine, describe};
 use sluice_transfer::TransferId;
 use sluice_transfer::record::TransferRecord;
 
@@ -11,7 +11,7 @@ use crate::clock::sleep;
 use crate::drive::{Driver, SliceBounds};
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::output::{self, Output, describe};
+use crate::output::{self, Output};
 use crate::transfer::stored;
 
 /// So long this command waits for another process to bring a transfer to rest, in looks and milliseconds between them.

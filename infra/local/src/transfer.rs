@@ -7,7 +7,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
 
-use sluice_operations::{Code, Engine, Report};
+use sluice_operations::{Code, Engine, Report, describe};
 use sluice_transfer::record::TransferRecord;
 use sluice_transfer::{ExportRequest, ImportRequest, Kind, Request, State, TransferId, Wanted};
 
@@ -16,7 +16,7 @@ use crate::clock::{now, sleep};
 use crate::drive::{Driver, SliceBounds};
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::output::{self, Output, describe, exit_of};
+use crate::output::{self, Output, exit_of};
 use crate::progress::{Bar, TICK_MILLIS};
 use crate::signals::{KILLED, Signals};
 
@@ -157,10 +157,10 @@ async fn prepare(engine: &Engine, id: &TransferId, request: &Request, resumed: b
     let at_rest = matches!(transfer.state, State::Paused | State::Failed);
     let paused = transfer.state.is_active() && known.is_some() && transfer.wanted == Wanted::Paused;
     if at_rest || paused {
-        sluice_operations::resume(engine, id).await?;
+        sluice_operations::resume(engine, id, &execution()).await?;
     } else if resumed && !transfer.state.is_active() {
         // Says why it cannot be resumed, where it cannot.
-        sluice_operations::resume(engine, id).await?;
+        sluice_operations::resume(engine, id, &execution()).await?;
     } else if !transfer.state.is_active() {
         // It was driven to its end before: this is its result.
         return Ok(false);

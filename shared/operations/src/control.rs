@@ -1,6 +1,6 @@
 //! What a person does from outside: pause, resume, cancel. These only say what is wanted; slices and settling do it.
 
-use sluice_transfer::record::TransferRecord;
+use sluice_transfer::record::{Failure, TransferRecord};
 use sluice_transfer::{State, Step, TransferId, Wanted};
 
 use crate::engine::Engine;
@@ -23,28 +23,53 @@ pub async fn pause(engine: &Engine, id: &TransferId) -> Result<TransferRecord, O
         .await
 }
 
-/// Lets a transfer go on. One that is active already, since its host died, just goes on.
-pub async fn resume(engine: &Engine, id: &TransferId) -> Result<TransferRecord, OperationError> {
+/// What ran a transfer was stopped from outside, which is no wish of anybody who runs it: it comes to rest and keeps the
+/// reason, unless something else runs it by now.
+pub async fn stopped(
+    engine: &Engine,
+    id: &TransferId,
+    execution: &str,
+    reason: Failure,
+) -> Result<TransferRecord, OperationError> {
     engine
-        .change(id, |record| match record.state {
-            State::Preparing | State::Transferring | State::Verifying => match record.wanted {
-                Wanted::Cancelled => Err(OperationError::new(
-                    Code::IllegalState,
-                    format!("the transfer {id} is being cancelled; it cannot be resumed"),
-                )),
-                Wanted::Running => Ok(false),
-                // Shards may be closed for this generation already.
-                Wanted::Paused => {
-                    record.wanted = Wanted::Running;
-                    record.generation += 1;
+        .change(id, |record| {
+            let its = record.state.is_active() && record.execution == execution && record.wanted == Wanted::Running;
+            if its {
+                record.wanted = Wanted::Paused;
+                record.failure = Some(reason.clone());
+            }
+            Ok(its)
+        })
+        .await
+}
+
+/// Lets a transfer go on, run by `execution`. One that is active already, since its host died, just goes on.
+pub async fn resume(engine: &Engine, id: &TransferId, execution: &str) -> Result<TransferRecord, OperationError> {
+    engine
+        .change(id, |record| {
+            let before = record.execution == execution;
+            execution.clone_into(&mut record.execution);
+            match record.state {
+                State::Preparing | State::Transferring | State::Verifying => match record.wanted {
+                    Wanted::Cancelled => Err(OperationError::new(
+                        Code::IllegalState,
+                        format!("the transfer {id} is being cancelled; it cannot be resumed"),
+                    )),
+                    Wanted::Running => Ok(!before),
+                    // Shards may be closed for this generation already.
+                    Wanted::Paused => {
+                        record.wanted = Wanted::Running;
+                        record.generation += 1;
+                        record.failure = None;
+                        Ok(true)
+                    }
+                },
+                State::Paused | State::Failed | State::CompletedWithFailures => {
+                    record.step(Step::Resumed)?;
                     Ok(true)
                 }
-            },
-            State::Paused | State::Failed | State::CompletedWithFailures => {
-                record.step(Step::Resumed)?;
-                Ok(true)
+                state => Err(illegal(id, state, "resumed")),
             }
-            state => Err(illegal(id, state, "resumed")),
         })
         .await
 }

@@ -21,7 +21,7 @@ mod settle;
 mod slice;
 mod verify;
 
-pub use control::{cancel, pause, resume};
+pub use control::{cancel, pause, resume, stopped};
 pub use engine::{Engine, Settings};
 pub use error::{Code, OperationError};
 pub use export::export_slice;

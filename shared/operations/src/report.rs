@@ -34,7 +34,7 @@ pub struct Report {
     pub lag_seconds: Option<u64>,
     /// How far it is, in the source (export) or the target (import); `cut:` in front of it makes it a bound.
     pub cut: Cut,
-    /// Key of the manifest, once written.
+    /// The manifest, once written, as an import takes it.
     pub manifest: Option<String>,
     /// Why it failed.
     pub error: Option<Failure>,
@@ -54,7 +54,7 @@ pub struct Report {
 pub async fn describe(engine: &Engine, id: &TransferId) -> Result<Report, OperationError> {
     let transfer = engine.transfer(id).await?;
     let shards = shard_records(engine, &transfer).await?;
-    Ok(report(&transfer, &shards))
+    Ok(report(engine, &transfer, &shards))
 }
 
 /// Describes all transfers, the youngest first.
@@ -63,12 +63,12 @@ pub async fn list(engine: &Engine, limit: usize) -> Result<Vec<Report>, Operatio
     let mut reports = Vec::with_capacity(transfers.len());
     for transfer in transfers {
         let shards = shard_records(engine, &transfer).await?;
-        reports.push(report(&transfer, &shards));
+        reports.push(report(engine, &transfer, &shards));
     }
     Ok(reports)
 }
 
-fn report(transfer: &TransferRecord, shards: &[ShardRecord]) -> Report {
+fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) -> Report {
     let totals = totals(transfer, shards);
     let (from, to) = ends(&transfer.config);
     let runs = matches!(transfer.state, State::Transferring | State::Verifying);
@@ -87,7 +87,7 @@ fn report(transfer: &TransferRecord, shards: &[ShardRecord]) -> Report {
         eta_seconds: eta(shards, runs && !done, bytes_per_second),
         lag_seconds: None,
         cut: Cut(shards.iter().map(|shard| (shard.shard.clone(), reached(shard))).collect()),
-        manifest: transfer.manifest.as_ref().map(|manifest| manifest.key.clone()),
+        manifest: manifest(engine, transfer),
         error: transfer.failure.clone(),
         from,
         to,
@@ -95,6 +95,15 @@ fn report(transfer: &TransferRecord, shards: &[ShardRecord]) -> Report {
         gaps: totals.gaps,
         created_at: transfer.created_at.to_string(),
     }
+}
+
+fn manifest(engine: &Engine, transfer: &TransferRecord) -> Option<String> {
+    let key = &transfer.manifest.as_ref()?.key;
+    let bucket = match &transfer.config {
+        Config::Export(config) => &config.destinations.values().next()?.bucket,
+        Config::Import(config) => &config.work,
+    };
+    Some(engine.places.object(bucket, key))
 }
 
 fn ends(config: &Config) -> (String, String) {

@@ -54,7 +54,8 @@ pub async fn settle(engine: &Engine, order: &SliceOrder, failure: Option<Failure
             Rest::Busy(wait_millis) => Ok(Settled::Busy { wait_millis }),
             Rest::Failed(error) => end(engine, &transfer, Step::Failed, totals, Some(error.to_failure())).await,
             Rest::Quiet if transfer.state == State::Preparing => Ok(Settled::Ended),
-            Rest::Quiet => end(engine, &transfer, Step::Paused, totals, None).await,
+            // Who was stopped from outside keeps the reason.
+            Rest::Quiet => end(engine, &transfer, Step::Paused, totals, transfer.failure.clone()).await,
         };
     }
     let drained = !shards.is_empty() && shards.iter().all(ShardRecord::is_drained);

@@ -1,1 +1,16 @@
-//! x
+//! Where names lead on AWS: `kinesis:` to streams of Kinesis, `s3:` to buckets of S3, within allow-lists.
+//!
+//! Here live the clients (one HTTP client and one TLS stack for all of them, made once a process), the regions that
+//! names may carry, and the lists of what may be touched at all. Who is at a door does not matter: the lists are looked
+//! at whenever something is opened, so also where the work is done.
+//!
+//! **Invariant.** Nothing is opened that the lists do not allow, and every request to a bucket names the account that
+//! has to own it, where that is known.
+
+mod allow;
+mod connection;
+mod places;
+
+pub use allow::Allowed;
+pub use connection::{Connection, Profile};
+pub use places::{AwsPlaces, Rules};

@@ -26,4 +26,9 @@ pub trait Places: Send + Sync {
 
     /// The host's own bucket, for lists of sources and the manifests of imports.
     fn work(&self) -> BucketUri;
+
+    /// An object as a person names it, so that it can be given as a source.
+    fn object(&self, bucket: &BucketUri, key: &str) -> String {
+        format!("{bucket}/{key}")
+    }
 }

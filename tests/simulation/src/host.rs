@@ -309,7 +309,7 @@ impl Host {
             }
         }
         self.person(id, |engine, id| {
-            Box::pin(async move { sluice_operations::resume(&engine, &id).await.map(|_| ()) })
+            Box::pin(async move { sluice_operations::resume(&engine, &id, "simulated").await.map(|_| ()) })
         })?;
         Ok(None)
     }

@@ -228,6 +228,10 @@ impl Places for ActorPlaces {
     fn work(&self) -> BucketUri {
         BucketUri { scheme: "memory".into(), rest: "work".into() }
     }
+
+    fn object(&self, _: &BucketUri, key: &str) -> String {
+        key.to_owned()
+    }
 }
 
 pub(crate) fn export_request(scenario: &Scenario) -> Request {

@@ -126,6 +126,10 @@ impl Places for Memory {
     fn work(&self) -> BucketUri {
         BucketUri { scheme: "memory".into(), rest: "work".into() }
     }
+
+    fn object(&self, _: &BucketUri, key: &str) -> String {
+        key.to_owned()
+    }
 }
 
 /// An engine over the memory stores.

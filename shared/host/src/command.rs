@@ -1,0 +1,237 @@
+//! What a person types at the console, and what the API will take: one JSON object with one command.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use sluice_operations::OperationError;
+use sluice_transfer::{Request, TransferId};
+
+use crate::error::invalid;
+
+/// A command that was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// A transfer begins, or goes on if it is there with the same request.
+    Start(TransferId, Request),
+    /// A paused, failed or stopped transfer goes on.
+    Resume(TransferId),
+    /// A transfer comes to rest.
+    Pause(TransferId),
+    /// A transfer is given up.
+    Cancel(TransferId),
+    /// Everything that a transfer moved is read again.
+    Verify(TransferId),
+    /// A transfer is shown.
+    Describe(TransferId),
+    /// An execution was stopped from outside: said by the bus, not by a person.
+    Stopped(Stopped),
+}
+
+/// A stopped execution and the transfer that it ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stopped {
+    /// The transfer.
+    pub id: TransferId,
+    /// The execution's ARN.
+    pub execution: String,
+    /// How it ended, such as ABORTED.
+    pub status: String,
+}
+
+const COMMANDS: [&str; 7] = ["export", "import", "resume", "pause", "cancel", "verify", "describe"];
+const EXPORT: [&str; 9] = ["stream", "to", "id", "format", "from", "until", "objectSize", "partSize", "rate"];
+const IMPORT: [&str; 7] = ["source", "stream", "id", "eventSize", "pack", "append", "rate"];
+/// Fields that may be written as a size, such as 256MiB.
+const SIZES: [&str; 4] = ["objectSize", "partSize", "eventSize", "rate"];
+
+const EXAMPLE: &str = r#"{"export": {"stream": "kinesis:orders", "to": "s3://bucket/prefix"}}"#;
+
+impl Command {
+    /// Reads an input. `name` is the execution's, and the transfer's unless the input names another.
+    pub(crate) fn read(input: &Value, name: &str) -> Result<Self, OperationError> {
+        let Value::Object(input) = input else {
+            return Err(invalid(format!("the input is no JSON object; write for example {EXAMPLE}")));
+        };
+        if let Some(stopped) = input.get("stopped") {
+            return read_stopped(stopped);
+        }
+        for key in input.keys() {
+            check_known("the input", key, &COMMANDS)?;
+        }
+        let mut given = input.iter();
+        let (Some((command, body)), None) = (given.next(), given.next()) else {
+            return Err(invalid(format!(
+                "the input must hold one command, one of {}; write for example {EXAMPLE}",
+                COMMANDS.join(", ")
+            )));
+        };
+        let id = |body: &Value| match body {
+            Value::String(id) => id.parse().map_err(|error| invalid(format!("{command}: {error}"))),
+            _ => Err(invalid(format!(r#"{command}: write the transfer's id, as in {{"{command}": "nightly"}}"#))),
+        };
+        Ok(match command.as_str() {
+            "export" => {
+                let (id, body) = fields(command, body, name, &EXPORT, &["stream", "to"])?;
+                Self::Start(id, Request::Export(typed(command, body)?))
+            }
+            "import" => {
+                let (id, body) = fields(command, body, name, &IMPORT, &["source", "stream"])?;
+                Self::Start(id, Request::Import(typed(command, body)?))
+            }
+            "resume" => Self::Resume(id(body)?),
+            "pause" => Self::Pause(id(body)?),
+            "cancel" => Self::Cancel(id(body)?),
+            "verify" => Self::Verify(id(body)?),
+            _ => Self::Describe(id(body)?),
+        })
+    }
+
+    /// The transfer that it is about.
+    pub(crate) fn id(&self) -> &TransferId {
+        match self {
+            Self::Start(id, _)
+            | Self::Resume(id)
+            | Self::Pause(id)
+            | Self::Cancel(id)
+            | Self::Verify(id)
+            | Self::Describe(id)
+            | Self::Stopped(Stopped { id, .. }) => id,
+        }
+    }
+}
+
+/// As the stack's rule writes it, from what the bus says of an execution.
+fn read_stopped(said: &Value) -> Result<Command, OperationError> {
+    #[derive(Deserialize)]
+    struct Said {
+        execution: String,
+        name: String,
+        status: String,
+        input: String,
+    }
+    let Said { execution, name, status, input } =
+        serde_json::from_value(said.clone()).map_err(|error| invalid(format!("stopped: {error}")))?;
+    let input: Value = serde_json::from_str(&input).map_err(|error| invalid(format!("stopped.input: {error}")))?;
+    let id = Command::read(&input, &name)?.id().clone();
+    Ok(Command::Stopped(Stopped { id, execution, status }))
+}
+
+/// A body's fields, all known and the needed ones there, with sizes as numbers; and the transfer's id.
+fn fields(
+    command: &str,
+    body: &Value,
+    name: &str,
+    known: &[&str],
+    needed: &[&str],
+) -> Result<(TransferId, Map<String, Value>), OperationError> {
+    let Value::Object(body) = body else {
+        return Err(invalid(format!("{command}: write its fields as an object; for example {EXAMPLE}")));
+    };
+    for key in body.keys() {
+        check_known(command, key, known)?;
+    }
+    if let Some(missing) = needed.iter().find(|field| !body.contains_key(**field)) {
+        return Err(invalid(format!("{command}: the field '{missing}' is missing; it needs {}", needed.join(" and "))));
+    }
+    let mut body = body.clone();
+    let id = match body.remove("id") {
+        None => name.parse().map_err(|error| invalid(format!("{error}; give the transfer an id of its own")))?,
+        Some(Value::String(id)) => id.parse().map_err(|error| invalid(format!("{command}.id: {error}")))?,
+        Some(_) => return Err(invalid(format!("{command}.id: write a text"))),
+    };
+    for field in SIZES {
+        if let Some(Value::String(text)) = body.get(field) {
+            let size: bytesize::ByteSize = text.trim_end_matches("/s").parse().map_err(|_| {
+                invalid(format!("{command}.{field}: '{text}' is not a size; write 8388608, 8MiB or 8MB"))
+            })?;
+            body.insert(field.to_owned(), size.as_u64().into());
+        }
+    }
+    Ok((id, body))
+}
+
+fn typed<T: DeserializeOwned>(command: &str, body: Map<String, Value>) -> Result<T, OperationError> {
+    serde_path_to_error::deserialize(Value::Object(body))
+        .map_err(|error| invalid(format!("{command}.{}: {}", error.path(), error.inner())))
+}
+
+fn check_known(place: &str, key: &str, known: &[&str]) -> Result<(), OperationError> {
+    if known.contains(&key) {
+        return Ok(());
+    }
+    let shown: String = key.chars().take(60).collect();
+    let distance = |there: &&&str| strsim::damerau_levenshtein(&shown.to_lowercase(), &there.to_lowercase());
+    let near = known.iter().min_by_key(distance).filter(|there| distance(there) <= 3);
+    let hint = near.map_or_else(|| format!("it takes {}", known.join(", ")), |near| format!("did you mean '{near}'?"));
+    Err(invalid(format!("{place}: there is no field '{shown}'; {hint}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use sluice_transfer::{ExportRequest, Format, PositionSpec};
+
+    fn refused(input: Value) -> String {
+        Command::read(&input, "run-1").unwrap_err().message
+    }
+
+    #[test]
+    fn what_a_person_types_is_understood() {
+        let input = json!({"export": {"stream": "kinesis://orders", "to": "s3:bucket/prefix", "format": "avro",
+            "from": "earliest", "until": "ago:1h", "objectSize": "256MiB", "rate": "1MB/s"}});
+        let request = ExportRequest {
+            stream: "kinesis:orders".parse().unwrap(),
+            to: "s3://bucket/prefix".parse().unwrap(),
+            format: Some(Format::Avro),
+            from: Some(PositionSpec::Earliest),
+            until: Some(PositionSpec::Ago(3_600_000)),
+            object_size: Some(256 << 20),
+            part_size: None,
+            rate: Some(1_000_000),
+        };
+        let read = Command::read(&input, "run-1");
+        assert_eq!(read, Ok(Command::Start("run-1".parse().unwrap(), Request::Export(request))));
+        let input = json!({"import": {"source": "s3://b/x/manifest.json", "stream": "kinesis:copy", "id": "mine"}});
+        assert_eq!(Command::read(&input, "run-1").unwrap().id().as_str(), "mine");
+        let id: TransferId = "nightly".parse().unwrap();
+        assert_eq!(Command::read(&json!({"resume": "nightly"}), "x"), Ok(Command::Resume(id.clone())));
+        assert_eq!(Command::read(&json!({"pause": "nightly"}), "x"), Ok(Command::Pause(id.clone())));
+        assert_eq!(Command::read(&json!({"cancel": "nightly"}), "x"), Ok(Command::Cancel(id.clone())));
+        assert_eq!(Command::read(&json!({"verify": "nightly"}), "x"), Ok(Command::Verify(id.clone())));
+        assert_eq!(Command::read(&json!({"describe": "nightly"}), "x"), Ok(Command::Describe(id)));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named_with_the_nearest_known() {
+        assert!(refused(json!({"exprot": {}})).contains("'exprot'; did you mean 'export'?"));
+        assert!(refused(json!({"Comment": "Insert your JSON here"})).contains("it takes export, import"));
+        let body = |field: &str, value: Value| json!({"export": {"stream": "kinesis:a", "to": "s3://b", field: value}});
+        assert!(
+            refused(body("objectsize", json!(1)))
+                .contains("export: there is no field 'objectsize'; did you mean 'objectSize'?")
+        );
+        assert!(refused(body("objectSize", json!("many"))).contains("export.objectSize: 'many' is not a size"));
+        assert!(refused(body("from", json!("yesterday"))).contains("export.from: 'yesterday' is not a position"));
+        assert!(refused(body("format", json!("parquet"))).starts_with("export.format: "));
+        assert!(refused(body("id", json!("a/b"))).starts_with("export.id: "));
+        assert!(refused(json!({"export": {"to": "s3://b"}})).contains("'stream' is missing"));
+        assert!(refused(json!({"import": {"source": "s3://b"}})).contains("'stream' is missing"));
+        assert!(refused(json!({"resume": {}})).contains(r#"{"resume": "nightly"}"#));
+        assert!(refused(json!({"resume": "a", "pause": "a"})).contains("one command"));
+        assert!(refused(json!([])).contains("no JSON object"));
+        assert!(refused(json!({})).contains("one command"));
+    }
+
+    #[test]
+    fn a_stopped_execution_is_known_by_its_input() {
+        let said = |input: Value| json!({"stopped": {"execution": "arn:e", "name": "run-1", "status": "ABORTED", "input": input.to_string()}});
+        let stopped = |id: &str| {
+            let (execution, status) = ("arn:e".to_owned(), "ABORTED".to_owned());
+            Ok(Command::Stopped(Stopped { id: id.parse().unwrap(), execution, status }))
+        };
+        let export = json!({"export": {"stream": "kinesis:a", "to": "s3://b"}});
+        assert_eq!(Command::read(&said(export), "other"), stopped("run-1"));
+        assert_eq!(Command::read(&said(json!({"resume": "nightly"})), "other"), stopped("nightly"));
+    }
+}

@@ -1,0 +1,97 @@
+//! What the stack's template tells a function through its environment, read once a cold start.
+
+use sluice_operations::Settings;
+use sluice_places_aws::{Allowed, Rules};
+use sluice_transfer::BucketUri;
+
+/// A variable that is missing or wrong: the template's mistake, not a user's.
+#[derive(Debug, thiserror::Error)]
+#[error("the environment variable {name} {why}: deploy the stack again from its template")]
+pub struct ConfigError {
+    name: &'static str,
+    why: String,
+}
+
+/// A function's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The stack's name, a dimension of its metrics.
+    pub stack: String,
+    /// The checkpoints' table.
+    pub table: String,
+    /// How long a slice works, in seconds; the invocation's deadline may come before.
+    pub slice_seconds: u64,
+    /// Memory of the function, in MiB.
+    pub memory_mib: u64,
+    /// What may be touched.
+    pub rules: Rules,
+}
+
+/// MiB that the process needs besides events and parts: the program, its clients, answers that are being decoded.
+const OWN_MIB: u64 = 96;
+/// The longest time a slice winds down, in milliseconds.
+const WIND_DOWN_MILLIS: u64 = 5_000;
+
+impl Config {
+    /// From the environment; `get` answers a variable.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let text = |name: &'static str| {
+            get(name).filter(|text| !text.is_empty()).ok_or_else(|| ConfigError { name, why: "is not set".to_owned() })
+        };
+        let number = |name: &'static str| {
+            text(name)?.parse().map_err(|_| ConfigError { name, why: "is not a number".to_owned() })
+        };
+        let (account, partition) = (text("SLUICE_ACCOUNT")?, text("SLUICE_PARTITION")?);
+        let list = |name: &'static str| text(name).map(|list| Allowed::only(list.split(',').map(str::trim)));
+        Ok(Self {
+            stack: text("SLUICE_STACK")?,
+            table: text("SLUICE_TABLE")?,
+            slice_seconds: number("SLUICE_SLICE_SECONDS")?,
+            memory_mib: number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")?,
+            rules: Rules {
+                account: Some(account),
+                partition,
+                streams: list("SLUICE_ALLOWED_STREAMS")?,
+                buckets: list("SLUICE_ALLOWED_BUCKETS")?,
+                prefix: get("SLUICE_ALLOWED_PREFIX").unwrap_or_default(),
+                kms_key: get("SLUICE_KMS_KEY").filter(|key| !key.is_empty()),
+                work: BucketUri { scheme: "s3".to_owned(), rest: format!("//{}", text("SLUICE_WORK_BUCKET")?) },
+            },
+        })
+    }
+
+    /// How the engine runs in so much memory and with slices of that length.
+    pub fn settings(&self) -> Settings {
+        let memory_bytes = (self.memory_mib.saturating_sub(OWN_MIB).max(32) << 20) / 2;
+        let wind_down_millis = (self.slice_seconds * 1_000 / 4).min(WIND_DOWN_MILLIS);
+        Settings { memory_bytes, wind_down_millis, ..Settings::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(without: &str) -> Result<Config, ConfigError> {
+        Config::read(|name| {
+            let text = match name {
+                _ if name == without => return None,
+                "SLUICE_SLICE_SECONDS" | "AWS_LAMBDA_FUNCTION_MEMORY_SIZE" => "256",
+                "SLUICE_ALLOWED_STREAMS" => "arn:aws:kinesis:*:1:stream/a*, arn:aws:kinesis:*:1:stream/b",
+                _ => "x",
+            };
+            Some(text.to_owned())
+        })
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let config = read("").unwrap();
+        assert!(config.rules.streams.allows("arn:aws:kinesis:r:1:stream/b"));
+        assert!(!config.rules.streams.allows("arn:aws:kinesis:r:1:stream/bc"));
+        assert_eq!(config.settings().memory_bytes, 80 << 20);
+        for name in ["SLUICE_STACK", "SLUICE_TABLE", "SLUICE_WORK_BUCKET", "SLUICE_ACCOUNT", "SLUICE_SLICE_SECONDS"] {
+            assert!(read(name).unwrap_err().to_string().contains(name));
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `finish`: checks what arrived and ends the transfer; or reads everything again, for who asks for it.
+
+use serde::Deserialize;
+use serde_json::json;
+use sluice_operations::{Code, Finish, OperationError, Verdict, describe, verify};
+use sluice_transfer::record::Failure;
+use sluice_transfer::{State, TransferId};
+
+use crate::answer::{Next, Turn, seconds};
+use crate::error::Refused;
+use crate::function::{Host, Invocation};
+use crate::settling::{ended, settled};
+
+/// What the workflow hands on.
+#[derive(Debug, Deserialize)]
+pub struct Handed {
+    /// The transfer.
+    id: TransferId,
+    /// Which of the two.
+    next: Asked,
+    /// Times in a row that a store was in trouble.
+    #[serde(default)]
+    troubles: u32,
+}
+
+/// Finishing or verifying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Asked {
+    Finish,
+    Verify,
+}
+
+/// Times in a row that a store may be in trouble before the transfer fails.
+const TROUBLES: u32 = 10;
+const TROUBLE_SECONDS: u64 = 10;
+
+/// Finishes, as far as one invocation comes.
+pub async fn finish(host: &Host, handed: Handed, invocation: &Invocation) -> Result<Turn, Refused> {
+    match handed.next {
+        Asked::Finish => check(host, &handed, invocation).await,
+        Asked::Verify => prove(host, &handed.id).await,
+    }
+}
+
+async fn check(host: &Host, handed: &Handed, invocation: &Invocation) -> Result<Turn, Refused> {
+    let (engine, id) = (&host.engine, &handed.id);
+    let order = host.order(id, invocation, invocation.request.clone(), false);
+    let finished = sluice_operations::finish(engine, &order).await?;
+    if let Finish::Interrupted(failure) = &finished
+        && handed.troubles >= TROUBLES
+    {
+        return settled(host, id, Some(failure.clone()), invocation).await;
+    }
+    let report = describe(engine, id).await?;
+    let mut turn = match finished {
+        // A pause may have come in between: what is at rest is at its end here too.
+        Finish::Ended => ended(&report),
+        Finish::Again => Turn::new(Next::Finish, &report, 0),
+        Finish::Busy { wait_millis } => {
+            Turn { wait_seconds: seconds(wait_millis).max(1), ..Turn::new(Next::Finish, &report, 0) }
+        }
+        Finish::Interrupted(Failure { code, message }) => {
+            tracing::warn!(transfer = %id, code, "{message}");
+            let again = Turn::new(Next::Finish, &report, 0);
+            Turn { wait_seconds: TROUBLE_SECONDS, troubles: handed.troubles + 1, ..again }
+        }
+    };
+    turn.emit = report.state != State::Verifying;
+    tracing::info!(transfer = %id, state = %report.state, next = ?turn.next, "finishing");
+    Ok(turn)
+}
+
+async fn prove(host: &Host, id: &TransferId) -> Result<Turn, Refused> {
+    let verification = verify(&host.engine, id, &mut |_| ()).await?;
+    let report = describe(&host.engine, id).await?;
+    let mut turn = Turn::new(Next::End, &report, 0);
+    if verification.verdict == Verdict::Mismatch {
+        let what = verification.findings.first().cloned().unwrap_or_default();
+        return Err(OperationError::new(Code::VerificationFailed, what).into());
+    }
+    turn.result = Some(json!({ "verification": verification }));
+    Ok(turn)
+}

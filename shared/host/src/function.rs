@@ -1,0 +1,80 @@
+//! A function's life: one cold start, then one invocation after the other.
+
+use std::sync::Arc;
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sluice_checkpoint_dynamodb::DynamoCheckpoints;
+use sluice_operations::{Engine, SliceOrder};
+use sluice_places_aws::{AwsPlaces, Connection, Profile};
+use sluice_transfer::record::Proof;
+use sluice_transfer::{Budget, ShardId, Timestamp, TransferId};
+
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::error::Refused;
+use crate::logs;
+
+/// So long before its end an invocation has answered, in milliseconds.
+const MARGIN_MILLIS: u64 = 3_000;
+
+/// What all invocations of a process share.
+pub struct Host {
+    /// The engine over this stack's table, and over all streams and buckets that may be touched.
+    pub engine: Engine,
+    /// As deployed.
+    pub config: Config,
+}
+
+/// One invocation.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Lambda's own name for it.
+    pub request: String,
+    /// When Lambda ends it.
+    pub deadline: Timestamp,
+}
+
+impl Host {
+    /// Reads the environment and makes the clients. Calls nobody.
+    pub async fn start() -> Result<Self, lambda_runtime::Error> {
+        let config = Config::read(|name| std::env::var(name).ok())?;
+        let connection = Connection::open(Profile::Function).await;
+        let clock = Arc::new(SystemClock);
+        let checkpoints = DynamoCheckpoints::new(connection.dynamodb(), config.table.clone());
+        let places = AwsPlaces::new(connection, config.rules.clone(), clock.clone());
+        let settings = config.settings();
+        let engine = Engine { checkpoints: Arc::new(checkpoints), places: Arc::new(places), clock, settings };
+        Ok(Self { engine, config })
+    }
+
+    /// The order for what runs until the invocation's end, or until the slice's, if `sliced`.
+    pub(crate) fn order(&self, id: &TransferId, invocation: &Invocation, slice: String, sliced: bool) -> SliceOrder {
+        let end = invocation.deadline.minus_millis(MARGIN_MILLIS);
+        let slice_end = self.engine.clock.now().plus_millis(self.config.slice_seconds * 1_000);
+        let deadline = if sliced { end.min(slice_end) } else { end };
+        let budget = Budget { events: None, bytes: None, deadline };
+        SliceOrder { id: id.clone(), lane: Vec::<ShardId>::new(), slice, budget, proof: Proof::None }
+    }
+}
+
+/// Starts a function and answers its invocations by `handler`, for ever.
+pub async fn serve<I, O, H>(handler: H) -> Result<(), lambda_runtime::Error>
+where
+    I: DeserializeOwned + 'static,
+    O: Serialize,
+    H: AsyncFn(&Host, I, &Invocation) -> Result<O, Refused>,
+{
+    logs::begin();
+    let host = Host::start().await?;
+    let (host, handler) = (&host, &handler);
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<I>| async move {
+        let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
+        let invocation = Invocation { request: event.context.request_id, deadline: Timestamp::from_millis(deadline) };
+        handler(host, event.payload, &invocation).await.inspect_err(|Refused(error)| {
+            tracing::error!(code = %error.code, "{}", error.message);
+        })
+    }))
+    .await
+}

@@ -1,0 +1,66 @@
+//! Metrics in CloudWatch's embedded format (CloudWatch user guide, "Specification: Embedded metric format"): a line of
+//! the log, so no call and no right of its own. Dimensions are the stack and the kind of transfer, never more: each
+//! value of a dimension is a metric that is paid for. The transfer is a property.
+
+use serde_json::{Map, Value, json};
+use sluice_transfer::{Kind, Timestamp, TransferId};
+
+/// One line of metrics.
+#[derive(Debug)]
+pub(crate) struct Metrics<'a> {
+    pub stack: &'a str,
+    pub kind: Kind,
+    pub transfer: &'a TransferId,
+    pub at: Timestamp,
+    /// Name, unit, value.
+    pub values: Vec<(&'static str, &'static str, f64)>,
+}
+
+impl Metrics<'_> {
+    fn line(&self) -> Value {
+        let named: Vec<Value> = self.values.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
+        let mut line = Map::new();
+        line.insert(
+            "_aws".to_owned(),
+            json!({
+                "Timestamp": self.at.micros() / 1_000,
+                "CloudWatchMetrics": [{"Namespace": "Sluice", "Dimensions": [["Stack", "Kind"]], "Metrics": named}],
+            }),
+        );
+        line.insert("Stack".to_owned(), self.stack.into());
+        line.insert("Kind".to_owned(), json!(self.kind));
+        line.insert("Transfer".to_owned(), json!(self.transfer));
+        line.extend(self.values.iter().map(|(name, _, value)| ((*name).to_owned(), json!(value))));
+        Value::Object(line)
+    }
+
+    /// Writes it.
+    pub(crate) fn emit(&self) {
+        use std::io::Write;
+        // A log that cannot be written is no reason to fail.
+        let _ = writeln!(std::io::stdout().lock(), "{}", self.line());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_as_the_format_asks() {
+        let transfer = "nightly".parse().unwrap();
+        let values = vec![("BytesMoved", "Bytes", 7.0)];
+        let at = Timestamp::from_millis(1_000);
+        let line = Metrics { stack: "s", kind: Kind::Export, transfer: &transfer, at, values }.line();
+        assert_eq!(
+            line,
+            json!({
+                "_aws": {"Timestamp": 1_000, "CloudWatchMetrics": [{
+                    "Namespace": "Sluice", "Dimensions": [["Stack", "Kind"]],
+                    "Metrics": [{"Name": "BytesMoved", "Unit": "Bytes"}],
+                }]},
+                "Stack": "s", "Kind": "export", "Transfer": "nightly", "BytesMoved": 7.0,
+            })
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! `export` and `import`: one slice of a lane.
+
+use serde::Deserialize;
+use sluice_operations::{Code, OperationError, SliceOutcome, export_slice, import_slice};
+use sluice_transfer::record::Proof;
+use sluice_transfer::{Kind, TransferId};
+use tracing::Instrument;
+
+use crate::answer::SliceAnswer;
+use crate::error::Refused;
+use crate::function::{Host, Invocation};
+use crate::lane::Lane;
+use crate::metrics::Metrics;
+
+/// What the workflow hands a slice.
+#[derive(Debug, Deserialize)]
+pub struct Handed {
+    /// The transfer.
+    id: TransferId,
+    /// The lane.
+    #[serde(flatten)]
+    lane: Lane,
+    /// Names this try, unlike any other of any execution.
+    slice: String,
+    /// The try before, if it failed.
+    died: Option<Died>,
+}
+
+/// A slice that did not answer as it should.
+#[derive(Debug, Deserialize)]
+struct Died {
+    /// Its name.
+    slice: String,
+    /// The error under which Step Functions saw it end.
+    error: String,
+}
+
+impl Died {
+    /// Whether the invocation is surely over. A function's own error, its exit, or its time-out is its answer; what
+    /// Step Functions says of the call (`States.Timeout`, `Lambda.ServiceException`, …) says nothing of the function.
+    /// (Step Functions developer guide, "Handling errors in Step Functions workflows" and "Transient Lambda errors".)
+    fn is_proved(&self) -> bool {
+        let of_the_call = self.error.starts_with("States.") && self.error != "States.TaskFailed";
+        !of_the_call && !self.error.starts_with("Lambda.")
+    }
+}
+
+/// Exports a slice.
+pub async fn export(host: &Host, handed: Handed, invocation: &Invocation) -> Result<SliceAnswer, Refused> {
+    slice(host, Kind::Export, handed, invocation).await
+}
+
+/// Imports a slice.
+pub async fn import(host: &Host, handed: Handed, invocation: &Invocation) -> Result<SliceAnswer, Refused> {
+    slice(host, Kind::Import, handed, invocation).await
+}
+
+async fn slice(host: &Host, kind: Kind, handed: Handed, invocation: &Invocation) -> Result<SliceAnswer, Refused> {
+    let began = host.engine.clock.now();
+    let mut order = host.order(&handed.id, invocation, handed.slice, true);
+    order.proof = match handed.died {
+        Some(died) if died.is_proved() => Proof::DeadSlice(died.slice),
+        _ => Proof::None,
+    };
+    let span = tracing::info_span!("slice", transfer = %order.id, slice = order.slice, lane = handed.lane.lane);
+    let outcome = async {
+        if handed.lane.of > 1 {
+            let transfer = host.engine.checkpoints.transfer(&order.id).await?;
+            order.lane = transfer.map(|transfer| handed.lane.of(&transfer.shards)).unwrap_or_default();
+        }
+        match kind {
+            Kind::Export => export_slice(&host.engine, &order).await,
+            Kind::Import => import_slice(&host.engine, &order).await,
+        }
+    };
+    let outcome = outcome.instrument(span.clone()).await;
+    // An error of the operation is an outcome too, so that the transfer's record gets to know it.
+    let outcome = outcome.unwrap_or_else(|error: OperationError| match error.code {
+        Code::Unavailable => SliceOutcome::Interrupted(error.to_failure()),
+        _ => SliceOutcome::Failed(error.to_failure()),
+    });
+    let answer = SliceAnswer::from(outcome);
+    span.in_scope(|| tell(&answer));
+    let at = host.engine.clock.now();
+    let mut values = vec![("Slices", "Count", 1.0), ("SliceMillis", "Milliseconds", at.millis_since(began) as f64)];
+    if let "fenced" | "busy" | "interrupted" | "failed" = answer.outcome {
+        let name = match answer.outcome {
+            "fenced" => "Fenced",
+            "busy" => "Busy",
+            "interrupted" => "Interrupted",
+            _ => "FailedSlices",
+        };
+        values.push((name, "Count", 1.0));
+    }
+    Metrics { stack: &host.config.stack, kind, transfer: &handed.id, at, values }.emit();
+    Ok(answer)
+}
+
+fn tell(answer: &SliceAnswer) {
+    match &answer.failure {
+        Some(failure) => tracing::warn!(outcome = answer.outcome, code = failure.code, "{}", failure.message),
+        None => tracing::info!(outcome = answer.outcome, "a slice ends"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_functions_own_end_is_proof() {
+        let proved = |error: &str| Died { slice: "a".into(), error: error.into() }.is_proved();
+        for error in ["Runtime.ExitError", "Sandbox.Timedout", "Unavailable", "States.TaskFailed", "Function.Panic"] {
+            assert!(proved(error), "{error}");
+        }
+        for error in ["States.Timeout", "Lambda.ServiceException", "Lambda.Unknown", "Lambda.TooManyRequestsException"]
+        {
+            assert!(!proved(error), "{error}");
+        }
+    }
+}

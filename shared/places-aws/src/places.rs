@@ -1,0 +1,158 @@
+//! Names to stores.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use sluice_bucket_s3::{S3Bucket, S3Settings, place};
+use sluice_ports::{BucketStore, Clock, Error, ErrorKind, Places, Result, StreamStore};
+use sluice_stream_kinesis::{KinesisStream, StreamArn, arn};
+use sluice_transfer::{BucketUri, StreamUri};
+
+use crate::allow::Allowed;
+use crate::connection::Connection;
+
+/// What may be touched, and as whom.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The own account, where it is known: names without one are in it, and it has to own the buckets.
+    pub account: Option<String>,
+    /// Partition of resource names: `aws`, `aws-cn`, …
+    pub partition: String,
+    /// Resource names of streams.
+    pub streams: Allowed,
+    /// Names of buckets.
+    pub buckets: Allowed,
+    /// What keys of objects that are written begin with; empty for any.
+    pub prefix: String,
+    /// Key that encrypts objects; none for the bucket's own way.
+    pub kms_key: Option<String>,
+    /// The host's own bucket.
+    pub work: BucketUri,
+}
+
+/// Streams and buckets of AWS.
+pub struct AwsPlaces {
+    connection: Connection,
+    rules: Rules,
+    clock: Arc<dyn Clock>,
+    s3: aws_sdk_s3::Client,
+    /// By region.
+    kinesis: Mutex<BTreeMap<String, aws_sdk_kinesis::Client>>,
+}
+
+impl AwsPlaces {
+    /// Within these rules.
+    pub fn new(connection: Connection, rules: Rules, clock: Arc<dyn Clock>) -> Self {
+        let s3 = connection.s3();
+        Self { connection, rules, clock, s3, kinesis: Mutex::default() }
+    }
+
+    /// A stream's resource name, as far as it is known.
+    fn stream_arn(&self, uri: &StreamUri) -> Result<Option<StreamArn>> {
+        if uri.scheme != "kinesis" {
+            return Err(unknown("stream", &uri.to_string(), "kinesis:NAME or an ARN"));
+        }
+        if let Some(arn) = arn(&uri.name) {
+            return Ok(Some(arn));
+        }
+        let (Some(account), Some(region)) = (&self.rules.account, self.connection.region()) else { return Ok(None) };
+        Ok(Some(StreamArn {
+            partition: self.rules.partition.clone(),
+            region: region.to_owned(),
+            account: account.clone(),
+            stream: uri.name.clone(),
+        }))
+    }
+
+    fn client(&self, region: Option<&str>) -> Result<aws_sdk_kinesis::Client> {
+        let Some(region) = region.or_else(|| self.connection.region()) else {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "no AWS region is configured: set AWS_REGION, or a region in the profile, or name streams by their ARN",
+            ));
+        };
+        let mut clients = self.kinesis.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = clients.entry(region.to_owned()).or_insert_with(|| self.connection.kinesis(Some(region)));
+        Ok(client.clone())
+    }
+
+    /// A bucket, and the place in it.
+    fn open(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        if uri.scheme != "s3" {
+            return Err(unknown("bucket", &uri.to_string(), "s3://BUCKET/PREFIX"));
+        }
+        let (bucket, key) = place(uri)?;
+        let (work, _) = place(&self.rules.work)?;
+        if bucket != work && !self.rules.buckets.allows(&bucket) {
+            return Err(Error::new(
+                ErrorKind::Denied,
+                format!(
+                    "the bucket {bucket} is not on the list of allowed buckets (parameter AllowedBuckets of the stack)"
+                ),
+            ));
+        }
+        let settings = S3Settings {
+            owner: self.rules.account.clone(),
+            kms_key: self.rules.kms_key.clone(),
+            storage_class: None,
+            foreign: self.connection.is_foreign(),
+        };
+        Ok((Arc::new(S3Bucket::new(self.s3.clone(), bucket, settings)), key))
+    }
+}
+
+fn unknown(what: &str, name: &str, there: &str) -> Error {
+    Error::new(ErrorKind::Invalid, format!("{name}: there are no such {what}s here; write {there}"))
+}
+
+#[async_trait]
+impl Places for AwsPlaces {
+    /// A stream of the own account and region is known by its name alone.
+    async fn canonical(&self, uri: &StreamUri) -> Result<StreamUri> {
+        let Some(arn) = self.stream_arn(uri)? else { return Ok(uri.clone()) };
+        let own =
+            Some(arn.region.as_str()) == self.connection.region() && Some(&arn.account) == self.rules.account.as_ref();
+        Ok(if own { StreamUri { scheme: uri.scheme.clone(), name: arn.stream } } else { uri.clone() })
+    }
+
+    async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
+        let named = self.stream_arn(uri)?;
+        if let Some(name) = named.as_ref().map(ToString::to_string)
+            && !self.rules.streams.allows(&name)
+        {
+            return Err(Error::new(
+                ErrorKind::Denied,
+                format!("{name} is not on the list of allowed streams (parameter AllowedStreams of the stack)"),
+            ));
+        }
+        let client = self.client(named.as_ref().map(|arn| arn.region.as_str()))?;
+        Ok(Arc::new(KinesisStream::new(client, &uri.name, Arc::clone(&self.clock))))
+    }
+
+    async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        let (bucket, prefix) = self.open(uri)?;
+        if *uri != self.rules.work && !prefix.starts_with(&self.rules.prefix) {
+            return Err(Error::new(
+                ErrorKind::Denied,
+                format!(
+                    "objects may be written below '{}' only (parameter AllowedPrefix of the stack), not below '{prefix}'",
+                    self.rules.prefix
+                ),
+            ));
+        }
+        Ok((bucket, prefix))
+    }
+
+    async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        self.open(uri)
+    }
+
+    fn work(&self) -> BucketUri {
+        self.rules.work.clone()
+    }
+
+    fn object(&self, bucket: &BucketUri, key: &str) -> String {
+        place(bucket).map_or_else(|_| format!("{bucket}/{key}"), |(bucket, _)| format!("s3://{bucket}/{key}"))
+    }
+}
