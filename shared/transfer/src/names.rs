@@ -151,7 +151,8 @@ impl FromStr for StreamUri {
         }
         let (scheme, name) = split("stream", text, "write SCHEME:NAME, such as local:orders or kinesis:orders")?;
         let name = name.strip_prefix("//").unwrap_or(name);
-        let name = if resource_name(name) == Some(scheme) { name.to_owned() } else { plain("stream's name", name, 128)? };
+        let name =
+            if resource_name(name) == Some(scheme) { name.to_owned() } else { plain("stream's name", name, 128)? };
         Ok(Self { scheme: scheme.to_owned(), name })
     }
 }
@@ -160,7 +161,8 @@ impl FromStr for BucketUri {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let (scheme, rest) = split("bucket", text, "write SCHEME:PLACE, such as dir:/var/archive or s3://archive/orders")?;
+        let (scheme, rest) =
+            split("bucket", text, "write SCHEME:PLACE, such as dir:/var/archive or s3://archive/orders")?;
         let slashes = if scheme == "s3" && !rest.starts_with('/') { "//" } else { "" };
         Ok(Self { scheme: scheme.to_owned(), rest: format!("{slashes}{rest}") })
     }
@@ -225,7 +227,8 @@ mod tests {
         let named: StreamUri = arn.parse().unwrap();
         assert_eq!((named.scheme.as_str(), named.name.as_str()), ("kinesis", arn));
         assert_eq!(named.to_string().parse(), Ok(named));
-        for wrong in ["kinesis:///orders", "kinesis:a/b", "local:arn:aws:kinesis:r:1:stream/x", "arn:aws:kinesis:r:1:"] {
+        for wrong in ["kinesis:///orders", "kinesis:a/b", "local:arn:aws:kinesis:r:1:stream/x", "arn:aws:kinesis:r:1:"]
+        {
             assert!(wrong.parse::<StreamUri>().is_err(), "{wrong}");
         }
         assert_eq!("s3:a/b".parse::<BucketUri>(), "s3://a/b".parse());
