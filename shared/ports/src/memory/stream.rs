@@ -25,6 +25,7 @@ const KEY_BYTES: usize = 2;
 pub struct MemoryStream {
     held: Arc<Mutex<Option<Held>>>,
     by_key: bool,
+    uncounted: bool,
 }
 
 #[derive(Debug)]
@@ -48,7 +49,13 @@ impl MemoryStream {
     /// A stream that does not exist yet and behaves as poorer stores do: it appends [`Appends::ByKey`], keeps neither
     /// times nor headers, gives events without a key the one that is the beginning of their payload, and cannot count.
     pub fn by_key() -> Self {
-        Self { by_key: true, ..Self::default() }
+        Self { by_key: true, uncounted: true, ..Self::default() }
+    }
+
+    /// The same stream, but it cannot count what a range holds.
+    #[must_use]
+    pub fn uncounted(self) -> Self {
+        Self { uncounted: true, ..self }
     }
 
     /// All events of a shard that are still there, in order; none if there is no such shard.
@@ -192,7 +199,7 @@ impl StreamStore for MemoryStream {
 
     async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
         self.with_shard(shard, |shard| {
-            if self.by_key {
+            if self.uncounted {
                 return None;
             }
             let first = shard.behind(&range.from).max(shard.earliest);
