@@ -21,7 +21,7 @@ where
     F: Fn() -> Fut,
     Fut: Future<Output = Store>,
 {
-    what_is_kept_stays(made(fresh().await, 1).await);
+    what_is_kept_stays(&made(fresh().await, 1).await);
     appends_arrive_in_the_order_of_keys(made(fresh().await, 2).await).await;
     the_expected_tail_is_not_looked_at(made(fresh().await, 1).await).await;
 }
@@ -86,7 +86,7 @@ fn same_by_key(read: &[NewEvent], written: &[NewEvent]) {
     }
 }
 
-fn what_is_kept_stays(store: Store) {
+fn what_is_kept_stays(store: &Store) {
     assert_eq!(store.appends(), Appends::ByKey);
     let plain = event("key", "payload");
     let header = Header { name: "name".to_owned(), value: Value::Null };
