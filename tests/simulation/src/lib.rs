@@ -7,6 +7,7 @@
 //!
 //! A schedule is a function of its seed: the same seed, the same steps. `simulate --seed N` replays one and prints it.
 
+mod by_key;
 mod checker;
 mod faulty;
 mod guards;

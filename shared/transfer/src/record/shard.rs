@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Claim, DestinationRecord, ImportRecord, Owner, Proof, RECORD_VERSION};
-use crate::{Counts, DestinationName, Pace, Range, ShardId, Timestamp, TransferId};
+use crate::{Counts, DestinationName, Pace, Position, Range, Sequence, ShardId, Timestamp, TransferId};
 
 /// The work on a shard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,18 @@ pub enum Work {
     Export(BTreeMap<DestinationName, DestinationRecord>),
     /// One writer.
     Import(Box<ImportRecord>),
+}
+
+/// How far a shard is whose source cannot count what its range holds: told from sequence numbers, which grow with
+/// time and not with bytes, so an estimate. It never goes back, also when an upload is given up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// The first number that was reached, where the range begins before whatever the shard held: from nothing to the
+    /// first number of a stream may be far (Kinesis begins at some 10^55), so only what lies behind is a measure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Sequence>,
+    /// 0 to 1, in millionths: short decimals are read back from a store as they were.
+    pub done: f64,
 }
 
 /// The record of one shard. One item, one conditional write a checkpoint.
@@ -45,6 +57,9 @@ pub struct ShardRecord {
     /// What the source says that range holds, where it can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<Counts>,
+    /// How far it is where the source cannot tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
     /// How fast it moves.
     pub pace: Pace,
     /// Slices in a row, dead ones among them, that took the shard and moved nothing.
@@ -69,6 +84,7 @@ impl ShardRecord {
             owner: None,
             range,
             expected,
+            share: None,
             pace: Pace::default(),
             idle_slices: 0,
             slices: 0,
@@ -91,6 +107,10 @@ impl ShardRecord {
             // Counted here and not at the end, so that slices which die are counted too.
             self.idle_slices = if generation > self.generation { 1 } else { self.idle_slices + 1 };
             self.epoch += 1;
+            if let (Some(_), Work::Import(import)) = (&self.owner, &mut self.work) {
+                // An owner that did not give the shard back did not say how its last append ended either.
+                import.unsettled = true;
+            }
             self.generation = generation;
             self.owner = Some(Owner { slice: slice.to_owned(), lease_until });
             self.pace = self.pace.woken(now);
@@ -104,6 +124,26 @@ impl ShardRecord {
         if moved {
             self.idle_slices = 0;
         }
+    }
+
+    /// Brings the share of the range that arrived up to date, where the source cannot count what the range holds.
+    pub fn measure(&mut self) {
+        let Work::Export(destinations) = &self.work else { return };
+        let here = destinations.values().map(|destination| &destination.cursor().position).min();
+        let (None, Some(Position::After(here)), Position::After(until)) = (self.expected, here, &self.range.until)
+        else {
+            return;
+        };
+        let before = self.share.take().unwrap_or(Share { since: None, done: 0.0 });
+        let since = match &self.range.from {
+            Position::After(from) => from.clone(),
+            Position::Beginning | Position::End => before.since.unwrap_or_else(|| here.clone()),
+        };
+        let (done, whole) = (here.span(&since), until.span(&since));
+        let done = if whole > 0.0 { (done / whole * 1e6).floor() / 1e6 } else { 0.0 };
+        let done = done.clamp(before.done, 1.0);
+        let since = matches!(self.range.from, Position::Beginning).then_some(since);
+        self.share = Some(Share { since, done });
     }
 
     /// Whether all of its range arrived everywhere.
