@@ -1,5 +1,7 @@
 //! The ARN of a stream, as its owner writes it.
 
+use std::fmt;
+
 /// What a stream's ARN tells (`arn:PARTITION:kinesis:REGION:ACCOUNT:stream/NAME`; Service Authorization Reference,
 /// "Resource types defined by Amazon Kinesis Data Streams").
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +14,13 @@ pub struct StreamArn {
     pub account: String,
     /// The stream's name.
     pub stream: String,
+}
+
+impl fmt::Display for StreamArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { partition, region, account, stream } = self;
+        write!(f, "arn:{partition}:kinesis:{region}:{account}:stream/{stream}")
+    }
 }
 
 /// The parts of a stream's ARN; none if the name is not one.
@@ -36,6 +45,7 @@ mod tests {
     fn arns_of_streams() {
         let found = arn("arn:aws-cn:kinesis:cn-north-1:123456789012:stream/orders.v1").unwrap();
         let parts = [&found.partition, &found.region, &found.account, &found.stream];
+        assert_eq!(arn(&found.to_string()).as_ref(), Some(&found));
         assert_eq!(parts, ["aws-cn", "cn-north-1", "123456789012", "orders.v1"]);
     }
 
