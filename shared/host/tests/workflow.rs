@@ -18,7 +18,8 @@ fn names(list: &Value) -> BTreeSet<String> {
 }
 
 fn codes() -> BTreeSet<String> {
-    let kinds = Code::ALL.map(|code| lambda_runtime::Diagnostic::from(Refused(OperationError::new(code, ""))).error_type);
+    let kinds =
+        Code::ALL.map(|code| lambda_runtime::Diagnostic::from(Refused(OperationError::new(code, ""))).error_type);
     kinds.into_iter().collect()
 }
 
@@ -75,10 +76,13 @@ fn retry_and_catch_list_what_functions_answer() {
 /// A texts' conditions, wherever they stand below `value`.
 fn conditions(value: &Value) -> String {
     match value {
-        Value::Object(fields) => fields.iter().map(|(name, value)| match (name.as_str(), value) {
-            ("Condition", Value::String(text)) => text.clone(),
-            (_, value) => conditions(value),
-        }).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| match (name.as_str(), value) {
+                ("Condition", Value::String(text)) => text.clone(),
+                (_, value) => conditions(value),
+            })
+            .collect(),
         Value::Array(values) => values.iter().map(conditions).collect(),
         _ => String::new(),
     }
