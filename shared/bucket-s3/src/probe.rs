@@ -1,11 +1,14 @@
 //! What a service that is not Amazon's can do, found out by asking it for just that.
 //!
-//! A small object is left at the top of the bucket: asked twice to make it only if there is none, the service must
+//! A small object is left at `.sluice/probe`: asked twice to make it only if there is none, the service must
 //! refuse once, and a completion over it must be refused too. A service that makes it again is not written to. That
-//! is its only use; it may be deleted, and is then made again.
+//! is its only use; it may be deleted, and is then made again. No key of the port begins like this, see `check_key`, and
+//! listings leave it out.
+
+use std::collections::HashMap;
 
 use bytes::Bytes;
-use sluice_ports::{BucketStore, Capabilities, Metadata, PartAnswer, Result};
+use sluice_ports::{Capabilities, Metadata, PartAnswer, Result};
 use sluice_transfer::limits::S3_SMALLEST_PART;
 use sluice_transfer::record::PartEntry;
 use sluice_transfer::{Checksum, UploadId};
@@ -13,8 +16,10 @@ use sluice_transfer::{Checksum, UploadId};
 use crate::S3Bucket;
 use crate::fault::{COMPLETE, PART, PUT, Refusal, refusal};
 
+/// How keys of what is no data begin.
+pub(crate) const NO_DATA: &str = ".sluice/";
 /// Where the object is left.
-const KEY: &str = "sluice-probe";
+const KEY: &str = ".sluice/probe";
 /// What it holds.
 const MARK: &[u8] = b"Sluice asks here whether an object can be overwritten by accident.\n";
 
@@ -52,7 +57,7 @@ impl S3Bucket {
         if features.create_only {
             let (upload, full_object) = self.begin(KEY, &Metadata::new()).await?;
             let refuses = self.refuses_completion(&upload).await;
-            self.abort(KEY, &upload).await?;
+            self.give_up(KEY, &upload).await?;
             features = Features { create_only: refuses?, full_object };
         }
         tracing::info!(bucket = self.inner.bucket, ?features, "asked the service what it can do");
@@ -62,7 +67,7 @@ impl S3Bucket {
     /// Puts the object, and once more if that made it.
     async fn refuses_puts(&self) -> Result<bool> {
         for _ in 0..2 {
-            let request = self.put_request(KEY, Bytes::from_static(MARK), Checksum::of(MARK), &Metadata::new());
+            let request = self.put_request(KEY, Bytes::from_static(MARK), Checksum::of(MARK), HashMap::new());
             match request.send().await {
                 Ok(_) => {}
                 Err(error) => match refusal(&error) {
@@ -78,7 +83,7 @@ impl S3Bucket {
     /// Completes an upload over the object.
     async fn refuses_completion(&self, upload: &UploadId) -> Result<bool> {
         let checksum = Checksum::of(MARK);
-        let part = self.upload_part(KEY, upload, 1, 0, Bytes::from_static(MARK), checksum).await?;
+        let part = self.send_part(KEY, upload, 1, Bytes::from_static(MARK), checksum).await?;
         let PartAnswer::Stored { etag } = part else {
             return Err(self.garbled(PART, KEY, "an upload that was just begun is gone"));
         };

@@ -2,6 +2,8 @@
 //!
 //! **Invariant.** Every request names the bucket and who must own it; what makes an object is conditional.
 
+use std::collections::HashMap;
+
 use aws_sdk_s3::client::customize::CustomizableOperation;
 use aws_sdk_s3::operation::abort_multipart_upload::builders::AbortMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::complete_multipart_upload::builders::CompleteMultipartUploadFluentBuilder;
@@ -22,7 +24,7 @@ use aws_sdk_s3::types::{
     StorageClass,
 };
 use bytes::Bytes;
-use sluice_ports::{Metadata, Result};
+use sluice_ports::Result;
 use sluice_transfer::Checksum;
 use sluice_transfer::record::PartEntry;
 
@@ -72,21 +74,31 @@ impl S3Bucket {
         request.set_expected_bucket_owner(self.owner())
     }
 
-    pub(crate) fn put_request(&self, key: &str, bytes: Bytes, checksum: Checksum, metadata: &Metadata) -> Put {
+    pub(crate) fn put_request(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        checksum: Checksum,
+        metadata: HashMap<String, String>,
+    ) -> Put {
         let (encryption, kms_key) = self.encryption();
         let request = self.inner.client.put_object().bucket(self.bucket()).key(key).if_none_match(NOTHING_THERE);
         let request = request.checksum_crc64_nvme(wire::crc(checksum)).body(ByteStream::from(bytes));
-        let request = request.set_metadata(some_metadata(metadata)).set_storage_class(self.storage_class());
+        let request = request.set_metadata(Some(metadata)).set_storage_class(self.storage_class());
         let request = request.set_server_side_encryption(encryption).set_ssekms_key_id(kms_key);
         let request = request.set_expected_bucket_owner(self.owner());
         request.customize().disable_payload_signing().config_override(patient())
     }
 
-    pub(crate) fn create_request(&self, key: &str, metadata: &Metadata) -> CreateMultipartUploadFluentBuilder {
+    pub(crate) fn create_request(
+        &self,
+        key: &str,
+        metadata: HashMap<String, String>,
+    ) -> CreateMultipartUploadFluentBuilder {
         let (encryption, kms_key) = self.encryption();
         let request = self.inner.client.create_multipart_upload().bucket(self.bucket()).key(key);
         let request = request.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme).checksum_type(ChecksumType::FullObject);
-        let request = request.set_metadata(some_metadata(metadata)).set_storage_class(self.storage_class());
+        let request = request.set_metadata(Some(metadata)).set_storage_class(self.storage_class());
         let request = request.set_server_side_encryption(encryption).set_ssekms_key_id(kms_key);
         request.set_expected_bucket_owner(self.owner())
     }
@@ -157,8 +169,4 @@ impl S3Bucket {
         let request = self.inner.client.list_multipart_uploads().bucket(self.bucket()).prefix(prefix);
         request.set_key_marker(key).set_upload_id_marker(upload).set_expected_bucket_owner(self.owner())
     }
-}
-
-fn some_metadata(metadata: &Metadata) -> Option<std::collections::HashMap<String, String>> {
-    (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect())
 }

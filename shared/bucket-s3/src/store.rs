@@ -17,6 +17,7 @@ use sluice_transfer::record::PartEntry;
 use sluice_transfer::{Checksum, UploadId};
 
 use crate::fault::{ABORT, COMPLETE, CREATE, Call, GET, HEAD, LIST, PART, PARTS, PUT, Refusal, UPLOADS, refusal};
+use crate::probe::NO_DATA;
 use crate::{S3Bucket, wire};
 
 /// Entries in one answer of a listing, at most (Amazon S3 API reference, `ListObjectsV2`, `ListParts`).
@@ -28,14 +29,47 @@ const ABORTS: usize = 5;
 impl S3Bucket {
     /// Begins an upload. Answers its name, and whether the service will know the checksum of the whole.
     pub(crate) async fn begin(&self, key: &str, metadata: &Metadata) -> Result<(UploadId, bool)> {
-        wire::key(key)?;
-        wire::metadata(key, metadata)?;
-        let begun = self.create_request(key, metadata).send().await;
+        let begun = self.create_request(key, wire::headers(key, metadata)?).send().await;
         let begun = begun.map_err(|error| self.fault(CREATE, key, error))?;
         let full_object = begun.checksum_type() == Some(&ChecksumType::FullObject);
         let id = begun.upload_id.map(UploadId).filter(|id| wire::upload(id).is_some());
         let id = id.ok_or_else(|| self.garbled(CREATE, key, "the answer names no upload"))?;
         Ok((id, full_object))
+    }
+
+    /// Stores a part.
+    pub(crate) async fn send_part(
+        &self,
+        key: &str,
+        upload: &UploadId,
+        number: u64,
+        bytes: Bytes,
+        checksum: Checksum,
+    ) -> Result<PartAnswer> {
+        let number = wire::number(key, number)?;
+        wire::as_long(key, &bytes, checksum)?;
+        let Some(id) = wire::upload(upload) else { return Ok(PartAnswer::NoSuchUpload) };
+        match self.part_request(key, id, number, bytes, checksum).send().await {
+            Ok(stored) => Ok(PartAnswer::Stored { etag: self.etag(PART, key, stored.e_tag())? }),
+            Err(error) if refusal(&error) == Some(Refusal::NoSuchUpload) => Ok(PartAnswer::NoSuchUpload),
+            Err(error) => Err(self.fault(PART, key, error)),
+        }
+    }
+
+    /// Aborts an upload until nothing is left of it.
+    pub(crate) async fn give_up(&self, key: &str, upload: &UploadId) -> Result<()> {
+        let Some(id) = wire::upload(upload) else { return Ok(()) };
+        for _ in 0..ABORTS {
+            match self.abort_request(key, id).send().await {
+                Ok(_) => {}
+                Err(error) if refusal(&error) == Some(Refusal::NoSuchUpload) => return Ok(()),
+                Err(error) => return Err(self.fault(ABORT, key, error)),
+            }
+            if self.parts(key, id, None, 1).await?.is_none() {
+                return Ok(());
+            }
+        }
+        Err(self.garbled(ABORT, key, "parts in flight keep bringing it back"))
     }
 
     fn etag(&self, call: Call, key: &str, etag: Option<&str>) -> Result<String> {
@@ -65,7 +99,8 @@ impl S3Bucket {
         let size = size.ok_or_else(|| self.garbled(HEAD, key, "the answer has no length"))?;
         let whole = found.checksum_type().is_none_or(|kind| *kind == ChecksumType::FullObject);
         let checksum = found.checksum_crc64_nvme().filter(|_| whole).and_then(|crc| wire::checksum(crc, size));
-        let metadata = found.metadata.unwrap_or_default().into_iter().collect();
+        let metadata = found.metadata.unwrap_or_default();
+        let metadata = metadata.into_iter().map(|(name, value)| (name, wire::unescaped(&value))).collect();
         Ok(ObjectInfo { size, etag, metadata, checksum })
     }
 
@@ -163,8 +198,8 @@ impl BucketStore for S3Bucket {
 
     async fn put(&self, key: &str, bytes: Bytes, checksum: Checksum, metadata: &Metadata) -> Result<PutAnswer> {
         wire::key(key)?;
-        wire::metadata(key, metadata)?;
         wire::as_long(key, &bytes, checksum)?;
+        let metadata = wire::headers(key, metadata)?;
         match self.put_request(key, bytes, checksum, metadata).send().await {
             Ok(stored) => Ok(PutAnswer::Stored { etag: self.etag(PUT, key, stored.e_tag())? }),
             Err(error) if refusal(&error) == Some(Refusal::Condition) => Ok(PutAnswer::Exists),
@@ -173,6 +208,7 @@ impl BucketStore for S3Bucket {
     }
 
     async fn create_upload(&self, key: &str, metadata: &Metadata) -> Result<UploadId> {
+        wire::key(key)?;
         Ok(self.begin(key, metadata).await?.0)
     }
 
@@ -186,14 +222,7 @@ impl BucketStore for S3Bucket {
         checksum: Checksum,
     ) -> Result<PartAnswer> {
         wire::key(key)?;
-        let number = wire::number(key, number)?;
-        wire::as_long(key, &bytes, checksum)?;
-        let Some(id) = wire::upload(upload) else { return Ok(PartAnswer::NoSuchUpload) };
-        match self.part_request(key, id, number, bytes, checksum).send().await {
-            Ok(stored) => Ok(PartAnswer::Stored { etag: self.etag(PART, key, stored.e_tag())? }),
-            Err(error) if refusal(&error) == Some(Refusal::NoSuchUpload) => Ok(PartAnswer::NoSuchUpload),
-            Err(error) => Err(self.fault(PART, key, error)),
-        }
+        self.send_part(key, upload, number, bytes, checksum).await
     }
 
     async fn list_parts(&self, key: &str, upload: &UploadId) -> Result<Option<BTreeMap<u64, PartEntry>>> {
@@ -244,46 +273,37 @@ impl BucketStore for S3Bucket {
 
     async fn abort(&self, key: &str, upload: &UploadId) -> Result<()> {
         wire::key(key)?;
-        let Some(id) = wire::upload(upload) else { return Ok(()) };
-        for _ in 0..ABORTS {
-            match self.abort_request(key, id).send().await {
-                Ok(_) => {}
-                Err(error) if refusal(&error) == Some(Refusal::NoSuchUpload) => return Ok(()),
-                Err(error) => return Err(self.fault(ABORT, key, error)),
-            }
-            if self.parts(key, id, None, 1).await?.is_none() {
-                return Ok(());
-            }
-        }
-        Err(self.garbled(ABORT, key, "parts in flight keep bringing it back"))
+        self.give_up(key, upload).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Listed>> {
-        let mut listed: Vec<Listed> = Vec::new();
+        let mut listed = Vec::new();
+        let mut behind = after.filter(|after| !after.is_empty()).map(str::to_owned);
         while listed.len() < limit {
-            let behind = listed.last().map(|last| last.key.as_str()).or(after).filter(|behind| !behind.is_empty());
             let rest = i32::try_from(limit - listed.len()).unwrap_or(PAGE).min(PAGE);
-            let page = self.list_request(prefix, behind, rest).send().await;
+            let page = self.list_request(prefix, behind.as_deref(), rest).send().await;
             let page = page.map_err(|error| self.fault(LIST, prefix, error))?;
-            let more = page.is_truncated() == Some(true);
-            let before = listed.len();
+            let (more, before) = (page.is_truncated() == Some(true), behind.clone());
             for object in page.contents.unwrap_or_default() {
                 let etag = self.etag(LIST, prefix, object.e_tag())?;
                 let (Some(key), Some(size)) = (object.key, wire::size(object.size)) else {
                     return Err(self.garbled(LIST, prefix, "the listing has an object without key or size"));
                 };
-                if listed.last().is_some_and(|last| last.key >= key) {
+                if behind.as_ref().is_some_and(|behind| *behind >= key) {
+                    let bucket = &self.inner.bucket;
                     return Err(wire::invalid(format!(
-                        "ListObjectsV2 in the bucket {}: keys do not come in the order of their bytes",
-                        self.inner.bucket
+                        "the bucket {bucket} lists keys in another order than their bytes'"
                     )));
                 }
-                listed.push(Listed { key, size, etag });
+                behind = Some(key.clone());
+                if !key.starts_with(NO_DATA) {
+                    listed.push(Listed { key, size, etag });
+                }
             }
             if !more {
                 break;
             }
-            if listed.len() == before {
+            if behind == before {
                 return Err(self.garbled(LIST, prefix, "the listing does not go on"));
             }
         }
@@ -300,7 +320,9 @@ impl BucketStore for S3Bucket {
                 let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else {
                     return Err(self.garbled(UPLOADS, prefix, "the listing has an upload without key or name"));
                 };
-                open.push(OpenUpload { key: key.to_owned(), id: UploadId(id.to_owned()) });
+                if !key.starts_with(NO_DATA) {
+                    open.push(OpenUpload { key: key.to_owned(), id: UploadId(id.to_owned()) });
+                }
             }
             if page.is_truncated() != Some(true) {
                 return Ok(open);

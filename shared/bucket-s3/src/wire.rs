@@ -1,5 +1,7 @@
 //! Values of the port in the form in which S3 writes them, and back.
 
+use std::collections::HashMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sluice_ports::{Error, ErrorKind, Metadata, Result};
@@ -62,20 +64,47 @@ pub(crate) fn as_long(key: &str, bytes: &[u8], checksum: Checksum) -> Result<()>
     Err(invalid(format!("{key}: {len} bytes came with a checksum of {}", checksum.len)))
 }
 
-/// Metadata that come back as they were given: they travel as headers (Amazon S3 user guide, "Working with object
-/// metadata").
-pub(crate) fn metadata(key: &str, metadata: &Metadata) -> Result<()> {
-    let name = |name: &str| {
+/// Metadata as headers. Values that are no plain ASCII, or that begin or end with a space, are escaped as in a URL, since
+/// S3 gives those back in another form (Amazon S3 user guide, "Working with object metadata").
+pub(crate) fn headers(key: &str, metadata: &Metadata) -> Result<HashMap<String, String>> {
+    let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
     };
-    let value = |value: &str| value.trim() == value && value.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
-    match metadata.iter().find(|(n, v)| !name(n) || !value(v)) {
-        None => Ok(()),
-        Some((name, _)) => {
-            let name = name.escape_debug();
-            Err(invalid(format!("{key}: the metadata '{name}' are not lower case ASCII with a printable ASCII value")))
+    if let Some(name) = metadata.keys().find(|name| !is_name(name)) {
+        return Err(invalid(format!("{key}: '{}' is no name for metadata", name.escape_debug())));
+    }
+    Ok(metadata.iter().map(|(name, value)| (name.clone(), escaped(value))).collect())
+}
+
+fn escaped(value: &str) -> String {
+    let last = value.len().saturating_sub(1);
+    let mut out = String::with_capacity(value.len());
+    for (at, byte) in value.bytes().enumerate() {
+        let inner_space = byte == b' ' && at > 0 && at < last;
+        if inner_space || (byte.is_ascii_graphic() && byte != b'%') {
+            out.push(char::from(byte));
+        } else {
+            out.extend(['%', hex(byte >> 4), hex(byte & 15)]);
         }
     }
+    out
+}
+
+fn hex(digit: u8) -> char {
+    char::from_digit(digit.into(), 16).unwrap_or_default().to_ascii_uppercase()
+}
+
+/// The value that a header stands for; itself, if it is none of ours.
+pub(crate) fn unescaped(header: &str) -> String {
+    let mut pieces = header.split('%');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let byte = piece.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let Some(byte) = byte else { return header.to_owned() };
+        bytes.push(byte);
+        bytes.extend_from_slice(&piece.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| header.to_owned())
 }
 
 pub(crate) fn invalid(what: impl Into<String>) -> Error {
@@ -113,10 +142,25 @@ mod tests {
 
     #[test]
     fn metadata_are_plain_headers() {
-        let of = |name: &str, value: &str| metadata("k", &Metadata::from([(name.to_owned(), value.to_owned())]));
-        of("sluice-from", "after 4/2 (x)").unwrap();
-        for (name, value) in [("A", "x"), ("", "x"), ("a b", "x"), ("a", "ü"), ("a", "x "), ("a", "x\ny")] {
-            assert_eq!(of(name, value).unwrap_err().kind(), ErrorKind::Invalid, "{name:?} {value:?}");
+        for (value, header) in [
+            ("after 4/2 (x)", "after 4/2 (x)"),
+            ("", ""),
+            (" ", "%20"),
+            (" a b ", "%20a b%20"),
+            ("zürich", "z%C3%BCrich"),
+            ("100%", "100%25"),
+            ("a\r\nb", "a%0D%0Ab"),
+        ] {
+            let metadata = Metadata::from([("sluice-from".to_owned(), value.to_owned())]);
+            assert_eq!(headers("k", &metadata).unwrap()["sluice-from"], header);
+            assert_eq!(unescaped(header), value);
+        }
+        for foreign in ["100%", "%zz", "%ü", "%FF"] {
+            assert_eq!(unescaped(foreign), foreign);
+        }
+        for name in ["A", "", "a b", "ü"] {
+            let metadata = Metadata::from([(name.to_owned(), String::new())]);
+            assert_eq!(headers("k", &metadata).unwrap_err().kind(), ErrorKind::Invalid, "{name:?}");
         }
     }
 }
