@@ -114,7 +114,8 @@ mod tests {
         let first = Mark { sequence: Sequence::new(first.0), time: Timestamp::from_millis(first.1) };
         let bound = bound.map(Sequence::new);
         let found = last(model, first, Timestamp::from_millis(near), bound.as_ref());
-        futures::executor::block_on(found).unwrap().as_u64().unwrap()
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(found).unwrap().as_u64().unwrap()
     }
 
     /// Growing numbers with gaps, times from that list.
