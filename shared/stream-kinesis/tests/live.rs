@@ -28,9 +28,14 @@ impl Clock for SystemClock {
     }
 }
 
+#[allow(clippy::print_stdout)] // whoever runs the tests has to know what was not
+fn not_run(why: &str) {
+    println!("not run: {why}");
+}
+
 fn client() -> Option<Client> {
     let Ok(endpoint) = std::env::var("SLUICE_TEST_KINESIS") else {
-        println!("not run: SLUICE_TEST_KINESIS names no endpoint");
+        not_run("SLUICE_TEST_KINESIS names no endpoint");
         return None;
     };
     let config = Config::builder()
@@ -231,7 +236,7 @@ async fn a_shard_that_was_split() {
     SystemClock.sleep(1_500).await;
     let info = world.stream.describe().await.expect("it is there");
     let Some(parent) = info.shards.iter().find(|shard| shard.shard == world.shards[0]) else {
-        println!("not run further: the server drops a shard that is split");
+        not_run("the server drops a shard that is split");
         return world.remove().await;
     };
     assert_eq!(parent.tail, tail, "the tail of a closed shard is its last record");

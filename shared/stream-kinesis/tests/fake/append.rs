@@ -23,7 +23,7 @@ fn stored(world: &World) -> Vec<Stored> {
 
 fn of_key(stored: &[Stored], key: &str) -> Vec<String> {
     let of_key = stored.iter().filter(|record| record.key == key);
-    of_key.map(|record| String::from_utf8(record.data.clone()).unwrap()).collect()
+    of_key.map(|record| String::from_utf8_lossy(&record.data).into_owned()).collect()
 }
 
 fn events(keys: &[u8]) -> Vec<NewEvent> {

@@ -25,11 +25,11 @@ struct ServerClock(Server);
 #[async_trait]
 impl Clock for ServerClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.0.lock().unwrap().now)
+        Timestamp::from_millis(self.0.state().now)
     }
 
     async fn sleep(&self, millis: u64) {
-        self.0.0.lock().unwrap().now += i64::try_from(millis).unwrap();
+        self.0.state().now += i64::try_from(millis).expect("a wait that a test can sit out");
     }
 }
 
@@ -50,7 +50,7 @@ impl World {
     }
 
     pub(crate) fn state<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.server.0.lock().unwrap())
+        work(&mut self.server.state())
     }
 
     /// How often an operation was called since it was last asked.
@@ -64,11 +64,11 @@ impl World {
 }
 
 pub(crate) fn shard(index: usize) -> ShardId {
-    shard_name(index).parse().unwrap()
+    shard_name(index).parse().expect("a shard's name")
 }
 
 pub(crate) fn sequence(index: u64) -> Sequence {
-    number(index).parse().unwrap()
+    number(index).parse().expect("a number")
 }
 
 pub(crate) fn after(index: u64) -> Position {

@@ -2,7 +2,8 @@
 //! that a test puts into it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use aws_sdk_kinesis::config::{BehaviorVersion, Region};
 use aws_sdk_kinesis::{Client, Config};
@@ -123,7 +124,7 @@ impl State {
             "ListShards" => Ok(self.list()),
             "GetShardIterator" => self.iterator(body),
             "GetRecords" => self.records(body),
-            "PutRecords" => self.put_records(body),
+            "PutRecords" => Ok(self.put_records(body)),
             _ => refused("UnknownOperationException"),
         }
     }
@@ -164,7 +165,9 @@ impl State {
             },
             Some("AT_TIMESTAMP") => {
                 let seconds = body["Timestamp"].as_f64().unwrap_or_default();
-                let time = (seconds * 1_000.0).round() as i64;
+                // Half a millisecond more, so that it is rounded.
+                let time = Duration::from_secs_f64(seconds + 0.000_5).as_millis();
+                let time = i64::try_from(time).unwrap_or(i64::MAX);
                 if time > self.now {
                     return refused("InvalidArgumentException");
                 }
@@ -177,11 +180,12 @@ impl State {
     }
 
     fn records(&self, body: &Value) -> Result<Value, Refused> {
-        let iterator: Vec<u64> =
+        let iterator: Vec<usize> =
             body["ShardIterator"].as_str().unwrap_or_default().split('/').flat_map(str::parse).collect();
         let [shard, begin, hollow] = iterator[..] else { return refused("InvalidArgumentException") };
-        let limit = usize::try_from(body["Limit"].as_u64().unwrap_or(10_000)).unwrap();
-        let held = &self.shards[usize::try_from(shard).unwrap()];
+        let begin = begin as u64;
+        let limit = body["Limit"].as_u64().and_then(|limit| limit.try_into().ok()).unwrap_or(10_000);
+        let held = &self.shards[shard];
         let rest: Vec<_> = held.records.iter().filter(|record| record.number >= begin).collect();
         if hollow > 0 && !rest.is_empty() {
             let next = format!("{shard}/{begin}/{}", hollow - 1);
@@ -208,16 +212,16 @@ impl State {
         Ok(answer)
     }
 
-    fn put_records(&mut self, body: &Value) -> Result<Value, Refused> {
+    fn put_records(&mut self, body: &Value) -> Value {
         let entries = body["Records"].as_array().cloned().unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         self.puts.push(entries.iter().map(|entry| text(&entry["PartitionKey"])).collect());
         let (mut results, mut failed) = (Vec::new(), 0);
         for entry in &entries {
             let fate = self.fates.pop_front().unwrap_or(Fate::Taken);
-            let shard: usize = text(&entry["ExplicitHashKey"]).parse().unwrap();
-            let mut put =
-                || self.put(shard, &text(&entry["PartitionKey"]), &STANDARD.decode(text(&entry["Data"])).unwrap());
+            let shard: usize = text(&entry["ExplicitHashKey"]).parse().expect("a hash of a shard");
+            let data = STANDARD.decode(text(&entry["Data"])).expect("base64");
+            let mut put = || self.put(shard, &text(&entry["PartitionKey"]), &data);
             let code = match fate {
                 Fate::Taken => {
                     let number = number(put());
@@ -234,20 +238,20 @@ impl State {
             failed += 1;
             results.push(json!({ "ErrorCode": code, "ErrorMessage": "said the fake" }));
         }
-        Ok(json!({ "FailedRecordCount": failed, "Records": results }))
+        json!({ "FailedRecordCount": failed, "Records": results })
     }
 }
 
 /// The server, shared between its client and the test.
 #[derive(Clone, Debug)]
-pub(crate) struct Server(pub Arc<Mutex<State>>);
+pub(crate) struct Server(pub(crate) Arc<Mutex<State>>);
 
 impl HttpConnector for Server {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").and_then(|target| target.strip_prefix("Kinesis_20131202."));
         let operation = target.expect("a call of Kinesis").to_owned();
         let body = serde_json::from_slice(request.body().bytes().expect("a body in memory")).expect("a body in JSON");
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state();
         state.calls.push(operation.clone());
         let fault = state.faults.get_mut(operation.as_str()).and_then(VecDeque::pop_front);
         let answer = match fault {
@@ -263,13 +267,17 @@ impl HttpConnector for Server {
             Err((code @ "InternalFailure", message)) => (500, json!({ "__type": code, "message": message })),
             Err((code, message)) => (400, json!({ "__type": code, "message": message })),
         };
-        let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body.to_string()));
+        let mut response = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body.to_string()));
         response.headers_mut().insert("content-type", "application/x-amz-json-1.1");
         HttpConnectorFuture::ready(Ok(response))
     }
 }
 
 impl Server {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no test panics with the state in its hands")
+    }
+
     pub(crate) fn client(&self) -> Client {
         let connector = SharedHttpConnector::new(self.clone());
         let config = Config::builder()
