@@ -58,6 +58,10 @@ impl KinesisStream {
                 Err(error) if error.kind() == ErrorKind::Throttled => {
                     Taken { refused: Some(error), ..Taken::default() }
                 }
+                // Not this request, but others before it.
+                Err(error) if tail.is_some() && error.kind().is_transient() => {
+                    return Err(Error::with(ErrorKind::Indeterminate, "an append was broken off", error));
+                }
                 Err(error) => return Err(error),
             };
             refusals = if taken.arrived.is_empty() { refusals + 1 } else { 0 };

@@ -54,6 +54,16 @@ async fn what_may_have_happened_is_not_sent_again() {
         assert_eq!(stored(&world).len(), written);
         assert_eq!(world.calls("PutRecords"), 1);
     }
+    let in_use = Fault::Refused("ResourceInUseException");
+    for (faults, expected) in [
+        (vec![in_use], ErrorKind::Unavailable),
+        (vec![Fault::Passed, in_use], ErrorKind::Indeterminate),
+        (vec![Fault::Passed, Fault::Refused("AccessDeniedException")], ErrorKind::Denied),
+    ] {
+        let world = World::new(State::with_shards(2));
+        world.state(|state| state.faults.insert("PutRecords", faults.into()));
+        assert_eq!(kind(append(&world, &events(&[1, 1])).await), expected);
+    }
     let world = World::new(State::with_shards(2));
     world.state(|state| state.fates = [Fate::Taken, Fate::FailedButWritten, Fate::Throttled].into());
     assert_eq!(kind(append(&world, &events(&[1, 2, 3, 1])).await), ErrorKind::Indeterminate);
