@@ -18,6 +18,15 @@ const REFUSALS: u32 = 10;
 const FIRST_WAIT_MILLIS: u64 = 100;
 const LONGEST_WAIT_MILLIS: u64 = 5_000;
 
+/// What became of a request that left nothing open.
+#[derive(Default)]
+struct Taken {
+    /// The events that arrived, and their numbers.
+    arrived: Vec<(usize, Sequence)>,
+    /// Why the others did not.
+    refused: Option<Error>,
+}
+
 /// An event as it is sent.
 struct Outgoing {
     key: String,
@@ -44,17 +53,23 @@ impl KinesisStream {
                 return Ok(Appended::Done { tail: tail.map_or_else(|| expected.clone(), Position::After) });
             }
             let records = request.iter().map(|index| entry(&outgoing[*index], &shard)).collect::<Result<_>>()?;
-            let (taken, refused) = match self.wire.put(records).await {
+            let taken = match self.wire.put(records).await {
                 Ok(answer) => self.taken(id, &request, &answer)?,
-                Err(error) if error.kind() == ErrorKind::Throttled => (Vec::new(), Some(error)),
+                Err(error) if error.kind() == ErrorKind::Throttled => {
+                    Taken { refused: Some(error), ..Taken::default() }
+                }
+                // Not this request, but others before it.
+                Err(error) if tail.is_some() && error.kind().is_transient() => {
+                    return Err(Error::with(ErrorKind::Indeterminate, "an append was broken off", error));
+                }
                 Err(error) => return Err(error),
             };
-            refusals = if taken.is_empty() { refusals + 1 } else { 0 };
-            for (index, sequence) in taken {
+            refusals = if taken.arrived.is_empty() { refusals + 1 } else { 0 };
+            for (index, sequence) in taken.arrived {
                 batches.arrived(index);
                 tail = tail.max(Some(sequence));
             }
-            if let Some(error) = refused {
+            if let Some(error) = taken.refused {
                 if refusals >= REFUSALS {
                     let kind = if tail.is_some() { ErrorKind::Indeterminate } else { ErrorKind::Throttled };
                     let what = format!("shard {id} of {} takes no more for now", self.wire.name());
@@ -66,27 +81,22 @@ impl KinesisStream {
         }
     }
 
-    /// The events of a request that were taken, and why others were not, if those did certainly not arrive.
-    fn taken(
-        &self,
-        id: &ShardId,
-        request: &[usize],
-        answer: &PutRecordsOutput,
-    ) -> Result<(Vec<(usize, Sequence)>, Option<Error>)> {
+    /// What a request's results say; an error if one of them leaves open what happened.
+    fn taken(&self, id: &ShardId, request: &[usize], answer: &PutRecordsOutput) -> Result<Taken> {
         let unclear = |what: String| Error::new(ErrorKind::Indeterminate, format!("{}: {what}", self.wire.name()));
         if answer.records.len() != request.len() {
             return Err(unclear(format!("{} results for {} records", answer.records.len(), request.len())));
         }
-        let (mut taken, mut refused) = (Vec::with_capacity(request.len()), None);
+        let mut taken = Taken::default();
         for (index, result) in request.iter().zip(&answer.records) {
             match (result.error_code(), result.sequence_number(), result.shard_id()) {
                 (None, Some(_), Some(shard)) if shard != id.as_str() => return Err(self.resharded(id)),
                 (None, Some(number), Some(_)) => {
                     let number = number.parse().map_err(|_| unclear("a record's number is none".to_owned()))?;
-                    taken.push((*index, number));
+                    taken.arrived.push((*index, number));
                 }
                 (Some(code), ..) if fault::of_code(code) == Some(ErrorKind::Throttled) => {
-                    refused = Some(Error::new(ErrorKind::Throttled, code.to_owned()));
+                    taken.refused = Some(Error::new(ErrorKind::Throttled, code));
                 }
                 // An internal failure may have written it.
                 (code, ..) => {
@@ -94,7 +104,7 @@ impl KinesisStream {
                 }
             }
         }
-        Ok((taken, refused))
+        Ok(taken)
     }
 
     /// What is said when events do not go where they were meant for.

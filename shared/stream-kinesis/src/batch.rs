@@ -118,7 +118,9 @@ mod tests {
             && !request.is_empty()
         {
             sizes.push(request.len());
-            request.into_iter().for_each(|index| batches.arrived(index));
+            for index in request {
+                batches.arrived(index);
+            }
         }
         assert_eq!(sizes, [500, 500, 200]);
     }

@@ -11,13 +11,15 @@ const KEY_CHARACTERS: usize = 256;
 /// The largest record that any stream takes (API reference, `PutRecords`).
 const LARGEST: u64 = 10 << 20;
 
-/// What a stream's summary tells that concerns every event.
+/// What a stream's summary tells that concerns every record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Bytes of payload and key that a record may have together.
     pub largest: u64,
     /// Records go to any shard, whatever their keys: no order can be kept (`RecordDistributionStrategy`, `AUTO`).
     pub scattered: bool,
+    /// How long records are kept.
+    pub retention_millis: u64,
 }
 
 /// The event as it will be read again, but for its time; `facts` where they are known.
@@ -84,7 +86,7 @@ mod tests {
         error.to_string()
     }
 
-    const FACTS: Facts = Facts { largest: 1 << 20, scattered: false };
+    const FACTS: Facts = Facts { largest: 1 << 20, scattered: false, retention_millis: 86_400_000 };
 
     #[test]
     fn keys_that_are_missing_get_one() {

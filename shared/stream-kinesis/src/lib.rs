@@ -6,7 +6,8 @@
 //!
 //! **Reading.** An iterator is an address that lives for 5 minutes; it is kept in memory only, and nothing depends on
 //! it: whoever comes without one opens the shard anew at a sequence number, and then looks whether anything was
-//! trimmed. Numbers are not dense, so a gap that is told may be larger than what was lost, never smaller. Three
+//! trimmed. While the records at hand are about to be trimmed, it looks again after every answer, since an iterator
+//! passes over what is gone. Numbers are not dense, so a gap that is told may be larger than what was lost, never smaller. Three
 //! losses cannot be told: what was trimmed before the first look at a shard, what an open shard lost that is empty
 //! now, and that a shard which is read from its beginning once had more.
 //!
@@ -55,7 +56,8 @@ use crate::open::Open;
 use crate::shards::Known;
 use crate::wire::Wire;
 
-/// One stream, through one client. It remembers iterators and the list of shards, and nothing else.
+/// One stream, through one client. It remembers iterators, what they answered beyond a read's limit, and what the
+/// stream's description told last; none of it is needed by another process.
 pub struct KinesisStream {
     wire: Wire,
     known: Mutex<Option<Arc<Known>>>,
@@ -112,7 +114,7 @@ impl StreamStore for KinesisStream {
         self.boundary_at(shard, time).await
     }
 
-    /// None: numbers are not dense, and no call counts.
+    /// Always none: numbers are not dense, and no call counts.
     async fn measure(&self, _: &ShardId, _: &Range) -> Result<Option<Counts>> {
         Ok(None)
     }

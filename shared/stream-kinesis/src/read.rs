@@ -7,9 +7,14 @@ use sluice_transfer::{Event, Position, ShardId};
 
 use crate::KinesisStream;
 use crate::open::{Open, Opened};
+use crate::wire::Answer;
 
 /// Answers without a record that one read follows: 5 seconds at a shard's pace. The next read goes on from there.
 const EMPTY_ANSWERS: u32 = 25;
+
+/// Records that are kept for no longer than this are read with care: longer than an iterator lives (5 minutes; API
+/// reference, `GetShardIterator`), and with room for clocks that differ.
+const EDGE_MILLIS: u64 = 15 * 60 * 1_000;
 
 impl KinesisStream {
     pub(crate) async fn read_on(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
@@ -26,7 +31,15 @@ impl KinesisStream {
         for _ in 0..EMPTY_ANSWERS {
             let Some(iterator) = open.next.clone().filter(|_| open.ready.is_empty()) else { break };
             match self.wire.records(shard, &iterator, open.wanted(limit.events, limit.bytes)).await {
-                Ok(Some(answer)) => open.take(answer),
+                Ok(Some(answer)) => {
+                    // Only now, since it may have been trimmed until now.
+                    if self.is_near_the_end(&answer).await?
+                        && let Opened::Trimmed(earliest) = self.open_at(shard, from).await?
+                    {
+                        return Ok(Read::Trimmed { earliest });
+                    }
+                    open.take(answer);
+                }
                 Ok(None) => match self.open_at(shard, from).await? {
                     Opened::At(anew) => open = anew,
                     Opened::Trimmed(earliest) => return Ok(Read::Trimmed { earliest }),
@@ -42,6 +55,15 @@ impl KinesisStream {
             }
         }
         Ok(self.answer(shard, open, limit))
+    }
+
+    /// Whether the stream keeps the first of these records for so short a time that others in front of it may have
+    /// been trimmed since their iterator was made: an iterator passes over what is gone without a word.
+    async fn is_near_the_end(&self, answer: &Answer) -> Result<bool> {
+        let Some(first) = answer.events.first() else { return Ok(false) };
+        let retention = self.known().await?.facts.retention_millis;
+        let age = self.wire.clock().now().millis_since(first.time);
+        Ok(age.saturating_add(EDGE_MILLIS) >= retention)
     }
 
     /// What is ready, as much as the limit allows; the rest is kept for the next read.

@@ -114,7 +114,8 @@ mod tests {
         let first = Mark { sequence: Sequence::new(first.0), time: Timestamp::from_millis(first.1) };
         let bound = bound.map(Sequence::new);
         let found = last(model, first, Timestamp::from_millis(near), bound.as_ref());
-        futures::executor::block_on(found).unwrap().as_u64().unwrap()
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(found).unwrap().as_u64().unwrap()
     }
 
     /// Growing numbers with gaps, times from that list.
@@ -145,12 +146,12 @@ mod tests {
         #[test]
         fn a_steady_stream_is_read_for_seconds_only(
             every in 1_i64..200_000,
-            count in 1_usize..3_000,
+            count in 1_i64..3_000,
             quiet in 0_i64..700_000_000,
         ) {
-            let model = model((0..count).map(|index| index as i64 * every).collect());
-            let end = (count as i64 - 1) * every;
-            prop_assert_eq!(find(&model, end + quiet, None), model.records[count - 1].0);
+            let model = model((0..count).map(|index| index * every).collect());
+            let end = (count - 1) * every;
+            prop_assert_eq!(find(&model, end + quiet, None), model.records.last().unwrap().0);
             let within = CLOSE_MILLIS / every.unsigned_abs() + 2;
             prop_assert!(model.read.load(Ordering::Relaxed) <= within, "read {} of {within}", model.read.load(Ordering::Relaxed));
             prop_assert!(model.looks.load(Ordering::Relaxed) <= 40);

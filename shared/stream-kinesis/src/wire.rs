@@ -109,6 +109,7 @@ impl Wire {
         let largest = summary.max_record_size_in_kib.unwrap_or(LARGEST_KIB);
         Ok(Facts {
             largest: u64::try_from(largest).unwrap_or(0) << 10,
+            retention_millis: u64::try_from(summary.retention_period_hours).unwrap_or(0) * 3_600_000,
             scattered: summary.record_distribution_strategy == Some(RecordDistributionStrategy::Auto),
         })
     }
