@@ -190,3 +190,54 @@ fn eta(shards: &[ShardRecord], progress: Option<f64>, rate: f64) -> Option<u64> 
     let estimated = || progress.filter(|done| *done > 0.0).map(|done| moved as f64 * (1.0 - done) / done);
     left.map(|bytes| bytes as f64).or_else(estimated).map(|bytes| (bytes / rate).ceil() as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use sluice_transfer::Range;
+    use sluice_transfer::record::{ImportRecord, Share};
+
+    use super::*;
+
+    fn shard(expected: Option<Counts>, share: Option<f64>, moved: u64) -> ShardRecord {
+        let mut import = ImportRecord::new(1, Position::Beginning, 0);
+        import.counts = Counts::new(0, moved);
+        let range = Range { from: Position::Beginning, until: Position::End };
+        let work = Work::Import(Box::new(import));
+        let mut record = ShardRecord::new("t".parse().unwrap(), "0".parse().unwrap(), range, expected, work);
+        record.share = share.map(|done| Share { since: None, done });
+        record
+    }
+
+    fn drained() -> ShardRecord {
+        ShardRecord { work: Work::Export(BTreeMap::new()), ..shard(None, None, 0) }
+    }
+
+    #[test]
+    fn where_a_source_cannot_count_the_shards_count_alike() {
+        let half = shard(Some(Counts::new(0, 200)), None, 100);
+        for (shards, expected) in [
+            (vec![shard(None, None, 0), shard(None, None, 0)], None),
+            (vec![shard(None, Some(0.5), 7), shard(None, None, 0)], Some(0.25)),
+            (vec![shard(None, Some(0.5), 7), drained()], Some(0.75)),
+            (vec![shard(None, Some(0.25), 7), half.clone()], Some(0.375)),
+        ] {
+            assert_eq!(counted(&shards), None);
+            assert_eq!(in_the_mean(&shards), expected);
+        }
+        assert_eq!(counted(&[half]), Some((100.0, 200.0)));
+    }
+
+    #[test]
+    fn the_time_remaining_is_told_from_the_share_where_nothing_is_counted() {
+        let counted = [shard(Some(Counts::new(0, 300)), None, 100)];
+        assert_eq!(eta(&counted, Some(0.3), 10.0), Some(20));
+        // 100 bytes were a quarter, so 300 are left.
+        let uncounted = [shard(None, Some(0.25), 100)];
+        assert_eq!(eta(&uncounted, Some(0.25), 10.0), Some(30));
+        assert_eq!(eta(&uncounted, Some(0.25), 0.5), None, "nothing moves");
+        assert_eq!(eta(&uncounted, Some(0.0), 10.0), None, "nothing is known");
+        assert_eq!(eta(&uncounted, None, 10.0), None);
+    }
+}

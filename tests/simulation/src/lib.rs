@@ -15,7 +15,9 @@ mod host;
 mod random;
 mod scenario;
 mod scheduler;
+mod tally;
 mod world;
 
 pub use guards::Guard;
-pub use host::{Failure, Tally, run};
+pub use host::{Failure, run};
+pub use tally::Tally;

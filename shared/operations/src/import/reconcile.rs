@@ -14,7 +14,7 @@ use crate::error::{Code, Halt, OperationError};
 /// stand behind the record's tail; twice that, for an append that was made under larger bounds than today's.
 const WINDOW: usize = 2;
 
-impl<'h> ShardImport<'_, 'h> {
+impl ShardImport<'_, '_> {
     /// Whether it has to be looked what stands behind the record's tail. A store that appends conditionally is always
     /// asked, which costs one read and finds out foreign events early. Reads of others cost more (Kinesis allows five
     /// a second for a shard), and where whoever came before knew all answers nothing of ours can be there.
@@ -83,10 +83,9 @@ impl<'h> ShardImport<'_, 'h> {
             } else {
                 match self.append(&next, &missing).await? {
                     Sent::Done(tail) => tail.max(next),
-                    Sent::Elsewhere => continue,
                     // Not for ever: the next slice goes on with it.
                     Sent::Unsure(error) if !self.held.slice.has_time() => return Err(Halt::Trouble(error)),
-                    Sent::Unsure(_) => continue,
+                    Sent::Unsure(_) | Sent::Elsewhere => continue,
                 }
             };
             return self.sent(last, tail).await;

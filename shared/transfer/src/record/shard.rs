@@ -129,7 +129,7 @@ impl ShardRecord {
     /// Brings the share of the range that arrived up to date, where the source cannot count what the range holds.
     pub fn measure(&mut self) {
         let Work::Export(destinations) = &self.work else { return };
-        let here = destinations.values().map(|destination| &destination.cursor().position).min();
+        let here = destinations.values().map(|destination| &destination.stored().position).min();
         let (None, Some(Position::After(here)), Position::After(until)) = (self.expected, here, &self.range.until)
         else {
             return;
@@ -200,5 +200,94 @@ impl ShardRecord {
             Work::Export(destinations) => destinations.values().map(|d| d.objects).sum(),
             Work::Import(import) => import.cursor.entry,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Packed;
+    use crate::record::{PartEntry, Phase};
+    use crate::{Checksum, Cursor, UploadId};
+
+    /// As Kinesis numbers: 56 digits.
+    fn kinesis(ahead: u64) -> Position {
+        Position::After(format!("4959033827149025660855969253836157109592{ahead:0>16}").parse().unwrap())
+    }
+
+    fn export(from: Position, until: Position) -> ShardRecord {
+        let work = Work::Export([("to".parse().unwrap(), DestinationRecord::new(from.clone()))].into());
+        ShardRecord::new("t".parse().unwrap(), "s".parse().unwrap(), Range { from, until }, None, work)
+    }
+
+    fn destination(record: &mut ShardRecord) -> &mut DestinationRecord {
+        let Work::Export(destinations) = &mut record.work else { panic!("an export") };
+        destinations.values_mut().next().unwrap()
+    }
+
+    /// The share that is on record once the upload at hand has come to `ahead`.
+    fn after(record: &mut ShardRecord, ahead: u64) -> f64 {
+        let destination = destination(record);
+        if destination.phase == Phase::Idle {
+            destination.opened(UploadId("upload".into())).unwrap();
+        }
+        let (bytes, counts) = (Vec::new().into(), Counts::default());
+        let part = Packed { bytes, end: Cursor::at(kinesis(ahead)), counts, times: None, ends_object: false };
+        destination.part_stored(&part, PartEntry { etag: String::new(), checksum: Checksum::default() }).unwrap();
+        record.measure();
+        record.share.clone().unwrap().done
+    }
+
+    fn is(share: f64, expected: f64) {
+        assert!((share - expected).abs() < 1e-9, "{share} instead of {expected}");
+    }
+
+    #[test]
+    fn the_share_follows_the_numbers_and_does_not_go_back_with_an_upload() {
+        let mut record = export(kinesis(1_000), kinesis(5_000));
+        record.measure();
+        is(record.share.clone().unwrap().done, 0.0);
+        is(after(&mut record, 2_000), 0.25);
+        destination(&mut record).rewind().unwrap();
+        record.measure();
+        is(after(&mut record, 1_500), 0.25);
+        is(after(&mut record, 3_000), 0.5);
+        is(after(&mut record, 5_000), 1.0);
+    }
+
+    #[test]
+    fn from_the_beginning_the_share_is_of_what_lies_behind_the_first_number() {
+        let mut record = export(Position::Beginning, kinesis(5_000));
+        record.measure();
+        assert_eq!(record.share, None, "nothing is known before something moved");
+        is(after(&mut record, 1_000), 0.0);
+        is(after(&mut record, 2_000), 0.25);
+        is(after(&mut record, 5_000), 1.0);
+    }
+
+    #[test]
+    fn what_is_counted_has_no_share() {
+        let mut record = export(kinesis(1), kinesis(5));
+        record.expected = Some(Counts::new(4, 4));
+        record.measure();
+        assert_eq!(record.share, None);
+    }
+
+    #[test]
+    fn an_import_whose_owner_did_not_give_it_back_is_unsettled() {
+        let work = Work::Import(Box::new(ImportRecord::new(1, Position::Beginning, 0)));
+        let range = Range { from: Position::Beginning, until: Position::End };
+        let mut record = ShardRecord::new("t".parse().unwrap(), "s".parse().unwrap(), range, None, work);
+        let unsettled = |record: &ShardRecord| matches!(&record.work, Work::Import(import) if import.unsettled);
+        let (now, later) = (Timestamp::from_millis(1), Timestamp::from_millis(2));
+        assert_eq!(record.claim("one", 1, later, now, &Proof::None), Claim::Free);
+        record.release(true);
+        assert_eq!(record.claim("two", 1, later, now, &Proof::None), Claim::Free);
+        assert!(!unsettled(&record), "the first gave it back");
+        assert_eq!(record.claim("three", 1, later, now, &Proof::None), Claim::Busy(1));
+        assert!(!unsettled(&record));
+        assert_eq!(record.claim("three", 1, later, later, &Proof::None), Claim::Free);
+        record.release(false);
+        assert!(unsettled(&record), "until somebody has looked");
     }
 }
