@@ -1,0 +1,134 @@
+"""Transfers that are paused, stopped, cancelled and asked about, by the inputs that a person types at the console."""
+
+import contextlib
+import json
+
+from cloud import ROOT, check, until
+from transfers import completed, nothing_open, same_as_fastavro
+from world import MIB, arn, export, manifest, restore
+
+# So slow that there is a middle: 16 MiB take 8 s and more.
+SLOW = {"rate": "2MB/s", "partSize": "5MiB", "objectSize": "64MiB"}
+
+
+def slow_export(world, identity, total=16 * MIB, shards=1):
+    """Starts one and waits until it has an upload open; answers stream, bucket and execution."""
+    source, bucket = world.filled("source", shards, world.mixed(total)), world.bucket()
+    execution = world.stack.start(export(source, bucket, id=identity, **SLOW))
+    until("an open upload", lambda: world.stack.open_uploads(bucket) or ended_early(execution))
+    return source, bucket, execution
+
+
+def ended_early(execution):
+    check(execution.describe()["status"] == "RUNNING", f"{execution.arn} ended before its middle: {execution.end()}")
+
+
+def pause_and_resume(world):
+    """A pause in the middle leaves nothing open, and what comes after it joins without a seam."""
+    out = world.identity("out")
+    source, bucket, first = slow_export(world, out)
+    paused = world.stack.run({"pause": out})
+    check(paused["state"] == "PAUSED" and paused["error"] is None, f"the pausing execution ends with {paused}")
+    check(first.output()["state"] == "PAUSED", "the paused execution ends with something else")
+    check(0 < paused["progress"] < 1 and 0 < paused["events"], f"not in the middle: {paused}")
+    nothing_open(world, bucket)
+    resumed = world.stack.run({"resume": out})
+    completed(resumed, out, source)
+    check(resumed["slices"] > paused["slices"], "resuming took no slice")
+    nothing_open(world, bucket)
+    same_as_fastavro(world, bucket, out, source)
+    return f"paused at {paused['progress']:.0%}"
+
+
+def pause_of_an_import(world):
+    """The same of an import: no record is written twice, none is left out."""
+    out, back = world.identity("out"), world.identity("in")
+    source, bucket, target = world.filled("source", 2, world.mixed(12 * MIB)), world.bucket(), world.stream("copy", 2)
+    world.stack.run(export(source, bucket, id=out))
+    first = world.stack.start(restore(manifest(bucket, out), target, id=back, rate="1MB/s"))
+    until("a record in the copy", lambda: target.by_key() or ended_early(first))
+    paused = world.stack.run({"pause": back})
+    check(paused["state"] == first.output()["state"] == "PAUSED", f"the pausing execution ends with {paused}")
+    completed(world.stack.run({"resume": back}), back, target)
+    check(target.by_key() == source.by_key(), "the copy is not the source")
+    return f"paused at {paused['progress']:.0%}"
+
+
+def goes_on_under_another_spelling(world):
+    """The same id with the same request, its stream spelt otherwise, goes on with the same transfer."""
+    out = world.identity("out")
+    source, bucket, _ = slow_export(world, out)
+    world.stack.run({"pause": out})
+    spelt = [f"kinesis://{source.name}", arn(source), f"kinesis:{arn(source)}"]
+    again = world.stack.run(export(spelt[0], bucket, id=out, **SLOW))
+    completed(again, out, source)
+    for spelling in spelt[1:]:
+        told = world.stack.run(export(spelling, bucket, id=out, **SLOW))
+        check(told == again, f"{spelling} does not mean the same: {told}")
+
+
+def cancel_in_the_middle(world):
+    """A cancelled export leaves nothing open and cannot be resumed."""
+    out = world.identity("out")
+    source, bucket, first = slow_export(world, out)
+    told = world.stack.run({"cancel": out})
+    check(told["state"] == "CANCELLED" and told["manifest"] is None, f"the cancelling execution ends with {told}")
+    check(first.output()["state"] == "CANCELLED", "the cancelled execution ends with something else")
+    nothing_open(world, bucket)
+    world.stack.start({"resume": out}).refused("IllegalState", out, "CANCELLED")
+
+
+def describe_and_verify(world):
+    """What is asked after the end: the transfer as it ended, and its proof; damage is found."""
+    out, back = world.identity("out"), world.identity("in")
+    source, bucket, target = world.filled("source", 2, world.mixed(2 * MIB)), world.bucket(), world.stream("copy", 2)
+    ended = world.stack.run(export(source, bucket, id=out))
+    check(world.stack.run({"describe": out}) == ended, "described otherwise than it ended")
+    world.stack.run(restore(f"s3://{bucket}/{manifest(bucket, out).split('/', 3)[3]}", target, id=back))
+    for identity in (out, back):
+        told = world.stack.run({"verify": identity})["verification"]
+        check(told["verdict"] == "PROVED" and told["findings"] == [], f"{identity}: {told}")
+        check(told["counts"] == {"events": ended["events"], "bytes": ended["bytes"]}, f"{identity}: {told}")
+    key = next(key for key in world.stack.keys(bucket) if "/data/" in key)
+    body = bytearray(world.stack.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    body[len(body) // 2] ^= 1
+    world.stack.s3.put_object(Bucket=bucket, Key=key, Body=bytes(body))
+    world.stack.start({"verify": out}).refused("VerificationFailed", key.rpartition("/")[2])
+
+
+def stopped_from_outside(world):
+    """StopExecution in the middle: the stack's own rule brings the transfer to rest, and it can be resumed."""
+    out = world.identity("out")
+    source, bucket, first = slow_export(world, out)
+    world.stack.states.stop_execution(executionArn=first.arn, error="Tired", cause="somebody stopped it")
+    follower = until("an execution of the rule", lambda: by_the_rule(world, first))
+    rested = follower.output()
+    check(rested["state"] == "PAUSED" and rested["error"]["code"] == "ExecutionStopped", f"at rest: {rested}")
+    check(first.arn in rested["error"]["message"], f"the message names no execution: {rested}")
+    nothing_open(world, bucket)
+    resumed = world.stack.run({"resume": out})
+    completed(resumed, out, source)
+    same_as_fastavro(world, bucket, out, source)
+    return f"stopped at {rested['progress']:.0%}"
+
+
+def by_the_rule(world, stopped):
+    """The execution that the template's rule starts of one that was stopped, by what its input says."""
+    for execution in world.stack.executions():
+        asked = json.loads(execution.describe()["input"])
+        if asked.get("stopped", {}).get("execution") == stopped.arn:
+            return execution
+    return None
+
+
+def stopped_at_rest(world):
+    """The rule says nothing new of an execution whose transfer is through, or run by another."""
+    out = world.identity("out")
+    source, bucket, first = slow_export(world, out)
+    world.stack.run({"pause": out})
+    second = world.stack.start({"resume": out})
+    until("an open upload", lambda: world.stack.open_uploads(bucket) or ended_early(second))
+    late = {"execution": first.arn, "name": "x", "status": "TIMED_OUT", "input": json.dumps({"resume": out})}
+    told = world.stack.run({"stopped": late})
+    check(told["state"] == "TRANSFERRING" and told["error"] is None, f"a late word changes it: {told}")
+    completed(second.output(), out, source)

@@ -1,0 +1,120 @@
+"""Functions that die, and functions that should have: what was half done is done once, whoever does it."""
+
+import concurrent.futures
+import contextlib
+import io
+import json
+import pathlib
+import zipfile
+
+from cloud import SLICE_SECONDS, check, until
+from control import SLOW
+from transfers import completed, nothing_open, same_as_fastavro
+from world import MIB, export
+
+FUNCTION = "ExportFunction"
+
+
+@contextlib.contextmanager
+def dying_export(world, marker):
+    """The export function exchanged for the one that dies once, behind the alias that the workflow calls."""
+    functions, name = world.stack.functions, world.stack.function(FUNCTION)
+    before = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    environment = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        entry = zipfile.ZipInfo("bootstrap")
+        entry.external_attr = 0o755 << 16
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        archive.writestr(entry, pathlib.Path(world.dying).read_bytes())
+    functions.update_function_code(FunctionName=name, ZipFile=code.getvalue())
+    changed = dict(environment, SLUICE_DIE=str(marker))
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": changed})
+    until("the changed function", lambda: is_ready(functions, name))
+    version = functions.publish_version(FunctionName=name)["Version"]
+    functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
+    try:
+        yield
+    finally:
+        functions.update_alias(FunctionName=name, Name="live", FunctionVersion=before)
+
+
+def is_ready(functions, name):
+    configuration = functions.get_function_configuration(FunctionName=name)
+    return configuration.get("LastUpdateStatus", "Successful") == "Successful"
+
+
+def dies_mid_slice(world):
+    """A slice that exits after a stored part: the lane goes on at once, without waiting for the lease to end."""
+    source, bucket, out = world.filled("source", 1, world.mixed(16 * MIB)), world.bucket(), world.identity("out")
+    marker = world.folder / "died"
+    sizes = {"partSize": "5MiB", "objectSize": "64MiB"}
+    with dying_export(world, marker):
+        execution = world.stack.start(export(source, bucket, id=out, **sizes))
+        report = execution.output()
+    check(marker.exists(), "nothing died")
+    completed(report, out, source)
+    nothing_open(world, bucket)
+    same_as_fastavro(world, bucket, out, source)
+    (lane,) = execution.lanes()
+    judged = lane.entered("Judge")
+    died = judged[0]["died"]
+    check(died and died["error"].startswith("Runtime."), f"the first slice ends with {judged[0]}")
+    after = judged[1]["answer"]
+    check(after["outcome"] in ("more", "done"), f"the slice after it answers {after}")
+    check(lane.entered("LaneWait") == [], "the lane waited")
+    return f"{died['error']}, then {after['outcome']}"
+
+
+def planned(world, identity, total):
+    """A transfer that is on record and that nobody runs; answers stream and bucket."""
+    source, bucket = world.filled("source", 1, world.mixed(total)), world.bucket()
+    asked = export(source, bucket, id=identity, **SLOW)
+    turn = world.stack.invoke("PlanFunction", {"input": asked, "name": identity, "execution": "by-hand"})
+    check(turn["next"] == "move" and turn["lanes"] == [{"lane": 0, "of": 1}], f"planning answers {turn}")
+    return source, bucket
+
+
+def slice_of(world, identity, name, died=None):
+    handed = {"id": identity, "kind": "export", "lane": 0, "of": 1, "slice": name, "died": died}
+    return world.stack.invoke(FUNCTION, handed)
+
+
+def two_slices_at_once(world):
+    """A slice beside another is busy; with proof that the other died it takes over, and that one ends fenced."""
+    out = world.identity("out")
+    source, bucket = planned(world, out, 40 * MIB)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        first = pool.submit(slice_of, world, out, "run#0")
+        until("an open upload", lambda: world.stack.open_uploads(bucket) or first.done())
+        busy = slice_of(world, out, "run#1")
+        check(busy["outcome"] == "busy" and busy["next"] == "wait" and busy["waitSeconds"] > 0, f"beside it: {busy}")
+        hearsay = slice_of(world, out, "run#2", {"slice": "run#0", "error": "States.Timeout"})
+        check(hearsay["outcome"] == "busy", f"without proof: {hearsay}")
+        check(not first.done(), "the first slice ended too early to be fenced")
+        second = slice_of(world, out, "run#3", {"slice": "run#0", "error": "Runtime.ExitError"})
+        fenced = first.result(timeout=4 * SLICE_SECONDS)
+    check(second["outcome"] == "more" and second["next"] == "again", f"with proof: {second}")
+    check(fenced["outcome"] == "fenced" and fenced["next"] == "done" and fenced["failure"] is None, f"first: {fenced}")
+    completed(world.stack.run({"resume": out}), out, source)
+    nothing_open(world, bucket)
+    same_as_fastavro(world, bucket, out, source)
+    return f"busy for {busy['waitSeconds']} s"
+
+
+def slice_of_an_older_generation(world):
+    """A slice that was asked for before a pause, and comes after the resume, does nothing."""
+    out = world.identity("out")
+    source, bucket = planned(world, out, 30 * MIB)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        late = pool.submit(slice_of, world, out, "run#0")
+        until("an open upload", lambda: world.stack.open_uploads(bucket) or late.done())
+        # Everything about the transfer moves on while that slice works.
+        world.stack.invoke("PlanFunction", {"input": {"pause": out}, "name": "x", "execution": "pause"})
+        turn = world.stack.invoke("PlanFunction", {"input": {"resume": out}, "name": "x", "execution": "resume"})
+        check(turn["state"] == "TRANSFERRING", f"resuming answers {turn}")
+        answer = late.result(timeout=4 * SLICE_SECONDS)
+    check(answer["outcome"] == "fenced", f"the late slice answers {answer}")
+    completed(world.stack.run({"resume": out}), out, source)
+    nothing_open(world, bucket)
+    same_as_fastavro(world, bucket, out, source)

@@ -1,0 +1,93 @@
+"""All scenarios of the deployed stack, one after the other, against one deployment."""
+
+import argparse
+import contextlib
+import importlib.metadata
+import os
+import pathlib
+import sys
+import time
+
+import control
+import dying
+import refusals
+import transfers
+from cloud import Broken, Cloud, Stack, check, working_in
+from world import World
+
+
+def every_request_names_the_owner(world):
+    """Of all that the functions asked S3 for, in all scenarios before."""
+    proxy = world.cloud.proxy
+    check(proxy.requests > 0, "the functions do not go through the proxy")
+    check(not proxy.unguarded, f"requests without the owner: {proxy.unguarded[:5]}")
+    return f"{proxy.requests} requests"
+
+
+SCENARIOS = [
+    transfers.round_trip_avro,
+    transfers.round_trip_raw,
+    transfers.several_lanes,
+    transfers.tells_the_bus,
+    control.pause_and_resume,
+    control.pause_of_an_import,
+    control.goes_on_under_another_spelling,
+    control.cancel_in_the_middle,
+    control.describe_and_verify,
+    control.stopped_from_outside,
+    control.stopped_at_rest,
+    dying.dies_mid_slice,
+    dying.two_slices_at_once,
+    dying.slice_of_an_older_generation,
+    refusals.second_import_into_a_stream,
+    refusals.inputs_that_say_nothing,
+    refusals.outside_of_the_lists,
+    refusals.another_request_under_the_id,
+    refusals.somebody_elses_bucket,
+    every_request_names_the_owner,
+]
+
+
+def run(args, folder):
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("ministack", "boto3", "fastavro")]
+    print(f"cloud: seed {args.seed}, {', '.join(versions)}, in {folder}", flush=True)
+    failed = []
+    with Cloud(folder) as cloud:
+        began = time.monotonic()
+        stack = Stack(cloud, args.sam, args.built)
+        print(f"  {time.monotonic() - began:5.1f} s  deployed", flush=True)
+        for scenario in SCENARIOS:
+            name = scenario.__name__
+            if args.only and name not in args.only:
+                continue
+            began = time.monotonic()
+            said = ""
+            try:
+                world = World(name, cloud, stack, args.seed, folder, args.dying)
+                said = scenario(world) or ""
+            except Exception as error:  # noqa: BLE001  (whatever it is, the others are run)
+                failed.append(name)
+                said = f"FAILED: {type(error).__name__}: {error}"
+            print(f"  {time.monotonic() - began:5.1f} s  {name}{': ' if said else ''}{said}", flush=True)
+    print("  left out: a trimmed source, since ministack drops no record that is younger than a day", flush=True)
+    if failed:
+        print(f"cloud FAILED: {', '.join(failed)}; again with --seed {args.seed}; {folder} has the logs", flush=True)
+    return 1 if failed else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sam", default="sam", help="the command of aws-sam-cli")
+    parser.add_argument("--built", required=True, help="the folder that `sam build` built into")
+    parser.add_argument("--dying", required=True, help="the export function built with its feature `die`")
+    parser.add_argument("--only", action="append", help="a scenario's name; can be given several times")
+    parser.add_argument("--seed", type=int, help="repeats the random choices of a run; it prints them")
+    parser.add_argument("--folder", help="where to work instead of the temporary folder")
+    args = parser.parse_args()
+    if args.seed is None:
+        args.seed = int.from_bytes(os.urandom(4), "little")
+    sys.exit(working_in("sluice-cloud-", args.folder, lambda folder: run(args, folder)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Transfers that nobody disturbs: what arrives is what was there, as boto3 and fastavro see it."""
+
+import datetime
+import json
+
+import fastavro
+import fastavro_reads
+
+from cloud import PREFIX, check, until
+from world import MIB, SHAPE, export, manifest, restore
+
+
+def completed(report, identity, source):
+    """A transfer's output, held against what boto3 read of the source."""
+    records = [record for shard in source.read().values() for record in shard]
+    check(set(report) == SHAPE, f"other fields: {sorted(set(report) ^ SHAPE)}")
+    check((report["id"], report["state"], report["error"]) == (identity, "COMPLETED", None), f"{report}")
+    check(report["events"] == len(records), f"{report['events']} events, the stream has {len(records)}")
+    size = sum(len(record.data) for record in records)
+    check(report["bytes"] == size, f"{report['bytes']} bytes, the stream has {size}")
+    check(report["progress"] == 1 and report["gaps"] == 0 and report["etaSeconds"] is None, f"{report}")
+
+
+def same_as_fastavro(world, bucket, identity, source):
+    """Every object of an export, read by fastavro: shard by shard the records that boto3 reads."""
+    folder = world.folder / identity
+    world.stack.download(bucket, f"{PREFIX}/{identity}/", folder)
+    found, objects = {shard: [] for shard in source.read()}, 0
+    for shard, path, counts in fastavro_reads.objects(folder):
+        with open(path, "rb") as file:
+            events = list(fastavro.reader(file))
+        check(len(events) == counts["events"], f"{path} has {len(events)} events, its entry says {counts['events']}")
+        found[shard] += events
+        objects += 1
+    for shard, records in source.read().items():
+        check(len(found[shard]) == len(records), f"{shard}: {len(found[shard])} events, boto3 reads {len(records)}")
+        for event, record in zip(found[shard], records):
+            check(of_avro(event) == of_boto3(record), f"{shard}: {event['sequence']} is not {record.sequence}")
+    return objects
+
+
+def of_avro(event):
+    read = fastavro_reads.of_fastavro(event)
+    check(read["headers"] == [], f"headers in {event['sequence']}")
+    return int(read["sequence"]), read["time"], read["key"], read["payload"]
+
+
+def of_boto3(record):
+    since = record.time.astimezone(datetime.timezone.utc) - fastavro_reads.EPOCH
+    # Kinesis tells milliseconds.
+    millis = round(since / datetime.timedelta(milliseconds=1))
+    return int(record.sequence), millis * 1000, record.key.encode(), record.data
+
+
+def nothing_open(world, bucket):
+    check(world.stack.open_uploads(bucket) == [], f"{bucket} has an upload open")
+
+
+def round_trip_avro(world):
+    """Three shards to objects of several parts and back: keys, data and order per key are equal."""
+    source, bucket, target = world.filled("source", 3, world.mixed(24 * MIB)), world.bucket(), world.stream("copy", 3)
+    out = world.identity("out")
+    sizes = {"objectSize": "6MiB", "partSize": 5 * MIB}
+    report = world.stack.run(export(source, bucket, id=out, **sizes))
+    completed(report, out, source)
+    check(report["manifest"] == manifest(bucket, out), f"the manifest is {report['manifest']}")
+    nothing_open(world, bucket)
+    objects = same_as_fastavro(world, bucket, out, source)
+    check(objects == report["objects"] >= 3, f"{objects} objects, the output says {report['objects']}")
+    back = world.stack.run(restore(report["manifest"], target, id=world.identity("in")))
+    completed(back, world.identity("in"), target)
+    check(target.by_key() == source.by_key(), "the copy is not the source")
+    return f"{report['events']} events, {objects} objects"
+
+
+def round_trip_raw(world):
+    """Bytes alone: payloads of one length come back as they were, in their order."""
+    length = 40_000
+    source = world.filled("source", 1, world.even(180, length))
+    bucket, target = world.bucket(), world.stream("copy")
+    out = world.identity("out")
+    report = world.stack.run(export(source, bucket, id=out, format="raw", objectSize="3MiB"))
+    completed(report, out, source)
+    (there,) = source.read().values()
+    keys = world.stack.keys(bucket, f"{PREFIX}/{out}/data/")
+    stored = b"".join(world.stack.s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys)
+    check(stored == b"".join(record.data for record in there), "the objects are not the payloads, joined")
+    back = world.stack.run(restore(report["manifest"], target, id=world.identity("in"), eventSize=length))
+    completed(back, world.identity("in"), target)
+    (here,) = target.read().values()
+    check([record.data for record in here] == [record.data for record in there], "the copy is not the source")
+    return f"{len(keys)} objects"
+
+
+def several_lanes(world):
+    """Ten shards are two lanes, each an execution of its own."""
+    source, bucket = world.filled("source", 10, world.mixed(4 * MIB)), world.bucket()
+    execution = world.stack.start(export(source, bucket), world.identity("run"))
+    # Who names none gets the execution's name as the transfer's.
+    completed(execution.output(), world.identity("run"), source)
+    same_as_fastavro(world, bucket, world.identity("run"), source)
+    inputs = [json.loads(lane.describe()["input"]) for lane in execution.lanes()]
+    lanes = sorted((lane["lane"], lane["of"]) for lane in inputs)
+    check(lanes == [(0, 2), (1, 2)], f"lanes {lanes}")
+
+
+def tells_the_bus(world):
+    """Every state reaches whoever listens on the stack's bus."""
+    source, bucket = world.filled("source", 1, world.mixed(MIB)), world.bucket()
+    queues, rules = world.cloud.client("sqs"), world.cloud.client("events")
+    queue = queues.create_queue(QueueName=world.named("heard"))["QueueUrl"]
+    attributes = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    pattern = json.dumps({"source": ["sluice"], "detail-type": ["Transfer State Change"]})
+    rules.put_rule(Name=world.named("rule"), EventBusName=world.stack.bus, EventPattern=pattern)
+    target = {"Id": "heard", "Arn": attributes["QueueArn"]}
+    rules.put_targets(Rule=world.named("rule"), EventBusName=world.stack.bus, Targets=[target])
+    report = world.stack.run(export(source, bucket, id=world.identity("out")))
+    heard = []
+
+    def told():
+        for message in queues.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+            heard.append(json.loads(message["Body"])["detail"])
+        return any(detail["transfer"]["state"] == "COMPLETED" for detail in heard)
+
+    until("word of the transfer's end", told, patience=30)
+    for detail in heard:
+        check(detail["version"] == 1 and set(detail["transfer"]) == SHAPE, f"{detail}")
+        check(detail["transfer"]["id"] == report["id"], f"{detail}")
+    states = {detail["transfer"]["state"] for detail in heard}
+    check({"TRANSFERRING", "COMPLETED"} <= states, f"heard of {states} only")
+    (last,) = [detail["transfer"] for detail in heard if detail["transfer"]["state"] == "COMPLETED"]
+    check(last == report, f"the bus was told {last}, the execution ends with {report}")
+    rules.remove_targets(Rule=world.named("rule"), EventBusName=world.stack.bus, Ids=["heard"])
+    return ", ".join(sorted(states))
