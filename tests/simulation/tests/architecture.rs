@@ -23,6 +23,8 @@ enum Layer {
     Embedded,
     /// One store, one crate.
     Adapter,
+    /// Names to stores: opens adapters for a host.
+    Places,
     /// What hosts the engine: the command, and later the functions.
     Host,
     /// Looks at the others from outside.
@@ -37,6 +39,7 @@ fn layer(folder: &str) -> Option<Layer> {
         "shared/operations" => Layer::Operations,
         "shared/dynamodb-embedded" => Layer::Embedded,
         "shared/host" => Layer::Host,
+        _ if folder.starts_with("shared/places-") => Layer::Places,
         _ if ["shared/stream-", "shared/bucket-", "shared/checkpoint-"].iter().any(|kind| folder.starts_with(kind)) => {
             Layer::Adapter
         }
@@ -48,13 +51,14 @@ fn layer(folder: &str) -> Option<Layer> {
 
 /// Whom a layer may know.
 fn allowed(layer: Layer) -> &'static [Layer] {
-    use Layer::{Adapter, Core, Embedded, Formats, Operations, Ports};
+    use Layer::{Adapter, Core, Embedded, Formats, Operations, Places, Ports};
     match layer {
         Core | Embedded => &[],
         Formats | Ports => &[Core],
         Adapter => &[Core, Ports],
         Operations => &[Core, Formats, Ports],
-        Layer::Host => &[Core, Formats, Ports, Operations, Adapter, Embedded],
+        Places => &[Core, Ports, Adapter],
+        Layer::Host => &[Core, Formats, Ports, Operations, Adapter, Embedded, Places],
         Layer::Tests => &[Core, Formats, Ports, Operations],
     }
 }
