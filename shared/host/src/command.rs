@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_a_person_types_is_understood() {
-        let input = json!({"export": {"stream": "kinesis://orders", "to": "s3:bucket/prefix", "format": "avro",
+        let input = json!({"export": {"stream": "kinesis://orders", "to": "s3://bucket/prefix", "format": "avro",
             "from": "earliest", "until": "ago:1h", "objectSize": "256MiB", "rate": "1MB/s"}});
         let request = ExportRequest {
             stream: "kinesis:orders".parse().unwrap(),
