@@ -185,12 +185,12 @@ class Stack:
             "DeletionProtection": "false",
             "LogRetentionDays": 1,
             "AllowedStreams": stream_arn(ALLOWED + "*"),
-            "AllowedBuckets": ALLOWED + "*",
-            "AllowedPrefix": PREFIX + "/",
+            "AllowedBuckets": bucket_arn(ALLOWED + "*"),
+            "AllowedObjects": bucket_arn(f"{ALLOWED}*/{PREFIX}/*"),
         }
         line = [
             *(sam, "deploy", "--config-file", str(ROOT / "samconfig.toml")),
-            *("--template-file", str(pathlib.Path(built) / "template.yaml")),
+            *("--template-file", str(pathlib.Path(built).resolve() / "template.yaml")),
             *("--stack-name", STACK, "--region", REGION, "--no-progressbar"),
             *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
         ]
@@ -249,8 +249,8 @@ class Stack:
         self.s3.create_bucket(Bucket=name)
         return name
 
-    def open_uploads(self, bucket):
-        return self.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    def open_uploads(self, bucket, prefix=""):
+        return self.s3.list_multipart_uploads(Bucket=bucket, Prefix=prefix).get("Uploads", [])
 
     def keys(self, bucket, prefix=""):
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -266,7 +266,7 @@ class Stack:
 
 def plain(value):
     """A value of DynamoDB as one of Python."""
-    (kind, inner), = value.items()
+    ((kind, inner),) = value.items()
     if kind == "M":
         return {name: plain(item) for name, item in inner.items()}
     if kind == "L":
@@ -278,6 +278,13 @@ def plain(value):
 
 def stream_arn(name):
     return f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{name}"
+
+
+def bucket_arn(name):
+    return f"arn:aws:s3:::{name}"
+
+
+Call = collections.namedtuple("Call", "began ended answer error")
 
 
 class Execution:
@@ -317,10 +324,19 @@ class Execution:
         pages = self.stack.states.get_paginator("get_execution_history").paginate(executionArn=self.arn)
         return [event for page in pages for event in page["events"]]
 
-    def entered(self, state):
-        """The inputs with which it entered a state."""
-        details = (event.get("stateEnteredEventDetails", {}) for event in self.history())
-        return [json.loads(detail["input"]) for detail in details if detail.get("name") == state]
+    def calls(self):
+        """Its calls of functions, one after the other: when each began and ended, and what it answered, or the error
+        that it ended with."""
+        calls, began = [], None
+        for event in self.history():
+            if event["type"] == "TaskScheduled":
+                began = event["timestamp"]
+            elif event["type"] == "TaskSucceeded":
+                answer = json.loads(event["taskSucceededEventDetails"]["output"])["Payload"]
+                calls.append(Call(began, event["timestamp"], answer, None))
+            elif event["type"] == "TaskFailed":
+                calls.append(Call(began, event["timestamp"], None, event["taskFailedEventDetails"]["error"]))
+        return calls
 
     def lanes(self):
         """The executions of its lanes, of all waves."""

@@ -7,7 +7,7 @@ import json
 import pathlib
 import zipfile
 
-from cloud import SLICE_SECONDS, check, until
+from cloud import PREFIX, SLICE_SECONDS, check, until
 from control import SLOW
 from transfers import completed, nothing_open, same_as_fastavro
 from world import MIB, export
@@ -57,13 +57,12 @@ def dies_mid_slice(world):
     nothing_open(world, bucket)
     same_as_fastavro(world, bucket, out, source)
     (lane,) = execution.lanes()
-    judged = lane.entered("Judge")
-    died = judged[0]["died"]
-    check(died and died["error"].startswith("Runtime."), f"the first slice ends with {judged[0]}")
-    after = judged[1]["answer"]
-    check(after["outcome"] in ("more", "done"), f"the slice after it answers {after}")
-    check(lane.entered("LaneWait") == [], "the lane waited")
-    return f"{died['error']}, then {after['outcome']}"
+    died, after = lane.calls()[:2]
+    check((died.error or "").startswith("Runtime."), f"the first slice ends with {died}")
+    check(after.answer and after.answer["outcome"] in ("more", "done"), f"the slice after it ends with {after}")
+    waited = (after.began - died.ended).total_seconds()
+    check(waited < 3, f"the lane waited for {waited} s; a lease lasts for {2 * SLICE_SECONDS} s")
+    return f"{died.error}, {waited:.1f} s later the next"
 
 
 def planned(world, identity, total):
@@ -86,7 +85,7 @@ def two_slices_at_once(world):
     source, bucket = planned(world, out, 40 * MIB)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         first = pool.submit(slice_of, world, out, "run#0")
-        until("an open upload", lambda: world.stack.open_uploads(bucket) or first.done())
+        until("an open upload", lambda: world.stack.open_uploads(bucket, PREFIX) or first.done())
         busy = slice_of(world, out, "run#1")
         check(busy["outcome"] == "busy" and busy["next"] == "wait" and busy["waitSeconds"] > 0, f"beside it: {busy}")
         hearsay = slice_of(world, out, "run#2", {"slice": "run#0", "error": "States.Timeout"})
@@ -108,7 +107,7 @@ def slice_of_an_older_generation(world):
     source, bucket = planned(world, out, 30 * MIB)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         late = pool.submit(slice_of, world, out, "run#0")
-        until("an open upload", lambda: world.stack.open_uploads(bucket) or late.done())
+        until("an open upload", lambda: world.stack.open_uploads(bucket, PREFIX) or late.done())
         # Everything about the transfer moves on while that slice works.
         world.stack.invoke("PlanFunction", {"input": {"pause": out}, "name": "x", "execution": "pause"})
         turn = world.stack.invoke("PlanFunction", {"input": {"resume": out}, "name": "x", "execution": "resume"})

@@ -1,6 +1,6 @@
 """What is not done, and how an execution says so: the error is a name, the cause a sentence."""
 
-from cloud import ACCOUNT, PREFIX, check, stream_arn, until
+from cloud import ACCOUNT, check, stream_arn, until
 from control import ended_early
 from transfers import completed
 from world import MIB, export, manifest, restore
@@ -57,7 +57,7 @@ def outside_of_the_lists(world):
         (restore(f"s3://{bucket}/x", "kinesis:secret"), "Denied", [stream_arn("secret"), "AllowedStreams"]),
         (export(stream, "secret-bucket"), "Denied", ["secret-bucket", "AllowedBuckets"]),
         (restore("s3://secret-bucket/x", stream), "Denied", ["secret-bucket", "AllowedBuckets"]),
-        (elsewhere, "Denied", [f"'{PREFIX}/'", "AllowedPrefix"]),
+        (elsewhere, "Denied", [f"{bucket}/elsewhere", "AllowedObjects"]),
         (export("kinesis:" + world.named("none"), bucket), "NotFound", [world.named("none")]),
         (export(stream, world.named("none")), "NotFound", [world.named("none")]),
     ]
