@@ -53,7 +53,7 @@ impl Config {
                 partition,
                 streams: list("SLUICE_ALLOWED_STREAMS")?,
                 buckets: list("SLUICE_ALLOWED_BUCKETS")?,
-                prefix: get("SLUICE_ALLOWED_PREFIX").unwrap_or_default(),
+                objects: list("SLUICE_ALLOWED_OBJECTS")?,
                 kms_key: get("SLUICE_KMS_KEY").filter(|key| !key.is_empty()),
                 work: BucketUri { scheme: "s3".to_owned(), rest: format!("//{}", text("SLUICE_WORK_BUCKET")?) },
             },

@@ -21,10 +21,14 @@ pub struct Settings {
     pub memory_bytes: u64,
     /// Bytes asked of a source at once.
     pub read_bytes: usize,
-    /// Events asked of a source, or sent to a target, at once.
+    /// Events asked of a source, or sent to a target, at once. While imports are under way into a stream that does not
+    /// append conditionally, this and `append_bytes` are lowered to a half at most.
     pub read_events: usize,
     /// Bytes sent to a target at once.
     pub append_bytes: usize,
+    /// So long a request that nobody waits for any more may still take to land, and what landed to be seen, in
+    /// milliseconds. Waited for where a target does not append conditionally.
+    pub landing_millis: u64,
     /// Attempts at a call that a store refuses for the moment.
     pub attempts: u32,
 }
@@ -39,6 +43,7 @@ impl Default for Settings {
             read_bytes: 4 << 20,
             read_events: 8_192,
             append_bytes: 8 << 20,
+            landing_millis: 1_000,
             attempts: 5,
         }
     }

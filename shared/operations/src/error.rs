@@ -65,6 +65,38 @@ pub enum Code {
     Defect,
 }
 
+impl Code {
+    /// All of them: what a workflow's Catch lists.
+    pub const ALL: [Self; 26] = [
+        Self::OutOfRange,
+        Self::Invalid,
+        Self::TransferNotFound,
+        Self::RequestDiffers,
+        Self::IllegalState,
+        Self::NotFound,
+        Self::StreamNotEmpty,
+        Self::StreamReserved,
+        Self::ForeignEvents,
+        Self::ForeignObject,
+        Self::ObjectDamaged,
+        Self::ObjectMissing,
+        Self::ObjectChanged,
+        Self::ManifestInvalid,
+        Self::SeveralManifests,
+        Self::NothingToImport,
+        Self::SourceChanged,
+        Self::EventTooLarge,
+        Self::NoRoom,
+        Self::Denied,
+        Self::Unavailable,
+        Self::Corrupt,
+        Self::Newer,
+        Self::NoMovement,
+        Self::VerificationFailed,
+        Self::Defect,
+    ];
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)

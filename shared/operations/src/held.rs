@@ -116,6 +116,7 @@ impl<'a> Held<'a> {
             self.record.pace = self.record.pace.moved(moved - self.paced, now);
             self.paced = moved;
         }
+        self.record.measure();
         let pages = take_pages(&mut self.record);
         self.record.revision += 1;
         let record = &self.record;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sluice_transfer::record::{Config, Failure, ShardRecord, TransferRecord, Work};
-use sluice_transfer::{BucketUri, Cut, Kind, Position, State, StreamUri, TransferId};
+use sluice_transfer::{BucketUri, Counts, Cut, Kind, Position, State, StreamUri, TransferId};
 
 use crate::engine::Engine;
 use crate::error::OperationError;
@@ -75,6 +75,7 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
     let active = || shards.iter().filter(|shard| shard.owner.is_some() && !shard.is_drained());
     let bytes_per_second = if runs { active().map(|shard| shard.pace.bytes_per_second).sum() } else { 0.0 };
     let done = !shards.is_empty() && shards.iter().all(ShardRecord::is_drained);
+    let progress = progress(transfer, shards, done);
     Report {
         id: transfer.id.clone(),
         kind: transfer.kind,
@@ -83,8 +84,8 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
         bytes: totals.moved.bytes,
         objects: totals.objects,
         slices: totals.slices,
-        progress: progress(transfer, shards, done),
-        eta_seconds: eta(shards, runs && !done, bytes_per_second),
+        progress,
+        eta_seconds: if runs && !done { eta(shards, progress, bytes_per_second) } else { None },
         lag_seconds: None,
         cut: Cut(shards.iter().map(|shard| (shard.shard.clone(), reached(shard))).collect()),
         manifest: manifest(engine, transfer),
@@ -129,7 +130,8 @@ fn reached(shard: &ShardRecord) -> Position {
     }
 }
 
-/// Share of bytes, or of events where there are no bytes; a drained shard is done whatever was expected of it.
+/// Share of what was counted, or, where a source cannot count, the shards' shares by sequence numbers in the mean. A
+/// drained shard is done whatever was expected of it.
 fn progress(transfer: &TransferRecord, shards: &[ShardRecord], done: bool) -> Option<f64> {
     if done {
         return Some(1.0);
@@ -137,21 +139,46 @@ fn progress(transfer: &TransferRecord, shards: &[ShardRecord], done: bool) -> Op
     if shards.len() < transfer.shards.len() || shards.is_empty() {
         return Some(0.0);
     }
-    let (mut moved, mut whole) = (0.0, 0.0);
-    for shard in shards {
-        // An event counts as a byte, so that empty ones count.
-        let expected = shard.expected?;
-        let all = (expected.bytes + expected.events) as f64;
-        let there = shard.moved();
-        whole += all;
-        moved += if shard.is_drained() { all } else { ((there.bytes + there.events) as f64).min(all) };
-    }
+    let Some((moved, whole)) = counted(shards) else { return in_the_mean(shards) };
     Some(if whole > 0.0 { moved / whole } else { 0.0 })
 }
 
+/// What moved and what is to move; none if a shard's source cannot count.
+fn counted(shards: &[ShardRecord]) -> Option<(f64, f64)> {
+    let (mut moved, mut whole) = (0.0, 0.0);
+    for shard in shards {
+        // An event counts as a byte, so that empty ones count.
+        let all = weight(shard.expected?);
+        whole += all;
+        moved += if shard.is_drained() { all } else { weight(shard.moved()).min(all) };
+    }
+    Some((moved, whole))
+}
+
+fn weight(counts: Counts) -> f64 {
+    (counts.bytes + counts.events) as f64
+}
+
+/// None until something has moved.
+fn in_the_mean(shards: &[ShardRecord]) -> Option<f64> {
+    let share = |shard: &ShardRecord| {
+        if shard.is_drained() {
+            return Some(1.0);
+        }
+        match shard.expected {
+            Some(all) if weight(all) > 0.0 => Some((weight(shard.moved()) / weight(all)).min(1.0)),
+            Some(_) => None,
+            None => shard.share.as_ref().map(|share| share.done),
+        }
+    };
+    let known: Vec<f64> = shards.iter().filter_map(share).collect();
+    (!known.is_empty()).then(|| known.iter().sum::<f64>() / shards.len() as f64)
+}
+
+/// Bytes to go at the present rate. Where a source cannot count, what is left is to what moved as the shares are.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an estimate
-fn eta(shards: &[ShardRecord], runs: bool, rate: f64) -> Option<u64> {
-    if !runs || rate < 1.0 {
+fn eta(shards: &[ShardRecord], progress: Option<f64>, rate: f64) -> Option<u64> {
+    if rate < 1.0 {
         return None;
     }
     let left: Option<u64> = shards
@@ -159,5 +186,58 @@ fn eta(shards: &[ShardRecord], runs: bool, rate: f64) -> Option<u64> {
         .filter(|shard| !shard.is_drained())
         .map(|shard| shard.expected.map(|expected| expected.bytes.saturating_sub(shard.moved().bytes)))
         .sum();
-    left.map(|bytes| (bytes as f64 / rate).ceil() as u64)
+    let moved: u64 = shards.iter().map(|shard| shard.moved().bytes).sum();
+    let estimated = || progress.filter(|done| *done > 0.0).map(|done| moved as f64 * (1.0 - done) / done);
+    left.map(|bytes| bytes as f64).or_else(estimated).map(|bytes| (bytes / rate).ceil() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use sluice_transfer::Range;
+    use sluice_transfer::record::{ImportRecord, Share};
+
+    use super::*;
+
+    fn shard(expected: Option<Counts>, share: Option<f64>, moved: u64) -> ShardRecord {
+        let mut import = ImportRecord::new(1, Position::Beginning, 0);
+        import.counts = Counts::new(0, moved);
+        let range = Range { from: Position::Beginning, until: Position::End };
+        let work = Work::Import(Box::new(import));
+        let mut record = ShardRecord::new("t".parse().unwrap(), "0".parse().unwrap(), range, expected, work);
+        record.share = share.map(|done| Share { since: None, done });
+        record
+    }
+
+    fn drained() -> ShardRecord {
+        ShardRecord { work: Work::Export(BTreeMap::new()), ..shard(None, None, 0) }
+    }
+
+    #[test]
+    fn where_a_source_cannot_count_the_shards_count_alike() {
+        let half = shard(Some(Counts::new(0, 200)), None, 100);
+        for (shards, expected) in [
+            (vec![shard(None, None, 0), shard(None, None, 0)], None),
+            (vec![shard(None, Some(0.5), 7), shard(None, None, 0)], Some(0.25)),
+            (vec![shard(None, Some(0.5), 7), drained()], Some(0.75)),
+            (vec![shard(None, Some(0.25), 7), half.clone()], Some(0.375)),
+        ] {
+            assert_eq!(counted(&shards), None);
+            assert_eq!(in_the_mean(&shards), expected);
+        }
+        assert_eq!(counted(&[half]), Some((100.0, 200.0)));
+    }
+
+    #[test]
+    fn the_time_remaining_is_told_from_the_share_where_nothing_is_counted() {
+        let counted = [shard(Some(Counts::new(0, 300)), None, 100)];
+        assert_eq!(eta(&counted, Some(0.3), 10.0), Some(20));
+        // 100 bytes were a quarter, so 300 are left.
+        let uncounted = [shard(None, Some(0.25), 100)];
+        assert_eq!(eta(&uncounted, Some(0.25), 10.0), Some(30));
+        assert_eq!(eta(&uncounted, Some(0.25), 0.5), None, "nothing moves");
+        assert_eq!(eta(&uncounted, Some(0.0), 10.0), None, "nothing is known");
+        assert_eq!(eta(&uncounted, None, 10.0), None);
+    }
 }

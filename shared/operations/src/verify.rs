@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sluice_formats::decoder;
 use sluice_ports::{BucketStore, Error, ErrorKind};
 use sluice_transfer::manifest::{ExportManifest, ManifestObject};
-use sluice_transfer::record::{Config, ExportConfig, ImportConfig, ManifestRef, ReadBack, TransferRecord, Work};
+use sluice_transfer::record::{Config, ExportConfig, ImportConfig, ManifestRef, TransferRecord, Work};
 use sluice_transfer::{Checksum, Counts, Decoder, Format, State, TransferId, UnpackError};
 
 use crate::engine::Engine;
@@ -276,7 +276,7 @@ async fn import(
     let stream = engine.places.stream(&config.stream).await?;
     for shard in shard_records(engine, transfer).await? {
         let Work::Import(record) = &shard.work else { continue };
-        let mut back = ReadBack { position: shard.range.from.clone(), ..ReadBack::default() };
+        let mut back = record.to_read_back(shard.range.from.clone());
         let mut whole = true;
         while whole && back.position < record.tail {
             let before = back.counts.bytes;
@@ -299,7 +299,7 @@ async fn import(
         }
         verification.counts += back.counts;
         verification.read += 1;
-        if whole && (back.counts != record.counts || back.digest != record.digest) {
+        if whole && !back.proves(record) {
             let what = format!(
                 "shard {} of {} holds {} events of {} bytes where {} of {} were imported, or others than these",
                 shard.shard,

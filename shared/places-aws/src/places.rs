@@ -21,10 +21,10 @@ pub struct Rules {
     pub partition: String,
     /// Resource names of streams.
     pub streams: Allowed,
-    /// Names of buckets.
+    /// Resource names of buckets.
     pub buckets: Allowed,
-    /// What keys of objects that are written begin with; empty for any.
-    pub prefix: String,
+    /// Resource names of objects that may be written.
+    pub objects: Allowed,
     /// Key that encrypts objects; none for the bucket's own way.
     pub kms_key: Option<String>,
     /// The host's own bucket.
@@ -84,13 +84,10 @@ impl AwsPlaces {
         }
         let (bucket, key) = place(uri)?;
         let (work, _) = place(&self.rules.work)?;
-        if bucket != work && !self.rules.buckets.allows(&bucket) {
-            return Err(Error::new(
-                ErrorKind::Denied,
-                format!(
-                    "the bucket {bucket} is not on the list of allowed buckets (parameter AllowedBuckets of the stack)"
-                ),
-            ));
+        let name = format!("arn:{}:s3:::{bucket}", self.rules.partition);
+        if bucket != work && !self.rules.buckets.allows(&name) {
+            let what = format!("{name} is not on the list of allowed buckets (parameter AllowedBuckets of the stack)");
+            return Err(Error::new(ErrorKind::Denied, what));
         }
         let settings = S3Settings {
             owner: self.rules.account.clone(),
@@ -132,14 +129,13 @@ impl Places for AwsPlaces {
 
     async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
         let (bucket, prefix) = self.open(uri)?;
-        if *uri != self.rules.work && !prefix.starts_with(&self.rules.prefix) {
-            return Err(Error::new(
-                ErrorKind::Denied,
-                format!(
-                    "objects may be written below '{}' only (parameter AllowedPrefix of the stack), not below '{prefix}'",
-                    self.rules.prefix
-                ),
-            ));
+        let (name, _) = place(uri)?;
+        let below = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        let folder = format!("arn:{}:s3:::{name}/{below}", self.rules.partition);
+        if *uri != self.rules.work && !self.rules.objects.allows(&folder) {
+            let what =
+                format!("{folder} is not on the list of objects to write (parameter AllowedObjects of the stack)");
+            return Err(Error::new(ErrorKind::Denied, what));
         }
         Ok((bucket, prefix))
     }

@@ -77,6 +77,22 @@ pub struct NewEvent {
     pub payload: Value,
 }
 
+impl NewEvent {
+    /// Bytes of payload, key and headers together, as limits count them.
+    pub fn size(&self) -> u64 {
+        let headers: usize = self.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
+        (self.payload.len() + self.key.len() + headers) as u64
+    }
+}
+
+impl From<Event> for NewEvent {
+    /// The event without its place.
+    fn from(event: Event) -> Self {
+        let Event { sequence: _, time, key, headers, payload } = event;
+        Self { time, key, headers, payload }
+    }
+}
+
 /// The answer to an append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Appended {
@@ -99,9 +115,10 @@ pub enum Appended {
 pub enum Appends {
     /// All events are written or none, and only if the shard ends where it is expected to.
     Conditional,
-    /// The expected tail is not looked at, and an append that does not answer may have written any of its events;
-    /// those of one key in their order. An append that answers has written all of them. Whoever appends has to be
-    /// alone, and to look afterwards what arrived.
+    /// The expected tail is not looked at, and an append that does not answer may have written any of its events, but
+    /// of each key only the first ones, in their order: events of different keys may stand in any order and without
+    /// one another. An append that answers has written all of them, and answers a tail behind the last of them.
+    /// Whoever appends has to be alone, and to look afterwards what arrived.
     ByKey,
 }
 
@@ -142,13 +159,14 @@ pub trait StreamStore: Send + Sync {
     }
 
     /// What the store will hold of an event, as reading it will answer it: some keep no time of their own (it becomes
-    /// the default one) or need a key. `Invalid`, naming what is in the way, if it cannot hold the event without loss.
+    /// the default one) or need a key. What was kept once is kept as it is. `Invalid`, naming what is in the way, if
+    /// the store cannot hold the event without loss.
     fn kept(&self, event: NewEvent) -> Result<NewEvent> {
         Ok(event)
     }
 
-    /// As far as [`Self::appends`] promises it: writes all events or none, if the shard ends at `expected` and the stream is reserved for `writer`, or, where
-    /// none is given, for nobody. The reservation is looked at first; `Denied` if a writer is given and the stream is
+    /// As far as [`Self::appends`] promises it: writes all events or none, if the shard ends at `expected` and the
+    /// stream is reserved for `writer`, or, where none is given, for nobody. The reservation is looked at first; `Denied` if a writer is given and the stream is
     /// reserved for nobody.
     async fn append(
         &self,

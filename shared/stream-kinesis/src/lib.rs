@@ -1,1 +1,154 @@
-//! x
+//! Streams in Amazon Kinesis Data Streams, through the AWS SDK.
+//!
+//! **Where a shard ends.** No call tells it. The last record is searched for: back in time until there is one, then
+//! narrowed, then read forward to the tip ([`search`]). So every bound that is answered is the number of a record
+//! that was there, except in front of a shard's first one.
+//!
+//! **Reading.** An iterator is an address that lives for 5 minutes; it is kept in memory only, and nothing depends on
+//! it: whoever comes without one opens the shard anew at a sequence number, and then looks whether anything was
+//! trimmed. While the records at hand are about to be trimmed, it looks again after every answer, since an iterator
+//! passes over what is gone. Numbers are not dense, so a gap that is told may be larger than what was lost, never smaller. Three
+//! losses cannot be told: what was trimmed before the first look at a shard, what an open shard lost that is empty
+//! now, and that a shard which is read from its beginning once had more.
+//!
+//! **Writing.** `PutRecords` goes on past records that fail, so it keeps no order; a request here has one event of a
+//! key at most, and a refused one is sent again before the next of its key. What may have happened is never sent
+//! again: it is answered as `Indeterminate`, and the caller looks.
+//!
+//! **What Kinesis has not.** Times of the sender, headers, and events without a key: see
+//! [`kept`](sluice_ports::StreamStore::kept). Reservations: whoever imports keeps them elsewhere. An aggregate of the
+//! Kinesis Producer Library is one event, its bytes untouched.
+//!
+//! **Invariant.** No payload and no key is ever logged or put into an error. No SDK type is in the port's answers.
+//! Nothing is written without having been asked for: a stream is not even made.
+
+mod append;
+mod arn;
+mod batch;
+mod describe;
+mod fault;
+mod held;
+mod number;
+mod open;
+mod pace;
+mod read;
+mod search;
+mod shards;
+mod wire;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::Builder;
+use aws_sdk_kinesis::config::retry::RetryConfig;
+use aws_sdk_kinesis::config::timeout::TimeoutConfig;
+use sluice_ports::{
+    Appended, Appends, Clock, Error, ErrorKind, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamStore,
+};
+use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
+
+pub use crate::arn::{StreamArn, arn};
+use crate::open::Open;
+use crate::shards::Known;
+use crate::wire::Wire;
+
+/// One stream, through one client. It remembers iterators, what they answered beyond a read's limit, and what the
+/// stream's description told last; none of it is needed by another process.
+pub struct KinesisStream {
+    wire: Wire,
+    known: Mutex<Option<Arc<Known>>>,
+    open: Mutex<HashMap<ShardId, Open>>,
+}
+
+impl KinesisStream {
+    /// The stream of that name in the client's account and region, or of that ARN. The client should be made with
+    /// [`configure`].
+    pub fn new(client: Client, name: &str, clock: Arc<dyn Clock>) -> Self {
+        Self { wire: Wire::new(client, name, clock), known: Mutex::default(), open: Mutex::default() }
+    }
+}
+
+impl fmt::Debug for KinesisStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KinesisStream").field("name", &self.wire.name()).finish_non_exhaustive()
+    }
+}
+
+/// What a client needs here: no tries of its own, since a `PutRecords` that is sent again may write twice, and times
+/// after which a call is given up: 5 s to connect, 60 s in all (an answer can have 10 MiB).
+pub fn configure(builder: Builder) -> Builder {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .read_timeout(Duration::from_secs(30))
+        .operation_timeout(Duration::from_mins(1))
+        .build();
+    builder.retry_config(RetryConfig::disabled()).timeout_config(timeouts)
+}
+
+#[async_trait]
+impl StreamStore for KinesisStream {
+    async fn describe(&self) -> Result<StreamInfo> {
+        self.describe_all().await
+    }
+
+    /// Never makes one: what a stream costs is for its owner to decide. Answers `NotFound`, and the command to run.
+    async fn create(&self, shards: u32) -> Result<bool> {
+        match self.wire.summary().await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::new(
+                ErrorKind::NotFound,
+                format!("there is no stream {}: make it with `{}`", self.wire.name(), self.wire.create_command(shards)),
+            )),
+            answer => answer.map(|_| false),
+        }
+    }
+
+    async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
+        self.read_on(shard, from, limit).await
+    }
+
+    async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
+        self.boundary_at(shard, time).await
+    }
+
+    /// Always none: numbers are not dense, and no call counts.
+    async fn measure(&self, _: &ShardId, _: &Range) -> Result<Option<Counts>> {
+        Ok(None)
+    }
+
+    fn appends(&self) -> Appends {
+        Appends::ByKey
+    }
+
+    fn kept(&self, event: NewEvent) -> Result<NewEvent> {
+        let known = self.remembered();
+        held::kept(event, known.as_deref().map(|known| &known.facts), self.wire.name())
+    }
+
+    async fn append(
+        &self,
+        shard: &ShardId,
+        _: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        self.append_all(shard, expected, events).await
+    }
+
+    /// Kinesis has nothing to reserve with: the import's host keeps who writes.
+    async fn reserve(&self, _: &TransferId) -> Result<Reservation> {
+        Ok(Reservation::Held)
+    }
+
+    async fn release(&self, _: &TransferId) -> Result<()> {
+        Ok(())
+    }
+
+    async fn trim(&self, _: &ShardId, _: &Position) -> Result<()> {
+        let what = format!("{} is trimmed by its retention period only", self.wire.name());
+        Err(Error::new(ErrorKind::Invalid, what))
+    }
+}

@@ -108,13 +108,30 @@ fn shifted(crc: u64, len: u64) -> u64 {
     (0..64).filter(|k| len >> k & 1 == 1).fold(crc, |crc, k| product(SHIFTS[k], crc))
 }
 
-/// A running digest of what events carry, in order: key, time, headers and payload, not their sequence numbers,
-/// so that a source and its copy can be compared.
+/// A running digest of what events carry: key, time, headers and payload, not their sequence numbers, so that a
+/// source and its copy can be compared. It is one of their order too, unless it was begun as [`Self::unordered`].
+///
+/// Written as a [`Checksum`]; without order `sum:` stands in front of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EventDigest(Checksum);
+#[serde(try_from = "String", into = "String")]
+pub struct EventDigest {
+    unordered: bool,
+    sum: Checksum,
+}
 
 impl EventDigest {
+    /// Of no events, to become one of events in any order: a sum of what each of them comes to. For targets that keep
+    /// order within a key only.
+    pub fn unordered() -> Self {
+        Self { unordered: true, sum: Checksum::default() }
+    }
+
+    /// Of no events, with or without order as this one.
+    #[must_use]
+    pub fn begun_anew(self) -> Self {
+        Self { sum: Checksum::default(), ..self }
+    }
+
     /// With one more event.
     #[must_use]
     pub fn with(self, time: Timestamp, key: &Value, headers: &[Header], payload: &Value) -> Self {
@@ -129,13 +146,48 @@ impl EventDigest {
             push_value(&mut head, &header.value);
         }
         push_tag(&mut head, payload);
-        Self(self.0.then(Checksum::of(&head)).then(Checksum::of(payload.as_slice())))
+        let event = Checksum::of(&head).then(Checksum::of(payload.as_slice()));
+        let sum = if self.unordered {
+            let crc = self.sum.crc.wrapping_add(scattered(event.crc));
+            Checksum { crc, len: self.sum.len + event.len }
+        } else {
+            self.sum.then(event)
+        };
+        Self { sum, ..self }
     }
 
     /// With one more event of a stream.
     #[must_use]
     pub fn with_event(self, event: &Event) -> Self {
         self.with(event.time, &event.key, &event.headers, &event.payload)
+    }
+}
+
+/// CRCs are linear: what one event has too much another could have too little, and their sum would be the same. So
+/// each is scattered first, with the finisher of `SplitMix64` (Steele, Lea and Flood 2014), which loses nothing.
+const fn scattered(crc: u64) -> u64 {
+    let crc = (crc ^ (crc >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let crc = (crc ^ (crc >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    crc ^ (crc >> 31)
+}
+
+/// In front of a digest without order.
+const UNORDERED: &str = "sum:";
+
+impl TryFrom<String> for EventDigest {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.strip_prefix(UNORDERED) {
+            Some(sum) => Ok(Self { unordered: true, sum: sum.parse()? }),
+            None => Ok(Self { unordered: false, sum: text.parse()? }),
+        }
+    }
+}
+
+impl From<EventDigest> for String {
+    fn from(digest: EventDigest) -> Self {
+        let kind = if digest.unordered { UNORDERED } else { "" };
+        format!("{kind}{}", digest.sum)
     }
 }
 
@@ -175,7 +227,39 @@ mod tests {
         assert_eq!(Checksum::of(b"123456789").crc, 0xae8b_1486_0a79_9888);
     }
 
+    fn digest(begun: EventDigest, payloads: &[Vec<u8>]) -> EventDigest {
+        payloads.iter().fold(begun, |digest, payload| {
+            digest.with(Timestamp::from_millis(1), &Value::Null, &[], &Value::from(payload.clone()))
+        })
+    }
+
+    #[test]
+    fn a_bit_that_moves_from_one_event_to_another_is_seen() {
+        let begun = EventDigest::unordered();
+        let before = digest(begun, &[vec![0b01], vec![0b10]]);
+        assert_ne!(before, digest(begun, &[vec![0b00], vec![0b11]]));
+        assert_ne!(before, digest(begun, &[vec![0b11], vec![0b00]]));
+        assert_ne!(digest(begun, &[vec![1]]), digest(begun, &[vec![1], vec![]]), "an empty event counts");
+    }
+
     proptest! {
+        #[test]
+        fn only_a_digest_with_order_knows_it(
+            events in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9), 1..9),
+            by in 1_usize..8,
+        ) {
+            let mut turned = events.clone();
+            turned.rotate_left(by % events.len());
+            let (ordered, unordered) = (EventDigest::default(), EventDigest::unordered());
+            prop_assert_eq!(digest(unordered, &events), digest(unordered, &turned));
+            prop_assert_eq!(digest(ordered, &events) == digest(ordered, &turned), events == turned);
+            prop_assert_ne!(digest(unordered, &events), digest(unordered, &events[1..]));
+            for digest in [digest(ordered, &events), digest(unordered, &events)] {
+                prop_assert_eq!(EventDigest::try_from(String::from(digest)), Ok(digest));
+            }
+            prop_assert_eq!(digest(unordered, &events).begun_anew(), unordered);
+        }
+
         #[test]
         fn pieces_join_as_the_library_joins_them(a in any::<u64>(), b in any::<u64>(), len in 1_u64.., shift in 0_u32..64) {
             let len = (len >> shift).max(1);

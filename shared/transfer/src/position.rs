@@ -111,6 +111,28 @@ impl Sequence {
         let text: String = digits.into_iter().map(char::from).collect();
         Self(Digits::Large(text.into()))
     }
+
+    /// How far this number lies behind `from`; nothing where it does not. The difference is exact and only then
+    /// rounded, so of two numbers the larger one never has the smaller span.
+    pub fn span(&self, from: &Self) -> f64 {
+        if let (Digits::Small(this), Digits::Small(from)) = (&self.0, &from.0) {
+            return this.saturating_sub(*from) as f64;
+        }
+        if self <= from {
+            return 0.0;
+        }
+        let mut digits = self.to_string().into_bytes();
+        let lower = from.to_string().into_bytes();
+        let mut borrow = false;
+        for (index, digit) in digits.iter_mut().rev().enumerate() {
+            let less = lower.iter().rev().nth(index).map_or(0, |digit| digit - b'0') + u8::from(borrow);
+            let here = *digit - b'0';
+            borrow = here < less;
+            *digit = b'0' + here + if borrow { 10 } else { 0 } - less;
+        }
+        // 256 digits at most, which is far from the largest `f64`.
+        digits.into_iter().map(char::from).collect::<String>().parse().unwrap_or(f64::MAX)
+    }
 }
 
 impl fmt::Display for Sequence {
@@ -382,6 +404,23 @@ mod tests {
             prop_assert_eq!(a.next().before(), Some(a.clone()));
             prop_assert!(a.next() > a);
             prop_assert!(Position::before(&a.next()) == Position::After(a));
+        }
+
+        #[test]
+        fn a_span_is_the_difference(a in any::<u64>(), b in any::<u64>(), ahead in "[1-9][0-9]{0,55}", n in number()) {
+            // Both in front of 10^56, so that the digits' own subtraction is at work.
+            let large = |small: u64| format!("{ahead}{small:0>20}").parse::<Sequence>().unwrap();
+            prop_assert_eq!(large(a).span(&large(b)).to_bits(), (a.saturating_sub(b) as f64).to_bits());
+            prop_assert_eq!(Sequence::new(a).span(&Sequence::new(b)).to_bits(), (a.saturating_sub(b) as f64).to_bits());
+            prop_assert_eq!(n.span(&Sequence::new(0)).to_bits(), n.to_string().parse::<f64>().unwrap().to_bits());
+            prop_assert!(Sequence::new(0).span(&n) == 0.0);
+        }
+
+        #[test]
+        fn a_span_grows_with_its_end(a in number(), b in number(), from in number()) {
+            let (less, more) = if a <= b { (a, b) } else { (b, a) };
+            prop_assert!(less.span(&from) <= more.span(&from));
+            prop_assert!(more.span(&more) == 0.0);
         }
 
         #[test]

@@ -1,11 +1,13 @@
 //! The invariants of the protocol, held against the stores as they really are.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sluice_operations::Report;
 use sluice_ports::memory::MemoryBucket;
-use sluice_ports::{BucketStore, CheckpointStore, NewEvent};
+use sluice_ports::{BucketStore, CheckpointStore, NewEvent, StreamStore};
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, Segment, Tiles};
 use sluice_transfer::record::{DestinationRecord, Phase, SealedObject, ShardRecord, Work};
 use sluice_transfer::{Checksum, Counts, Cursor, Format, ObjectKeys, ShardId, TransferId, Value};
@@ -35,6 +37,10 @@ pub(crate) struct Checker {
     /// What the target must come to hold, by shard; none while there is no import.
     pub expected: Option<BTreeMap<ShardId, Vec<NewEvent>>>,
     arrived: BTreeMap<ShardId, usize>,
+    /// What has not arrived, by shard and key, where only a key's order is kept.
+    missing: BTreeMap<ShardId, HashMap<Value, VecDeque<NewEvent>>>,
+    /// The most that a transfer was ever said to have done.
+    progress: BTreeMap<TransferId, f64>,
 }
 
 impl Checker {
@@ -47,6 +53,8 @@ impl Checker {
             objects: BTreeMap::new(),
             expected: None,
             arrived: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            progress: BTreeMap::new(),
         }
     }
 
@@ -168,8 +176,48 @@ impl Checker {
         Ok(())
     }
 
+    /// Invariant 13, as a person sees it.
+    pub(crate) fn reported(&mut self, report: &Report) -> Result<(), Violation> {
+        let Some(now) = report.progress else { return Ok(()) };
+        let most = self.progress.entry(report.id.clone()).or_default();
+        if now < *most || now > 1.0 {
+            return Err(format!("{} says that {now} is done, after {most}", report.id));
+        }
+        *most = now;
+        Ok(())
+    }
+
+    /// Invariant 8, for a target that keeps the order of keys: of each key it holds the first events, each once.
+    fn target_by_key(&mut self) -> Result<(), Violation> {
+        for (shard, events) in self.expected.iter().flatten() {
+            let missing = match self.missing.entry(shard.clone()) {
+                Entry::Occupied(missing) => missing.into_mut(),
+                Entry::Vacant(place) => {
+                    let mut by_key: HashMap<Value, VecDeque<NewEvent>> = HashMap::new();
+                    for event in events {
+                        let event = self.stores.target.kept(event.clone()).map_err(|error| error.to_string())?;
+                        by_key.entry(event.key.clone()).or_default().push_back(event);
+                    }
+                    place.insert(by_key)
+                }
+            };
+            let arrived = self.arrived.entry(shard.clone()).or_default();
+            for (n, event) in self.stores.target.events(shard).into_iter().enumerate().skip(*arrived) {
+                let event = NewEvent::from(event);
+                if missing.get_mut(&event.key).and_then(VecDeque::pop_front) != Some(event) {
+                    return Err(format!("event {n} of the target's shard {shard} is not the next one of its key"));
+                }
+                *arrived = n + 1;
+            }
+        }
+        Ok(())
+    }
+
     /// Invariant 8: the target is always a beginning of what it must come to hold.
     fn target(&mut self) -> Result<(), Violation> {
+        if self.scenario.by_key {
+            return self.target_by_key();
+        }
         let Some(expected) = &self.expected else { return Ok(()) };
         for (shard, events) in expected {
             let there = self.stores.target.events(shard);

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
 use sluice_ports::{
-    Appended, BucketStore, Capabilities, CheckpointStore, CompleteAnswer, Created, Error, ErrorKind, Listed, Metadata,
-    NewEvent, ObjectInfo, OpenUpload, PartAnswer, PutAnswer, Read, ReadLimit, Reservation, Result, Stored, StreamInfo,
-    StreamStore, WriterAnswer,
+    Appended, Appends, BucketStore, Capabilities, CheckpointStore, CompleteAnswer, Created, Error, ErrorKind, Listed,
+    Metadata, NewEvent, ObjectInfo, OpenUpload, PartAnswer, PutAnswer, Read, ReadLimit, Reservation, Result, Stored,
+    StreamInfo, StreamStore, WriterAnswer,
 };
 use sluice_transfer::record::{LedgerPage, PartEntry, ShardRecord, TransferRecord};
 use sluice_transfer::{
@@ -34,12 +34,12 @@ impl<S: ?Sized + Send + Sync + 'static> Faulty<S> {
         Self { world: world.clone(), actor, inner }
     }
 
-    async fn die<T>(&self) -> Result<T> {
+    pub(crate) async fn die<T>(&self) -> Result<T> {
         self.world.kill(self.actor);
         std::future::pending().await
     }
 
-    fn lost<T>(name: &str) -> Result<T> {
+    pub(crate) fn lost<T>(name: &str) -> Result<T> {
         Err(Error::new(ErrorKind::Indeterminate, format!("the answer to {name} was lost")))
     }
 
@@ -146,6 +146,14 @@ impl StreamStore for Faulty<dyn StreamStore> {
         )
     }
 
+    fn appends(&self) -> Appends {
+        self.inner.appends()
+    }
+
+    fn kept(&self, event: NewEvent) -> Result<NewEvent> {
+        self.inner.kept(event)
+    }
+
     async fn append(
         &self,
         shard: &ShardId,
@@ -153,6 +161,9 @@ impl StreamStore for Faulty<dyn StreamStore> {
         expected: &Position,
         events: &[NewEvent],
     ) -> Result<Appended> {
+        if self.inner.appends() == Appends::ByKey {
+            return self.append_by_key(shard, writer, expected, events).await;
+        }
         let name = format!("stream.append {shard} {} events at {expected}", events.len());
         call!(
             self,

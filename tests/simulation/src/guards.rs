@@ -1,5 +1,5 @@
-//! Three guards of the protocol, taken out one at a time, to see that the simulator misses them. They are taken out
-//! here, in decorators of the stores; the operations have no switch for it.
+//! Guards of the protocol, taken out one at a time, to see that the simulator misses them. They are taken out in
+//! decorators of the stores, most of them here, or in the settings; the operations have no switch for it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +22,10 @@ pub enum Guard {
     HeadAfterComplete,
     /// An object's end is on record before the object can exist.
     ClosingAhead,
+    /// After an append by key that was not answered it is looked what arrived.
+    Reconcile,
+    /// That is not done before everything has landed.
+    LandingWait,
 }
 
 /// Checkpoints without the first or the third guard.

@@ -7,6 +7,7 @@
 //!
 //! A schedule is a function of its seed: the same seed, the same steps. `simulate --seed N` replays one and prints it.
 
+mod by_key;
 mod checker;
 mod faulty;
 mod guards;
@@ -14,7 +15,9 @@ mod host;
 mod random;
 mod scenario;
 mod scheduler;
+mod tally;
 mod world;
 
 pub use guards::Guard;
-pub use host::{Failure, Tally, run};
+pub use host::{Failure, run};
+pub use tally::Tally;

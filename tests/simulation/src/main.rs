@@ -9,7 +9,7 @@ use sluice_simulation::{Guard, Tally, run};
 
 const HELP: &str = "simulate [--schedules N] [--first SEED]   runs N schedules (default 20000)
 simulate --seed N                         replays one and prints its steps
-simulate … --without epoch|head|closing   with a guard taken out";
+simulate … --without GUARD                with a guard taken out: epoch, head, closing, reconcile or landing";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -24,6 +24,8 @@ fn main() -> ExitCode {
             ("--without", _) if value == "epoch" => without = Some(Guard::EpochCondition),
             ("--without", _) if value == "head" => without = Some(Guard::HeadAfterComplete),
             ("--without", _) if value == "closing" => without = Some(Guard::ClosingAhead),
+            ("--without", _) if value == "reconcile" => without = Some(Guard::Reconcile),
+            ("--without", _) if value == "landing" => without = Some(Guard::LandingWait),
             _ => {
                 eprintln!("{HELP}");
                 return ExitCode::from(2);

@@ -1,6 +1,6 @@
 //! What a schedule moves, and how: drawn from its seed.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,10 +14,14 @@ use sluice_transfer::{
     BucketUri, ExportRequest, Format, Header, ImportRequest, Position, Request, Sequence, StreamUri, Timestamp, Value,
 };
 
+use crate::by_key::{BlindStream, LANDING_MILLIS, Unanswered};
 use crate::faulty::Faulty;
 use crate::guards::{CredulousBucket, Guard, LooseCheckpoints};
 use crate::random::Random;
 use crate::world::{ActorId, VirtualClock, World};
+
+/// An actor's lease ends, and the platform ends it, so long after its deadline.
+pub(crate) const LEASE_MARGIN_MILLIS: u64 = 150;
 
 /// What is moved and in which pieces.
 #[derive(Clone, Debug)]
@@ -39,6 +43,10 @@ pub(crate) struct Scenario {
     pub foreign: bool,
     /// The source may be trimmed while it is read.
     pub trims: bool,
+    /// The target cannot append conditionally.
+    pub by_key: bool,
+    /// The source cannot tell what a range holds.
+    pub uncounted: bool,
     /// The user may cancel.
     pub cancels: bool,
     pub fault_rate: u64,
@@ -59,6 +67,10 @@ impl Scenario {
                 (0..many).map(|n| event(&mut random, n, longest.min(150_000))).collect()
             })
             .collect();
+        // Drawn apart, so that schedules of before stay what they were.
+        let mut apart = Random::new(seed ^ 0x0b7e_7b1e);
+        let by_key = apart.chance(350);
+        let events = if by_key { events.into_iter().map(|shard| plain(&mut apart, shard)).collect() } else { events };
         let scale = unit as u64;
         // At most some hundred parts in all.
         let all: usize = events.iter().flatten().map(|event| event.payload.len()).sum();
@@ -83,6 +95,8 @@ impl Scenario {
             foreign: random.chance(30),
             trims: random.chance(150),
             cancels: random.chance(50),
+            by_key,
+            uncounted: apart.chance(300),
             fault_rate: random.within(5, 120),
             faults: u32::try_from(random.within(0, 25)).unwrap_or(0),
         }
@@ -113,6 +127,21 @@ fn event(random: &mut Random, n: usize, longest: usize) -> NewEvent {
     }
 }
 
+/// The events as a poorer store holds them: few keys, no headers, a payload each. Often some of them are the same.
+fn plain(random: &mut Random, events: Vec<NewEvent>) -> Vec<NewEvent> {
+    let keys = random.within(1, 4);
+    let alike = random.chance(400);
+    events
+        .into_iter()
+        .map(|event| {
+            let len = if alike { event.payload.len().min(2) } else { event.payload.len() };
+            let payload = if alike { vec![7; len] } else { event.payload.as_slice().to_vec() };
+            let key = Value::from(format!("key {}", random.within(1, keys)).into_bytes());
+            NewEvent { key, headers: Vec::new(), payload: Value::from(payload), ..event }
+        })
+        .collect()
+}
+
 /// The stores of a schedule, as they really are.
 #[derive(Clone)]
 pub(crate) struct Stores {
@@ -124,6 +153,9 @@ pub(crate) struct Stores {
     /// The bucket and the table as actors get them: without a guard, if one is taken out.
     seen_bucket: Arc<dyn BucketStore>,
     seen_table: Arc<dyn CheckpointStore>,
+    without: Option<Guard>,
+    /// Appends to the target that were not answered, where the guard against them is taken out.
+    unanswered: Arc<Mutex<Unanswered>>,
 }
 
 pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
@@ -149,8 +181,8 @@ impl Stores {
         let (plain_bucket, plain_table): (Arc<dyn BucketStore>, Arc<dyn CheckpointStore>) =
             (Arc::new(bucket.clone()), Arc::new(table.clone()));
         Self {
-            source,
-            target: MemoryStream::new(),
+            source: if scenario.uncounted { source.uncounted() } else { source },
+            target: if scenario.by_key { MemoryStream::by_key() } else { MemoryStream::new() },
             bucket,
             work: MemoryBucket::new(),
             table,
@@ -164,14 +196,21 @@ impl Stores {
                 }
                 _ => plain_table,
             },
+            without,
+            unanswered: Arc::default(),
         }
     }
 
     /// The engine as an actor has it: behind faults.
     pub(crate) fn engine(&self, world: &Arc<World>, actor: ActorId, scenario: &Scenario) -> Engine {
+        let mut target: Arc<dyn StreamStore> =
+            Arc::new(Faulty::<dyn StreamStore>::new(world, actor, Arc::new(self.target.clone())));
+        if self.without == Some(Guard::Reconcile) {
+            target = Arc::new(BlindStream { inner: target, unanswered: self.unanswered.clone() });
+        }
         let places = ActorPlaces {
             source: Arc::new(Faulty::<dyn StreamStore>::new(world, actor, Arc::new(self.source.clone()))),
-            target: Arc::new(Faulty::<dyn StreamStore>::new(world, actor, Arc::new(self.target.clone()))),
+            target,
             bucket: Arc::new(Faulty::<dyn BucketStore>::new(world, actor, self.seen_bucket.clone())),
             work: Arc::new(Faulty::<dyn BucketStore>::new(world, actor, Arc::new(self.work.clone()))),
         };
@@ -182,11 +221,12 @@ impl Stores {
             settings: Settings {
                 poll_millis: 100,
                 wind_down_millis: 60,
-                lease_margin_millis: 150,
+                lease_margin_millis: LEASE_MARGIN_MILLIS,
                 memory_bytes: 1 << 20,
                 read_bytes: scenario.read_bytes,
                 read_events: scenario.read_events,
                 append_bytes: scenario.append_bytes,
+                landing_millis: if self.without == Some(Guard::LandingWait) { 0 } else { LANDING_MILLIS },
                 attempts: 3,
             },
         }

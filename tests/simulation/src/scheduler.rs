@@ -53,6 +53,16 @@ impl Scheduler {
         self.next
     }
 
+    /// Whether an actor was left behind and has not come to its end.
+    pub(crate) fn lives(&self, id: ActorId) -> bool {
+        self.actors.iter().any(|actor| actor.id == id)
+    }
+
+    /// Whether nobody was left behind.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.actors.is_empty()
+    }
+
     /// Runs an actor, and those left behind beside it. After `patience` polls it is left behind itself. `check` is
     /// asked after every poll.
     pub(crate) fn run<T: 'static>(

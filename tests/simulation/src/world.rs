@@ -52,6 +52,8 @@ struct Inner {
     late: BTreeMap<(Timestamp, u64), LateCall>,
     next: u64,
     dead: BTreeSet<ActorId>,
+    /// When the platform ends an actor.
+    ends: BTreeMap<ActorId, Timestamp>,
     trace: Option<Vec<String>>,
     steps: u64,
     /// Calls that landed late.
@@ -72,6 +74,7 @@ impl World {
                 late: BTreeMap::new(),
                 next: 0,
                 dead: BTreeSet::new(),
+                ends: BTreeMap::new(),
                 trace: traced.then(Vec::new),
                 steps: 0,
                 landed: 0,
@@ -170,6 +173,17 @@ impl World {
 
     pub(crate) fn kill(&self, actor: ActorId) {
         self.inner().dead.insert(actor);
+    }
+
+    /// The platform ends an actor then, whatever it does.
+    pub(crate) fn end_at(&self, actor: ActorId, at: Timestamp) {
+        self.inner().ends.insert(actor, at);
+    }
+
+    /// Whether the platform has ended an actor.
+    pub(crate) fn is_over(&self, actor: ActorId) -> bool {
+        let inner = self.inner();
+        inner.ends.get(&actor).is_some_and(|at| *at <= inner.now)
     }
 
     pub(crate) fn is_dead(&self, actor: ActorId) -> bool {

@@ -149,6 +149,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         let slice = self.held.slice;
         let mut packer = self.packer()?;
         let mut from = self.destination()?.cursor().position.clone();
+        let mut last = from.clone();
         loop {
             match slice.wanted().await? {
                 Wanted::Running => {}
@@ -174,10 +175,14 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                 Read::Events { events, next, at_tail } => {
                     from = next;
                     let quiet = events.is_empty() && at_tail;
+                    if let Some(event) = events.last() {
+                        last = Position::After(event.sequence.clone());
+                    }
                     if !self.pack(&mut packer, events).await? {
                         return Ok(Stretch::Again);
                     }
                     if from >= self.held.record.range.until {
+                        self.end_at(last);
                         self.seal(&mut packer).await?;
                         return Ok(Stretch::Again);
                     }
@@ -188,6 +193,15 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                 }
             }
             self.held.flush_if_late().await?;
+        }
+    }
+
+    /// Where numbers are not dense a bound need not be an event's. Once all in front of it is read, it is brought to
+    /// the last event that it covers: the same events, and objects that tile the range.
+    fn end_at(&mut self, last: Position) {
+        if last < self.held.record.range.until {
+            self.held.record.range.until = last;
+            self.held.touch();
         }
     }
 

@@ -1,6 +1,6 @@
 //! The end of an import: the target is read back and compared with what was sent.
 
-use sluice_ports::{Read, ReadLimit, StreamStore};
+use sluice_ports::{Appends, NewEvent, Read, ReadLimit, StreamStore};
 use sluice_transfer::manifest::{ImportManifest, ImportedShard};
 use sluice_transfer::record::{ImportConfig, ImportRecord, ManifestRef, ReadBack, TransferRecord};
 use sluice_transfer::{Counts, ObjectKeys, Position, Range, ShardId, State, Wanted};
@@ -76,8 +76,8 @@ async fn check_shard(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>) -> R
 /// Reads the target up to the end of its range, as far as time allows. Answers whether it came to the end.
 async fn read_back(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>, range: &Range) -> Result<bool, Halt> {
     loop {
-        let start = || ReadBack { position: range.from.clone(), ..ReadBack::default() };
-        let mut back = import_record(held)?.read_back.clone().unwrap_or_else(start);
+        let record = import_record(held)?;
+        let mut back = record.read_back.clone().unwrap_or_else(|| record.to_read_back(range.from.clone()));
         if back.position >= range.until {
             import_record_mut(held)?.read_back = Some(back);
             return Ok(true);
@@ -107,27 +107,32 @@ pub(crate) async fn read_more(
     until: &Position,
 ) -> Result<bool, OperationError> {
     let limit = ReadLimit { events: engine.settings.read_events, bytes: engine.settings.read_bytes };
-    match engine.persist(async || stream.read(shard, &back.position, limit).await).await? {
-        Read::Trimmed { .. } => Ok(false),
-        Read::Events { events, next, at_tail } => {
-            if events.is_empty() && at_tail {
-                // Fewer than were sent: the counts tell.
-                back.position = until.clone();
-                return Ok(true);
-            }
-            for event in events.iter().filter(|event| until.covers(&event.sequence)) {
-                back.counts += Counts::new(1, event.payload.len() as u64);
-                back.digest = back.digest.with_event(event);
-            }
-            back.position = next.min(until.clone());
-            Ok(true)
-        }
+    let read = async || engine.persist(async || stream.read(shard, &back.position, limit).await).await;
+    let mut answer = read().await?;
+    if is_at_end(&answer) && stream.appends() == Appends::ByKey {
+        // What was written last may not be seen yet.
+        engine.clock.sleep(engine.settings.landing_millis).await;
+        answer = read().await?;
     }
+    let at_end = is_at_end(&answer);
+    let Read::Events { events, next, .. } = answer else { return Ok(false) };
+    for event in events.into_iter().filter(|event| until.covers(&event.sequence)) {
+        let NewEvent { time, key, headers, payload } = stream.kept(event.into())?;
+        back.counts += Counts::new(1, payload.len() as u64);
+        back.digest = back.digest.with(time, &key, &headers, &payload);
+    }
+    // At the end of fewer events than were sent the counts tell.
+    back.position = if at_end { until.clone() } else { next.min(until.clone()) };
+    Ok(true)
+}
+
+fn is_at_end(answer: &Read) -> bool {
+    matches!(answer, Read::Events { events, at_tail: true, .. } if events.is_empty())
 }
 
 fn check_digest(stream: &str, shard: &ShardId, record: &ImportRecord) -> Result<(), Halt> {
     let back = record.read_back.clone().unwrap_or_default();
-    if back.counts == record.counts && back.digest == record.digest {
+    if back.proves(record) {
         return Ok(());
     }
     Err(failed(&format!(

@@ -1,6 +1,7 @@
 //! One slice of an import: objects to events.
 
 mod reader;
+mod reconcile;
 mod shard;
 
 use std::sync::Arc;

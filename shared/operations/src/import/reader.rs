@@ -89,11 +89,14 @@ impl<'a> Reader<'a> {
     pub(crate) async fn next(&mut self) -> Result<Next, Halt> {
         loop {
             if let Some(sourced) = self.ready.pop_front() {
-                return Ok(Next::Event(sourced));
+                return self.kept(sourced).await.map(Next::Event);
             }
             if self.open.is_none() {
                 if self.cursor.entry >= self.listed.entries {
-                    return Ok(self.last_event());
+                    return match self.last_event() {
+                        Next::Event(sourced) => self.kept(sourced).await.map(Next::Event),
+                        end => Ok(end),
+                    };
                 }
                 let entry = self.entry(self.cursor.entry).await?;
                 if let Some(check) = self.compare(&entry).await? {
@@ -106,6 +109,31 @@ impl<'a> Reader<'a> {
                 Format::Avro => self.avro().await?,
             }
         }
+    }
+
+    /// The event as the target will hold it: that is what is sent, counted and compared.
+    async fn kept(&mut self, Sourced { event, after }: Sourced) -> Result<Sourced, Halt> {
+        let largest = self.route.config.largest_event.unwrap_or(u64::MAX);
+        let too_large = event.size() > largest;
+        let (code, why) = match self.route.stream.kept(event) {
+            Ok(event) if event.size() <= largest => return Ok(Sourced { event, after }),
+            Ok(event) => {
+                let why = format!("it has {} bytes (payload, key and headers) of at most {largest}", event.size());
+                (Code::EventTooLarge, why)
+            }
+            Err(error) if too_large => (Code::EventTooLarge, error.to_string()),
+            Err(error) => (Code::Invalid, error.to_string()),
+        };
+        // An event ends in the source in front of the cursor, which may be at the beginning of the next.
+        let at_beginning = after.offset == 0 && after.within == 0;
+        let key = self.entry(if at_beginning { after.entry.saturating_sub(1) } else { after.entry }).await?.key;
+        let which = match after.within {
+            0 if at_beginning => "its last event".to_owned(),
+            0 => format!("the event that ends at byte {}", after.offset),
+            within => format!("event {within} of the block at byte {}", after.offset),
+        };
+        let stream = &self.route.config.stream;
+        Err(OperationError::new(code, format!("{key}: {stream} cannot hold {which}: {why}")).into())
     }
 
     /// Joined bytes that wait at the end of all sources are a last, shorter event.

@@ -1,15 +1,15 @@
 //! One shard of a slice: read, append where the target is expected to end, checkpoint.
 //!
 //! The target's tail and the source's cursor belong together on the record. Whatever stands behind that tail was
-//! appended by a slice whose checkpoint is missing; it is compared with what the sources say comes next, and counts
-//! as sent. So every event arrives once, whoever died in between.
+//! appended by a slice whose checkpoint is missing; it is found again (`reconcile`) among what the sources say comes
+//! next, and counts as sent. So every event arrives once, whoever died in between.
 
 use std::collections::VecDeque;
 
-use sluice_ports::{Appended, NewEvent, Read, ReadLimit};
+use sluice_ports::{Appended, NewEvent};
 use sluice_transfer::manifest::{ListShard, Segment};
 use sluice_transfer::record::{Check, ImportRecord, SourceCursor, Work};
-use sluice_transfer::{Counts, Event, EventDigest, ObjectKeys, Position, Remaining, Wanted};
+use sluice_transfer::{Counts, EventDigest, ObjectKeys, Position, Remaining, Wanted};
 
 use super::Route;
 use super::reader::{Next, Reader, Sourced};
@@ -19,11 +19,11 @@ use crate::objects::put_document;
 use crate::slice::ShardEnd;
 
 pub(super) struct ShardImport<'a, 'h> {
-    route: &'a Route,
-    held: &'a mut Held<'h>,
-    reader: Reader<'a>,
+    pub route: &'a Route,
+    pub held: &'a mut Held<'h>,
+    pub reader: Reader<'a>,
     /// Read from the sources, not yet known to be in the target.
-    unsent: VecDeque<Sourced>,
+    pub unsent: VecDeque<Sourced>,
 }
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
@@ -35,7 +35,9 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     }
 
     pub(super) async fn run(mut self) -> Result<ShardEnd, Halt> {
-        self.reconcile().await?;
+        if self.is_unsettled()? {
+            self.reconcile().await?;
+        }
         let slice = self.held.slice;
         loop {
             if import_record(self.held)?.is_drained() {
@@ -65,17 +67,23 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         }
     }
 
-    /// Reads until there is a batch to send.
-    async fn fill(&mut self) -> Result<Fill, Halt> {
+    /// Events and bytes to send at once.
+    fn limits(&self) -> (usize, usize) {
         let slice = self.held.slice;
         let settings = slice.engine.settings;
         let at_most = |limit: u64, most: usize| usize::try_from(limit).unwrap_or(usize::MAX).min(most);
-        let (events, most_bytes) = match slice.remaining() {
+        match slice.remaining() {
             Remaining::Limit { events, bytes } => {
                 (at_most(events, settings.read_events), at_most(bytes, slice.at_once(settings.append_bytes)))
             }
             Remaining::Exhausted => (1, 1),
-        };
+        }
+    }
+
+    /// Reads until there is a batch to send.
+    async fn fill(&mut self) -> Result<Fill, Halt> {
+        let slice = self.held.slice;
+        let (events, most_bytes) = self.limits();
         let mut bytes: usize = self.unsent.iter().map(|sourced| sourced.event.payload.len()).sum();
         while self.unsent.len() < events && bytes < most_bytes {
             if !self.unsent.is_empty() && !slice.has_time() {
@@ -93,39 +101,79 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         Ok(Fill::Full)
     }
 
-    /// Appends what is unsent. Whatever the answer, afterwards the record says what the target holds.
+    /// Appends a batch of what is unsent. Whatever the answer, afterwards the record says what the target holds.
     async fn send(&mut self) -> Result<(), Halt> {
+        let expected = import_record(self.held)?.tail.clone();
+        let batch: Vec<NewEvent> = self.unsent.iter().take(self.batch()).map(|sourced| sourced.event.clone()).collect();
+        match self.append(&expected, &batch).await? {
+            Sent::Done(tail) => self.sent(batch.len(), tail).await,
+            Sent::Elsewhere => self.reconcile().await,
+            // Whether it happened is not known: the target tells.
+            Sent::Unsure(_) => {
+                self.wait(50).await?;
+                self.reconcile().await
+            }
+        }
+    }
+
+    /// How many of the unsent events go at once: reconciling may have read more than that.
+    fn batch(&self) -> usize {
+        let (most, most_bytes) = self.limits();
+        let mut bytes = 0;
+        let within = |sourced: &&Sourced| {
+            let room = bytes < most_bytes;
+            bytes += sourced.event.payload.len();
+            room
+        };
+        self.unsent.iter().take(most).take_while(within).count().max(1)
+    }
+
+    /// Appends, and says on the record that this is being done: it is written if the shard is given back before it is
+    /// known what became of it.
+    pub(super) async fn append(&mut self, expected: &Position, events: &[NewEvent]) -> Result<Sent, Halt> {
+        import_record_mut(self.held)?.unsettled = true;
         let (slice, stream) = (self.held.slice, &self.route.stream);
-        let record = import_record(self.held)?;
-        let expected = record.tail.clone();
-        let shard = self.held.record.shard.clone();
-        let events: Vec<NewEvent> = self.unsent.iter().map(|sourced| sourced.event.clone()).collect();
-        let append = stream.append(&shard, Some(&slice.order.id), &expected, &events);
+        let append = stream.append(&self.held.record.shard, Some(&slice.order.id), expected, events);
         match slice.bounded(append).await {
             Ok(Appended::Done { tail }) => {
-                let mut digest = record.digest;
-                let counts = self.unsent.iter().map(|sourced| count(&sourced.event)).sum();
-                for event in &events {
-                    digest = digest.with(event.time, &event.key, &event.headers, &event.payload);
-                }
-                let after = self.unsent.back().map_or(record.cursor, |sourced| sourced.after);
-                self.unsent.clear();
-                self.advance(after, tail, counts, digest).await
+                import_record_mut(self.held)?.unsettled = false;
+                Ok(Sent::Done(tail))
             }
-            Ok(Appended::Elsewhere { .. }) => self.reconcile().await,
+            Ok(Appended::Elsewhere { .. }) => Ok(Sent::Elsewhere),
             Ok(Appended::Reserved(writer)) => Err(OperationError::new(
                 Code::StreamReserved,
                 format!("{} is no longer reserved for this import but for {writer}", self.route.config.stream),
             )
             .into()),
-            // Whether it happened is not known: the target's tail tells.
             Err(Halt::Trouble(error)) => {
                 tracing::debug!(%error, "an append is uncertain");
-                slice.engine.clock.sleep(50).await;
-                self.reconcile().await
+                Ok(Sent::Unsure(error))
             }
             Err(halt) => Err(halt),
         }
+    }
+
+    /// So many of the unsent events stand in the target, which ends at `tail`.
+    pub(super) async fn sent(&mut self, many: usize, tail: Position) -> Result<(), Halt> {
+        let record = import_record(self.held)?;
+        let (mut cursor, mut digest, mut counts) = (record.cursor, record.digest, Counts::default());
+        for Sourced { event, after } in self.unsent.drain(..many.min(self.unsent.len())) {
+            counts += Counts::new(1, event.payload.len() as u64);
+            digest = digest.with(event.time, &event.key, &event.headers, &event.payload);
+            cursor = after;
+        }
+        self.advance(cursor, tail, counts, digest).await
+    }
+
+    /// Waits, though not past the deadline.
+    pub(super) async fn wait(&self, millis: u64) -> Result<(), Halt> {
+        let slice = self.held.slice;
+        slice
+            .bounded(async {
+                slice.engine.clock.sleep(millis).await;
+                Ok::<_, Halt>(())
+            })
+            .await
     }
 
     /// The record follows the target, and is written: one write for a batch.
@@ -157,90 +205,22 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         while write_segment(self.held, self.route, false).await? {}
         Ok(())
     }
+}
 
-    /// Takes what stands in the target behind the record's tail as sent, if it is what the sources say comes next.
-    /// Anything else is somebody else's, and stops the import.
-    async fn reconcile(&mut self) -> Result<(), Halt> {
-        let slice = self.held.slice;
-        let settings = slice.engine.settings;
-        let shard = self.held.record.shard.clone();
-        let limit = ReadLimit { events: settings.read_events, bytes: settings.read_bytes };
-        loop {
-            let (from, mut cursor, mut digest) = {
-                let record = import_record(self.held)?;
-                (record.tail.clone(), record.cursor, record.digest)
-            };
-            let stream = &self.route.stream;
-            let read = slice.engine.persist(async || stream.read(&shard, &from, limit).await);
-            let (events, next) = match slice.bounded(read).await? {
-                Read::Events { events, next, .. } => (events, next),
-                Read::Trimmed { earliest } => {
-                    return Err(OperationError::new(
-                        Code::ForeignEvents,
-                        format!(
-                            "{} was trimmed up to {earliest} while it was imported into, so what arrived can no longer \
-                             be told: cancel this import and start another into a new stream",
-                            self.route.config.stream
-                        ),
-                    )
-                    .into());
-                }
-            };
-            if events.is_empty() {
-                return Ok(());
-            }
-            tracing::info!(events = events.len(), shard = %shard, "found in the target behind the last checkpoint");
-            let mut counts = Counts::default();
-            for event in &events {
-                let sourced = self.expected(event).await?;
-                counts += count(&sourced.event);
-                digest = digest.with_event(event);
-                cursor = sourced.after;
-            }
-            self.advance(cursor, next, counts, digest).await?;
-        }
-    }
-
-    /// The event that the sources say comes next, if the target's is that one.
-    async fn expected(&mut self, found: &Event) -> Result<Sourced, Halt> {
-        if self.unsent.is_empty() {
-            match self.reader.next().await? {
-                Next::Event(sourced) => self.unsent.push_back(sourced),
-                Next::End(_) => {}
-                Next::NoTime(check) => {
-                    import_record_mut(self.held)?.check = Some(check);
-                    self.held.flush().await?;
-                    return Err(Halt::Deadline);
-                }
-            }
-        }
-        match self.unsent.pop_front() {
-            Some(sourced) if is_same(&sourced.event, found) => Ok(sourced),
-            _ => Err(OperationError::new(
-                Code::ForeignEvents,
-                format!(
-                    "{} holds an event at {}@{} that this import did not send: somebody else writes into it. \
-                     Cancel this import and start another into a new stream",
-                    self.route.config.stream, self.held.record.shard, found.sequence
-                ),
-            )
-            .into()),
-        }
-    }
+/// What became of an append.
+pub(super) enum Sent {
+    /// All of it is in the target, which ends here.
+    Done(Position),
+    /// Nothing of it: the target ends elsewhere.
+    Elsewhere,
+    /// Nobody knows.
+    Unsure(OperationError),
 }
 
 enum Fill {
     Full,
     End(SourceCursor),
     NoTime(Check),
-}
-
-fn count(event: &NewEvent) -> Counts {
-    Counts::new(1, event.payload.len() as u64)
-}
-
-fn is_same(sent: &NewEvent, found: &Event) -> bool {
-    sent.time == found.time && sent.key == found.key && sent.headers == found.headers && sent.payload == found.payload
 }
 
 fn listed<'a>(route: &'a Route, held: &Held<'_>) -> Result<&'a ListShard, Halt> {

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use sluice_ports::{BucketStore, ErrorKind, Reservation, StreamInfo, StreamStore, WriterAnswer};
+use sluice_ports::{Appends, BucketStore, ErrorKind, NewEvent, Reservation, StreamInfo, StreamStore, WriterAnswer};
 use sluice_transfer::limits::{EVENT_BYTES, SHARDS};
 use sluice_transfer::manifest::SourceList;
 use sluice_transfer::record::{Config, ImportConfig, ImportRecord, ShardRecord, TransferRecord, Work};
-use sluice_transfer::{Counts, Format, ImportRequest, Position, Range, Request, ShardId, State, StreamUri, TransferId};
+use sluice_transfer::{
+    Counts, EventDigest, Format, ImportRequest, Position, Range, Request, ShardId, State, StreamUri, Timestamp,
+    TransferId, Value,
+};
 
 use super::Resolved;
 use super::list::{ListWriter, write_root};
@@ -16,8 +19,11 @@ use crate::error::{Code, OperationError};
 use crate::finish::release;
 use crate::objects::get_document;
 
-/// Bytes of an event where the source has none of its own, unless told otherwise.
+/// Bytes of an event where the source has none of its own, unless told otherwise or the target takes less.
 const EVENT_SIZE: u64 = 1 << 20;
+/// Room for a key, where such an event fills all that a target takes: its target may give it one (Kinesis: 256
+/// characters at most; Kinesis Data Streams, API reference, `PutRecord`).
+const KEY_ROOM: u64 = 256;
 
 pub(super) async fn resolve(
     engine: &Engine,
@@ -27,8 +33,9 @@ pub(super) async fn resolve(
     if request.rate == Some(0) {
         return Err(OperationError::new(Code::OutOfRange, "rate: at least 1 byte a second"));
     }
-    let event_size = request.event_size.unwrap_or(EVENT_SIZE);
-    if event_size == 0 || event_size > EVENT_BYTES as u64 {
+    if let Some(event_size) = request.event_size
+        && (event_size == 0 || event_size > EVENT_BYTES as u64)
+    {
         return Err(OperationError::new(
             Code::OutOfRange,
             format!("eventSize: {event_size} bytes; it must be 1 to {EVENT_BYTES}"),
@@ -39,6 +46,7 @@ pub(super) async fn resolve(
     // What is wrong with the target is said before all sources are looked at.
     if let Some(info) = target(engine, &stream).await? {
         check_target(&info, request, 1, id)?;
+        event_size(&*stream, &info, request)?;
     }
     let list = ListWriter::new(engine, id).await?;
     let key = list.key();
@@ -49,7 +57,7 @@ pub(super) async fn resolve(
             "eventSize and pack cut bytes into events; these sources hold events of their own, which stay as they are",
         ));
     }
-    let targets = target_shards(engine, &stream, request, sources.names(), id).await?;
+    let (targets, info) = target_shards(engine, &stream, request, sources.names(), id).await?;
     write_root(engine, id, &request.source, &key, sources.shards, &targets).await?;
     let config = ImportConfig {
         bucket: request.source.clone(),
@@ -57,7 +65,9 @@ pub(super) async fn resolve(
         list: key,
         stream: request.stream.clone(),
         format: sources.format,
-        event_size,
+        // Of a target that was made just now too, which told nothing before.
+        event_size: event_size(&*stream, &info, request)?,
+        largest_event: Some(info.largest_event),
         pack: request.pack || sources.joined,
         time: engine.clock.now(),
         rate: request.rate,
@@ -66,14 +76,37 @@ pub(super) async fn resolve(
     Ok(Resolved { config: Config::Import(config), shards })
 }
 
-/// The target's shards that get something. A target that is not there is made, once the sources are checked.
+/// Bytes of an event where the source has none of its own: as told, if the target takes such an event.
+fn event_size(stream: &dyn StreamStore, info: &StreamInfo, request: &ImportRequest) -> Result<u64, OperationError> {
+    let largest = info.largest_event;
+    let Some(size) = request.event_size else {
+        return Ok(EVENT_SIZE.min(largest.saturating_sub(KEY_ROOM)).max(1));
+    };
+    let refused = |why: String| OperationError::new(Code::OutOfRange, format!("eventSize: {size} bytes; {why}"));
+    let payload = Value::from(vec![0; usize::try_from(size).unwrap_or(usize::MAX)]);
+    let event = NewEvent { time: Timestamp::default(), key: Value::Absent, headers: Vec::new(), payload };
+    let kept = stream.kept(event).map_err(|error| refused(error.to_string()))?;
+    if kept.size() > largest {
+        let beside = kept.size() - size;
+        return Err(refused(format!(
+            "{} takes events of {largest} bytes{}: choose {} or less",
+            request.stream,
+            if beside > 0 { format!(", of which {beside} go to a key") } else { String::new() },
+            largest.saturating_sub(beside)
+        )));
+    }
+    Ok(size)
+}
+
+/// The target as it is, and its shards that get something. A target that is not there is made, once the sources are
+/// checked.
 async fn target_shards(
     engine: &Engine,
     stream: &Arc<dyn StreamStore>,
     request: &ImportRequest,
     needed: Vec<Option<ShardId>>,
     id: &TransferId,
-) -> Result<Vec<ShardId>, OperationError> {
+) -> Result<(Vec<ShardId>, StreamInfo), OperationError> {
     if needed.len() > SHARDS {
         let what = format!("the source has {} shards; this version takes {SHARDS} in one transfer", needed.len());
         return Err(OperationError::new(Code::OutOfRange, what));
@@ -86,12 +119,12 @@ async fn target_shards(
         engine.persist(async || stream.describe().await).await?
     };
     check_target(&info, request, needed.len(), id)?;
-    let there: Vec<ShardId> = info.shards.into_iter().map(|shard| shard.shard).collect();
+    let there: Vec<ShardId> = info.shards.iter().map(|shard| shard.shard.clone()).collect();
     // Each into the shard of its own name, if they all have one; else in their order.
     if needed.iter().all(|name| name.as_ref().is_some_and(|name| there.contains(name))) {
-        return Ok(needed.into_iter().flatten().collect());
+        return Ok((needed.into_iter().flatten().collect(), info));
     }
-    Ok(there.into_iter().take(needed.len()).collect())
+    Ok((there.into_iter().take(needed.len()).collect(), info))
 }
 
 /// The target, if it is there.
@@ -192,7 +225,11 @@ pub(super) async fn shards(
                 Format::Avro => listed.counts,
                 Format::Raw => Some(Counts::new(listed.bytes.div_ceil(config.event_size), listed.bytes)),
             };
-            let work = Work::Import(Box::new(ImportRecord::new(listed.entries, tail, listed.gaps.len() as u64)));
+            let mut record = ImportRecord::new(listed.entries, tail, listed.gaps.len() as u64);
+            if stream.appends() == Appends::ByKey {
+                record.digest = EventDigest::unordered();
+            }
+            let work = Work::Import(Box::new(record));
             Ok(ShardRecord::new(id.clone(), listed.shard.clone(), range, expected, work))
         })
         .collect()

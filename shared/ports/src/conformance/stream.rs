@@ -3,7 +3,10 @@
 //! Each property gets a stream of its own. The last one ([`model`]) plays a long random run on the adapter and on
 //! [`MemoryStream`](crate::memory::MemoryStream) side by side.
 
+mod by_key;
 mod model;
+
+pub use by_key::run as by_key;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -11,8 +11,12 @@ use sluice_transfer::limits::{EVENT_BYTES, HEADERS, SHARDS};
 use sluice_transfer::{Counts, Event, Header, Position, Range, Sequence, ShardId, Timestamp, TransferId, Value};
 
 use crate::{
-    Appended, Error, ErrorKind, NewEvent, Read, ReadLimit, Reservation, Result, ShardInfo, StreamInfo, StreamStore,
+    Appended, Appends, Error, ErrorKind, NewEvent, Read, ReadLimit, Reservation, Result, ShardInfo, StreamInfo,
+    StreamStore,
 };
+
+/// Bytes of a key that an event without one is given by [`MemoryStream::by_key`].
+const KEY_BYTES: usize = 2;
 
 /// One stream in memory; it exists once it is created. Clones are handles of the same stream.
 ///
@@ -20,6 +24,8 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStream {
     held: Arc<Mutex<Option<Held>>>,
+    by_key: bool,
+    uncounted: bool,
 }
 
 #[derive(Debug)]
@@ -38,6 +44,18 @@ impl MemoryStream {
     /// A stream that does not exist yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A stream that does not exist yet and behaves as poorer stores do: it appends [`Appends::ByKey`], keeps neither
+    /// times nor headers, gives events without a key the one that is the beginning of their payload, and cannot count.
+    pub fn by_key() -> Self {
+        Self { by_key: true, uncounted: true, ..Self::default() }
+    }
+
+    /// The same stream, but it cannot count what a range holds.
+    #[must_use]
+    pub fn uncounted(self) -> Self {
+        Self { uncounted: true, ..self }
     }
 
     /// All events of a shard that are still there, in order; none if there is no such shard.
@@ -108,9 +126,9 @@ impl Shard {
         Read::Events { events, next, at_tail }
     }
 
-    fn push(&mut self, event: &NewEvent) {
+    fn push(&mut self, event: NewEvent) {
         let sequence = Sequence::new(self.next());
-        let NewEvent { time, key, headers, payload } = event.clone();
+        let NewEvent { time, key, headers, payload } = event;
         self.events.push_back(Event { sequence, time, key, headers, payload });
     }
 }
@@ -181,11 +199,35 @@ impl StreamStore for MemoryStream {
 
     async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
         self.with_shard(shard, |shard| {
+            if self.uncounted {
+                return None;
+            }
             let first = shard.behind(&range.from).max(shard.earliest);
             let until = shard.behind(&range.until).max(first);
             let events = shard.events.range(shard.index(first)..shard.index(until));
             Some(events.map(|event| Counts::new(1, event.payload.len() as u64)).sum())
         })
+    }
+
+    fn appends(&self) -> Appends {
+        if self.by_key { Appends::ByKey } else { Appends::Conditional }
+    }
+
+    fn kept(&self, event: NewEvent) -> Result<NewEvent> {
+        if !self.by_key {
+            return Ok(event);
+        }
+        let cannot = |what: &str| Error::new(ErrorKind::Invalid, format!("the stream in memory keeps no {what}"));
+        if !event.headers.is_empty() {
+            return Err(cannot("headers"));
+        }
+        let Value::Bytes(payload) = &event.payload else { return Err(cannot("event without a payload")) };
+        let key = match event.key {
+            Value::Absent => Value::Bytes(payload.slice(..payload.len().min(KEY_BYTES))),
+            Value::Bytes(key) => Value::Bytes(key),
+            Value::Null => return Err(cannot("null as a key")),
+        };
+        Ok(NewEvent { time: Timestamp::default(), key, headers: Vec::new(), payload: event.payload })
     }
 
     async fn append(
@@ -196,6 +238,7 @@ impl StreamStore for MemoryStream {
         events: &[NewEvent],
     ) -> Result<Appended> {
         events.iter().try_for_each(check)?;
+        let kept = events.iter().map(|event| self.kept(event.clone())).collect::<Result<Vec<_>>>()?;
         self.with(|held| {
             match (&held.writer, writer) {
                 (Some(holder), writer) if writer != Some(holder) => return Ok(Appended::Reserved(holder.clone())),
@@ -206,10 +249,10 @@ impl StreamStore for MemoryStream {
                 _ => {}
             }
             let shard = held.shard(shard)?;
-            if shard.tail() != *expected {
+            if !self.by_key && shard.tail() != *expected {
                 return Ok(Appended::Elsewhere { tail: shard.tail() });
             }
-            for event in events {
+            for event in kept {
                 shard.push(event);
             }
             Ok(Appended::Done { tail: shard.tail() })
@@ -250,6 +293,11 @@ mod tests {
     #[tokio::test]
     async fn keeps_every_promise() {
         conformance::stream::run(|| async { Arc::new(MemoryStream::new()) as Arc<dyn StreamStore> }).await;
+    }
+
+    #[tokio::test]
+    async fn keeps_the_promises_of_one_that_appends_by_key() {
+        conformance::stream::by_key(|| async { Arc::new(MemoryStream::by_key()) as Arc<dyn StreamStore> }).await;
     }
 
     #[tokio::test]

@@ -198,6 +198,14 @@ impl DestinationRecord {
         }
     }
 
+    /// Behind the last byte of the source that is known to be stored.
+    pub fn stored(&self) -> &Cursor {
+        match &self.phase {
+            Phase::Open(upload) | Phase::Closing(Closing { upload: Some(upload), .. }) => &upload.cursor,
+            Phase::Idle | Phase::Closing(Closing { upload: None, .. }) => &self.sealed,
+        }
+    }
+
     /// Encoded bytes of the object at hand that are stored.
     pub fn taken(&self) -> u64 {
         match &self.phase {

@@ -47,6 +47,13 @@ pub struct ReadBack {
     pub digest: EventDigest,
 }
 
+impl ReadBack {
+    /// Whether what was seen is what was sent.
+    pub fn proves(&self, sent: &ImportRecord) -> bool {
+        self.counts == sent.counts && self.digest == sent.digest
+    }
+}
+
 /// A target shard of an import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -60,9 +67,12 @@ pub struct ImportRecord {
     pub check: Option<Check>,
     /// The target ends here when the cursor stands where it does.
     pub tail: Position,
+    /// More than that may stand behind the tail: an append was not answered, or whoever made it died.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsettled: bool,
     /// Events and bytes sent.
     pub counts: Counts,
-    /// Of the events sent.
+    /// Of the events sent; without their order where the target does not keep it.
     pub digest: EventDigest,
     /// Gaps that the sources' manifest has on record for this shard.
     pub gaps: u64,
@@ -83,6 +93,7 @@ impl ImportRecord {
             cursor: SourceCursor::default(),
             check: None,
             tail,
+            unsettled: false,
             counts: Counts::default(),
             digest: EventDigest::default(),
             gaps,
@@ -105,6 +116,11 @@ impl ImportRecord {
         self.counts += counts;
         self.digest = digest;
         self.marks.push(Mark { source: cursor, target: tail });
+    }
+
+    /// The comparison at the end, before anything was read. The target's events begin at `from`.
+    pub fn to_read_back(&self, from: Position) -> ReadBack {
+        ReadBack { position: from, counts: Counts::default(), digest: self.digest.begun_anew() }
     }
 
     /// The marks of the next segment, if there are enough of them, or at the end any.

@@ -13,7 +13,7 @@ mod transfer;
 pub use claim::{Claim, Owner, Proof};
 pub use destination::{AlgebraError, Closing, DestinationRecord, LedgerPage, PartEntry, Phase, SealedObject, Upload};
 pub use import::{Check, ImportRecord, Mark, ReadBack, SourceCursor};
-pub use shard::{ShardRecord, Work};
+pub use shard::{ShardRecord, Share, Work};
 pub use transfer::{
     Config, DestinationConfig, ExportConfig, Failure, ImportConfig, ManifestRef, Totals, TransferRecord,
 };

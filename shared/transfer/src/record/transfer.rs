@@ -80,6 +80,9 @@ pub struct ImportConfig {
     pub format: Format,
     /// Bytes of an event, for raw.
     pub event_size: u64,
+    /// Bytes of payload, key and headers that the target takes of one event; none in records of before it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub largest_event: Option<u64>,
     /// Whether events go on from one source in the next, for raw.
     pub pack: bool,
     /// Time of events that have none of their own: when the import was planned.

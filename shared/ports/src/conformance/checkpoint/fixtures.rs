@@ -126,6 +126,7 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
         stream: stream("copy"),
         format: if full { Format::Raw } else { Format::Avro },
         event_size: 1_024,
+        largest_event: full.then_some(1 << 20),
         pack: full,
         time: Timestamp::from_micros(-1),
         rate: full.then_some(9),

@@ -1,0 +1,104 @@
+//! The workflow and the functions agree on the names of errors, and on where an answer leads.
+#![allow(clippy::unwrap_used)] // a test, with helpers
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use sluice_host::{Next, Refused, SliceNext};
+use sluice_operations::{Code, OperationError};
+
+const WORKFLOW: &str = include_str!("../../../infra/workflow/transfer.asl.json");
+
+fn workflow() -> Value {
+    serde_json::from_str(WORKFLOW).unwrap()
+}
+
+fn names(list: &Value) -> BTreeSet<String> {
+    list.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+fn codes() -> BTreeSet<String> {
+    let kinds =
+        Code::ALL.map(|code| lambda_runtime::Diagnostic::from(Refused(OperationError::new(code, ""))).error_type);
+    kinds.into_iter().collect()
+}
+
+/// Every variant is in `ALL`: whoever adds one has to come by here.
+#[test]
+fn all_codes_are_listed() {
+    for code in Code::ALL {
+        match code {
+            Code::OutOfRange
+            | Code::Invalid
+            | Code::TransferNotFound
+            | Code::RequestDiffers
+            | Code::IllegalState
+            | Code::NotFound
+            | Code::StreamNotEmpty
+            | Code::StreamReserved
+            | Code::ForeignEvents
+            | Code::ForeignObject
+            | Code::ObjectDamaged
+            | Code::ObjectMissing
+            | Code::ObjectChanged
+            | Code::ManifestInvalid
+            | Code::SeveralManifests
+            | Code::NothingToImport
+            | Code::SourceChanged
+            | Code::EventTooLarge
+            | Code::NoRoom
+            | Code::Denied
+            | Code::Unavailable
+            | Code::Corrupt
+            | Code::Newer
+            | Code::NoMovement
+            | Code::VerificationFailed
+            | Code::Defect => {}
+        }
+    }
+    assert_eq!(codes().len(), 26, "each of the variants above once");
+}
+
+#[test]
+fn retry_and_catch_list_what_functions_answer() {
+    let workflow = workflow();
+    for state in ["Plan", "Settle", "Finish"] {
+        let state = &workflow["States"][state];
+        assert_eq!(names(&state["Catch"][0]["ErrorEquals"]), codes(), "what is caught by name");
+        assert_eq!(names(&state["Catch"][1]["ErrorEquals"]), BTreeSet::from(["States.ALL".to_owned()]));
+        let retried = names(&state["Retry"][0]["ErrorEquals"]);
+        let ours: Vec<_> = retried.iter().filter(|name| !name.starts_with("Lambda.")).collect();
+        assert_eq!(ours, ["Unavailable"], "of our own only what helps itself is tried again");
+        assert!(retried.iter().filter(|name| ours != [*name]).all(|name| !codes().contains(name)));
+    }
+}
+
+/// A texts' conditions, wherever they stand below `value`.
+fn conditions(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| match (name.as_str(), value) {
+                ("Condition", Value::String(text)) => text.clone(),
+                (_, value) => conditions(value),
+            })
+            .collect(),
+        Value::Array(values) => values.iter().map(conditions).collect(),
+        _ => String::new(),
+    }
+}
+
+#[test]
+fn every_answer_leads_somewhere() {
+    let workflow = workflow();
+    let text = |next: Value| format!("= '{}'", next.as_str().unwrap());
+    let routes = conditions(&workflow["States"]["Route"]);
+    for next in [Next::Move, Next::Settle, Next::Finish, Next::Verify] {
+        assert!(routes.contains(&text(serde_json::to_value(next).unwrap())), "{next:?} has a choice of its own");
+    }
+    assert_eq!(workflow["States"]["Route"]["Default"], "Ended", "End is what is left");
+    let lane = conditions(&workflow["States"]["Wave"]["ItemProcessor"]["States"]["Judge"]);
+    assert!(lane.contains(&text(serde_json::to_value(SliceNext::Done).unwrap())));
+    let slice = workflow["States"]["Wave"]["ItemProcessor"]["States"]["Slice"]["Output"].to_string();
+    assert!(slice.contains(&text(serde_json::to_value(SliceNext::Trouble).unwrap())), "troubles are counted");
+}

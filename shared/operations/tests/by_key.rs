@@ -1,0 +1,358 @@
+//! Imports into a stream that cannot append conditionally, one misfortune at a time.
+#![allow(clippy::unwrap_used)] // a test, with helpers
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use sluice_operations::{
+    Code, Engine, Finish, OperationError, Settings, Settled, SliceOrder, SliceOutcome, Verdict, export_slice, finish,
+    import_slice, plan, settle, verify,
+};
+use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream};
+use sluice_ports::{
+    Appended, Appends, BucketStore, Capabilities, Clock, Error, ErrorKind, NewEvent, Places, Read, ReadLimit,
+    Reservation, Result, StreamInfo, StreamStore,
+};
+use sluice_transfer::record::Proof;
+use sluice_transfer::{
+    BucketUri, Budget, Counts, ExportRequest, Format, Header, ImportRequest, Kind, Position, Range, Request, ShardId,
+    StreamUri, Timestamp, TransferId, Value,
+};
+
+/// Bytes that the target takes of one event.
+const LARGEST: u64 = 2_000;
+
+/// What becomes of an append that nobody is told of.
+struct Fate {
+    /// Somebody else's event, which comes first.
+    foreign: Option<NewEvent>,
+    /// Which of its events arrive, in this order.
+    arrive: Vec<usize>,
+}
+
+/// A stream that appends by key, with a fate for each of its next appends; all others are answered.
+struct Target {
+    inner: MemoryStream,
+    fates: Mutex<VecDeque<Fate>>,
+    blocked: AtomicBool,
+    reads: AtomicU64,
+    appended: AtomicU64,
+}
+
+fn unavailable<T>() -> Result<T> {
+    Err(Error::new(ErrorKind::Indeterminate, "nobody is told"))
+}
+
+#[async_trait]
+impl StreamStore for Target {
+    async fn describe(&self) -> Result<StreamInfo> {
+        Ok(StreamInfo { largest_event: LARGEST, ..self.inner.describe().await? })
+    }
+    async fn create(&self, shards: u32) -> Result<bool> {
+        self.inner.create(shards).await
+    }
+    async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        if self.blocked.load(Ordering::Relaxed) {
+            return unavailable();
+        }
+        self.inner.read(shard, from, limit).await
+    }
+    async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
+        self.inner.position_at(shard, time).await
+    }
+    async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
+        self.inner.measure(shard, range).await
+    }
+    fn appends(&self) -> Appends {
+        self.inner.appends()
+    }
+    fn kept(&self, event: NewEvent) -> Result<NewEvent> {
+        self.inner.kept(event)
+    }
+    async fn append(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        let fate = self.fates.lock().unwrap().pop_front();
+        let arrive: Vec<NewEvent> = match &fate {
+            None => events.to_vec(),
+            Some(fate) => fate.foreign.iter().cloned().chain(fate.arrive.iter().map(|n| events[*n].clone())).collect(),
+        };
+        self.appended.fetch_add(arrive.len() as u64, Ordering::Relaxed);
+        let answer = self.inner.append(shard, writer, expected, &arrive).await?;
+        if fate.is_some() { unavailable() } else { Ok(answer) }
+    }
+    async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
+        self.inner.reserve(writer).await
+    }
+    async fn release(&self, writer: &TransferId) -> Result<()> {
+        self.inner.release(writer).await
+    }
+    async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()> {
+        self.inner.trim(shard, before).await
+    }
+}
+
+/// Time passes when somebody sleeps; nobody ever sleeps until a slice's deadline.
+#[derive(Default)]
+struct Sleepy(AtomicU64);
+
+const DEADLINE_MILLIS: u64 = 600_000;
+
+#[async_trait]
+impl Clock for Sleepy {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000).plus_millis(self.0.load(Ordering::Relaxed))
+    }
+    async fn sleep(&self, millis: u64) {
+        if millis > DEADLINE_MILLIS / 2 {
+            std::future::pending::<()>().await;
+        }
+        self.0.fetch_add(millis, Ordering::Relaxed);
+    }
+}
+
+struct Memory {
+    source: MemoryStream,
+    target: Arc<Target>,
+    bucket: MemoryBucket,
+    work: MemoryBucket,
+}
+
+#[async_trait]
+impl Places for Memory {
+    async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
+        if uri.name == "source" { Ok(Arc::new(self.source.clone())) } else { Ok(self.target.clone()) }
+    }
+    async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        let bucket = if uri.rest == "work" { &self.work } else { &self.bucket };
+        Ok((Arc::new(bucket.clone()), String::new()))
+    }
+    async fn source(&self, _: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        Ok((Arc::new(self.bucket.clone()), "export".to_owned()))
+    }
+    fn work(&self) -> BucketUri {
+        BucketUri { scheme: "memory".into(), rest: "work".into() }
+    }
+}
+
+/// What is in memory answers at once.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("stores in memory answer at once")
+}
+
+fn event(key: &str, payload: &str) -> NewEvent {
+    let (key, payload) = (Value::from(key.as_bytes().to_vec()), Value::from(payload.as_bytes().to_vec()));
+    NewEvent { time: Timestamp::from_millis(5), key, headers: Vec::new(), payload }
+}
+
+/// Six events of two keys, two of them the same.
+fn six() -> Vec<NewEvent> {
+    [("a", "1"), ("a", "2"), ("b", "3"), ("a", "1"), ("b", "4"), ("b", "5")].map(|(key, p)| event(key, p)).to_vec()
+}
+
+struct Rig {
+    engine: Engine,
+    target: Arc<Target>,
+    id: TransferId,
+    slices: AtomicU64,
+}
+
+impl Rig {
+    /// An export of these events is there; their import is next.
+    fn new(events: &[NewEvent]) -> Self {
+        let source = MemoryStream::new();
+        now(source.create(1)).unwrap();
+        now(source.append(&"0".parse().unwrap(), None, &Position::Beginning, events)).unwrap();
+        let target = Arc::new(Target {
+            inner: MemoryStream::by_key(),
+            fates: Mutex::default(),
+            blocked: AtomicBool::default(),
+            reads: AtomicU64::default(),
+            appended: AtomicU64::default(),
+        });
+        let bucket = MemoryBucket::with(Capabilities { create_only: true, smallest_part: 1, attests_content: false });
+        let places = Memory { source, target: target.clone(), bucket, work: MemoryBucket::new() };
+        let engine = Engine {
+            checkpoints: Arc::new(MemoryCheckpoints::new()),
+            places: Arc::new(places),
+            clock: Arc::new(Sleepy::default()),
+            settings: Settings { attempts: 2, ..Settings::default() },
+        };
+        let rig = Self { engine, target, id: "export".parse().unwrap(), slices: AtomicU64::default() };
+        let request = Request::Export(ExportRequest {
+            stream: "memory:source".parse().unwrap(),
+            to: "memory:archive".parse().unwrap(),
+            format: Some(Format::Avro),
+            from: None,
+            until: None,
+            object_size: None,
+            part_size: None,
+            rate: None,
+        });
+        now(plan(&rig.engine, &rig.id, &request, "test")).unwrap();
+        assert_eq!(rig.slice(Kind::Export), SliceOutcome::Done);
+        rig.finish();
+        Self { id: "import".parse().unwrap(), ..rig }
+    }
+
+    /// A rig whose import is planned and meets these fates.
+    fn fated(fates: Vec<Fate>) -> Self {
+        let rig = Self::new(&six());
+        rig.plan(None).unwrap();
+        rig.target.fates.lock().unwrap().extend(fates);
+        rig
+    }
+
+    fn plan(&self, event_size: Option<u64>) -> std::result::Result<(), OperationError> {
+        let request = Request::Import(ImportRequest {
+            source: "memory:archive".parse().unwrap(),
+            stream: "memory:target".parse().unwrap(),
+            event_size,
+            pack: false,
+            append: false,
+            rate: None,
+        });
+        now(plan(&self.engine, &self.id, &request, "test")).map(|_| ())
+    }
+
+    fn order(&self) -> SliceOrder {
+        let deadline = self.engine.clock.now().plus_millis(DEADLINE_MILLIS);
+        let slice = format!("slice-{}", self.slices.fetch_add(1, Ordering::Relaxed));
+        let budget = Budget { events: None, bytes: None, deadline };
+        SliceOrder { id: self.id.clone(), lane: Vec::new(), slice, budget, proof: Proof::SoleOwner }
+    }
+
+    fn slice(&self, kind: Kind) -> SliceOutcome {
+        match kind {
+            Kind::Export => now(export_slice(&self.engine, &self.order())).unwrap(),
+            Kind::Import => now(import_slice(&self.engine, &self.order())).unwrap(),
+        }
+    }
+
+    fn finish(&self) {
+        assert_eq!(now(settle(&self.engine, &self.order(), None)).unwrap(), Settled::Finish);
+        assert_eq!(now(finish(&self.engine, &self.order())).unwrap(), Finish::Ended);
+    }
+
+    /// Ends the import; answers the payloads that the target holds.
+    fn complete(&self) -> String {
+        assert_eq!(self.slice(Kind::Import), SliceOutcome::Done);
+        self.finish();
+        let proof = now(verify(&self.engine, &self.id, &mut |_| {})).unwrap();
+        assert_eq!(proof.verdict, Verdict::Proved, "{:?}", proof.findings);
+        assert_eq!(self.target.appended.load(Ordering::Relaxed), 6, "no event is sent twice");
+        self.held()
+    }
+
+    fn held(&self) -> String {
+        let events = self.target.inner.events(&"0".parse().unwrap());
+        events.iter().map(|event| String::from_utf8_lossy(event.payload.as_slice()).into_owned()).collect()
+    }
+
+    /// The code and the message that the import fails with.
+    fn failure(&self) -> (String, String) {
+        match self.slice(Kind::Import) {
+            SliceOutcome::Failed(failure) => (failure.code, failure.message),
+            other => panic!("it fails, but it answered {other:?}"),
+        }
+    }
+}
+
+fn arrived(arrive: &[usize]) -> Fate {
+    Fate { foreign: None, arrive: arrive.to_vec() }
+}
+
+#[test]
+fn a_target_whose_appends_answer_is_not_read_before_the_end() {
+    let rig = Rig::fated(Vec::new());
+    assert_eq!(rig.slice(Kind::Import), SliceOutcome::Done);
+    assert_eq!(rig.target.reads.load(Ordering::Relaxed), 0);
+    assert_eq!(rig.complete(), "123145");
+}
+
+#[test]
+fn of_an_unanswered_append_only_what_is_missing_is_sent() {
+    for (arrive, held) in [
+        (&[][..], "123145"),
+        (&[2], "312145"),
+        (&[2, 0], "312145"),
+        (&[2, 4, 5], "345121"),
+        (&[0, 2, 1, 4, 3, 5], "132415"),
+    ] {
+        let rig = Rig::fated(vec![arrived(arrive)]);
+        assert_eq!(rig.complete(), held, "where {arrive:?} arrived");
+    }
+}
+
+#[test]
+fn what_was_missing_and_not_answered_either_is_found_with_the_rest() {
+    // Missing are 1, 2 and 1: first one of them arrives, then the other two, and nobody is told of any.
+    let rig = Rig::fated(vec![arrived(&[2, 4, 5]), arrived(&[0]), arrived(&[0, 1])]);
+    assert_eq!(rig.complete(), "345121");
+}
+
+#[test]
+fn a_slice_that_could_not_look_tells_the_next_one() {
+    let rig = Rig::fated(vec![arrived(&[2, 0])]);
+    rig.target.blocked.store(true, Ordering::Relaxed);
+    assert!(matches!(rig.slice(Kind::Import), SliceOutcome::Interrupted(_)));
+    rig.target.blocked.store(false, Ordering::Relaxed);
+    let before = rig.engine.clock.now();
+    assert_eq!(rig.complete(), "312145");
+    let waited = rig.engine.clock.now().millis_since(before);
+    assert!(waited >= rig.engine.settings.landing_millis, "it waits for what is still to land: {waited} ms");
+}
+
+#[test]
+fn what_nobody_sent_stops_the_import() {
+    // Another key, another payload, and our own events where they cannot be: not the first ones of their keys.
+    for foreign in [event("c", "9"), event("a", "9"), event("a", "2"), event("b", "5")] {
+        let rig = Rig::fated(vec![Fate { foreign: Some(foreign.clone()), arrive: vec![0, 2] }]);
+        let (code, message) = rig.failure();
+        assert_eq!(code, Code::ForeignEvents.to_string(), "{foreign:?}: {message}");
+        assert!(message.contains("memory:target holds an event at 0@0"), "{message}");
+    }
+}
+
+#[test]
+fn an_event_that_the_target_cannot_hold_is_named_and_not_sent() {
+    let headers = vec![Header { name: "h".to_owned(), value: Value::Null }];
+    let large = "x".repeat(usize::try_from(LARGEST).unwrap());
+    let cases = [
+        (NewEvent { headers, ..event("a", "1") }, Code::Invalid, "keeps no headers"),
+        (NewEvent { payload: Value::Null, ..event("a", "1") }, Code::Invalid, "keeps no event without a payload"),
+        (event("a", &large), Code::EventTooLarge, "it has 2001 bytes (payload, key and headers) of at most 2000"),
+    ];
+    for (odd, code, why) in cases {
+        let rig = Rig::new(&[six(), vec![odd]].concat());
+        rig.plan(None).unwrap();
+        let (failed, message) = rig.failure();
+        assert_eq!(failed, code.to_string(), "{message}");
+        assert!(message.starts_with("export/data/shard=0/") && message.contains(".avro: "), "{message}");
+        assert!(message.contains("memory:target cannot hold its last event") && message.contains(why), "{message}");
+        assert!(rig.held().is_empty(), "nothing of its batch is sent");
+    }
+}
+
+#[test]
+fn an_event_size_that_the_target_does_not_take_is_refused() {
+    let rig = Rig::new(&six());
+    now(rig.target.create(1)).unwrap();
+    // The stream in memory gives such events a key of two bytes.
+    for size in [LARGEST + 1, LARGEST, LARGEST - 1] {
+        let error = rig.plan(Some(size)).unwrap_err();
+        assert_eq!(error.code, Code::OutOfRange);
+        assert!(error.message.contains("memory:target takes events of 2000 bytes, of which 2 go to a key"), "{error}");
+        assert!(error.message.ends_with("choose 1998 or less"), "{error}");
+    }
+    // Avro has events of its own: that is what is wrong now.
+    assert_eq!(rig.plan(Some(LARGEST - 2)).unwrap_err().code, Code::Invalid);
+}

@@ -1,0 +1,134 @@
+//! What Kinesis holds of an event.
+
+use sluice_ports::{Error, ErrorKind, NewEvent, Result};
+use sluice_transfer::{Timestamp, Value};
+
+/// The key of events that have none: Kinesis demands one. Where an event goes does not depend on it, since its hash
+/// is given along.
+pub(crate) const NO_KEY: &str = "-";
+/// Characters of a partition key (API reference, `PutRecordsRequestEntry`).
+const KEY_CHARACTERS: usize = 256;
+/// The largest record that any stream takes (API reference, `PutRecords`).
+const LARGEST: u64 = 10 << 20;
+
+/// What a stream's summary tells that concerns every record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Bytes of payload and key that a record may have together.
+    pub largest: u64,
+    /// Records go to any shard, whatever their keys: no order can be kept (`RecordDistributionStrategy`, `AUTO`).
+    pub scattered: bool,
+    /// How long records are kept.
+    pub retention_millis: u64,
+}
+
+/// The event as it will be read again, but for its time; `facts` where they are known.
+pub(crate) fn kept(event: NewEvent, facts: Option<&Facts>, stream: &str) -> Result<NewEvent> {
+    let refuse = |what: String| Err(Error::new(ErrorKind::Invalid, what));
+    if facts.is_some_and(|facts| facts.scattered) {
+        return refuse(scattered(stream));
+    }
+    if !event.headers.is_empty() {
+        return refuse(format!(
+            "Kinesis keeps no headers, and the event has {}: choose a target that does, the objects keep them",
+            event.headers.len()
+        ));
+    }
+    let Value::Bytes(payload) = event.payload else {
+        return refuse("Kinesis cannot tell an event without a payload from one whose payload is empty".to_owned());
+    };
+    let key = match event.key {
+        Value::Bytes(key) if !key.is_empty() => key,
+        _ => NO_KEY.into(),
+    };
+    match std::str::from_utf8(&key).map(|key| key.chars().count()) {
+        Ok(1..=KEY_CHARACTERS) => {}
+        Ok(count) => {
+            return refuse(format!("a key of {count} characters; Kinesis takes {KEY_CHARACTERS} as a partition key"));
+        }
+        Err(_) => return refuse("a key that is not UTF-8 cannot be a partition key of Kinesis".to_owned()),
+    }
+    let (size, largest) = (payload.len() + key.len(), facts.map_or(LARGEST, |facts| facts.largest));
+    if size as u64 > largest {
+        return refuse(format!(
+            "an event of {size} bytes (payload and key) is larger than the {largest} bytes that {stream} takes"
+        ));
+    }
+    Ok(NewEvent {
+        time: Timestamp::default(),
+        key: Value::Bytes(key),
+        headers: Vec::new(),
+        payload: Value::Bytes(payload),
+    })
+}
+
+/// Why nothing is written into a stream that ignores keys.
+pub(crate) fn scattered(stream: &str) -> String {
+    format!(
+        "{stream} distributes records by itself (record distribution strategy AUTO), so their order cannot be kept: \
+         set it to USER_PARTITION_KEY, or choose another stream"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_transfer::Header;
+
+    use super::*;
+
+    fn event(key: Value, payload: Value) -> NewEvent {
+        NewEvent { time: Timestamp::from_micros(7), key, headers: Vec::new(), payload }
+    }
+
+    fn refused(event: NewEvent, facts: Option<&Facts>) -> String {
+        let error = kept(event, facts, "orders").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        error.to_string()
+    }
+
+    const FACTS: Facts = Facts { largest: 1 << 20, scattered: false, retention_millis: 86_400_000 };
+
+    #[test]
+    fn keys_that_are_missing_get_one() {
+        let payload = Value::from("p");
+        for (key, held) in [
+            (Value::Absent, "-"),
+            (Value::Null, "-"),
+            (Value::from(""), "-"),
+            (Value::from("-"), "-"),
+            (Value::from("ä"), "ä"),
+        ] {
+            let held = event(Value::from(held), payload.clone());
+            let held = NewEvent { time: Timestamp::default(), ..held };
+            assert_eq!(kept(event(key, payload.clone()), Some(&FACTS), "orders").unwrap(), held);
+            assert_eq!(kept(held.clone(), Some(&FACTS), "orders").unwrap(), held, "what is held stays as it is");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_held_is_refused() {
+        let payload = || Value::from("p");
+        let key = |count: usize| Value::from("ä".repeat(count));
+        assert!(kept(event(key(256), payload()), None, "orders").is_ok());
+        assert!(refused(event(key(257), payload()), None).contains("257 characters"));
+        assert!(refused(event(Value::from(&b"\xff"[..]), payload()), None).contains("UTF-8"));
+        for missing in [Value::Null, Value::Absent] {
+            assert!(refused(event(key(1), missing), None).contains("without a payload"));
+        }
+        assert!(kept(event(key(1), Value::from("")), None, "orders").is_ok(), "an empty payload is one");
+        let header = Header { name: "n".to_owned(), value: Value::Null };
+        assert!(refused(NewEvent { headers: vec![header], ..event(key(1), payload()) }, None).contains("headers"));
+        let scattered = Facts { scattered: true, ..FACTS };
+        assert!(refused(event(key(1), payload()), Some(&scattered)).contains("AUTO"));
+    }
+
+    #[test]
+    fn the_key_counts_towards_the_size() {
+        let sized = |bytes: usize| event(Value::from("1234"), Value::from(vec![0; bytes - 4]));
+        assert!(kept(sized(1 << 20), Some(&FACTS), "orders").is_ok());
+        let why = refused(sized((1 << 20) + 1), Some(&FACTS));
+        assert!(why.contains("1048577 bytes") && why.contains("1048576"), "{why}");
+        assert!(kept(sized(10 << 20), None, "orders").is_ok(), "the largest of all, until the stream's own is known");
+        assert!(refused(sized((10 << 20) + 1), None).contains("10485760"));
+    }
+}

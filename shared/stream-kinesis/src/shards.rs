@@ -1,0 +1,95 @@
+//! What a stream's description tells, remembered.
+
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
+
+use aws_sdk_kinesis::types;
+use sluice_ports::{Error, ErrorKind, Result};
+use sluice_transfer::{Sequence, ShardId};
+
+use crate::KinesisStream;
+use crate::held::Facts;
+use crate::number::Numbering;
+
+/// One shard as the stream lists it. All of it but the end never changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Shard {
+    pub id: ShardId,
+    pub numbering: Numbering,
+    /// The end of its range of numbers, which need not be a record's: the shard is closed.
+    pub ending: Option<Sequence>,
+    /// The first hash that leads here: 128 bits in decimal.
+    pub hash: String,
+    pub parents: Vec<ShardId>,
+}
+
+/// A stream's shards, in the order it lists them, and what concerns all.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub shards: Vec<Shard>,
+    pub facts: Facts,
+}
+
+impl Shard {
+    pub(crate) fn of(shard: &types::Shard) -> Result<Self> {
+        let corrupt = |what: &str| Error::new(ErrorKind::Corrupt, format!("shard {} has {what}", shard.shard_id));
+        let named =
+            |id: &str| id.parse::<ShardId>().map_err(|why| Error::with(ErrorKind::Corrupt, "a shard's name", why));
+        let range = shard.sequence_number_range().ok_or_else(|| corrupt("no range of numbers"))?;
+        let hashes = shard.hash_key_range().ok_or_else(|| corrupt("no range of hashes"))?;
+        let ending = range.ending_sequence_number().map(str::parse).transpose();
+        Ok(Self {
+            id: named(&shard.shard_id)?,
+            numbering: Numbering::new(range.starting_sequence_number()),
+            ending: ending.map_err(|why| Error::with(ErrorKind::Corrupt, "a shard's last number", why))?,
+            hash: hashes.starting_hash_key().to_owned(),
+            parents: [shard.parent_shard_id(), shard.adjacent_parent_shard_id()]
+                .into_iter()
+                .flatten()
+                .map(named)
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.ending.is_some()
+    }
+}
+
+impl KinesisStream {
+    /// What the last look at the stream told, if there was one.
+    pub(crate) fn remembered(&self) -> Option<Arc<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was told once, or is told now.
+    pub(crate) async fn known(&self) -> Result<Arc<Known>> {
+        match self.remembered() {
+            Some(known) => Ok(known),
+            None => self.look().await,
+        }
+    }
+
+    /// What the stream tells now.
+    pub(crate) async fn look(&self) -> Result<Arc<Known>> {
+        let facts = self.wire.summary().await?;
+        let mut shards = self.wire.shards().await?;
+        // A parent whose records are all gone is no longer listed, and nothing is to be read from it.
+        let listed: HashSet<ShardId> = shards.iter().map(|shard| shard.id.clone()).collect();
+        for shard in &mut shards {
+            shard.parents.retain(|parent| listed.contains(parent));
+        }
+        let known = Arc::new(Known { shards, facts });
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known.clone());
+        Ok(known)
+    }
+
+    /// One shard as it was last seen.
+    pub(crate) async fn shard(&self, id: &ShardId) -> Result<Shard> {
+        let known = self.known().await?;
+        let found = known.shards.iter().find(|shard| shard.id == *id);
+        found.cloned().ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("the stream {} has no shard '{id}'", self.wire.name()))
+        })
+    }
+}

@@ -1,0 +1,239 @@
+//! One method for each call to Kinesis, in the core's own words.
+
+use std::sync::Arc;
+
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::operation::get_records::{GetRecordsError, GetRecordsOutput};
+use aws_sdk_kinesis::operation::put_records::PutRecordsOutput;
+use aws_sdk_kinesis::types::{
+    PutRecordsRequestEntry, Record, RecordDistributionStrategy, ShardIteratorType, StreamStatus,
+};
+use aws_smithy_types::DateTime;
+use sluice_ports::{Clock, Error, ErrorKind, Result};
+use sluice_transfer::{Event, ShardId, Timestamp, Value};
+
+use crate::arn::arn;
+use crate::fault::{Call, is_refused_argument};
+use crate::held::Facts;
+use crate::pace::Pace;
+use crate::shards::Shard;
+
+/// Tries at a read that is throttled or does not answer, and what is waited before the second.
+const TRIES: u32 = 5;
+const FIRST_WAIT_MILLIS: u64 = 100;
+/// What a record may have where the stream does not say (API reference, `MaxRecordSizeInKiB`): 1 MiB.
+const LARGEST_KIB: i32 = 1_024;
+/// Records in one answer (API reference, `GetRecords`).
+pub(crate) const RECORDS: usize = 10_000;
+
+/// Where an iterator begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// At the oldest record.
+    Horizon,
+    /// At the record of that number, as the server writes it.
+    At(String),
+    /// At the first record of that time or later.
+    Time(Timestamp),
+}
+
+/// What `GetRecords` answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub events: Vec<Event>,
+    /// None: the shard is closed, and this was the last of it.
+    pub next: Option<String>,
+    /// Nothing lay behind this answer.
+    pub at_tip: bool,
+}
+
+/// The calls on one stream. All but [`Self::put`] are tried again where that may help.
+pub(crate) struct Wire {
+    client: Client,
+    /// As it was given: a name or an ARN.
+    name: String,
+    is_arn: bool,
+    clock: Arc<dyn Clock>,
+    pace: Pace,
+}
+
+impl Wire {
+    pub(crate) fn new(client: Client, name: &str, clock: Arc<dyn Clock>) -> Self {
+        Self { client, name: name.to_owned(), is_arn: arn(name).is_some(), pace: Pace::new(clock.clone()), clock }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// What makes the stream.
+    pub(crate) fn create_command(&self, shards: u32) -> String {
+        let (name, region) = match arn(&self.name) {
+            Some(arn) => (arn.stream, format!(" --region {}", arn.region)),
+            None => (self.name.clone(), String::new()),
+        };
+        format!("aws kinesis create-stream --stream-name {name} --shard-count {shards}{region}")
+    }
+
+    fn stream_name(&self) -> Option<String> {
+        (!self.is_arn).then(|| self.name.clone())
+    }
+
+    fn stream_arn(&self) -> Option<String> {
+        self.is_arn.then(|| self.name.clone())
+    }
+
+    fn reading(&self, operation: &'static str) -> Call<'_> {
+        Call { operation, stream: &self.name, unanswered: ErrorKind::Unavailable }
+    }
+
+    /// What concerns the whole stream. `NotFound` if it is not there, or will not be; `Unavailable` if not yet.
+    pub(crate) async fn summary(&self) -> Result<Facts> {
+        let answer = self.patiently(move || async move {
+            let request = self.client.describe_stream_summary();
+            let answer = request.set_stream_name(self.stream_name()).set_stream_arn(self.stream_arn()).send().await;
+            answer.map_err(|error| self.reading("DescribeStreamSummary").failed(error))
+        });
+        let answer = answer.await?.stream_description_summary;
+        let summary = answer.ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("{} has no summary", self.name)))?;
+        let refuse = |kind, is: &str| Err(Error::new(kind, format!("the stream {} is being {is}", self.name)));
+        match summary.stream_status {
+            StreamStatus::Creating => return refuse(ErrorKind::Unavailable, "made"),
+            StreamStatus::Deleting => return refuse(ErrorKind::NotFound, "deleted"),
+            _ => {}
+        }
+        let largest = summary.max_record_size_in_kib.unwrap_or(LARGEST_KIB);
+        Ok(Facts {
+            largest: u64::try_from(largest).unwrap_or(0) << 10,
+            retention_millis: u64::try_from(summary.retention_period_hours).unwrap_or(0) * 3_600_000,
+            scattered: summary.record_distribution_strategy == Some(RecordDistributionStrategy::Auto),
+        })
+    }
+
+    /// All shards that still have records or may get some.
+    pub(crate) async fn shards(&self) -> Result<Vec<Shard>> {
+        let (mut shards, mut token) = (Vec::new(), None::<String>);
+        loop {
+            let given = &token;
+            let answer = self.patiently(move || async move {
+                let request = self.client.list_shards();
+                // A token names the stream: both may not be given.
+                let request = match given {
+                    Some(token) => request.next_token(token),
+                    None => request.set_stream_name(self.stream_name()).set_stream_arn(self.stream_arn()),
+                };
+                request.send().await.map_err(|error| self.reading("ListShards").failed(error))
+            });
+            let answer = answer.await?;
+            for shard in answer.shards() {
+                shards.push(Shard::of(shard)?);
+            }
+            token = answer.next_token;
+            if token.is_none() {
+                return Ok(shards);
+            }
+        }
+    }
+
+    /// An iterator; none if the start is none that Kinesis takes.
+    pub(crate) async fn iterator(&self, shard: &ShardId, start: &Start) -> Result<Option<String>> {
+        let answer = self.patiently(move || async move {
+            let request = self.client.get_shard_iterator().shard_id(shard.as_str());
+            let request = match start {
+                Start::Horizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
+                Start::At(number) => {
+                    request.shard_iterator_type(ShardIteratorType::AtSequenceNumber).starting_sequence_number(number)
+                }
+                Start::Time(time) => request
+                    .shard_iterator_type(ShardIteratorType::AtTimestamp)
+                    .timestamp(DateTime::from_millis(millis_from(*time))),
+            };
+            match request.set_stream_name(self.stream_name()).set_stream_arn(self.stream_arn()).send().await {
+                Ok(answer) => Ok(Some(answer.shard_iterator)),
+                Err(error) if *start != Start::Horizon && is_refused_argument(&error) => Ok(None),
+                Err(error) => Err(self.reading("GetShardIterator").failed(error)),
+            }
+        });
+        match answer.await? {
+            None => Ok(None),
+            Some(Some(iterator)) => Ok(Some(iterator)),
+            Some(None) => Err(Error::new(ErrorKind::Corrupt, format!("{} answered no iterator", self.name))),
+        }
+    }
+
+    /// At most so many records (1 to 10,000), at the shard's pace; none if the iterator has expired.
+    pub(crate) async fn records(&self, shard: &ShardId, iterator: &str, count: usize) -> Result<Option<Answer>> {
+        let count = count.clamp(1, RECORDS);
+        let answer = self.patiently(move || async move {
+            self.pace.turn(shard).await;
+            let request = self.client.get_records().shard_iterator(iterator).set_stream_arn(self.stream_arn());
+            match request.limit(i32::try_from(count).unwrap_or(i32::MAX)).send().await {
+                Ok(answer) => Ok(Some(answer)),
+                Err(error)
+                    if matches!(error.as_service_error(), Some(GetRecordsError::ExpiredIteratorException(_))) =>
+                {
+                    Ok(None)
+                }
+                Err(error) => Err(self.reading("GetRecords").failed(error)),
+            }
+        });
+        let Some(answer) = answer.await? else { return Ok(None) };
+        let answer = decoded(answer, count)?;
+        self.pace.answered(shard, answer.events.iter().map(|event| event.payload.len() + event.key.len()).sum());
+        Ok(Some(answer))
+    }
+
+    /// One request, once. An error that leaves open what happened is `Indeterminate`.
+    pub(crate) async fn put(&self, records: Vec<PutRecordsRequestEntry>) -> Result<PutRecordsOutput> {
+        let request = self.client.put_records().set_records(Some(records));
+        let answer = request.set_stream_name(self.stream_name()).set_stream_arn(self.stream_arn()).send().await;
+        let call = Call { operation: "PutRecords", stream: &self.name, unanswered: ErrorKind::Indeterminate };
+        answer.map_err(|error| call.failed(error))
+    }
+
+    async fn patiently<T, F>(&self, call: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        for attempt in 1..TRIES {
+            match call().await {
+                Err(error) if error.kind().is_transient() => {
+                    tracing::debug!(%error, "trying again");
+                    self.clock.sleep(FIRST_WAIT_MILLIS << attempt).await;
+                }
+                answer => return answer,
+            }
+        }
+        call().await
+    }
+}
+
+/// The first millisecond that does not lie before that time: Kinesis' times have no more.
+fn millis_from(time: Timestamp) -> i64 {
+    time.micros().saturating_add(999).div_euclid(1_000)
+}
+
+fn decoded(answer: GetRecordsOutput, asked: usize) -> Result<Answer> {
+    let caught_up = answer.millis_behind_latest.unwrap_or(0) == 0;
+    let next = answer.next_shard_iterator;
+    let events = answer.records.into_iter().map(event).collect::<Result<Vec<_>>>()?;
+    // Where the count cut the answer off, only the next one tells.
+    let at_tip = next.is_none() || (caught_up && events.len() < asked);
+    Ok(Answer { events, next, at_tip })
+}
+
+fn event(record: Record) -> Result<Event> {
+    let sequence = record.sequence_number.parse();
+    let micros = record.approximate_arrival_timestamp.map_or(0, |time| time.as_nanos() / 1_000);
+    Ok(Event {
+        sequence: sequence.map_err(|why| Error::with(ErrorKind::Corrupt, "a record's number", why))?,
+        time: Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)),
+        key: record.partition_key.map_or(Value::Absent, Value::from),
+        headers: Vec::new(),
+        payload: Value::from(record.data.into_inner()),
+    })
+}

@@ -1,0 +1,189 @@
+//! A target that cannot append conditionally, as an actor sees it.
+//!
+//! What the protocol asks of the world is modelled, and no more. An append that does not answer leaves of each key any
+//! number of its first events, keys interleaved in any order. It lands at the latest [`LANDING_MILLIS`] after it was
+//! sent, and none is sent once the platform has ended the invocation, which is when its lease ends.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use sluice_ports::{
+    Appended, Appends, Error, ErrorKind, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamStore,
+};
+use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId, Value};
+
+use crate::faulty::Faulty;
+use crate::world::{Fault, Sleep, World};
+
+/// So long after it was sent an append lands at the latest.
+pub(crate) const LANDING_MILLIS: u64 = 80;
+
+/// The events in an order in which they may arrive: those of one key as they are, keys in any order. Only so many.
+fn arriving(world: &World, events: &[NewEvent], many: usize) -> Vec<NewEvent> {
+    let mut keys: Vec<VecDeque<&NewEvent>> = Vec::new();
+    let mut places: HashMap<&Value, usize> = HashMap::new();
+    for event in events {
+        let place = *places.entry(&event.key).or_insert_with(|| {
+            keys.push(VecDeque::new());
+            keys.len() - 1
+        });
+        keys[place].push_back(event);
+    }
+    let mut arriving = Vec::with_capacity(many);
+    while arriving.len() < many && !keys.is_empty() {
+        let chosen = usize::try_from(world.within(0, keys.len() as u64 - 1)).unwrap_or(0);
+        match keys[chosen].pop_front() {
+            Some(event) => arriving.push(event.clone()),
+            None => drop(keys.swap_remove(chosen)),
+        }
+    }
+    arriving
+}
+
+/// One append, ready to happen.
+struct Append {
+    inner: Arc<dyn StreamStore>,
+    shard: ShardId,
+    writer: Option<TransferId>,
+    expected: Position,
+    events: Vec<NewEvent>,
+}
+
+impl Append {
+    async fn run(self) -> Result<Appended> {
+        self.inner.append(&self.shard, self.writer.as_ref(), &self.expected, &self.events).await
+    }
+}
+
+impl Faulty<dyn StreamStore> {
+    pub(crate) async fn append_by_key(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        let name = format!("stream.append by key {shard} {} events at {expected}", events.len());
+        self.world.pause().await;
+        let fault = self.world.draw(true);
+        if let Some(Fault::SlowBefore(millis)) = fault {
+            Sleep::new(self.world.clone(), millis).await;
+        }
+        if self.world.is_over(self.actor) {
+            self.world.note(|| format!("actor {:<3} {name}: the platform has ended it", self.actor));
+            return self.die().await;
+        }
+        let answered = matches!(fault, None | Some(Fault::SlowBefore(_) | Fault::SlowAfter(_)));
+        let most = events.len() as u64;
+        let many = usize::try_from(if answered { most } else { self.world.within(0, most) }).unwrap_or(0);
+        self.world.note(|| match fault {
+            Some(fault) => format!("actor {:<3} {name}  <- {fault:?}, {many} arrive", self.actor),
+            None => format!("actor {:<3} {name}", self.actor),
+        });
+        self.world.touch();
+        let append = Append {
+            inner: self.inner.clone(),
+            shard: shard.clone(),
+            writer: writer.cloned(),
+            expected: expected.clone(),
+            events: arriving(&self.world, events, many),
+        };
+        match fault {
+            None | Some(Fault::SlowBefore(_)) => append.run().await,
+            Some(Fault::Before) => Err(Error::new(ErrorKind::Throttled, format!("{name} was refused for now"))),
+            Some(Fault::KillBefore) => self.die().await,
+            Some(Fault::After) => {
+                let _ = append.run().await;
+                Self::lost(&name)
+            }
+            Some(Fault::KillAfter) => {
+                let _ = append.run().await;
+                self.die().await
+            }
+            Some(Fault::SlowAfter(millis)) => {
+                let answer = append.run().await;
+                Sleep::new(self.world.clone(), millis).await;
+                answer
+            }
+            Some(Fault::Late(millis)) => {
+                let (world, actor) = (self.world.clone(), self.actor);
+                let landing = move || {
+                    world.note(|| format!("actor {actor:<3} {} events land late", append.events.len()));
+                    world.touch();
+                    // The stores in memory answer at once.
+                    let _ = append.run().now_or_never();
+                };
+                self.world.later(millis.min(LANDING_MILLIS), Box::new(landing));
+                self.world.pause().await;
+                Self::lost(&name)
+            }
+        }
+    }
+}
+
+/// Appends that were not answered to whoever made them, by shard: where each was expected to begin.
+pub(crate) type Unanswered = HashMap<ShardId, Position>;
+
+/// A guard taken out: whoever looks behind the record's tail after an append that was not answered sees nothing.
+#[derive(Clone)]
+pub(crate) struct BlindStream {
+    pub inner: Arc<dyn StreamStore>,
+    pub unanswered: Arc<Mutex<Unanswered>>,
+}
+
+impl BlindStream {
+    fn unanswered(&self) -> MutexGuard<'_, Unanswered> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl StreamStore for BlindStream {
+    async fn describe(&self) -> Result<StreamInfo> {
+        self.inner.describe().await
+    }
+    async fn create(&self, shards: u32) -> Result<bool> {
+        self.inner.create(shards).await
+    }
+    async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
+        if self.unanswered().get(shard) == Some(from) {
+            return Ok(Read::Events { events: Vec::new(), next: from.clone(), at_tail: true });
+        }
+        self.inner.read(shard, from, limit).await
+    }
+    async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
+        self.inner.position_at(shard, time).await
+    }
+    async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
+        self.inner.measure(shard, range).await
+    }
+    fn appends(&self) -> Appends {
+        self.inner.appends()
+    }
+    fn kept(&self, event: NewEvent) -> Result<NewEvent> {
+        self.inner.kept(event)
+    }
+    async fn append(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        self.unanswered().insert(shard.clone(), expected.clone());
+        let answer = self.inner.append(shard, writer, expected, events).await?;
+        self.unanswered().remove(shard);
+        Ok(answer)
+    }
+    async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
+        self.inner.reserve(writer).await
+    }
+    async fn release(&self, writer: &TransferId) -> Result<()> {
+        self.inner.release(writer).await
+    }
+    async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()> {
+        self.inner.trim(shard, before).await
+    }
+}

@@ -1,0 +1,44 @@
+//! What schedules did, in numbers.
+
+/// What a schedule did, to see that it did something.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Calls on ports.
+    pub calls: u64,
+    /// Slices.
+    pub slices: u64,
+    /// Actors that died.
+    pub deaths: u64,
+    /// Slices that were left behind alive while others took over.
+    pub zombies: u64,
+    /// Pauses.
+    pub pauses: u64,
+    /// Trims of the source.
+    pub trims: u64,
+    /// Gaps in the manifest.
+    pub gaps: u64,
+    /// Transfers that completed.
+    pub completed: u64,
+    /// Imports among them whose target appends by key.
+    pub by_key: u64,
+    /// Transfers that were cancelled.
+    pub cancelled: u64,
+    /// Transfers that were stopped by a foreign object, rightly.
+    pub refused: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.slices += other.slices;
+        self.deaths += other.deaths;
+        self.zombies += other.zombies;
+        self.pauses += other.pauses;
+        self.trims += other.trims;
+        self.gaps += other.gaps;
+        self.completed += other.completed;
+        self.by_key += other.by_key;
+        self.cancelled += other.cancelled;
+        self.refused += other.refused;
+    }
+}
