@@ -19,7 +19,7 @@ def second_import_into_a_stream(world):
     completed(running.output(), first, target)
     check(target.by_key() == source.by_key(), "the copy is not the source")
     # It is free again, but not empty any more.
-    full = restore(manifest(bucket, out), target, id=second)
+    full = restore(manifest(bucket, out), target, id=world.identity("third"))
     world.stack.start(full).refused("StreamNotEmpty", target.uri)
 
 

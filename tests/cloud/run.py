@@ -1,10 +1,8 @@
 """All scenarios of the deployed stack, one after the other, against one deployment."""
 
 import argparse
-import contextlib
 import importlib.metadata
 import os
-import pathlib
 import sys
 import time
 
@@ -12,7 +10,7 @@ import control
 import dying
 import refusals
 import transfers
-from cloud import Broken, Cloud, Stack, check, working_in
+from cloud import ROOT, Cloud, Stack, check, working_in
 from world import World
 
 
@@ -78,7 +76,7 @@ def run(args, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sam", default="sam", help="the command of aws-sam-cli")
-    parser.add_argument("--built", required=True, help="the folder that `sam build` built into")
+    parser.add_argument("--built", default=ROOT / ".aws-sam" / "build", help="the folder that `sam build` built into")
     parser.add_argument("--dying", required=True, help="the export function built with its feature `die`")
     parser.add_argument("--only", action="append", help="a scenario's name; can be given several times")
     parser.add_argument("--seed", type=int, help="repeats the random choices of a run; it prints them")
