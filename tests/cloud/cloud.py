@@ -1,4 +1,4 @@
-"""The cloud that scenarios run in: ministack on 127.0.0.1, our proxy in front of its S3, and the stack, deployed.
+"""The cloud that scenarios run in: ministack on 127.0.0.1, our proxies in front of it, and the stack, deployed.
 
 ministack is one process that plays CloudFormation, Lambda (the built functions run natively, as its children), Step
 Functions, Kinesis, S3, DynamoDB and EventBridge. Nothing leaves the machine, and nothing stays: its state is in memory
@@ -28,7 +28,7 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent / "scenarios"))
 
 from lib import Broken, check  # noqa: E402  (the path to it has just been set)
-from owner_proxy import OwnerProxy  # noqa: E402
+from proxy import OwnerProxy, Proxy  # noqa: E402
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 STACK = "sluice-test"
@@ -66,7 +66,7 @@ class Cloud:
     def __enter__(self):
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self.proxy = OwnerProxy(self.url, ACCOUNT)
+        self.s3, self.kinesis = OwnerProxy(self.url, ACCOUNT), Proxy(self.url)
         (self.folder / "ministack").mkdir()
         self.log = open(self.folder / "ministack.log", "wb")
         self.process = subprocess.Popen(
@@ -94,16 +94,18 @@ class Cloud:
             pass
         self.process.wait()
         self.log.close()
-        self.proxy.close()
+        self.s3.close()
+        self.kinesis.close()
 
     def own_environment(self, port):
-        """ministack's own, which the functions inherit: they reach it, and S3 through the proxy."""
+        """ministack's own, which the functions inherit: they reach it, S3 and Kinesis through the proxies."""
         temporary = str(self.folder / "ministack")
         return dict(
             without_aws(os.environ),
             **credentials(),
             AWS_ENDPOINT_URL=self.url,
-            AWS_ENDPOINT_URL_S3=self.proxy.url,
+            AWS_ENDPOINT_URL_S3=self.s3.url,
+            AWS_ENDPOINT_URL_KINESIS=self.kinesis.url,
             GATEWAY_PORT=str(port),
             BIND_HOST="127.0.0.1",
             MINISTACK_HOST="127.0.0.1",

@@ -82,10 +82,10 @@ def somebody_elses_bucket(world):
     stream, bucket = world.filled("source", 1, world.mixed(MIB)), world.bucket()
     # A bucket that was deleted and made again by a stranger, between two transfers.
     completed(world.stack.run(export(stream, bucket, id=world.identity("own"))), world.identity("own"), stream)
-    world.cloud.proxy.strangers[bucket] = "111122223333"
+    world.cloud.s3.strangers[bucket] = "111122223333"
     before = world.stack.keys(bucket)
     world.stack.start(export(stream, bucket)).refused("Denied", bucket, ACCOUNT)
     source = manifest(bucket, world.identity("own"))
     world.stack.start(restore(source, world.stream("copy"))).refused("Denied", bucket, ACCOUNT)
     check(world.stack.keys(bucket) == before, "something was written there")
-    check(world.cloud.proxy.denied, "the proxy denied nothing")
+    check(world.cloud.s3.denied, "the proxy denied nothing")
