@@ -1,4 +1,4 @@
-"""The cloud that scenarios run in: ministack on 127.0.0.1, our proxy in front of its S3, and the stack, deployed.
+"""The cloud that scenarios run in: ministack on 127.0.0.1, our proxies in front of it, and the stack, deployed.
 
 ministack is one process that plays CloudFormation, Lambda (the built functions run natively, as its children), Step
 Functions, Kinesis, S3, DynamoDB and EventBridge. Nothing leaves the machine, and nothing stays: its state is in memory
@@ -28,7 +28,7 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent / "scenarios"))
 
 from lib import Broken, check  # noqa: E402  (the path to it has just been set)
-from owner_proxy import OwnerProxy  # noqa: E402
+from proxy import OwnerProxy, Proxy  # noqa: E402
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 STACK = "sluice-test"
@@ -66,7 +66,7 @@ class Cloud:
     def __enter__(self):
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self.proxy = OwnerProxy(self.url, ACCOUNT)
+        self.s3, self.kinesis = OwnerProxy(self.url, ACCOUNT), Proxy(self.url)
         (self.folder / "ministack").mkdir()
         self.log = open(self.folder / "ministack.log", "wb")
         self.process = subprocess.Popen(
@@ -94,16 +94,18 @@ class Cloud:
             pass
         self.process.wait()
         self.log.close()
-        self.proxy.close()
+        self.s3.close()
+        self.kinesis.close()
 
     def own_environment(self, port):
-        """ministack's own, which the functions inherit: they reach it, and S3 through the proxy."""
+        """ministack's own, which the functions inherit: they reach it, S3 and Kinesis through the proxies."""
         temporary = str(self.folder / "ministack")
         return dict(
             without_aws(os.environ),
             **credentials(),
             AWS_ENDPOINT_URL=self.url,
-            AWS_ENDPOINT_URL_S3=self.proxy.url,
+            AWS_ENDPOINT_URL_S3=self.s3.url,
+            AWS_ENDPOINT_URL_KINESIS=self.kinesis.url,
             GATEWAY_PORT=str(port),
             BIND_HOST="127.0.0.1",
             MINISTACK_HOST="127.0.0.1",
@@ -185,12 +187,12 @@ class Stack:
             "DeletionProtection": "false",
             "LogRetentionDays": 1,
             "AllowedStreams": stream_arn(ALLOWED + "*"),
-            "AllowedBuckets": ALLOWED + "*",
-            "AllowedPrefix": PREFIX + "/",
+            "AllowedBuckets": bucket_arn(ALLOWED + "*"),
+            "AllowedObjects": bucket_arn(f"{ALLOWED}*/{PREFIX}/*"),
         }
         line = [
             *(sam, "deploy", "--config-file", str(ROOT / "samconfig.toml")),
-            *("--template-file", str(pathlib.Path(built) / "template.yaml")),
+            *("--template-file", str(pathlib.Path(built).resolve() / "template.yaml")),
             *("--stack-name", STACK, "--region", REGION, "--no-progressbar"),
             *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
         ]
@@ -249,8 +251,8 @@ class Stack:
         self.s3.create_bucket(Bucket=name)
         return name
 
-    def open_uploads(self, bucket):
-        return self.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    def open_uploads(self, bucket, prefix=""):
+        return self.s3.list_multipart_uploads(Bucket=bucket, Prefix=prefix).get("Uploads", [])
 
     def keys(self, bucket, prefix=""):
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -266,7 +268,7 @@ class Stack:
 
 def plain(value):
     """A value of DynamoDB as one of Python."""
-    (kind, inner), = value.items()
+    ((kind, inner),) = value.items()
     if kind == "M":
         return {name: plain(item) for name, item in inner.items()}
     if kind == "L":
@@ -278,6 +280,13 @@ def plain(value):
 
 def stream_arn(name):
     return f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{name}"
+
+
+def bucket_arn(name):
+    return f"arn:aws:s3:::{name}"
+
+
+Call = collections.namedtuple("Call", "began ended answer error")
 
 
 class Execution:
@@ -317,10 +326,19 @@ class Execution:
         pages = self.stack.states.get_paginator("get_execution_history").paginate(executionArn=self.arn)
         return [event for page in pages for event in page["events"]]
 
-    def entered(self, state):
-        """The inputs with which it entered a state."""
-        details = (event.get("stateEnteredEventDetails", {}) for event in self.history())
-        return [json.loads(detail["input"]) for detail in details if detail.get("name") == state]
+    def calls(self):
+        """Its calls of functions, one after the other: when each began and ended, and what it answered, or the error
+        that it ended with."""
+        calls, began = [], None
+        for event in self.history():
+            if event["type"] == "TaskScheduled":
+                began = event["timestamp"]
+            elif event["type"] == "TaskSucceeded":
+                answer = json.loads(event["taskSucceededEventDetails"]["output"])["Payload"]
+                calls.append(Call(began, event["timestamp"], answer, None))
+            elif event["type"] == "TaskFailed":
+                calls.append(Call(began, event["timestamp"], None, event["taskFailedEventDetails"]["error"]))
+        return calls
 
     def lanes(self):
         """The executions of its lanes, of all waves."""

@@ -1,9 +1,8 @@
 """Transfers that are paused, stopped, cancelled and asked about, by the inputs that a person types at the console."""
 
-import contextlib
 import json
 
-from cloud import ROOT, check, until
+from cloud import PREFIX, check, until
 from transfers import completed, nothing_open, same_as_fastavro
 from world import MIB, arn, export, manifest, restore
 
@@ -15,12 +14,18 @@ def slow_export(world, identity, total=16 * MIB, shards=1):
     """Starts one and waits until it has an upload open; answers stream, bucket and execution."""
     source, bucket = world.filled("source", shards, world.mixed(total)), world.bucket()
     execution = world.stack.start(export(source, bucket, id=identity, **SLOW))
-    until("an open upload", lambda: world.stack.open_uploads(bucket) or ended_early(execution))
+    halfway(world, bucket, execution)
     return source, bucket, execution
 
 
+def halfway(world, bucket, execution):
+    """Waits until an execution's transfer has an upload open."""
+    until("an open upload", lambda: world.stack.open_uploads(bucket, PREFIX) or ended_early(execution))
+
+
 def ended_early(execution):
-    check(execution.describe()["status"] == "RUNNING", f"{execution.arn} ended before its middle: {execution.end()}")
+    described = execution.describe()
+    check(described["status"] == "RUNNING", f"it ended before its middle: {described}")
 
 
 def pause_and_resume(world):
@@ -127,7 +132,7 @@ def stopped_at_rest(world):
     source, bucket, first = slow_export(world, out)
     world.stack.run({"pause": out})
     second = world.stack.start({"resume": out})
-    until("an open upload", lambda: world.stack.open_uploads(bucket) or ended_early(second))
+    halfway(world, bucket, second)
     late = {"execution": first.arn, "name": "x", "status": "TIMED_OUT", "input": json.dumps({"resume": out})}
     told = world.stack.run({"stopped": late})
     check(told["state"] == "TRANSFERRING" and told["error"] is None, f"a late word changes it: {told}")

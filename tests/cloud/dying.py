@@ -1,69 +1,55 @@
 """Functions that die, and functions that should have: what was half done is done once, whoever does it."""
 
 import concurrent.futures
-import contextlib
-import io
-import json
-import pathlib
-import zipfile
 
-from cloud import SLICE_SECONDS, check, until
+from cloud import PREFIX, SLICE_SECONDS, check, until
 from control import SLOW
 from transfers import completed, nothing_open, same_as_fastavro
-from world import MIB, export
-
-FUNCTION = "ExportFunction"
+from world import MIB, export, manifest, restore
 
 
-@contextlib.contextmanager
-def dying_export(world, marker):
-    """The export function exchanged for the one that dies once, behind the alias that the workflow calls."""
-    functions, name = world.stack.functions, world.stack.function(FUNCTION)
-    before = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
-    environment = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        entry = zipfile.ZipInfo("bootstrap")
-        entry.external_attr = 0o755 << 16
-        entry.compress_type = zipfile.ZIP_DEFLATED
-        archive.writestr(entry, pathlib.Path(world.dying).read_bytes())
-    functions.update_function_code(FunctionName=name, ZipFile=code.getvalue())
-    changed = dict(environment, SLUICE_DIE=str(marker))
-    functions.update_function_configuration(FunctionName=name, Environment={"Variables": changed})
-    until("the changed function", lambda: is_ready(functions, name))
-    version = functions.publish_version(FunctionName=name)["Version"]
-    functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
-    try:
-        yield
-    finally:
-        functions.update_alias(FunctionName=name, Name="live", FunctionVersion=before)
+def goes_on_at_once(execution):
+    """A lane's function was killed, and the next slice did not wait for the lease to end."""
+    (lane,) = execution.lanes()
+    died, after = lane.calls()[:2]
+    check((died.error or "").startswith("Runtime."), f"the first slice ends with {died}")
+    check(after.answer and after.answer["outcome"] in ("more", "done"), f"the slice after it ends with {after}")
+    waited = (after.began - died.ended).total_seconds()
+    check(waited < 3, f"the lane waited for {waited} s; a lease lasts for {2 * SLICE_SECONDS} s")
+    return f"{died.error}, {waited:.1f} s later the next slice"
 
 
-def is_ready(functions, name):
-    configuration = functions.get_function_configuration(FunctionName=name)
-    return configuration.get("LastUpdateStatus", "Successful") == "Successful"
-
-
-def dies_mid_slice(world):
-    """A slice that exits after a stored part: the lane goes on at once, without waiting for the lease to end."""
+def export_dies(world):
+    """kill -9 of the function when S3 has a part, and the function does not know yet."""
     source, bucket, out = world.filled("source", 1, world.mixed(16 * MIB)), world.bucket(), world.identity("out")
-    marker = world.folder / "died"
-    sizes = {"partSize": "5MiB", "objectSize": "64MiB"}
-    with dying_export(world, marker):
-        execution = world.stack.start(export(source, bucket, id=out, **sizes))
-        report = execution.output()
-    check(marker.exists(), "nothing died")
-    completed(report, out, source)
+
+    def second_part(request):
+        return f"/{bucket}/" in request.path and "partNumber=2" in request.path
+
+    world.cloud.s3.kill_after(second_part, world.cloud.process.pid)
+    execution = world.stack.start(export(source, bucket, id=out, partSize="5MiB", objectSize="64MiB"))
+    completed(execution.output(), out, source)
+    check(world.cloud.s3.deadly is None, "nothing was killed")
     nothing_open(world, bucket)
     same_as_fastavro(world, bucket, out, source)
-    (lane,) = execution.lanes()
-    judged = lane.entered("Judge")
-    died = judged[0]["died"]
-    check(died and died["error"].startswith("Runtime."), f"the first slice ends with {judged[0]}")
-    after = judged[1]["answer"]
-    check(after["outcome"] in ("more", "done"), f"the slice after it answers {after}")
-    check(lane.entered("LaneWait") == [], "the lane waited")
-    return f"{died['error']}, then {after['outcome']}"
+    return goes_on_at_once(execution)
+
+
+def import_dies(world):
+    """kill -9 of the function when Kinesis has records, and the function does not know yet: none is put twice."""
+    out, back = world.identity("out"), world.identity("in")
+    source, bucket, target = world.filled("source", 1, world.mixed(8 * MIB)), world.bucket(), world.stream("copy")
+    world.stack.run(export(source, bucket, id=out))
+
+    def put(request):
+        return request.headers.get("X-Amz-Target", "").endswith(".PutRecords") and bool(target.by_key())
+
+    world.cloud.kinesis.kill_after(put, world.cloud.process.pid)
+    execution = world.stack.start(restore(manifest(bucket, out), target, id=back))
+    completed(execution.output(), back, target)
+    check(world.cloud.kinesis.deadly is None, "nothing was killed")
+    check(target.by_key() == source.by_key(), "the copy is not the source")
+    return goes_on_at_once(execution)
 
 
 def planned(world, identity, total):
@@ -86,7 +72,7 @@ def two_slices_at_once(world):
     source, bucket = planned(world, out, 40 * MIB)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         first = pool.submit(slice_of, world, out, "run#0")
-        until("an open upload", lambda: world.stack.open_uploads(bucket) or first.done())
+        until("an open upload", lambda: world.stack.open_uploads(bucket, PREFIX) or first.done())
         busy = slice_of(world, out, "run#1")
         check(busy["outcome"] == "busy" and busy["next"] == "wait" and busy["waitSeconds"] > 0, f"beside it: {busy}")
         hearsay = slice_of(world, out, "run#2", {"slice": "run#0", "error": "States.Timeout"})
@@ -108,7 +94,7 @@ def slice_of_an_older_generation(world):
     source, bucket = planned(world, out, 30 * MIB)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         late = pool.submit(slice_of, world, out, "run#0")
-        until("an open upload", lambda: world.stack.open_uploads(bucket) or late.done())
+        until("an open upload", lambda: world.stack.open_uploads(bucket, PREFIX) or late.done())
         # Everything about the transfer moves on while that slice works.
         world.stack.invoke("PlanFunction", {"input": {"pause": out}, "name": "x", "execution": "pause"})
         turn = world.stack.invoke("PlanFunction", {"input": {"resume": out}, "name": "x", "execution": "resume"})

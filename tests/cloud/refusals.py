@@ -1,6 +1,6 @@
 """What is not done, and how an execution says so: the error is a name, the cause a sentence."""
 
-from cloud import ACCOUNT, PREFIX, check, stream_arn, until
+from cloud import ACCOUNT, check, stream_arn, until
 from control import ended_early
 from transfers import completed
 from world import MIB, export, manifest, restore
@@ -19,7 +19,7 @@ def second_import_into_a_stream(world):
     completed(running.output(), first, target)
     check(target.by_key() == source.by_key(), "the copy is not the source")
     # It is free again, but not empty any more.
-    full = restore(manifest(bucket, out), target, id=second)
+    full = restore(manifest(bucket, out), target, id=world.identity("third"))
     world.stack.start(full).refused("StreamNotEmpty", target.uri)
 
 
@@ -57,7 +57,7 @@ def outside_of_the_lists(world):
         (restore(f"s3://{bucket}/x", "kinesis:secret"), "Denied", [stream_arn("secret"), "AllowedStreams"]),
         (export(stream, "secret-bucket"), "Denied", ["secret-bucket", "AllowedBuckets"]),
         (restore("s3://secret-bucket/x", stream), "Denied", ["secret-bucket", "AllowedBuckets"]),
-        (elsewhere, "Denied", [f"'{PREFIX}/'", "AllowedPrefix"]),
+        (elsewhere, "Denied", [f"{bucket}/elsewhere", "AllowedObjects"]),
         (export("kinesis:" + world.named("none"), bucket), "NotFound", [world.named("none")]),
         (export(stream, world.named("none")), "NotFound", [world.named("none")]),
     ]
@@ -82,10 +82,10 @@ def somebody_elses_bucket(world):
     stream, bucket = world.filled("source", 1, world.mixed(MIB)), world.bucket()
     # A bucket that was deleted and made again by a stranger, between two transfers.
     completed(world.stack.run(export(stream, bucket, id=world.identity("own"))), world.identity("own"), stream)
-    world.cloud.proxy.strangers[bucket] = "111122223333"
+    world.cloud.s3.strangers[bucket] = "111122223333"
     before = world.stack.keys(bucket)
     world.stack.start(export(stream, bucket)).refused("Denied", bucket, ACCOUNT)
     source = manifest(bucket, world.identity("own"))
     world.stack.start(restore(source, world.stream("copy"))).refused("Denied", bucket, ACCOUNT)
     check(world.stack.keys(bucket) == before, "something was written there")
-    check(world.cloud.proxy.denied, "the proxy denied nothing")
+    check(world.cloud.s3.denied, "the proxy denied nothing")

@@ -1,10 +1,8 @@
 """All scenarios of the deployed stack, one after the other, against one deployment."""
 
 import argparse
-import contextlib
 import importlib.metadata
 import os
-import pathlib
 import sys
 import time
 
@@ -12,13 +10,13 @@ import control
 import dying
 import refusals
 import transfers
-from cloud import Broken, Cloud, Stack, check, working_in
+from cloud import ROOT, Cloud, Stack, check, working_in
 from world import World
 
 
 def every_request_names_the_owner(world):
     """Of all that the functions asked S3 for, in all scenarios before."""
-    proxy = world.cloud.proxy
+    proxy = world.cloud.s3
     check(proxy.requests > 0, "the functions do not go through the proxy")
     check(not proxy.unguarded, f"requests without the owner: {proxy.unguarded[:5]}")
     return f"{proxy.requests} requests"
@@ -36,7 +34,8 @@ SCENARIOS = [
     control.describe_and_verify,
     control.stopped_from_outside,
     control.stopped_at_rest,
-    dying.dies_mid_slice,
+    dying.export_dies,
+    dying.import_dies,
     dying.two_slices_at_once,
     dying.slice_of_an_older_generation,
     refusals.second_import_into_a_stream,
@@ -63,7 +62,7 @@ def run(args, folder):
             began = time.monotonic()
             said = ""
             try:
-                world = World(name, cloud, stack, args.seed, folder, args.dying)
+                world = World(name, cloud, stack, args.seed, folder)
                 said = scenario(world) or ""
             except Exception as error:  # noqa: BLE001  (whatever it is, the others are run)
                 failed.append(name)
@@ -78,8 +77,7 @@ def run(args, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sam", default="sam", help="the command of aws-sam-cli")
-    parser.add_argument("--built", required=True, help="the folder that `sam build` built into")
-    parser.add_argument("--dying", required=True, help="the export function built with its feature `die`")
+    parser.add_argument("--built", default=ROOT / ".aws-sam" / "build", help="the folder that `sam build` built into")
     parser.add_argument("--only", action="append", help="a scenario's name; can be given several times")
     parser.add_argument("--seed", type=int, help="repeats the random choices of a run; it prints them")
     parser.add_argument("--folder", help="where to work instead of the temporary folder")

@@ -16,8 +16,8 @@ SHAPE = {
 class World:
     """One scenario's part of the cloud."""
 
-    def __init__(self, name, cloud, stack, seed, folder, dying):
-        self.name, self.cloud, self.stack, self.dying = name.replace("_", "-"), cloud, stack, dying
+    def __init__(self, name, cloud, stack, seed, folder):
+        self.name, self.cloud, self.stack = name.replace("_", "-"), cloud, stack
         # By the scenario's name, so that one that is run alone draws what it drew among the others.
         self.random = random.Random(f"{seed} {name}")
         self.folder = pathlib.Path(folder) / self.name

@@ -226,14 +226,32 @@ fn decoded(answer: GetRecordsOutput, asked: usize) -> Result<Answer> {
     Ok(Answer { events, next, at_tip })
 }
 
+/// Times come as seconds in floating point, which lie next to the decimal number that was meant: cutting them off would
+/// make .277 s .276999 s.
+fn nearest_micro(time: &DateTime) -> Timestamp {
+    let micros = time.as_nanos().saturating_add(500).div_euclid(1_000);
+    Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
 fn event(record: Record) -> Result<Event> {
     let sequence = record.sequence_number.parse();
-    let micros = record.approximate_arrival_timestamp.map_or(0, |time| time.as_nanos() / 1_000);
     Ok(Event {
         sequence: sequence.map_err(|why| Error::with(ErrorKind::Corrupt, "a record's number", why))?,
-        time: Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)),
+        time: record.approximate_arrival_timestamp.map_or_else(Timestamp::default, |time| nearest_micro(&time)),
         key: record.partition_key.map_or(Value::Absent, Value::from),
         headers: Vec::new(),
         payload: Value::from(record.data.into_inner()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_the_decimal_that_was_meant() {
+        for (told, millis) in [(1_795_477_375.277, 1_795_477_375_277), (1_795_477_375.1, 1_795_477_375_100), (0.0, 0)] {
+            assert_eq!(nearest_micro(&DateTime::from_secs_f64(told)), Timestamp::from_millis(millis), "{told}");
+        }
+    }
 }
