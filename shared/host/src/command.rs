@@ -172,8 +172,8 @@ mod tests {
     use serde_json::json;
     use sluice_transfer::{ExportRequest, Format, PositionSpec};
 
-    fn refused(input: Value) -> String {
-        Command::read(&input, "run-1").unwrap_err().message
+    fn refused(input: impl Into<Value>) -> String {
+        Command::read(&input.into(), "run-1").unwrap_err().message
     }
 
     #[test]
