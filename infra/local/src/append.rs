@@ -12,7 +12,7 @@ use sluice_ports::{Appended, NewEvent, StreamInfo, StreamStore};
 use sluice_transfer::limits::EVENT_BYTES;
 use sluice_transfer::{Counts, Position, ShardId, StreamUri, Value, sha256_hex};
 
-use crate::args::{Append, By};
+use crate::args::{Append, By, HostArgs};
 use crate::bounds::known;
 use crate::clock::now;
 use crate::failure::Failure;
@@ -27,7 +27,7 @@ const BATCH_EVENTS: usize = 8_192;
 /// Tries of one batch while somebody else appends to the same shard.
 const ATTEMPTS: u32 = 1_000;
 
-pub(crate) async fn run(home: &Path, args: &Append, output: Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(host: &HostArgs, args: &Append, output: Output) -> Result<ExitCode, Failure> {
     #[derive(Serialize)]
     struct Told {
         stream: StreamUri,
@@ -35,7 +35,7 @@ pub(crate) async fn run(home: &Path, args: &Append, output: Output) -> Result<Ex
         bytes: u64,
     }
     let mut pieces = Pieces::open(args)?;
-    let home = Home::create(home)?;
+    let home = Home::create(host)?;
     let stream = home.places()?.local(&args.stream)?;
     let made = stream.create(args.shards.unwrap_or(1)).await?;
     let info = known(&stream, &args.stream).await?;

@@ -5,18 +5,25 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use sluice_bucket_s3::place;
+use sluice_stream_kinesis::arn;
 use sluice_transfer::limits::EVENT_BYTES;
 use sluice_transfer::{BucketUri, Format, PositionSpec, StreamUri, TransferId};
 
 use crate::Output;
 use crate::failure::{Failure, USAGE};
 use crate::output;
-use crate::places::{BUCKETS, STREAMS};
+use crate::places::{BUCKETS, STREAMS, is_local};
 
 const POSITIONS: &str = "\
 Positions: earliest | latest | RFC 3339 time | ago:1h | SHARD@SEQUENCE | cut:SHARD@SEQUENCE,…
   --from is inclusive, --until is exclusive; shards that a position does not name are not bounded.
 Sizes: 8388608, 8MiB, 8MB.";
+
+const PLACES: &str = "\
+Streams: local:NAME of the home, kinesis:NAME, or a stream's ARN. Buckets: dir:PATH, s3://BUCKET/PREFIX.
+AWS is reached as its own command does: AWS_REGION, AWS_PROFILE, keys, profiles, `aws sso login`. Neither a stream of
+Kinesis nor a bucket of S3 is ever made; local ones are.";
 
 /// Moves events between streams and buckets, exactly: in bounded slices with durable checkpoints.
 #[derive(Debug, Parser)]
@@ -27,15 +34,15 @@ Examples:
   sluice append local:orders --file orders.txt       each line an event
   sluice export local:orders dir:/backup             everything up to now, as Avro
   sluice import dir:/backup/ID local:orders-copy     back, into a new stream
+  sluice export kinesis:orders s3://archive/orders   the same on AWS, in any mixture
   sluice status --watch                              how far it is
 
 Exit codes of export, import and resume: 0 completed, 3 paused or cancelled, 4 completed with gaps,
 5 with failed destinations, 2 the command line cannot be understood or a value is out of range, 1 anything else.
 `sluice help COMMAND` explains each command, with examples.")]
 pub(crate) struct Args {
-    /// Where streams and transfers are kept
-    #[arg(long, global = true, env = "SLUICE_HOME", default_value = ".sluice", value_name = "DIR")]
-    pub home: PathBuf,
+    #[command(flatten)]
+    pub host: HostArgs,
     /// Text for people, or one JSON object
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     pub output: Output,
@@ -44,6 +51,17 @@ pub(crate) struct Args {
     pub log: Option<String>,
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// What this machine brings to every transfer.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct HostArgs {
+    /// Where local streams and transfers are kept
+    #[arg(long, global = true, env = "SLUICE_HOME", default_value = ".sluice", value_name = "DIR")]
+    pub home: PathBuf,
+    /// The account that must own the buckets of S3; S3 refuses those of others [default: any]
+    #[arg(long, global = true, env = "SLUICE_BUCKET_OWNER", value_name = "ACCOUNT", value_parser = account)]
+    pub bucket_owner: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,7 +80,7 @@ Lines (the default): each line is an event, without its newline (a carriage retu
 without a newline counts; an empty file appends nothing. Bytes: the file is cut every --event-bytes.
 With --key all events go to the shard that the key's hash names; without, event i goes to shard i mod n, i counting
 from 0 in each call. An event's time is when it was read. Appending twice appends twice: a call that fails says how
-many events it had appended.
+many events it had appended. Only local streams: to Kinesis, `aws kinesis put-records` writes.
 
 Examples:
   seq 1000 | sluice append local:numbers
@@ -78,38 +96,47 @@ valueBase64. What an event does not have is left out; null is null. Shards come 
 
 Examples:
   sluice read local:orders --from ago:1h --limit 10
+  sluice read kinesis:orders --from ago:5m
   sluice read local:disk --payload > image.bin"))]
     Read(Read),
-    /// List the streams: shards, events, bytes, and the cuts at which they begin and end
+    /// List the local streams: shards, events, bytes, and the cuts at which they begin and end
     Streams,
-    /// Drop the events of all shards in front of a position
+    /// Drop the events of all shards of a local stream in front of a position
     #[command(after_help = format!("{POSITIONS}\n\nExample:\n  sluice trim local:orders --before ago:7d"))]
     Trim(Trim),
     /// Export a stream to a bucket
     #[command(after_help = format!("\
 The same --id with the same request continues that transfer, after a pause, a failure or a kill; with another request
-it is an error. Slice options and --home belong to the command, not to the request. The export lies in BUCKET/ID, its
-manifest in BUCKET/ID/manifest.json. Raw keeps payload bytes only.
+it is an error. Slice options, --home and --bucket-owner belong to the command, not to the request. The export lies in
+BUCKET/ID, its manifest in BUCKET/ID/manifest.json. Raw keeps payload bytes only.
 
+{PLACES}
 {POSITIONS}
 
 Examples:
   sluice export local:orders dir:/backup --id orders-2026
   sluice export local:orders dir:/backup --from ago:1d --format raw --object-size 64MiB
-  sluice export local:orders dir:/backup --rate 20MiB --slice-seconds 60"))]
+  sluice export local:orders dir:/backup --rate 20MiB --slice-seconds 60
+  sluice export kinesis:orders s3://archive/orders --from ago:1d --bucket-owner 123456789012
+  sluice export kinesis:orders dir:/backup"))]
     Export(Export),
     /// Import a bucket's objects into a stream
-    #[command(after_help = "\
+    #[command(after_help = format!("\
 SOURCE: an export's manifest, a folder that holds one manifest, a folder of any files, or one file. Files that are not
 an export's are cut into events of --event-size (1 MiB), each file by itself; --pack fills each event to its size
 across files. Symbolic links, and names that are not UTF-8, are left out of a folder.
-The target is made if it is not there; it must be empty unless --append is given.
+A local target is made if it is not there; the target must be empty unless --append is given.
 The same --id with the same request continues that transfer; with another request it is an error.
+Nobody else may write to a stream of Kinesis meanwhile; events without a key, with headers, or of more than its limit
+are refused there.
+
+{PLACES}
 
 Examples:
   sluice import dir:/backup/orders-2026 local:orders-copy
   sluice import dir:/backup/orders-2026/manifest.json local:orders-copy --append
-  sluice import dir:/data/images local:images --event-size 4MiB --pack")]
+  sluice import dir:/data/images local:images --event-size 4MiB --pack
+  sluice import s3://archive/orders/ID kinesis:orders-copy"))]
     Import(Import),
     /// Show a transfer; without ID the latest one
     #[command(after_help = "Examples:\n  sluice status orders-2026 --watch\n  sluice status --output json")]
@@ -153,7 +180,7 @@ pub(crate) enum By {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Append {
     /// Such as `local:orders`
-    #[arg(value_parser = stream)]
+    #[arg(value_parser = appendable)]
     pub stream: StreamUri,
     /// A file, or - for stdin
     #[arg(long, value_name = "F", default_value = "-")]
@@ -174,7 +201,7 @@ pub(crate) struct Append {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Read {
-    /// Such as `local:orders`
+    /// Such as `local:orders` or `kinesis:orders`
     #[arg(value_parser = stream)]
     pub stream: StreamUri,
     /// First event, inclusive [default: earliest]
@@ -194,7 +221,7 @@ pub(crate) struct Read {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Trim {
     /// Such as `local:orders`
-    #[arg(value_parser = stream)]
+    #[arg(value_parser = trimmable)]
     pub stream: StreamUri,
     /// The first event that stays; latest drops them all
     #[arg(long, value_name = "P")]
@@ -218,10 +245,10 @@ pub(crate) struct SliceArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Export {
-    /// Such as `local:orders`
+    /// Such as `local:orders` or `kinesis:orders`
     #[arg(value_parser = stream)]
     pub stream: StreamUri,
-    /// Such as `dir:/backup`; it is made if it is not there
+    /// Such as `dir:/backup` (it is made if it is not there) or `s3://archive/orders`
     #[arg(value_parser = bucket)]
     pub bucket: BucketUri,
     /// How events become bytes [default: avro]
@@ -251,10 +278,10 @@ pub(crate) struct Export {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Import {
-    /// Such as `dir:/backup/orders-2026`
+    /// Such as `dir:/backup/orders-2026` or `s3://archive/orders/ID`
     #[arg(value_parser = bucket)]
     pub source: BucketUri,
-    /// Such as `local:orders`-copy
+    /// Such as `local:orders-copy` or `kinesis:orders-copy`
     #[arg(value_parser = stream)]
     pub stream: StreamUri,
     /// Bytes of an event, where the source has no events of its own [default: 1MiB]
@@ -322,19 +349,52 @@ fn wants_json() -> bool {
 
 fn stream(text: &str) -> Result<StreamUri, String> {
     let uri = StreamUri::from_str(text).map_err(|error| error.to_string())?;
-    if STREAMS.contains(&uri.scheme.as_str()) {
-        return Ok(uri);
+    if !STREAMS.contains(&uri.scheme.as_str()) {
+        return Err(format!("this command has no streams '{}:'; it has {}", uri.scheme, with_colons(&STREAMS)));
     }
-    Err(format!("this command has no streams '{}:'; it has {}", uri.scheme, with_colons(&STREAMS)))
+    if uri.name.contains(':') && arn(&uri.name).is_none() {
+        return Err("this is no stream's ARN: write arn:aws:kinesis:REGION:ACCOUNT:stream/NAME".to_owned());
+    }
+    Ok(uri)
 }
 
-/// A bucket whose path means the same from every folder, so that a request can be repeated from another one.
+fn appendable(text: &str) -> Result<StreamUri, String> {
+    local(text, "only local: streams are appended to; `aws kinesis put-records` writes to those of Kinesis")
+}
+
+fn trimmable(text: &str) -> Result<StreamUri, String> {
+    local(
+        text,
+        "only local: streams are trimmed; Kinesis drops events by age, \
+         see `aws kinesis decrease-stream-retention-period`",
+    )
+}
+
+fn local(text: &str, otherwise: &str) -> Result<StreamUri, String> {
+    let uri = stream(text)?;
+    if is_local(&uri) { Ok(uri) } else { Err(otherwise.to_owned()) }
+}
+
+/// A bucket under the one name that means the same from every folder and however it was spelt, so that a request can
+/// be repeated.
 fn bucket(text: &str) -> Result<BucketUri, String> {
     let uri = BucketUri::from_str(text).map_err(|error| error.to_string())?;
-    if !BUCKETS.contains(&uri.scheme.as_str()) {
-        return Err(format!("this command has no buckets '{}:'; it has {}", uri.scheme, with_colons(&BUCKETS)));
+    let rest = match uri.scheme.as_str() {
+        "dir" => absolute(Path::new(&uri.rest))?,
+        "s3" => {
+            let (bucket, prefix) = place(&uri).map_err(|error| error.to_string())?;
+            if prefix.is_empty() { format!("//{bucket}") } else { format!("//{bucket}/{prefix}") }
+        }
+        other => return Err(format!("this command has no buckets '{other}:'; it has {}", with_colons(&BUCKETS))),
+    };
+    Ok(BucketUri { scheme: uri.scheme, rest })
+}
+
+fn account(text: &str) -> Result<String, String> {
+    if text.len() == 12 && text.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Ok(text.to_owned());
     }
-    absolute(Path::new(&uri.rest)).map(|rest| BucketUri { scheme: uri.scheme, rest })
+    Err("an AWS account has 12 digits".to_owned())
 }
 
 pub(crate) fn absolute(path: &Path) -> Result<String, String> {
@@ -401,8 +461,33 @@ mod tests {
 
     #[test]
     fn only_schemes_that_are_there() {
-        assert!(stream("kinesis:orders").unwrap_err().contains("local:"));
-        assert!(bucket("s3:orders").unwrap_err().contains("dir:"));
+        for wrong in ["kafka:orders", "arn:aws:sqs:eu-west-1:123456789012:orders"] {
+            assert!(stream(wrong).unwrap_err().contains("it has local:, kinesis:"), "{wrong}");
+        }
+        assert!(stream("arn:aws:kinesis:eu-west-1:123456789012:stream/a/consumer/b:1").unwrap_err().contains("ARN"));
+        assert!(bucket("gs://orders").unwrap_err().contains("it has dir:, s3:"));
+        assert!(bucket("s3://Orders").unwrap_err().contains("lower case"));
+    }
+
+    #[test]
+    fn one_name_for_a_bucket() {
         assert_eq!(bucket("dir:/a/./b//c/").unwrap().rest, "/a/b/c");
+        for spelt in ["s3:archive/orders", "s3://archive/orders", "s3://archive/orders/"] {
+            assert_eq!(bucket(spelt).unwrap().to_string(), "s3://archive/orders");
+        }
+        assert_eq!(bucket("s3://archive/").unwrap().to_string(), "s3://archive");
+    }
+
+    #[test]
+    fn what_kinesis_does_another_way_is_said() {
+        assert_eq!(appendable("local:a"), stream("local:a"));
+        assert!(appendable("kinesis:a").unwrap_err().contains("put-records"));
+        assert!(trimmable("kinesis:a").unwrap_err().contains("retention"));
+    }
+
+    #[test]
+    fn accounts_have_12_digits() {
+        assert_eq!(account("123456789012"), Ok("123456789012".to_owned()));
+        assert!(account("").is_err() && account("12345678901").is_err() && account("12345678901x").is_err());
     }
 }

@@ -1,15 +1,16 @@
-//! Streams of the home, and what positions mean for them.
+//! Streams, and what positions mean for them.
 
 use sluice_operations::{Code, Engine, bounds};
 use sluice_ports::{ErrorKind, StreamInfo, StreamStore};
 use sluice_transfer::{Position, PositionSpec, StreamUri};
 
 use crate::failure::Failure;
+use crate::places::is_local;
 
 /// Describes a stream that must be there.
 pub(crate) async fn known(stream: &dyn StreamStore, uri: &StreamUri) -> Result<StreamInfo, Failure> {
     stream.describe().await.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => unknown(uri),
+        ErrorKind::NotFound if is_local(uri) => unknown(uri),
         _ => error.into(),
     })
 }

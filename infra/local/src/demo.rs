@@ -15,7 +15,7 @@ use sluice_transfer::{
 };
 
 use crate::append::append_file;
-use crate::args::{Demo, absolute};
+use crate::args::{Demo, HostArgs, absolute};
 use crate::clock::now;
 use crate::drive::{Driver, SliceBounds};
 use crate::failure::Failure;
@@ -99,7 +99,7 @@ struct Stage {
 
 impl Stage {
     async fn new(folder: &Path, output: Output) -> Result<Self, Failure> {
-        let home = Home::create(&folder.join("home"))?;
+        let home = Home::create(&HostArgs { home: folder.join("home"), bucket_owner: None })?;
         let engine = home.engine(SliceBounds::default().settings()).await?;
         let rest = absolute(&folder.join("bucket")).map_err(|why| Failure::new(Code::Invalid, why))?;
         let bucket = BucketUri { scheme: "dir".to_owned(), rest };

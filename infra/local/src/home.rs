@@ -22,7 +22,7 @@ use sluice_dynamodb_embedded::EmbeddedDynamo;
 use sluice_operations::{Code, Engine, Settings};
 use sluice_transfer::TransferId;
 
-use crate::args::absolute;
+use crate::args::{HostArgs, absolute};
 use crate::clock::{SystemClock, sleep};
 use crate::failure::Failure;
 use crate::places::LocalPlaces;
@@ -50,6 +50,7 @@ struct Marker {
 #[derive(Clone, Debug)]
 pub(crate) struct Home {
     path: PathBuf,
+    bucket_owner: Option<String>,
 }
 
 /// Held while this process drives a transfer. The operating system takes it back when the process dies, however it
@@ -61,11 +62,11 @@ pub(crate) struct RunLock {
 
 impl Home {
     /// Opens a home, or makes one in a folder that is empty or not there.
-    pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
-        if let Some(home) = Self::find(path)? {
+    pub(crate) fn create(host: &HostArgs) -> Result<Self, Failure> {
+        if let Some(home) = Self::find(host)? {
             return Ok(home);
         }
-        let home = Self::at(path)?;
+        let home = Self::at(host)?;
         let failed =
             |error: io::Error| Failure::of_io(&error, format!("the home {} cannot be made", home.path.display()));
         fs::create_dir_all(&home.path).map_err(failed)?;
@@ -80,24 +81,24 @@ impl Home {
             }
         }
         home.mark().map_err(failed)?;
-        Self::open(path)
+        Self::open(host)
     }
 
     /// Opens a home that must be there.
-    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        Self::find(path)?.ok_or_else(|| {
+    pub(crate) fn open(host: &HostArgs) -> Result<Self, Failure> {
+        Self::find(host)?.ok_or_else(|| {
             let what = format!(
                 "there is no home at {}: give the right folder with --home or SLUICE_HOME; `sluice append` and \
                  `sluice import` make one",
-                path.display()
+                host.home.display()
             );
             Failure::new(Code::NotFound, what)
         })
     }
 
     /// Opens a home; none if there is none.
-    pub(crate) fn find(path: &Path) -> Result<Option<Self>, Failure> {
-        let home = Self::at(path)?;
+    pub(crate) fn find(host: &HostArgs) -> Result<Option<Self>, Failure> {
+        let home = Self::at(host)?;
         let marker = home.path.join(MARKER);
         let text = match fs::read(&marker) {
             Ok(text) => text,
@@ -121,9 +122,9 @@ impl Home {
         Ok(Some(home))
     }
 
-    fn at(path: &Path) -> Result<Self, Failure> {
-        let path = absolute(path).map_err(|why| Failure::usage(format!("--home: {why}")))?;
-        Ok(Self { path: path.into() })
+    fn at(host: &HostArgs) -> Result<Self, Failure> {
+        let path = absolute(&host.home).map_err(|why| Failure::usage(format!("--home: {why}")))?;
+        Ok(Self { path: path.into(), bucket_owner: host.bucket_owner.clone() })
     }
 
     /// Writes the marker whole: two processes that do it at the same time write the same.
@@ -155,7 +156,7 @@ impl Home {
 
     /// What names mean here.
     pub(crate) fn places(&self) -> Result<LocalPlaces, Failure> {
-        Ok(LocalPlaces::new(self.streams()?, &self.path.join("work")))
+        Ok(LocalPlaces::new(self.streams()?, &self.path.join("work"), self.bucket_owner.clone()))
     }
 
     /// The engine over this home.
@@ -225,11 +226,25 @@ impl Home {
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
-    /// A command as it can be typed anywhere: with the whole path of this program and of this home.
+    /// A command as it can be typed anywhere: with the whole path of this program and of this home, and whose the
+    /// buckets must be.
     pub(crate) fn hint(&self, command: &str) -> String {
         let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("sluice"));
-        format!("{} --home {} {command}", quoted(&program), quoted(&self.path))
+        let owner = self.bucket_owner.as_ref().map_or_else(String::new, |owner| format!(" --bucket-owner {owner}"));
+        format!("{} --home {}{owner} {command}", quoted(&program), quoted(&self.path))
     }
+}
+
+/// An engine that keeps nothing and has no streams of its own: for looking at what lies elsewhere.
+pub(crate) fn engine_without_home(host: &HostArgs) -> Result<Engine, Failure> {
+    let dynamo = EmbeddedDynamo::memory().map_err(|error| Failure::new(Code::Unavailable, error.to_string()))?;
+    let nowhere = Path::new("");
+    Ok(Engine {
+        checkpoints: Arc::new(DynamoCheckpoints::new(dynamo.client(), TABLE)),
+        places: Arc::new(LocalPlaces::new(nowhere.to_owned(), nowhere, host.bucket_owner.clone())),
+        clock: Arc::new(SystemClock),
+        settings: Settings::default(),
+    })
 }
 
 /// A path as a shell takes it.

@@ -2,14 +2,13 @@
 
 use std::cell::Cell;
 use std::io::{IsTerminal, stdout};
-use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
 use sluice_operations::{Code, Engine, Report, Settings, Verdict, describe};
 use sluice_transfer::{Counts, TransferId};
 
-use crate::args::Status;
+use crate::args::{HostArgs, Status};
 use crate::clock::{now, sleep};
 use crate::failure::Failure;
 use crate::home::Home;
@@ -19,18 +18,18 @@ use crate::progress::{Bar, TICK_MILLIS};
 /// Transfers that are listed at most.
 const LISTED: usize = 1_000;
 
-pub(crate) async fn list(home: &Path, output: Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn list(host: &HostArgs, output: Output) -> Result<ExitCode, Failure> {
     #[derive(Serialize)]
     struct Transfers {
         transfers: Vec<Report>,
     }
     let mut transfers = Vec::new();
-    match Home::find(home)? {
+    match Home::find(host)? {
         Some(home) => {
             let engine = home.engine(Settings::default()).await?;
             transfers = sluice_operations::list(&engine, LISTED).await?;
         }
-        None => output::note(&format!("there is no home at {} yet", home.display())),
+        None => output::note(&format!("there is no home at {} yet", host.home.display())),
     }
     match output {
         Output::Json => output::print_json(&Transfers { transfers })?,
@@ -40,8 +39,8 @@ pub(crate) async fn list(home: &Path, output: Output) -> Result<ExitCode, Failur
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) async fn status(home: &Path, args: &Status, output: Output) -> Result<ExitCode, Failure> {
-    let home = Home::open(home)?;
+pub(crate) async fn status(host: &HostArgs, args: &Status, output: Output) -> Result<ExitCode, Failure> {
+    let home = Home::open(host)?;
     let engine = home.engine(Settings::default()).await?;
     let id = match &args.id {
         Some(id) => id.clone(),
@@ -103,7 +102,7 @@ async fn watch(home: &Home, engine: &Engine, id: &TransferId, output: Output) ->
     }
 }
 
-pub(crate) async fn verify(home: &Path, id: &TransferId, output: Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn verify(host: &HostArgs, id: &TransferId, output: Output) -> Result<ExitCode, Failure> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Verified {
@@ -114,7 +113,7 @@ pub(crate) async fn verify(home: &Path, id: &TransferId, output: Output) -> Resu
         read: u64,
         findings: Vec<String>,
     }
-    let home = Home::open(home)?;
+    let home = Home::open(host)?;
     let engine = home.engine(Settings::default()).await?;
     let report = describe(&engine, id).await?;
     let bar = Bar::new(output);

@@ -1,5 +1,5 @@
 //! `sluice`: the engine with one machine for a host. Streams, checkpoints and a bucket of its own lie in a folder, the
-//! home; everything is embedded in the process.
+//! home; everything is embedded in the process. Streams and buckets of AWS are reached as the person who runs it.
 //!
 //! Here live the command line, the loop that calls the operations, and what people see. Decisions about a transfer
 //! are the engine's, never this program's.
@@ -12,6 +12,7 @@ compile_error!("sluice runs on Linux and macOS; on Windows use it within WSL");
 
 mod append;
 mod args;
+mod aws;
 mod bounds;
 mod clock;
 mod demo;
@@ -66,21 +67,21 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
 }
 
 async fn command(args: Args) -> Result<ExitCode, Failure> {
-    let Args { home, output, command, .. } = args;
-    let home = home.as_path();
+    let Args { host, output, command, .. } = args;
+    let host = &host;
     match command {
         Command::Demo(demo) => demo::run(&demo, output).await,
-        Command::Append(append) => append::run(home, &append, output).await,
-        Command::Read(read) => read::run(home, &read).await,
-        Command::Streams => streams::list(home, output).await,
-        Command::Trim(trim) => streams::trim(home, &trim, output).await,
-        Command::Export(export) => transfer::export(home, export, output).await,
-        Command::Import(import) => transfer::import(home, import, output).await,
-        Command::Resume(resume) => transfer::resume(home, resume, output).await,
-        Command::Pause(named) => outside::pause(home, &named.id, output).await,
-        Command::Cancel(named) => outside::cancel(home, &named.id, output).await,
-        Command::Status(status) => look::status(home, &status, output).await,
-        Command::List => look::list(home, output).await,
-        Command::Verify(named) => look::verify(home, &named.id, output).await,
+        Command::Append(append) => append::run(host, &append, output).await,
+        Command::Read(read) => read::run(host, &read).await,
+        Command::Streams => streams::list(host, output).await,
+        Command::Trim(trim) => streams::trim(host, &trim, output).await,
+        Command::Export(export) => transfer::export(host, export, output).await,
+        Command::Import(import) => transfer::import(host, import, output).await,
+        Command::Resume(resume) => transfer::resume(host, resume, output).await,
+        Command::Pause(named) => outside::pause(host, &named.id, output).await,
+        Command::Cancel(named) => outside::cancel(host, &named.id, output).await,
+        Command::Status(status) => look::status(host, &status, output).await,
+        Command::List => look::list(host, output).await,
+        Command::Verify(named) => look::verify(host, &named.id, output).await,
     }
 }

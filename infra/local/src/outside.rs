@@ -1,12 +1,12 @@
 //! Pause and cancel, from another process than the one that runs the transfer, or when none does.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use sluice_operations::{Engine, describe};
 use sluice_transfer::TransferId;
 use sluice_transfer::record::TransferRecord;
 
+use crate::args::HostArgs;
 use crate::clock::sleep;
 use crate::drive::{Driver, SliceBounds};
 use crate::failure::Failure;
@@ -18,16 +18,16 @@ use crate::transfer::stored;
 const LOOKS: u32 = 600;
 const LOOK_MILLIS: u64 = 100;
 
-pub(crate) async fn pause(home: &Path, id: &TransferId, output: Output) -> Result<ExitCode, Failure> {
-    let home = Home::open(home)?;
+pub(crate) async fn pause(host: &HostArgs, id: &TransferId, output: Output) -> Result<ExitCode, Failure> {
+    let home = Home::open(host)?;
     let engine = home.engine(SliceBounds::default().settings()).await?;
     let wanted = sluice_operations::pause(&engine, id).await?;
     come_to_rest(&home, &engine, &wanted).await?;
     show(&engine, id, output).await
 }
 
-pub(crate) async fn cancel(home: &Path, id: &TransferId, output: Output) -> Result<ExitCode, Failure> {
-    let home = Home::open(home)?;
+pub(crate) async fn cancel(host: &HostArgs, id: &TransferId, output: Output) -> Result<ExitCode, Failure> {
+    let home = Home::open(host)?;
     let engine = home.engine(SliceBounds::default().settings()).await?;
     let wanted = sluice_operations::cancel(&engine, id).await?;
     come_to_rest(&home, &engine, &wanted).await?;

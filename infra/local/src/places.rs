@@ -1,48 +1,59 @@
-//! What names mean on this machine: `local:NAME` is a stream of the home, `dir:PATH` a folder.
+//! What names mean on this machine: `local:NAME` is a stream of the home, `dir:PATH` a folder, `kinesis:NAME` a stream
+//! of Kinesis, `s3://BUCKET/PREFIX` a place in S3.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use sluice_bucket_dir::DirBucket;
+use sluice_bucket_s3::place;
 use sluice_ports::{BucketStore, Error, ErrorKind, Places, Result, StreamStore};
 use sluice_stream_local::LocalStream;
 use sluice_transfer::{BucketUri, StreamUri};
 
-/// Kinds of streams.
-pub(crate) const STREAMS: [&str; 1] = ["local"];
-/// Kinds of buckets.
-pub(crate) const BUCKETS: [&str; 1] = ["dir"];
+use crate::aws::Aws;
 
-/// The places of a home.
-#[derive(Clone, Debug)]
+/// Kinds of streams.
+pub(crate) const STREAMS: [&str; 2] = ["local", "kinesis"];
+/// Kinds of buckets.
+pub(crate) const BUCKETS: [&str; 2] = ["dir", "s3"];
+
+/// Whether a stream is one of the home.
+pub(crate) fn is_local(uri: &StreamUri) -> bool {
+    uri.scheme == "local"
+}
+
+/// The places of a home, and those of AWS.
+///
+/// Streams are known by the name that was given: whose account an ARN is in, a person's configuration does not tell,
+/// and the owner of the buckets need not be the person.
 pub(crate) struct LocalPlaces {
     streams: PathBuf,
     work: BucketUri,
+    aws: Aws,
 }
 
 impl LocalPlaces {
-    /// With streams in one folder and the host's own bucket in another.
-    pub(crate) fn new(streams: PathBuf, work: &Path) -> Self {
+    /// With streams in one folder and the host's own bucket in another. `bucket_owner` is the account that must own
+    /// the buckets of S3.
+    pub(crate) fn new(streams: PathBuf, work: &Path, bucket_owner: Option<String>) -> Self {
         let work = BucketUri { scheme: "dir".to_owned(), rest: work.to_string_lossy().into_owned() };
-        Self { streams, work }
+        Self { streams, work, aws: Aws::new(bucket_owner) }
     }
 
-    /// The stream of that name; it need not exist.
+    /// The local stream of that name; it need not exist.
     pub(crate) fn local(&self, uri: &StreamUri) -> Result<LocalStream> {
-        if uri.scheme != "local" {
-            return Err(unknown("stream", &uri.to_string(), "local:"));
+        if is_local(uri) {
+            Ok(LocalStream::within(&self.streams, &uri.name))
+        } else {
+            Err(unknown("stream", uri, &["local"]))
         }
-        Ok(LocalStream::within(&self.streams, &uri.name))
     }
 }
 
-fn unknown(what: &str, name: &str, there: &str) -> Error {
-    Error::new(ErrorKind::Invalid, format!("{name}: this command has no such {what}s; it has {there}"))
-}
-
-fn path(uri: &BucketUri) -> Result<PathBuf> {
-    if uri.scheme == "dir" { Ok(PathBuf::from(&uri.rest)) } else { Err(unknown("bucket", &uri.to_string(), "dir:")) }
+fn unknown(what: &str, name: &dyn std::fmt::Display, there: &[&str]) -> Error {
+    let there = there.join(":, ");
+    Error::new(ErrorKind::Invalid, format!("{name}: there are no such {what}s here, but {there}:"))
 }
 
 /// Opening a folder looks at files: where waiting is allowed.
@@ -53,44 +64,72 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     }
 }
 
+/// A folder, made if it is not there.
+async fn folder(path: PathBuf) -> Result<(Arc<dyn BucketStore>, String)> {
+    let bucket = blocking(move || DirBucket::create(path)).await?;
+    Ok((Arc::new(bucket), String::new()))
+}
+
+/// A folder or a file. A file is an object of the folder it lies in, so that what a manifest names is found beside it.
+async fn folder_or_file(uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+    let (path, uri) = (PathBuf::from(&uri.rest), uri.clone());
+    let (bucket, key) = blocking(move || {
+        let found = std::fs::metadata(&path).map_err(|error| {
+            let kind = match error.kind() {
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => ErrorKind::NotFound,
+                std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+                _ => ErrorKind::Unavailable,
+            };
+            Error::with(kind, format!("{uri} cannot be read, check the path"), error)
+        })?;
+        if found.is_dir() {
+            return Ok((DirBucket::open(path)?, String::new()));
+        }
+        let name = path.file_name().and_then(|name| name.to_str());
+        let (Some(folder), Some(name)) = (path.parent(), name) else {
+            return Err(Error::new(ErrorKind::Invalid, format!("{uri} is neither a file nor a folder")));
+        };
+        Ok((DirBucket::open(folder)?, name.to_owned()))
+    })
+    .await?;
+    Ok((Arc::new(bucket), key))
+}
+
 #[async_trait]
 impl Places for LocalPlaces {
     async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
-        Ok(Arc::new(self.local(uri)?))
+        match uri.scheme.as_str() {
+            "local" => Ok(Arc::new(self.local(uri)?)),
+            "kinesis" => self.aws.streams().await?.stream(uri).await,
+            _ => Err(unknown("stream", uri, &STREAMS)),
+        }
     }
 
     async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        let path = path(uri)?;
-        let bucket = blocking(move || DirBucket::create(path)).await?;
-        Ok((Arc::new(bucket), String::new()))
+        match uri.scheme.as_str() {
+            "dir" => folder(PathBuf::from(&uri.rest)).await,
+            "s3" => self.aws.buckets().await?.bucket(uri).await,
+            _ => Err(unknown("bucket", uri, &BUCKETS)),
+        }
     }
 
-    /// A file is an object of the folder it lies in, so that what a manifest names is found beside it.
     async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        let (path, uri) = (path(uri)?, uri.clone());
-        let (bucket, key) = blocking(move || {
-            let found = std::fs::metadata(&path).map_err(|error| {
-                let kind = match error.kind() {
-                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => ErrorKind::NotFound,
-                    std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
-                    _ => ErrorKind::Unavailable,
-                };
-                Error::with(kind, format!("{uri} cannot be read, check the path"), error)
-            })?;
-            if found.is_dir() {
-                return Ok((DirBucket::open(path)?, String::new()));
-            }
-            let name = path.file_name().and_then(|name| name.to_str());
-            let (Some(folder), Some(name)) = (path.parent(), name) else {
-                return Err(Error::new(ErrorKind::Invalid, format!("{uri} is neither a file nor a folder")));
-            };
-            Ok((DirBucket::open(folder)?, name.to_owned()))
-        })
-        .await?;
-        Ok((Arc::new(bucket), key))
+        match uri.scheme.as_str() {
+            "dir" => folder_or_file(uri).await,
+            "s3" => self.aws.buckets().await?.source(uri).await,
+            _ => Err(unknown("bucket", uri, &BUCKETS)),
+        }
     }
 
     fn work(&self) -> BucketUri {
         self.work.clone()
+    }
+
+    fn object(&self, bucket: &BucketUri, key: &str) -> String {
+        match place(bucket) {
+            // A key is whole: it has the prefix that the bucket's name may carry.
+            Ok((bucket, _)) => format!("s3://{bucket}/{key}"),
+            Err(_) => format!("{bucket}/{key}"),
+        }
     }
 }

@@ -1,34 +1,42 @@
 //! Printing a stream's events.
 
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json};
 use sluice_operations::{Code, Settings};
-use sluice_ports::{Read as Answer, ReadLimit, StreamStore};
+use sluice_ports::{Error, Read as Answer, ReadLimit, StreamStore};
 use sluice_transfer::{Event, Position, PositionSpec, ShardId, StreamUri, Value};
 
-use crate::args::Read;
+use crate::args::{HostArgs, Read};
 use crate::bounds::{known, positions};
+use crate::clock::sleep;
 use crate::failure::Failure;
-use crate::home::Home;
+use crate::home::{Home, engine_without_home};
+use crate::places::is_local;
 
 /// Bounds of one read of the store.
 const READ_EVENTS: usize = 4_096;
 const READ_BYTES: usize = 4 << 20;
+/// How often a read is tried again, and the first wait, in milliseconds; each is twice the one before.
+const ATTEMPTS: u32 = 5;
+const FIRST_WAIT: u64 = 200;
 
-pub(crate) async fn run(home: &Path, args: &Read) -> Result<ExitCode, Failure> {
-    let home = Home::open(home)?;
-    let engine = home.engine(Settings::default()).await?;
-    let stream = home.places()?.local(&args.stream)?;
-    let info = known(&stream, &args.stream).await?;
+pub(crate) async fn run(host: &HostArgs, args: &Read) -> Result<ExitCode, Failure> {
+    let engine = if is_local(&args.stream) {
+        Home::open(host)?.engine(Settings::default()).await?
+    } else {
+        engine_without_home(host)?
+    };
+    let stream = engine.places.stream(&args.stream).await?;
+    let stream = &*stream;
+    let info = known(stream, &args.stream).await?;
     let from = args.from.clone().unwrap_or(PositionSpec::Earliest);
     let until = args.until.clone().unwrap_or(PositionSpec::Latest);
-    let starts = positions(&engine, &stream, &info, ("from", &from), |shard| shard.earliest.clone()).await?;
-    let ends = positions(&engine, &stream, &info, ("until", &until), |shard| shard.tail.clone()).await?;
+    let starts = positions(&engine, stream, &info, ("from", &from), |shard| shard.earliest.clone()).await?;
+    let ends = positions(&engine, stream, &info, ("until", &until), |shard| shard.tail.clone()).await?;
     let mut printer = Printer {
         out: BufWriter::with_capacity(1 << 16, io::stdout().lock()),
         payload: args.payload,
@@ -36,10 +44,21 @@ pub(crate) async fn run(home: &Path, args: &Read) -> Result<ExitCode, Failure> {
     };
     for ((shard, start), end) in info.shards.into_iter().zip(starts).zip(ends) {
         let end = end.min(shard.tail);
-        printer.shard(&stream, &args.stream, &shard.shard, start, &end).await?;
+        printer.shard(stream, &args.stream, &shard.shard, start, &end).await?;
     }
     printer.out.flush().map_err(|error| Failure::of_stdout(&error))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tries again, a few times, while a store is in trouble.
+async fn patiently<T>(mut call: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+    for attempt in 0..ATTEMPTS {
+        match call().await {
+            Err(error) if error.kind().is_transient() => sleep(FIRST_WAIT << attempt).await,
+            answer => return answer,
+        }
+    }
+    call().await
 }
 
 /// Writes events until nobody wants more.
@@ -61,7 +80,7 @@ impl<W: Write> Printer<W> {
         while position < *end && self.left > 0 {
             let events = usize::try_from(self.left).unwrap_or(usize::MAX).min(READ_EVENTS);
             let limit = ReadLimit { events, bytes: READ_BYTES };
-            let (events, next, at_tail) = match stream.read(shard, &position, limit).await? {
+            let (events, next, at_tail) = match patiently(async || stream.read(shard, &position, limit).await).await? {
                 Answer::Events { events, next, at_tail } => (events, next, at_tail),
                 Answer::Trimmed { earliest } => {
                     // What was printed before it stays printed.

@@ -1,6 +1,5 @@
 //! The streams of the home, and trimming them.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -9,7 +8,7 @@ use sluice_ports::StreamStore;
 use sluice_stream_local::LocalStream;
 use sluice_transfer::{Counts, Cut, Range, StreamUri};
 
-use crate::args::Trim;
+use crate::args::{HostArgs, Trim};
 use crate::bounds::{known, positions};
 use crate::failure::Failure;
 use crate::home::Home;
@@ -32,10 +31,10 @@ struct Streams {
     streams: Vec<Told>,
 }
 
-pub(crate) async fn list(home: &Path, output: Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn list(host: &HostArgs, output: Output) -> Result<ExitCode, Failure> {
     let mut streams = Vec::new();
     let mut failures = Vec::new();
-    match Home::find(home)? {
+    match Home::find(host)? {
         Some(home) => {
             let places = home.places()?;
             for name in LocalStream::list(&home.streams()?)? {
@@ -46,7 +45,7 @@ pub(crate) async fn list(home: &Path, output: Output) -> Result<ExitCode, Failur
                 }
             }
         }
-        None => output::note(&format!("there is no home at {} yet", home.display())),
+        None => output::note(&format!("there is no home at {} yet", host.home.display())),
     }
     match output {
         Output::Json => output::print_json(&Streams { streams })?,
@@ -91,8 +90,8 @@ async fn told(stream: &dyn StreamStore, uri: StreamUri) -> Result<Told, Failure>
     })
 }
 
-pub(crate) async fn trim(home: &Path, args: &Trim, output: Output) -> Result<ExitCode, Failure> {
-    let home = Home::open(home)?;
+pub(crate) async fn trim(host: &HostArgs, args: &Trim, output: Output) -> Result<ExitCode, Failure> {
+    let home = Home::open(host)?;
     let engine = home.engine(Settings::default()).await?;
     let stream = home.places()?.local(&args.stream)?;
     let info = known(&stream, &args.stream).await?;

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
 
@@ -11,17 +10,19 @@ use sluice_operations::{Code, Engine, Report, describe};
 use sluice_transfer::record::TransferRecord;
 use sluice_transfer::{ExportRequest, ImportRequest, Kind, Request, State, TransferId, Wanted};
 
-use crate::args::{Export, Import, Resume};
+use crate::args::{Export, HostArgs, Import, Resume};
 use crate::clock::{now, sleep};
 use crate::drive::{Driver, SliceBounds};
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::output::{self, Output, exit_of};
+use crate::places::is_local;
 use crate::progress::{Bar, TICK_MILLIS};
 use crate::signals::{KILLED, Signals};
 
-pub(crate) async fn export(home: &Path, args: Export, output: Output) -> Result<ExitCode, Failure> {
-    let home = Home::open(home)?;
+pub(crate) async fn export(host: &HostArgs, args: Export, output: Output) -> Result<ExitCode, Failure> {
+    // A stream of the home is there already, or there is no such stream.
+    let home = if is_local(&args.stream) { Home::open(host)? } else { Home::create(host)? };
     let request = Request::Export(ExportRequest {
         stream: args.stream,
         to: args.bucket,
@@ -35,8 +36,8 @@ pub(crate) async fn export(home: &Path, args: Export, output: Output) -> Result<
     start(&home, args.id, request, args.slices.into(), output).await
 }
 
-pub(crate) async fn import(home: &Path, args: Import, output: Output) -> Result<ExitCode, Failure> {
-    let home = Home::create(home)?;
+pub(crate) async fn import(host: &HostArgs, args: Import, output: Output) -> Result<ExitCode, Failure> {
+    let home = Home::create(host)?;
     let request = Request::Import(ImportRequest {
         source: args.source,
         stream: args.stream,
@@ -48,8 +49,8 @@ pub(crate) async fn import(home: &Path, args: Import, output: Output) -> Result<
     start(&home, args.id, request, args.slices.into(), output).await
 }
 
-pub(crate) async fn resume(home: &Path, args: Resume, output: Output) -> Result<ExitCode, Failure> {
-    let home = Home::open(home)?;
+pub(crate) async fn resume(host: &HostArgs, args: Resume, output: Output) -> Result<ExitCode, Failure> {
+    let home = Home::open(host)?;
     let bounds = SliceBounds::from(args.slices);
     let engine = home.engine(bounds.settings()).await?;
     let id = args.id;

@@ -89,9 +89,10 @@ impl Turn {
     }
 }
 
-/// Whole seconds, rounded up, as a Wait state takes them.
-pub(crate) fn seconds(millis: u64) -> u64 {
-    millis.div_ceil(1_000)
+/// Whole seconds, at least 1, as a Wait state takes them, and at most so many: an owner that sees what is wanted gives
+/// its shards back long before its lease ends.
+pub(crate) fn seconds(millis: u64, most: u64) -> u64 {
+    millis.div_ceil(1_000).clamp(1, most)
 }
 
 /// Where a lane goes next.
@@ -122,6 +123,10 @@ pub struct SliceAnswer {
     pub failure: Option<Failure>,
 }
 
+/// The longest wait of a lane for somebody else's slice.
+const BUSY_SECONDS: u64 = 30;
+/// The longest wait for owners that are to come to rest.
+pub(crate) const REST_SECONDS: u64 = 10;
 /// Seconds before a slice that a store in trouble interrupted is tried again.
 const TROUBLE_SECONDS: u64 = 5;
 
@@ -130,7 +135,7 @@ impl From<SliceOutcome> for SliceAnswer {
         let (next, outcome, wait_seconds, failure) = match outcome {
             SliceOutcome::Done => (SliceNext::Done, "done", 0, None),
             SliceOutcome::More => (SliceNext::Again, "more", 0, None),
-            SliceOutcome::Busy { wait_millis } => (SliceNext::Wait, "busy", seconds(wait_millis).max(1), None),
+            SliceOutcome::Busy { wait_millis } => (SliceNext::Wait, "busy", seconds(wait_millis, BUSY_SECONDS), None),
             SliceOutcome::Stopped => (SliceNext::Done, "stopped", 0, None),
             SliceOutcome::Fenced => (SliceNext::Done, "fenced", 0, None),
             SliceOutcome::Interrupted(failure) => (SliceNext::Trouble, "interrupted", TROUBLE_SECONDS, Some(failure)),

@@ -172,13 +172,13 @@ mod tests {
     use serde_json::json;
     use sluice_transfer::{ExportRequest, Format, PositionSpec};
 
-    fn refused(input: Value) -> String {
-        Command::read(&input, "run-1").unwrap_err().message
+    fn refused(input: impl Into<Value>) -> String {
+        Command::read(&input.into(), "run-1").unwrap_err().message
     }
 
     #[test]
     fn what_a_person_types_is_understood() {
-        let input = json!({"export": {"stream": "kinesis://orders", "to": "s3:bucket/prefix", "format": "avro",
+        let input = json!({"export": {"stream": "kinesis://orders", "to": "s3://bucket/prefix", "format": "avro",
             "from": "earliest", "until": "ago:1h", "objectSize": "256MiB", "rate": "1MB/s"}});
         let request = ExportRequest {
             stream: "kinesis:orders".parse().unwrap(),

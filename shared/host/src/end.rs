@@ -6,7 +6,7 @@ use sluice_operations::{Code, Finish, OperationError, Verdict, describe, verify}
 use sluice_transfer::record::Failure;
 use sluice_transfer::{State, TransferId};
 
-use crate::answer::{Next, Turn, seconds};
+use crate::answer::{Next, REST_SECONDS, Turn, seconds};
 use crate::error::Refused;
 use crate::function::{Host, Invocation};
 use crate::settling::{ended, settled};
@@ -58,7 +58,7 @@ async fn check(host: &Host, handed: &Handed, invocation: &Invocation) -> Result<
         Finish::Ended => ended(&report),
         Finish::Again => Turn::new(Next::Finish, &report, 0),
         Finish::Busy { wait_millis } => {
-            Turn { wait_seconds: seconds(wait_millis).max(1), ..Turn::new(Next::Finish, &report, 0) }
+            Turn { wait_seconds: seconds(wait_millis, REST_SECONDS), ..Turn::new(Next::Finish, &report, 0) }
         }
         Finish::Interrupted(Failure { code, message }) => {
             tracing::warn!(transfer = %id, code, "{message}");

@@ -97,9 +97,10 @@ async fn slice(host: &Host, kind: Kind, handed: Handed, invocation: &Invocation)
 }
 
 fn tell(answer: &SliceAnswer) {
-    match &answer.failure {
-        Some(failure) => tracing::warn!(outcome = answer.outcome, code = failure.code, "{}", failure.message),
-        None => tracing::info!(outcome = answer.outcome, "a slice ends"),
+    if let Some(failure) = &answer.failure {
+        tracing::warn!(outcome = answer.outcome, code = failure.code, "{}", failure.message);
+    } else {
+        tracing::info!(outcome = answer.outcome, "a slice ends");
     }
 }
 

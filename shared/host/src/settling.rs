@@ -5,7 +5,7 @@ use sluice_operations::{Report, Settled, describe};
 use sluice_transfer::record::Failure;
 use sluice_transfer::{State, TransferId};
 
-use crate::answer::{Next, Turn, seconds};
+use crate::answer::{Next, REST_SECONDS, Turn, seconds};
 use crate::error::Refused;
 use crate::function::{Host, Invocation};
 use crate::metrics::Metrics;
@@ -50,7 +50,7 @@ pub(crate) async fn settled(
         Settled::Finish => Turn::new(Next::Finish, &report, shards),
         Settled::Ended => ended(&report),
         Settled::Busy { wait_millis } => {
-            Turn { wait_seconds: seconds(wait_millis).max(1), ..Turn::new(Next::Settle, &report, shards) }
+            Turn { wait_seconds: seconds(wait_millis, REST_SECONDS), ..Turn::new(Next::Settle, &report, shards) }
         }
     };
     if let Some(before) = before {

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use sluice_host::{Next, Refused, SliceNext};
-use sluice_operations::{Code, OperationError};
+use sluice_operations::{Code, OperationError, Report};
+use sluice_transfer::{Cut, Kind, State};
 
 const WORKFLOW: &str = include_str!("../../../infra/workflow/transfer.asl.json");
 
@@ -101,4 +102,41 @@ fn every_answer_leads_somewhere() {
     assert!(lane.contains(&text(serde_json::to_value(SliceNext::Done).unwrap())));
     let slice = workflow["States"]["Wave"]["ItemProcessor"]["States"]["Slice"]["Output"].to_string();
     assert!(slice.contains(&text(serde_json::to_value(SliceNext::Trouble).unwrap())), "troubles are counted");
+}
+
+/// What the bus is told has the shape that its schema promises.
+#[test]
+fn events_are_as_their_schema_says() {
+    let schema: Value =
+        serde_json::from_str(include_str!("../../../infra/events/transfer-state-change.v1.json")).unwrap();
+    let detail = &workflow()["States"]["Emit"]["Arguments"]["Entries"][0]["Detail"];
+    assert_eq!(detail["version"], schema["properties"]["version"]["const"]);
+    let transfer = &schema["properties"]["transfer"];
+    let promised = names(&transfer["required"]);
+    let described: BTreeSet<String> = transfer["properties"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(promised, described);
+    let report = Report {
+        id: "nightly".parse().unwrap(),
+        kind: Kind::Export,
+        state: State::Completed,
+        events: 1,
+        bytes: 2,
+        objects: 3,
+        slices: 4,
+        progress: Some(1.0),
+        eta_seconds: None,
+        lag_seconds: None,
+        cut: Cut::default(),
+        manifest: None,
+        error: None,
+        from: "kinesis:orders".to_owned(),
+        to: "s3://archive".to_owned(),
+        bytes_per_second: 0.0,
+        gaps: 0,
+        created_at: "2026-11-23T00:00:00Z".to_owned(),
+    };
+    let told = serde_json::to_value(&report).unwrap();
+    assert_eq!(told.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>(), promised);
+    let states: Vec<String> = State::ALL.iter().map(ToString::to_string).collect();
+    assert_eq!(serde_json::to_value(states).unwrap(), transfer["properties"]["state"]["enum"]);
 }

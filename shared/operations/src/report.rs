@@ -73,7 +73,7 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
     let (from, to) = ends(&transfer.config);
     let runs = matches!(transfer.state, State::Transferring | State::Verifying);
     let active = || shards.iter().filter(|shard| shard.owner.is_some() && !shard.is_drained());
-    let bytes_per_second = if runs { active().map(|shard| shard.pace.bytes_per_second).sum() } else { 0.0 };
+    let bytes_per_second = if runs { active().fold(0.0, |sum, shard| sum + shard.pace.bytes_per_second) } else { 0.0 };
     let done = !shards.is_empty() && shards.iter().all(ShardRecord::is_drained);
     let progress = progress(transfer, shards, done);
     Report {

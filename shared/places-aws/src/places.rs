@@ -79,7 +79,7 @@ impl AwsPlaces {
 
     /// A bucket, and the place in it.
     fn open(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        if uri.scheme != "s3" {
+        if uri.scheme != "s3" && uri.scheme != "arn" {
             return Err(unknown("bucket", &uri.to_string(), "s3://BUCKET/PREFIX"));
         }
         let (bucket, key) = place(uri)?;

@@ -177,6 +177,11 @@ impl Stage {
     }
 }
 
+/// Runs a command to its end.
+pub fn done(command: &mut Command) -> Done {
+    Done::of(command.output().unwrap())
+}
+
 /// Waits for what was started.
 pub fn ended(child: Child) -> Done {
     Done::of(child.wait_with_output().unwrap())
