@@ -86,9 +86,9 @@ def main():
         with Cloud(folder) as cloud:
             path = f"{pathlib.Path(args.sluice).resolve().parent}:{os.environ['PATH']}"
             environment = dict(cloud.environment(), PATH=path, AWS_PAGER="", SLUICE_HOME=str(folder / "home"))
-            for name in filter(lambda name: (ROOT / name).exists(), FILES):
-                count = len(list(blocks((ROOT / name).read_text())))
-                print(f"{name}: {count} blocks", flush=True)
+            there = [name for name in FILES if (ROOT / name).exists() and any(blocks((ROOT / name).read_text()))]
+            check(there, "no README has a block that is marked to be run")
+            for name in there:
                 code = run_blocks(name, checkout, environment)
                 check(code == 0, f"the blocks of {name} end with exit code {code}; the last one is named above")
         return 0

@@ -63,7 +63,7 @@ def planned(world, identity, total):
 
 def slice_of(world, identity, name, died=None):
     handed = {"id": identity, "kind": "export", "lane": 0, "of": 1, "slice": name, "died": died}
-    return world.stack.invoke(FUNCTION, handed)
+    return world.stack.invoke("ExportFunction", handed)
 
 
 def two_slices_at_once(world):
