@@ -57,7 +57,7 @@ def planned(world, identity, total):
     source, bucket = world.filled("source", 1, world.mixed(total)), world.bucket()
     asked = export(source, bucket, id=identity, **SLOW)
     turn = world.stack.invoke("PlanFunction", {"input": asked, "name": identity, "execution": "by-hand"})
-    check(turn["next"] == "move" and turn["lanes"] == [{"lane": 0, "of": 1}], f"planning answers {turn}")
+    check(turn["next"] == "move" and turn["lanes"] == [{"lane": 0, "of": 1, "slices": 3}], f"planning answers {turn}")
     return source, bucket
 
 

@@ -72,7 +72,7 @@ impl Turn {
             eta_seconds: report.eta_seconds,
             events: report.events,
             bytes: report.bytes,
-            lanes: if next == Next::Move { Lane::all(shards) } else { Vec::new() },
+            lanes: if next == Next::Move { Lane::all(shards, report.slices) } else { Vec::new() },
             wait_seconds: 0,
             troubles: 0,
             emit: false,

@@ -7,6 +7,10 @@ use sluice_transfer::ShardId;
 const SHARDS_PER_LANE: usize = 8;
 /// Lanes of one wave.
 const LANES: usize = 40;
+/// Slices of a lane in one wave: few at first, so that a person sees something move; a quarter of those before later, so
+/// that a transfer of a year has some thousand waves. A wave takes less than 20 events of the execution's history, which
+/// may have 25,000 (Step Functions developer guide, "Quotas").
+const SLICES: std::ops::RangeInclusive<u64> = 3..=96;
 
 /// One lane of so many: it takes every `of`-th shard, beginning with its own number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,13 +19,17 @@ pub struct Lane {
     pub lane: usize,
     /// How many lanes there are, at least 1.
     pub of: usize,
+    /// Slices after which it makes room for settling; the workflow counts them.
+    #[serde(default)]
+    pub slices: u64,
 }
 
 impl Lane {
-    /// The lanes for so many shards.
-    pub(crate) fn all(shards: usize) -> Vec<Self> {
+    /// The lanes for so many shards, of which each had at most so many slices before.
+    pub(crate) fn all(shards: usize, before: u64) -> Vec<Self> {
         let of = shards.div_ceil(SHARDS_PER_LANE).clamp(1, LANES);
-        (0..of).map(|lane| Self { lane, of }).collect()
+        let slices = (before / 4).clamp(*SLICES.start(), *SLICES.end());
+        (0..of).map(|lane| Self { lane, of, slices }).collect()
     }
 
     /// The lane's own among a transfer's shards.
@@ -38,11 +46,22 @@ mod tests {
     fn lanes_cover_all_shards_once() {
         for count in [0, 1, 8, 9, 100, 320, 1_000] {
             let shards: Vec<ShardId> = (0..count).map(|n| n.to_string().parse().unwrap()).collect();
-            let lanes = Lane::all(count);
+            let lanes = Lane::all(count, 0);
             assert!(!lanes.is_empty() && lanes.len() <= LANES);
             let mut covered: Vec<ShardId> = lanes.iter().flat_map(|lane| lane.of(&shards)).collect();
             covered.sort_by_key(|shard| shards.iter().position(|there| there == shard));
             assert_eq!(covered, shards);
         }
+    }
+
+    #[test]
+    fn a_year_of_slices_has_room_in_a_history() {
+        let (mut slices, mut waves) = (0, 0);
+        // Of 5 minutes each.
+        while slices < 365 * 24 * 12 {
+            slices += Lane::all(1, slices)[0].slices;
+            waves += 1;
+        }
+        assert!(waves * 20 < 25_000, "{waves} waves");
     }
 }

@@ -97,7 +97,10 @@ pub(super) async fn shards(
     let stream = engine.places.stream(&config.stream).await?;
     let info = match engine.persist(async || stream.describe().await).await {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(unknown_stream(&config.stream, "; `sluice streams` shows those there are"));
+            return Err(unknown_stream(
+                &config.stream,
+                "; check its name, account and region; `sluice streams` lists the local ones",
+            ));
         }
         answer => answer?,
     };
