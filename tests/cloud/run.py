@@ -8,6 +8,7 @@ import time
 
 import control
 import dying
+import older
 import refusals
 import transfers
 from cloud import ROOT, Cloud, Stack, check, working_in
@@ -38,6 +39,7 @@ SCENARIOS = [
     dying.import_dies,
     dying.two_slices_at_once,
     dying.slice_of_an_older_generation,
+    older.resumes_what_the_version_before_left,
     refusals.second_import_into_a_stream,
     refusals.inputs_that_say_nothing,
     refusals.outside_of_the_lists,
