@@ -127,8 +127,8 @@ an export's are cut into events of --event-size (1 MiB), each file by itself; --
 across files. Symbolic links, and names that are not UTF-8, are left out of a folder.
 A local target is made if it is not there; the target must be empty unless --append is given.
 The same --id with the same request continues that transfer; with another request it is an error.
-Nobody else may write to a stream of Kinesis meanwhile; events without a key, with headers, or of more than its limit
-are refused there.
+Into Kinesis: nobody else may write meanwhile. Its times are those of arrival; events without a key get the key '-';
+those with headers, without a payload, or larger than the stream takes are refused.
 
 {PLACES}
 
