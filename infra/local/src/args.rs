@@ -22,8 +22,10 @@ Sizes: 8388608, 8MiB, 8MB.";
 
 const PLACES: &str = "\
 Streams: local:NAME of the home, kinesis:NAME, or a stream's ARN. Buckets: dir:PATH, s3://BUCKET/PREFIX.
-AWS is reached as its own command does: AWS_REGION, AWS_PROFILE, keys, profiles, `aws sso login`. Neither a stream of
-Kinesis nor a bucket of S3 is ever made; local ones are.";
+AWS is found as its own tools find it: AWS_REGION, AWS_PROFILE, keys, profiles, `aws sso login`. A name means that
+account and region, also when a transfer goes on; an ARN always means the same stream. Streams of Kinesis and buckets of
+S3 are never made; local ones are.
+";
 
 /// Moves events between streams and buckets, exactly: in bounded slices with durable checkpoints.
 #[derive(Debug, Parser)]
@@ -56,7 +58,7 @@ pub(crate) struct Args {
 /// What this machine brings to every transfer.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct HostArgs {
-    /// Where local streams and transfers are kept
+    /// Where local streams, and all transfers, are kept
     #[arg(long, global = true, env = "SLUICE_HOME", default_value = ".sluice", value_name = "DIR")]
     pub home: PathBuf,
     /// The account that must own the buckets of S3; S3 refuses those of others [default: any]
