@@ -22,8 +22,10 @@ Sizes: 8388608, 8MiB, 8MB.";
 
 const PLACES: &str = "\
 Streams: local:NAME of the home, kinesis:NAME, or a stream's ARN. Buckets: dir:PATH, s3://BUCKET/PREFIX.
-AWS is reached as its own command does: AWS_REGION, AWS_PROFILE, keys, profiles, `aws sso login`. Neither a stream of
-Kinesis nor a bucket of S3 is ever made; local ones are.";
+AWS is found as its own tools find it: AWS_REGION, AWS_PROFILE, keys, profiles, `aws sso login`. A name means that
+account and region, also when a transfer goes on; an ARN always means the same stream. Streams of Kinesis and buckets of
+S3 are never made; local ones are.
+";
 
 /// Moves events between streams and buckets, exactly: in bounded slices with durable checkpoints.
 #[derive(Debug, Parser)]
@@ -56,7 +58,7 @@ pub(crate) struct Args {
 /// What this machine brings to every transfer.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct HostArgs {
-    /// Where local streams and transfers are kept
+    /// Where local streams, and all transfers, are kept
     #[arg(long, global = true, env = "SLUICE_HOME", default_value = ".sluice", value_name = "DIR")]
     pub home: PathBuf,
     /// The account that must own the buckets of S3; S3 refuses those of others [default: any]
@@ -127,8 +129,8 @@ an export's are cut into events of --event-size (1 MiB), each file by itself; --
 across files. Symbolic links, and names that are not UTF-8, are left out of a folder.
 A local target is made if it is not there; the target must be empty unless --append is given.
 The same --id with the same request continues that transfer; with another request it is an error.
-Nobody else may write to a stream of Kinesis meanwhile; events without a key, with headers, or of more than its limit
-are refused there.
+Into Kinesis: nobody else may write meanwhile. Its times are those of arrival; events without a key get the key '-';
+those with headers, without a payload, or larger than the stream takes are refused.
 
 {PLACES}
 

@@ -6,14 +6,15 @@ use std::error::Error as _;
 use std::iter::successors;
 use std::sync::Arc;
 
-use aws_config::BehaviorVersion;
+use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use sluice_places_aws::{Allowed, AwsPlaces, Connection, Profile, Rules};
 use sluice_ports::{Error, ErrorKind, Result};
-use sluice_transfer::BucketUri;
+use sluice_stream_kinesis::arn;
+use sluice_transfer::{BucketUri, StreamUri};
 use tokio::sync::OnceCell;
 
 use crate::clock::SystemClock;
@@ -22,42 +23,51 @@ use crate::clock::SystemClock;
 pub(crate) struct Aws {
     owner: Option<String>,
     found: OnceCell<Found>,
+    credentials: OnceCell<()>,
 }
 
 struct Found {
     places: AwsPlaces,
-    has_region: bool,
+    region: Option<Region>,
 }
 
 impl Aws {
     /// `owner` is the account that must own the buckets; none: any.
     pub(crate) fn new(owner: Option<String>) -> Self {
-        Self { owner, found: OnceCell::new() }
+        Self { owner, found: OnceCell::new(), credentials: OnceCell::new() }
     }
 
-    /// Where streams are found: those named by their ARN say in which region. `Denied` if there are no credentials.
-    pub(crate) async fn streams(&self) -> Result<&AwsPlaces> {
-        Ok(&self.found().await?.places)
-    }
-
-    /// Where buckets are found. `Denied` if there are no credentials, `Invalid` if nothing says in which region.
-    pub(crate) async fn buckets(&self) -> Result<&AwsPlaces> {
-        let found = self.found().await?;
-        if found.has_region {
-            return Ok(&found.places);
+    /// Where that stream is found. `Invalid` if neither the configuration nor an ARN says in which region; `Denied` if
+    /// there are no credentials.
+    pub(crate) async fn of_stream(&self, uri: &StreamUri) -> Result<&AwsPlaces> {
+        let found = self.found().await;
+        if found.region.is_none() && arn(&uri.name).is_none() {
+            return Err(no_region(", or name streams by their ARN"));
         }
-        let what = "no AWS region is configured: set AWS_REGION, or a region in the profile (AWS_PROFILE)";
-        Err(Error::new(ErrorKind::Invalid, what))
+        self.with_credentials(found).await
     }
 
-    async fn found(&self) -> Result<&Found> {
+    /// Where buckets are found. `Invalid` if nothing says in which region, `Denied` if there are no credentials.
+    pub(crate) async fn of_buckets(&self) -> Result<&AwsPlaces> {
+        let found = self.found().await;
+        if found.region.is_none() {
+            return Err(no_region(""));
+        }
+        self.with_credentials(found).await
+    }
+
+    async fn found(&self) -> &Found {
         let find = || async {
-            check_credentials().await?;
             let connection = Connection::open(Profile::Person).await;
-            let has_region = connection.region().is_some();
-            Ok(Found { places: AwsPlaces::new(connection, self.rules(), Arc::new(SystemClock)), has_region })
+            let region = connection.region().map(|region| Region::new(region.to_owned()));
+            Found { places: AwsPlaces::new(connection, self.rules(), Arc::new(SystemClock)), region }
         };
-        self.found.get_or_try_init(find).await
+        self.found.get_or_init(find).await
+    }
+
+    async fn with_credentials<'a>(&self, found: &'a Found) -> Result<&'a AwsPlaces> {
+        self.credentials.get_or_try_init(|| check_credentials(found.region.clone())).await?;
+        Ok(&found.places)
     }
 
     /// A person may do what the person's rights allow.
@@ -75,11 +85,17 @@ impl Aws {
     }
 }
 
+fn no_region(besides: &str) -> Error {
+    let what =
+        format!("no AWS region is configured: set AWS_REGION, or a region in the profile (AWS_PROFILE){besides}");
+    Error::new(ErrorKind::Invalid, what)
+}
+
 /// Looks for credentials once before they are needed: a request that has none fails as one that was not answered, and
 /// is tried again.
-async fn check_credentials() -> Result<()> {
+async fn check_credentials(region: Option<Region>) -> Result<()> {
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
+    let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).region(region).load().await;
     let found = match config.credentials_provider() {
         Some(provider) => provider.provide_credentials().await,
         None => Err(CredentialsError::not_loaded_no_source()),

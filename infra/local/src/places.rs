@@ -100,7 +100,7 @@ impl Places for LocalPlaces {
     async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
         match uri.scheme.as_str() {
             "local" => Ok(Arc::new(self.local(uri)?)),
-            "kinesis" => self.aws.streams().await?.stream(uri).await,
+            "kinesis" => self.aws.of_stream(uri).await?.stream(uri).await,
             _ => Err(unknown("stream", uri, &STREAMS)),
         }
     }
@@ -108,7 +108,7 @@ impl Places for LocalPlaces {
     async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
         match uri.scheme.as_str() {
             "dir" => folder(PathBuf::from(&uri.rest)).await,
-            "s3" => self.aws.buckets().await?.bucket(uri).await,
+            "s3" => self.aws.of_buckets().await?.bucket(uri).await,
             _ => Err(unknown("bucket", uri, &BUCKETS)),
         }
     }
@@ -116,7 +116,7 @@ impl Places for LocalPlaces {
     async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
         match uri.scheme.as_str() {
             "dir" => folder_or_file(uri).await,
-            "s3" => self.aws.buckets().await?.source(uri).await,
+            "s3" => self.aws.of_buckets().await?.source(uri).await,
             _ => Err(unknown("bucket", uri, &BUCKETS)),
         }
     }

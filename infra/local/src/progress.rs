@@ -42,7 +42,11 @@ impl Bar {
     pub(crate) fn show(&self, report: &Report) {
         let Some(bar) = &self.0 else { return };
         bar.set_prefix(if report.state == State::Verifying { "verifying" } else { "moving   " });
-        let mut parts = vec![share(report.progress), bytes(report.bytes)];
+        let done = match report.progress {
+            None => "progress unknown".to_owned(),
+            known => share(known),
+        };
+        let mut parts = vec![done, bytes(report.bytes)];
         if report.bytes_per_second >= 1.0 {
             parts.push(rate(report.bytes_per_second));
         }

@@ -1,5 +1,5 @@
 //! What the command says when AWS is not set up, or is not asked at all. Transfers on AWS: `tests/scenarios`.
-#![allow(clippy::unwrap_used)] // helpers of tests are tests, too
+#![allow(clippy::unwrap_used, clippy::format_collect, clippy::cast_possible_truncation)] // helpers of tests are tests, too
 
 mod common;
 
@@ -20,13 +20,8 @@ fn without_aws(stage: &Stage, line: &str) -> Command {
     command
 }
 
-fn bare(stage: &Stage, line: &str) -> Done {
-    done(&mut without_aws(stage, line))
-}
-
-fn with_keys(stage: &Stage, line: &str) -> Done {
-    let mut command = without_aws(stage, line);
-    done(command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test"))
+fn with_a_region(stage: &Stage, line: &str) -> Done {
+    done(without_aws(stage, line).env("AWS_REGION", "us-east-1"))
 }
 
 #[test]
@@ -36,10 +31,10 @@ fn without_credentials_the_way_to_them_is_said() {
     for line in
         ["read kinesis:a", "export local:a s3://archive/a", "export kinesis:a dir:out", "import s3://archive/a local:b"]
     {
-        let done = bare(&stage, &format!("{line} --output json")).fails(1, "there are no AWS credentials");
+        let done = with_a_region(&stage, &format!("{line} --output json")).fails(1, "there are no AWS credentials");
         assert!(done.err.contains("AWS_PROFILE") && done.err.contains("aws sso login"), "{line}: {}", done.err);
     }
-    let done = bare(&stage, "export kinesis:a dir:out --output json");
+    let done = with_a_region(&stage, "export kinesis:a dir:out --output json");
     assert_eq!(done.json()["error"]["code"], "Denied");
     // Nothing is on record: there is nothing to resume.
     assert!(stage.json("list", 0)["transfers"].as_array().unwrap().is_empty());
@@ -50,8 +45,11 @@ fn without_a_region_the_way_to_one_is_said() {
     let stage = Stage::new();
     stage.stream("a", 1);
     for line in ["read kinesis:a", "export local:a s3://archive/a", "import s3://archive/a local:b"] {
-        with_keys(&stage, line).fails(1, "no AWS region is configured: set AWS_REGION");
+        done(&mut without_aws(&stage, line)).fails(1, "no AWS region is configured: set AWS_REGION");
     }
+    // A stream's ARN says in which region it is.
+    let line = "read arn:aws:kinesis:eu-west-1:123456789012:stream/a";
+    done(&mut without_aws(&stage, line)).fails(1, "there are no AWS credentials");
 }
 
 #[test]
@@ -71,7 +69,7 @@ fn a_profile_is_looked_for_where_aws_tools_have_it() {
 #[test]
 fn a_stream_of_kinesis_needs_no_home_to_be_read() {
     let stage = Stage::new();
-    bare(&stage, "read kinesis:a").fails(1, "there are no AWS credentials");
+    with_a_region(&stage, "read kinesis:a").fails(1, "there are no AWS credentials");
     assert!(!stage.path("home").exists());
 }
 
