@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use sluice_operations::{Code, Finish, OperationError, Verdict, describe, verify};
+use sluice_operations::{Code, Finish, OperationError, Progress, Verdict, describe, verify_slice};
 use sluice_transfer::record::Failure;
 use sluice_transfer::{State, TransferId};
 
@@ -21,6 +21,9 @@ pub struct Handed {
     /// Times in a row that a store was in trouble.
     #[serde(default)]
     troubles: u32,
+    /// How far a verification is; none at its beginning.
+    #[serde(default)]
+    verification: Option<Progress>,
 }
 
 /// Finishing or verifying.
@@ -39,7 +42,7 @@ const TROUBLE_SECONDS: u64 = 10;
 pub async fn finish(host: &Host, handed: Handed, invocation: &Invocation) -> Result<Turn, Refused> {
     match handed.next {
         Asked::Finish => check(host, &handed, invocation).await,
-        Asked::Verify => prove(host, &handed.id).await,
+        Asked::Verify => prove(host, handed, invocation).await,
     }
 }
 
@@ -71,14 +74,22 @@ async fn check(host: &Host, handed: &Handed, invocation: &Invocation) -> Result<
     Ok(turn)
 }
 
-async fn prove(host: &Host, id: &TransferId) -> Result<Turn, Refused> {
-    let verification = verify(&host.engine, id, &mut |_| ()).await?;
-    let report = describe(&host.engine, id).await?;
-    let mut turn = Turn::new(Next::End, &report, 0);
+/// Reads on until the invocation's end; what is known so far goes through the workflow.
+async fn prove(host: &Host, handed: Handed, invocation: &Invocation) -> Result<Turn, Refused> {
+    let (engine, id) = (&host.engine, &handed.id);
+    let deadline = host.order(id, invocation, invocation.request.clone(), false).budget.deadline;
+    let progress = verify_slice(engine, id, handed.verification, deadline, &mut |_| ()).await?;
+    let verification = &progress.verification;
+    tracing::info!(
+        transfer = %id, verdict = ?verification.verdict, read = verification.read, done = progress.done, "verifying"
+    );
+    let report = describe(engine, id).await?;
+    if !progress.done {
+        return Ok(Turn { verification: Some(progress), ..Turn::new(Next::Verify, &report, 0) });
+    }
     if verification.verdict == Verdict::Mismatch {
         let what = verification.findings.first().cloned().unwrap_or_default();
         return Err(OperationError::new(Code::VerificationFailed, what).into());
     }
-    turn.result = Some(json!({ "verification": verification }));
-    Ok(turn)
+    Ok(Turn { result: Some(json!({ "verification": verification })), ..Turn::new(Next::End, &report, 0) })
 }

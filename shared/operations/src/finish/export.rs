@@ -1,19 +1,16 @@
 //! The end of an export.
 
-use sluice_ports::{BucketStore, ObjectInfo};
-use sluice_transfer::limits::{MANIFEST_BYTES, SEGMENT_ENTRIES};
-use sluice_transfer::manifest::{
-    Document, ExportManifest, ManifestError, ManifestObject, Segment, SegmentChain, ShardManifest, Tiles,
-};
+use sluice_ports::ObjectInfo;
+use sluice_transfer::limits::SEGMENT_ENTRIES;
+use sluice_transfer::manifest::{ExportManifest, ManifestObject, Segment, ShardManifest};
 use sluice_transfer::record::{DestinationRecord, ExportConfig, ManifestRef, ShardRecord, TransferRecord, Work};
-use sluice_transfer::{Checksum, Counts, Cursor, ObjectKeys, State, Wanted, resolve_key, sha256_hex};
+use sluice_transfer::{Checksum, Counts, Cursor, ObjectKeys, State, Wanted};
 
 use super::Checked;
-use crate::engine::Engine;
 use crate::error::{Code, Halt, OperationError};
 use crate::export::{ShardExport, Target, open_target};
 use crate::held::{Held, Taken};
-use crate::objects::{get_document, get_whole, in_document, put_document};
+use crate::objects::{get_document, put_document};
 use crate::settle::shard_records;
 use crate::slice::Slice;
 
@@ -206,32 +203,4 @@ pub(super) async fn list_cancelled(
         return Ok(None);
     }
     write_root(slice, &target, transfer, config, shards, State::Cancelled).await.map(Some)
-}
-
-/// The objects of a shard as a manifest lists them, segment by segment: all that can be checked without reading
-/// them is. An error of `each` ends it.
-pub(crate) async fn read_segments(
-    engine: &Engine,
-    bucket: &dyn BucketStore,
-    folder: &str,
-    shard: &ShardManifest,
-    mut each: impl AsyncFnMut(String, ManifestObject) -> Result<(), OperationError>,
-) -> Result<(), OperationError> {
-    let mut tiles = Tiles::new(shard);
-    let mut chain = SegmentChain::default();
-    for number in 1..=shard.segments.count {
-        let key = resolve_key(folder, &ObjectKeys::segment(&shard.shard, number))?;
-        let bytes = get_whole(engine, bucket, &key, MANIFEST_BYTES).await?;
-        chain.push(&sha256_hex(&bytes));
-        let document = Segment::<ManifestObject>::from_bytes(&bytes).map_err(|error| in_document(&key, error))?;
-        for object in document.entries {
-            tiles.object(&object)?;
-            let key = resolve_key(folder, &object.key)?;
-            each(key, object).await?;
-        }
-    }
-    if chain != shard.segments {
-        return Err(ManifestError::Chain(shard.shard.clone()).into());
-    }
-    Ok(tiles.finish()?)
 }
