@@ -5,6 +5,7 @@ use sluice_transfer::limits::SEGMENT_ENTRIES;
 use sluice_transfer::manifest::{ExportManifest, ManifestObject, Segment, ShardManifest};
 use sluice_transfer::record::{DestinationRecord, ExportConfig, ManifestRef, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{Checksum, Counts, Cursor, ObjectKeys, State, Wanted};
+use tracing::Instrument;
 
 use super::Checked;
 use crate::error::{Code, Halt, OperationError};
@@ -12,7 +13,7 @@ use crate::export::{ShardExport, Target, open_target};
 use crate::held::{Held, Taken};
 use crate::objects::{get_document, put_document};
 use crate::settle::shard_records;
-use crate::slice::Slice;
+use crate::slice::{Slice, shard_span};
 
 /// Checks every object against what was sealed, writes the root, and sweeps what nobody remembers.
 pub(super) async fn check(
@@ -23,7 +24,8 @@ pub(super) async fn check(
     let target = open_target(slice.engine, config).await?;
     let mut shards = Vec::with_capacity(transfer.shards.len());
     for shard in &transfer.shards {
-        let mut held = match Held::take(slice, shard).await? {
+        let span = shard_span(shard);
+        let mut held = match Held::take(slice, shard).instrument(span.clone()).await? {
             Taken::Held(held) => held,
             Taken::Busy(wait) => return Ok(Checked::Busy(wait)),
         };
@@ -31,7 +33,7 @@ pub(super) async fn check(
             let mut export = ShardExport::new(&target, &mut held).await?;
             check_shard(slice, &target, transfer, &mut export).await
         };
-        let listed = listed.await;
+        let listed = listed.instrument(span).await;
         // Also when time ran out: what was checked stays checked.
         match held.conclude(listed).await? {
             Some(listed) => shards.push(listed),
