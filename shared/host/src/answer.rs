@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use sluice_operations::{Report, SliceOutcome};
+use sluice_operations::{Progress, Report, SliceOutcome};
 use sluice_transfer::record::Failure;
 use sluice_transfer::{Kind, State, TransferId};
 
@@ -55,7 +55,7 @@ pub struct Turn {
     /// Whether the execution is to fail with the transfer's error.
     pub fails: bool,
     /// How far a verification is; null where there is none.
-    pub verification: Option<Value>,
+    pub verification: Option<Progress>,
     /// What the execution ends with, and the bus is told: the transfer's shape, or a verification.
     pub result: Option<Value>,
 }

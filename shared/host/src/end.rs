@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use sluice_operations::{Code, Finish, OperationError, Verdict, describe, verify};
+use sluice_operations::{Code, Finish, OperationError, Progress, Verdict, describe, verify_slice};
 use sluice_transfer::record::Failure;
 use sluice_transfer::{State, TransferId};
+use tracing::Instrument;
 
 use crate::answer::{Next, REST_SECONDS, Turn, seconds};
 use crate::error::Refused;
@@ -21,6 +22,9 @@ pub struct Handed {
     /// Times in a row that a store was in trouble.
     #[serde(default)]
     troubles: u32,
+    /// How far a verification is; none at its beginning.
+    #[serde(default)]
+    verification: Option<Progress>,
 }
 
 /// Finishing or verifying.
@@ -37,9 +41,10 @@ const TROUBLE_SECONDS: u64 = 10;
 
 /// Finishes, as far as one invocation comes.
 pub async fn finish(host: &Host, handed: Handed, invocation: &Invocation) -> Result<Turn, Refused> {
+    let span = invocation.span(&handed.id);
     match handed.next {
-        Asked::Finish => check(host, &handed, invocation).await,
-        Asked::Verify => prove(host, &handed.id).await,
+        Asked::Finish => check(host, &handed, invocation).instrument(span).await,
+        Asked::Verify => prove(host, handed, invocation).instrument(span).await,
     }
 }
 
@@ -61,24 +66,68 @@ async fn check(host: &Host, handed: &Handed, invocation: &Invocation) -> Result<
             Turn { wait_seconds: seconds(wait_millis, REST_SECONDS), ..Turn::new(Next::Finish, &report, 0) }
         }
         Finish::Interrupted(Failure { code, message }) => {
-            tracing::warn!(transfer = %id, code, "{message}");
+            tracing::warn!(code, "{message}");
             let again = Turn::new(Next::Finish, &report, 0);
             Turn { wait_seconds: TROUBLE_SECONDS, troubles: handed.troubles + 1, ..again }
         }
     };
     turn.emit = report.state != State::Verifying;
-    tracing::info!(transfer = %id, state = %report.state, next = ?turn.next, "finishing");
+    tracing::info!(state = %report.state, next = ?turn.next, "finishing");
     Ok(turn)
 }
 
-async fn prove(host: &Host, id: &TransferId) -> Result<Turn, Refused> {
-    let verification = verify(&host.engine, id, &mut |_| ()).await?;
-    let report = describe(&host.engine, id).await?;
-    let mut turn = Turn::new(Next::End, &report, 0);
+/// Reads on until the invocation's end; what is known so far goes through the workflow.
+async fn prove(host: &Host, handed: Handed, invocation: &Invocation) -> Result<Turn, Refused> {
+    let (engine, id) = (&host.engine, &handed.id);
+    let deadline = host.order(id, invocation, invocation.request.clone(), false).budget.deadline;
+    let progress = verify_slice(engine, id, handed.verification, deadline, &mut |_| ()).await?;
+    let verification = &progress.verification;
+    tracing::info!(verdict = ?verification.verdict, read = verification.read, done = progress.done, "verifying");
+    let report = describe(engine, id).await?;
+    if !progress.done {
+        return Ok(Turn { verification: Some(progress), ..Turn::new(Next::Verify, &report, 0) });
+    }
     if verification.verdict == Verdict::Mismatch {
         let what = verification.findings.first().cloned().unwrap_or_default();
         return Err(OperationError::new(Code::VerificationFailed, what).into());
     }
-    turn.result = Some(json!({ "verification": verification }));
-    Ok(turn)
+    Ok(Turn { result: Some(json!({ "verification": verification })), ..Turn::new(Next::End, &report, 0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rig::{begin, handed, host, invocation};
+
+    /// Each invocation is over as soon as it begins: what it knows goes through the workflow.
+    #[test]
+    fn a_verification_goes_through_the_workflow() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let host = host(2_000).await;
+            let long = invocation(&host, 600_000);
+            begin(&host, "export").await;
+            let slice = json!({"id": "export", "lane": 0, "of": 1, "slice": "s", "died": null});
+            crate::export(&host, handed(slice), &long).await.unwrap();
+            crate::settle(&host, handed(json!({"id": "export"})), &long).await.unwrap();
+            finish(&host, handed(json!({"id": "export", "next": "finish", "verification": null})), &long)
+                .await
+                .unwrap();
+            let mut before = json!(null);
+            let mut turns = 0;
+            let result = loop {
+                turns += 1;
+                let asked = json!({"id": "export", "next": "verify", "troubles": 0, "verification": before});
+                let turn = finish(&host, handed(asked), &invocation(&host, 0)).await.unwrap();
+                if turn.next == Next::End {
+                    break turn.result.unwrap();
+                }
+                assert_eq!((turn.next, turn.wait_seconds), (Next::Verify, 0));
+                before = serde_json::to_value(&turn).unwrap()["verification"].clone();
+            };
+            assert!(turns > 5, "{turns} turns");
+            assert_eq!(result["verification"]["verdict"], "PROVED");
+            assert_eq!(result["verification"]["counts"]["events"], 2_000);
+        });
+    }
 }

@@ -10,6 +10,7 @@ use sluice_operations::{Engine, SliceOrder};
 use sluice_places_aws::{AwsPlaces, Connection, Profile};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{Budget, ShardId, Timestamp, TransferId};
+use tracing::{Span, field};
 
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -34,6 +35,13 @@ pub struct Invocation {
     pub request: String,
     /// When Lambda ends it.
     pub deadline: Timestamp,
+}
+
+impl Invocation {
+    /// Around the work on a transfer: whatever is logged there names both. The operations add the generation.
+    pub(crate) fn span(&self, id: &TransferId) -> Span {
+        tracing::error_span!("invocation", transfer = %id, slice = self.request, generation = field::Empty)
+    }
 }
 
 impl Host {
@@ -73,7 +81,7 @@ where
         let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
         let invocation = Invocation { request: event.context.request_id, deadline: Timestamp::from_millis(deadline) };
         handler(host, event.payload, &invocation).await.inspect_err(|Refused(error)| {
-            tracing::error!(code = %error.code, "{}", error.message);
+            tracing::error!(slice = invocation.request, code = %error.code, "{}", error.message);
         })
     }))
     .await

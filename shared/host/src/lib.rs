@@ -19,6 +19,8 @@ mod lane;
 mod logs;
 mod metrics;
 mod move_slice;
+#[cfg(test)]
+mod rig;
 mod settling;
 
 pub use answer::{Next, SliceAnswer, SliceNext, Turn};

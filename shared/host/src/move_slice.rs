@@ -4,7 +4,7 @@ use serde::Deserialize;
 use sluice_operations::{Code, OperationError, SliceOutcome, export_slice, import_slice};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{Kind, TransferId};
-use tracing::Instrument;
+use tracing::{Instrument, error_span, field};
 
 use crate::answer::SliceAnswer;
 use crate::error::Refused;
@@ -62,7 +62,9 @@ async fn slice(host: &Host, kind: Kind, handed: Handed, invocation: &Invocation)
         Some(died) if died.is_proved() => Proof::DeadSlice(died.slice),
         _ => Proof::None,
     };
-    let span = tracing::info_span!("slice", transfer = %order.id, slice = order.slice, lane = handed.lane.lane);
+    // The operations record the generation once they know it. A span that is filtered out takes its fields with it.
+    let (id, lane) = (&order.id, handed.lane.lane);
+    let span = error_span!("slice", transfer = %id, slice = order.slice, lane, generation = field::Empty);
     let outcome = async {
         if handed.lane.of > 1 {
             let transfer = host.engine.checkpoints.transfer(&order.id).await?;

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use sluice_operations::{Report, Settled, describe};
 use sluice_transfer::record::Failure;
 use sluice_transfer::{State, TransferId};
+use tracing::Instrument;
 
 use crate::answer::{Next, REST_SECONDS, Turn, seconds};
 use crate::error::Refused;
@@ -30,7 +31,7 @@ struct Ended {
 /// Adds up and decides.
 pub async fn settle(host: &Host, wave: Wave, invocation: &Invocation) -> Result<Turn, Refused> {
     let failure = wave.lanes.into_iter().find_map(|lane| lane.failure);
-    settled(host, &wave.id, failure, invocation).await
+    settled(host, &wave.id, failure, invocation).instrument(invocation.span(&wave.id)).await
 }
 
 pub(crate) async fn settled(
@@ -61,7 +62,7 @@ pub(crate) async fn settled(
         let moved = before.totals.moved;
         measure(host, &report, report.events.saturating_sub(moved.events), report.bytes.saturating_sub(moved.bytes));
     }
-    tracing::info!(transfer = %id, state = %report.state, next = ?turn.next, "settled");
+    tracing::info!(state = %report.state, next = ?turn.next, "settled");
     Ok(turn)
 }
 

@@ -35,6 +35,21 @@ pub(crate) enum Taken<'a> {
 impl<'a> Held<'a> {
     /// Takes a shard, if nobody else may be working on it.
     pub(crate) async fn take(slice: &'a Slice<'a>, shard: &ShardId) -> Result<Taken<'a>, Halt> {
+        Self::take_from(slice, shard, None).await
+    }
+
+    /// Takes a shard whose record was read before, which saves reading it again. If it has changed since, the claim
+    /// finds out.
+    pub(crate) async fn take_known(slice: &'a Slice<'a>, known: ShardRecord) -> Result<Taken<'a>, Halt> {
+        let shard = known.shard.clone();
+        Self::take_from(slice, &shard, Some(known)).await
+    }
+
+    async fn take_from(
+        slice: &'a Slice<'a>,
+        shard: &ShardId,
+        mut known: Option<ShardRecord>,
+    ) -> Result<Taken<'a>, Halt> {
         let engine = slice.engine;
         let id = &slice.order.id;
         let read = async || {
@@ -44,22 +59,30 @@ impl<'a> Held<'a> {
             })
         };
         loop {
-            let mut record = slice.bounded(read()).await?;
+            let (fresh, mut record) = match known.take() {
+                Some(known) => (false, known),
+                None => (true, slice.bounded(read()).await?),
+            };
             let closed = record.closed >= slice.generation && slice.purpose != Purpose::Rest;
             if closed || record.generation > slice.generation {
                 return Err(Halt::Fenced);
             }
-            let now = engine.clock.now();
-            if let Claim::Busy(wait) =
-                record.claim(&slice.order.slice, slice.generation, slice.lease_until(), now, &slice.order.proof)
-            {
-                return Ok(Taken::Busy(wait));
+            let (now, owner) = (engine.clock.now(), record.owner.clone());
+            match record.claim(&slice.order.slice, slice.generation, slice.lease_until(), now, &slice.order.proof) {
+                Claim::Busy(wait) if fresh => return Ok(Taken::Busy(wait)),
+                // It may have been given back since.
+                Claim::Busy(_) => continue,
+                Claim::Free => {}
             }
             record.revision += 1;
             let written =
                 slice.bounded(engine.persist(async || engine.checkpoints.update_shard(&record, &[]).await)).await?;
             // After a mismatch somebody was faster, or an answer was lost and it was us: the next look tells.
             if written == Stored::Done || slice.bounded(read()).await? == record {
+                tracing::Span::current().record("epoch", record.epoch);
+                if let Some(owner) = owner {
+                    tracing::info!(owner = owner.slice, "taken over from a slice that did not give the shard back");
+                }
                 let before = (record.moved(), check_of(&record));
                 let held = Self { slice, paced: before.0.bytes, record, dirty_since: None, lost: false, before };
                 return Ok(Taken::Held(Box::new(held)));

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 use sluice_transfer::record::{Config, Failure, ShardRecord, Totals, TransferRecord};
-use sluice_transfer::{Counts, State, Step, Wanted};
+use sluice_transfer::{Counts, ShardId, State, Step, Wanted};
+use tracing::Instrument;
 
 use crate::engine::Engine;
 use crate::error::{Code, Halt, OperationError};
 use crate::export::{export_config, open_target, rest_shard};
 use crate::finish::{cancel_transfer, end_cancelled};
-use crate::slice::{Purpose, ShardEnd, Slice, SliceOrder};
+use crate::slice::{Purpose, ShardEnd, Slice, SliceOrder, shard_span};
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,8 +82,17 @@ pub(crate) async fn shard_records(
     engine: &Engine,
     transfer: &TransferRecord,
 ) -> Result<Vec<ShardRecord>, OperationError> {
-    let mut records = Vec::with_capacity(transfer.shards.len());
-    for shard in &transfer.shards {
+    records_of(engine, transfer, &transfer.shards).await
+}
+
+/// The records of some of its shards, as far as they are there.
+pub(crate) async fn records_of(
+    engine: &Engine,
+    transfer: &TransferRecord,
+    shards: &[ShardId],
+) -> Result<Vec<ShardRecord>, OperationError> {
+    let mut records = Vec::with_capacity(shards.len());
+    for shard in shards {
         records.extend(engine.persist(async || engine.checkpoints.shard(&transfer.id, shard).await).await?);
     }
     Ok(records)
@@ -167,14 +177,16 @@ async fn try_rest(
         if record.is_at_rest() && record.owner.is_none() && record.closed == transfer.generation {
             continue;
         }
-        let end = match &transfer.config {
-            Config::Export(_) => {
-                let target = open_target(engine, export_config(transfer)?).await?;
-                rest_shard(&slice, &target, &record.shard, drop_uploads).await?
+        let rest = async {
+            match &transfer.config {
+                Config::Export(_) => {
+                    let target = open_target(engine, export_config(transfer)?).await?;
+                    rest_shard(&slice, &target, &record.shard, drop_uploads).await
+                }
+                Config::Import(_) => crate::import::rest_shard(&slice, &record.shard).await,
             }
-            Config::Import(_) => crate::import::rest_shard(&slice, &record.shard).await?,
         };
-        if let ShardEnd::Busy(millis) = end {
+        if let ShardEnd::Busy(millis) = rest.instrument(shard_span(&record.shard)).await? {
             wait = wait.max(Some(millis));
         }
     }

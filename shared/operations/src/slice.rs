@@ -9,10 +9,11 @@ use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sluice_transfer::record::{Failure, Proof, ShardRecord, TransferRecord};
 use sluice_transfer::{Budget, Counts, Remaining, ShardId, State, Throttle, Timestamp, TransferId, Wanted};
+use tracing::{Instrument, Span, field};
 
 use crate::engine::Engine;
 use crate::error::{Halt, OperationError};
-use crate::settle::shard_records;
+use crate::settle::records_of;
 
 /// What a host tells a slice.
 #[derive(Clone, Debug)]
@@ -83,6 +84,8 @@ struct Shared {
 
 impl<'a> Slice<'a> {
     pub(crate) fn new(engine: &'a Engine, order: &'a SliceOrder, transfer: &TransferRecord, rate: Option<u64>) -> Self {
+        // The host's span has a field for it.
+        Span::current().record("generation", transfer.generation);
         let now = engine.clock.now();
         Self {
             engine,
@@ -219,22 +222,53 @@ pub(crate) async fn over_lane<F: Future<Output = Result<ShardEnd, Halt>>>(
     slice: &Slice<'_>,
     transfer: &TransferRecord,
     at_once: usize,
-    each: impl Fn(ShardId) -> F,
+    each: impl Fn(ShardRecord) -> F,
 ) -> Result<SliceOutcome, OperationError> {
     let lane = in_turn(slice.engine, transfer, &slice.order.lane).await?;
-    let ends: Vec<_> = stream::iter(lane).map(each).buffer_unordered(at_once).collect().await;
+    let work = |record: ShardRecord| {
+        let span = shard_span(&record.shard);
+        let work = each(record);
+        let told = async {
+            let end = work.await;
+            tell(&end);
+            end
+        };
+        told.instrument(span)
+    };
+    let ends: Vec<_> = stream::iter(lane).map(work).buffer_unordered(at_once).collect().await;
     slice.pay().await;
     Ok(gather(ends))
 }
 
+/// Around all that is done for a shard: whatever is logged there says which shard it is, and once it is held, under
+/// which epoch. As spans have levels too, and one that is filtered out takes its fields with it, it has the highest.
+pub(crate) fn shard_span(shard: &ShardId) -> Span {
+    tracing::error_span!("shard", %shard, epoch = field::Empty)
+}
+
+/// What an operator wants to know of a shard's end in a slice.
+fn tell(end: &Result<ShardEnd, Halt>) {
+    match end {
+        Ok(ShardEnd::Drained) => tracing::info!("the shard is drained"),
+        Ok(ShardEnd::Busy(wait_millis)) => tracing::info!(wait_millis, "another slice may be alive"),
+        Ok(ShardEnd::More | ShardEnd::Stopped) | Err(Halt::Deadline) => {}
+        Err(Halt::Fenced) => tracing::warn!("fenced: a later slice holds the shard"),
+        Err(Halt::Trouble(error) | Halt::Failed(error)) => tracing::warn!(code = %error.code, "{}", error.message),
+    }
+}
+
 /// The shards of a lane that have something left, those first that had the fewest slices: a budget that does not
 /// reach all of them goes round.
-async fn in_turn(engine: &Engine, transfer: &TransferRecord, lane: &[ShardId]) -> Result<Vec<ShardId>, OperationError> {
-    let records = shard_records(engine, transfer).await?;
-    let in_lane = |record: &&ShardRecord| lane.is_empty() || lane.contains(&record.shard);
-    let mut left: Vec<&ShardRecord> = records.iter().filter(in_lane).filter(|record| !record.is_drained()).collect();
+async fn in_turn(
+    engine: &Engine,
+    transfer: &TransferRecord,
+    lane: &[ShardId],
+) -> Result<Vec<ShardRecord>, OperationError> {
+    let lane = if lane.is_empty() { &transfer.shards } else { lane };
+    let mut left = records_of(engine, transfer, lane).await?;
+    left.retain(|record| !record.is_drained());
     left.sort_by_key(|record| record.slices);
-    Ok(left.into_iter().map(|record| record.shard.clone()).collect())
+    Ok(left)
 }
 
 /// What one shard came to in a slice.

@@ -359,28 +359,29 @@ impl Document for Segment<Mark> {
     const KIND: &'static str = "import-segment";
 }
 
-/// Checks that the objects of a shard, given in order, and its gaps cover its range once.
-#[derive(Debug)]
-pub struct Tiles<'a> {
-    shard: &'a ShardManifest,
-    gaps: std::slice::Iter<'a, Gap>,
+/// Checks that the objects of a shard, given in order, and its gaps cover its range once. Small, and a value: whoever
+/// leaves off keeps it and goes on with it. It is given the same shard each time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tiles {
     reached: Cursor,
+    /// Gaps that were passed.
+    gaps: usize,
     counts: Counts,
     objects: u64,
 }
 
-impl<'a> Tiles<'a> {
+impl Tiles {
     /// Of this shard.
-    pub fn new(shard: &'a ShardManifest) -> Self {
-        Self { shard, gaps: shard.gaps.iter(), reached: shard.from.clone(), counts: Counts::default(), objects: 0 }
+    pub fn new(shard: &ShardManifest) -> Self {
+        Self { reached: shard.from.clone(), gaps: 0, counts: Counts::default(), objects: 0 }
     }
 
     /// The next object.
-    pub fn object(&mut self, object: &ManifestObject) -> Result<(), ManifestError> {
+    pub fn object(&mut self, shard: &ShardManifest, object: &ManifestObject) -> Result<(), ManifestError> {
         let (key, range) = (&object.key, &object.object);
-        self.pass_gaps(&range.from)?;
+        self.pass_gaps(shard, &range.from)?;
         if range.from != self.reached || range.until < range.from || range.number != self.objects {
-            return Err(self.overlap(key, &range.from));
+            return Err(self.overlap(shard, key, &range.from));
         }
         self.reached = range.until.clone();
         self.counts += range.counts;
@@ -389,37 +390,34 @@ impl<'a> Tiles<'a> {
     }
 
     /// No more objects.
-    pub fn finish(mut self) -> Result<(), ManifestError> {
-        let end = self.shard.until.clone();
-        self.pass_gaps(&end)?;
-        if self.reached != end {
-            return Err(self.overlap("the last object", &end));
+    pub fn finish(mut self, shard: &ShardManifest) -> Result<(), ManifestError> {
+        self.pass_gaps(shard, &shard.until)?;
+        if self.reached != shard.until {
+            return Err(self.overlap(shard, "the last object", &shard.until));
         }
-        let said = self.shard.counts;
+        let said = shard.counts;
         let sums = [
-            ("objects", self.shard.objects, self.objects),
+            ("objects", shard.objects, self.objects),
             ("events", said.events, self.counts.events),
             ("bytes", said.bytes, self.counts.bytes),
         ];
         match sums.into_iter().find(|(_, said, found)| said != found) {
-            Some((what, said, found)) => {
-                Err(ManifestError::Sums { shard: self.shard.shard.clone(), what, said, found })
-            }
+            Some((what, said, found)) => Err(ManifestError::Sums { shard: shard.shard.clone(), what, said, found }),
             None => Ok(()),
         }
     }
 
     /// Goes over recorded gaps until `to`; anything else that is missing is a hole.
-    fn pass_gaps(&mut self, to: &Cursor) -> Result<(), ManifestError> {
+    fn pass_gaps(&mut self, shard: &ShardManifest, to: &Cursor) -> Result<(), ManifestError> {
         while self.reached < *to {
-            match self.gaps.as_slice().first() {
+            match shard.gaps.get(self.gaps) {
                 Some(gap) if gap.from == self.reached && gap.until > gap.from => {
                     self.reached = gap.until.clone();
-                    self.gaps.next();
+                    self.gaps += 1;
                 }
                 _ => {
                     return Err(ManifestError::Hole {
-                        shard: self.shard.shard.clone(),
+                        shard: shard.shard.clone(),
                         from: self.reached.clone().into(),
                         until: to.clone().into(),
                     });
@@ -429,9 +427,9 @@ impl<'a> Tiles<'a> {
         Ok(())
     }
 
-    fn overlap(&self, key: &str, from: &Cursor) -> ManifestError {
+    fn overlap(&self, shard: &ShardManifest, key: &str, from: &Cursor) -> ManifestError {
         ManifestError::Overlap {
-            shard: self.shard.shard.clone(),
+            shard: shard.shard.clone(),
             key: key.chars().take(200).collect(),
             from: from.clone().into(),
             reached: self.reached.clone().into(),

@@ -277,7 +277,7 @@ pub(crate) fn decode(
             let key = ObjectKeys::segment(&shard.shard, number);
             let document = Segment::<ManifestObject>::from_bytes(&read(&format!("{folder}/{key}"))?);
             for object in document.map_err(text)?.entries {
-                tiles.object(&object).map_err(text)?;
+                tiles.object(shard, &object).map_err(text)?;
                 let there = read(&format!("{folder}/{}", object.key))?;
                 if Checksum::of(&there) != object.object.checksum {
                     return Err(format!("{} is not what the manifest says", object.key));
@@ -285,7 +285,7 @@ pub(crate) fn decode(
                 bytes.push(there);
             }
         }
-        tiles.finish().map_err(text)?;
+        tiles.finish(shard).map_err(text)?;
         let lost = |n: usize| {
             let position = crate::scenario::before(n as u64 + 1);
             shard.gaps.iter().any(|gap| gap.from.position < position && position <= gap.until.position)

@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
 use sluice_operations::{
-    Engine, Finish, Settings, Settled, SliceOrder, SliceOutcome, export_slice, finish, import_slice, plan, settle,
+    Engine, Finish, Settings, Settled, SliceOrder, SliceOutcome, export_slice, finish, import_slice, pause, plan,
+    settle,
 };
 use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream};
 use sluice_ports::{
@@ -34,11 +35,16 @@ const PART: u64 = 1_000;
 struct Counting {
     inner: MemoryCheckpoints,
     writes: AtomicU64,
+    reads: AtomicU64,
 }
 
 impl Counting {
     fn one(&self) {
         self.writes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn read(&self) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -49,6 +55,7 @@ impl CheckpointStore for Counting {
         self.inner.create_transfer(record).await
     }
     async fn transfer(&self, id: &TransferId) -> Result<Option<TransferRecord>> {
+        self.read();
         self.inner.transfer(id).await
     }
     async fn update_transfer(&self, record: &TransferRecord) -> Result<Stored> {
@@ -56,6 +63,7 @@ impl CheckpointStore for Counting {
         self.inner.update_transfer(record).await
     }
     async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>> {
+        self.read();
         self.inner.transfers(limit).await
     }
     async fn create_shard(&self, record: &ShardRecord) -> Result<Created<ShardRecord>> {
@@ -63,6 +71,7 @@ impl CheckpointStore for Counting {
         self.inner.create_shard(record).await
     }
     async fn shard(&self, id: &TransferId, shard: &ShardId) -> Result<Option<ShardRecord>> {
+        self.read();
         self.inner.shard(id, shard).await
     }
     async fn update_shard(&self, record: &ShardRecord, pages: &[(DestinationName, LedgerPage)]) -> Result<Stored> {
@@ -76,6 +85,7 @@ impl CheckpointStore for Counting {
         destination: &DestinationName,
         pages: u32,
     ) -> Result<Vec<LedgerPage>> {
+        self.read();
         self.inner.ledger(id, shard, destination, pages).await
     }
     async fn drop_ledger(&self, id: &TransferId, shard: &ShardId) -> Result<()> {
@@ -188,6 +198,19 @@ impl Rig {
         self.table.writes.swap(0, Ordering::Relaxed)
     }
 
+    /// Calls of the table since the last time that these or the writes were asked for.
+    fn calls(&self) -> u64 {
+        self.writes() + self.table.reads.swap(0, Ordering::Relaxed)
+    }
+
+    /// A slice of that kind.
+    fn slice(&self, kind: Kind, order: &SliceOrder) -> SliceOutcome {
+        match kind {
+            Kind::Export => now(export_slice(&self.engine, order)).unwrap(),
+            Kind::Import => now(import_slice(&self.engine, order)).unwrap(),
+        }
+    }
+
     /// Plans, moves and finishes; answers the writes of all of it, and the slices.
     fn transfer(&self, id: &str, request: &Request, budget: Option<u64>) -> (u64, u64) {
         let id: TransferId = id.parse().unwrap();
@@ -195,10 +218,7 @@ impl Rig {
         now(plan(&self.engine, &id, request, "test")).unwrap();
         for slice in 0..1_000 {
             let order = self.order(&id, slice, budget);
-            let outcome = match request.kind() {
-                Kind::Export => now(export_slice(&self.engine, &order)).unwrap(),
-                Kind::Import => now(import_slice(&self.engine, &order)).unwrap(),
-            };
+            let outcome = self.slice(request.kind(), &order);
             assert!(matches!(outcome, SliceOutcome::Done | SliceOutcome::More), "{outcome:?}");
             match now(settle(&self.engine, &order, None)).unwrap() {
                 Settled::Again => {}
@@ -298,5 +318,40 @@ fn an_empty_slice_takes_four_writes_at_most() {
         now(export_slice(&rig.engine, &order)).unwrap();
         assert!(rig.writes() <= 4);
         assert_eq!(now(finish(&rig.engine, &order)).unwrap(), Finish::Ended);
+    }
+}
+
+/// Reads count too: a slice that finds nothing to do, because all is moved or a pause is wanted, costs four calls.
+#[test]
+fn a_slice_with_nothing_to_do_takes_four_calls_at_most() {
+    let events = 10;
+    let exported = || {
+        let rig = Rig::new(events, usize::try_from(PART).unwrap());
+        rig.transfer("export", &export(Format::Raw, 1), None);
+        rig
+    };
+    for kind in [Kind::Export, Kind::Import] {
+        for paused in [false, true] {
+            let (rig, id, request): (Rig, TransferId, Request) = match kind {
+                Kind::Export => (exported(), "again".parse().unwrap(), export(Format::Raw, 1)),
+                Kind::Import => (exported(), "import".parse().unwrap(), import()),
+            };
+            now(plan(&rig.engine, &id, &request, "test")).unwrap();
+            if paused {
+                now(pause(&rig.engine, &id)).unwrap();
+            } else {
+                assert_eq!(rig.slice(kind, &rig.order(&id, 0, None)), SliceOutcome::Done);
+            }
+            rig.calls();
+            let order = rig.order(&id, 1, None);
+            let outcome = rig.slice(kind, &order);
+            assert_eq!(outcome, if paused { SliceOutcome::Stopped } else { SliceOutcome::Done });
+            let sliced = rig.calls();
+            let settled = now(settle(&rig.engine, &order, None)).unwrap();
+            assert_eq!(settled, if paused { Settled::Ended } else { Settled::Finish });
+            let settling = rig.calls();
+            println!("{kind:?}, paused {paused}: an empty slice takes {sliced} calls, settling it {settling}");
+            assert!((1..=4).contains(&sliced), "{sliced} calls");
+        }
     }
 }

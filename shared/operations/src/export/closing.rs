@@ -201,7 +201,9 @@ fn our_metadata(shard: &ShardExport<'_, '_>) -> Result<sluice_ports::Metadata, H
 
 /// The object exists: on the record, to be written with the next flush. The closing on record holds until then.
 fn seal(shard: &mut ShardExport<'_, '_>, which: &Closing, etag: String) -> Result<bool, Halt> {
+    let number = shard.destination()?.objects;
     shard.destination_mut()?.sealed_as(which, etag)?;
+    tracing::info!(object = number, bytes = which.checksum.len, "an object is sealed");
     shard.ledger.clear();
     shard.held.touch();
     shard.stored = true;

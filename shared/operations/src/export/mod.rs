@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sluice_formats::ObjectSeed;
 use sluice_ports::{BucketStore, StreamStore};
-use sluice_transfer::record::{Config, DestinationConfig, ExportConfig, TransferRecord};
+use sluice_transfer::record::{Config, DestinationConfig, ExportConfig, ShardRecord, TransferRecord};
 use sluice_transfer::{DestinationName, ObjectKeys, ShardId, TransferId};
 
 use crate::engine::Engine;
@@ -31,7 +31,7 @@ pub async fn export_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
         Err(halt) => return Ok(gather(vec![Err(halt)])),
     };
     let at_once = shards_at_once(engine, &target.config);
-    over_lane(&slice, &transfer, at_once, |shard| export_shard(&slice, &target, shard)).await
+    over_lane(&slice, &transfer, at_once, |record| export_shard(&slice, &target, record)).await
 }
 
 /// As many shards as memory admits: each holds a part that is filled, one that is sent, and what was read.
@@ -79,11 +79,11 @@ pub(crate) async fn open_target(engine: &Engine, config: &ExportConfig) -> Resul
     Ok(Target { stream, bucket, name: name.clone(), config: destination.clone() })
 }
 
-async fn export_shard(slice: &Slice<'_>, target: &Target, shard: ShardId) -> Result<ShardEnd, Halt> {
+async fn export_shard(slice: &Slice<'_>, target: &Target, record: ShardRecord) -> Result<ShardEnd, Halt> {
     if !slice.has_room() {
         return Ok(ShardEnd::More);
     }
-    let mut held = match Held::take(slice, &shard).await? {
+    let mut held = match Held::take_known(slice, record).await? {
         Taken::Held(held) => held,
         Taken::Busy(wait) => return Ok(ShardEnd::Busy(wait)),
     };

@@ -1,21 +1,19 @@
 //! The end of an export.
 
-use sluice_ports::{BucketStore, ObjectInfo};
-use sluice_transfer::limits::{MANIFEST_BYTES, SEGMENT_ENTRIES};
-use sluice_transfer::manifest::{
-    Document, ExportManifest, ManifestError, ManifestObject, Segment, SegmentChain, ShardManifest, Tiles,
-};
+use sluice_ports::ObjectInfo;
+use sluice_transfer::limits::SEGMENT_ENTRIES;
+use sluice_transfer::manifest::{ExportManifest, ManifestObject, Segment, ShardManifest};
 use sluice_transfer::record::{DestinationRecord, ExportConfig, ManifestRef, ShardRecord, TransferRecord, Work};
-use sluice_transfer::{Checksum, Counts, Cursor, ObjectKeys, State, Wanted, resolve_key, sha256_hex};
+use sluice_transfer::{Checksum, Counts, Cursor, ObjectKeys, State, Wanted};
+use tracing::Instrument;
 
 use super::Checked;
-use crate::engine::Engine;
 use crate::error::{Code, Halt, OperationError};
 use crate::export::{ShardExport, Target, open_target};
 use crate::held::{Held, Taken};
-use crate::objects::{get_document, get_whole, in_document, put_document};
+use crate::objects::{get_document, put_document};
 use crate::settle::shard_records;
-use crate::slice::Slice;
+use crate::slice::{Slice, shard_span};
 
 /// Checks every object against what was sealed, writes the root, and sweeps what nobody remembers.
 pub(super) async fn check(
@@ -26,7 +24,8 @@ pub(super) async fn check(
     let target = open_target(slice.engine, config).await?;
     let mut shards = Vec::with_capacity(transfer.shards.len());
     for shard in &transfer.shards {
-        let mut held = match Held::take(slice, shard).await? {
+        let span = shard_span(shard);
+        let mut held = match Held::take(slice, shard).instrument(span.clone()).await? {
             Taken::Held(held) => held,
             Taken::Busy(wait) => return Ok(Checked::Busy(wait)),
         };
@@ -34,7 +33,7 @@ pub(super) async fn check(
             let mut export = ShardExport::new(&target, &mut held).await?;
             check_shard(slice, &target, transfer, &mut export).await
         };
-        let listed = listed.await;
+        let listed = listed.instrument(span).await;
         // Also when time ran out: what was checked stays checked.
         match held.conclude(listed).await? {
             Some(listed) => shards.push(listed),
@@ -206,32 +205,4 @@ pub(super) async fn list_cancelled(
         return Ok(None);
     }
     write_root(slice, &target, transfer, config, shards, State::Cancelled).await.map(Some)
-}
-
-/// The objects of a shard as a manifest lists them, segment by segment: all that can be checked without reading
-/// them is. An error of `each` ends it.
-pub(crate) async fn read_segments(
-    engine: &Engine,
-    bucket: &dyn BucketStore,
-    folder: &str,
-    shard: &ShardManifest,
-    mut each: impl AsyncFnMut(String, ManifestObject) -> Result<(), OperationError>,
-) -> Result<(), OperationError> {
-    let mut tiles = Tiles::new(shard);
-    let mut chain = SegmentChain::default();
-    for number in 1..=shard.segments.count {
-        let key = resolve_key(folder, &ObjectKeys::segment(&shard.shard, number))?;
-        let bytes = get_whole(engine, bucket, &key, MANIFEST_BYTES).await?;
-        chain.push(&sha256_hex(&bytes));
-        let document = Segment::<ManifestObject>::from_bytes(&bytes).map_err(|error| in_document(&key, error))?;
-        for object in document.entries {
-            tiles.object(&object)?;
-            let key = resolve_key(folder, &object.key)?;
-            each(key, object).await?;
-        }
-    }
-    if chain != shard.segments {
-        return Err(ManifestError::Chain(shard.shard.clone()).into());
-    }
-    Ok(tiles.finish()?)
 }

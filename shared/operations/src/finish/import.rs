@@ -4,6 +4,7 @@ use sluice_ports::{Appends, NewEvent, Read, ReadLimit, StreamStore};
 use sluice_transfer::manifest::{ImportManifest, ImportedShard};
 use sluice_transfer::record::{ImportConfig, ImportRecord, ManifestRef, ReadBack, TransferRecord};
 use sluice_transfer::{Counts, ObjectKeys, Position, Range, ShardId, State, Wanted};
+use tracing::Instrument;
 
 use super::Checked;
 use crate::engine::Engine;
@@ -11,7 +12,7 @@ use crate::error::{Code, Halt, OperationError};
 use crate::held::{Held, Taken};
 use crate::import::{Route, import_record, import_record_mut, open_route, write_segment};
 use crate::objects::put_document;
-use crate::slice::Slice;
+use crate::slice::{Slice, shard_span};
 
 /// Reads every shard back, writes the import's own manifest.
 pub(super) async fn check(
@@ -22,11 +23,12 @@ pub(super) async fn check(
     let route = open_route(slice.engine, config).await?;
     let mut shards = Vec::with_capacity(transfer.shards.len());
     for shard in &transfer.shards {
-        let mut held = match Held::take(slice, shard).await? {
+        let span = shard_span(shard);
+        let mut held = match Held::take(slice, shard).instrument(span.clone()).await? {
             Taken::Held(held) => held,
             Taken::Busy(wait) => return Ok(Checked::Busy(wait)),
         };
-        let listed = check_shard(slice, &route, &mut held).await;
+        let listed = check_shard(slice, &route, &mut held).instrument(span).await;
         // Also when time ran out: what was compared stays compared.
         match held.conclude(listed).await? {
             Some(listed) => shards.push(listed),

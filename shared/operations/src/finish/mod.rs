@@ -13,7 +13,6 @@ use crate::error::{Halt, OperationError};
 use crate::settle::{Settled, end, settle, shard_records, totals};
 use crate::slice::{Purpose, Slice, SliceOrder};
 
-pub(crate) use export::read_segments;
 pub(crate) use import::read_more;
 
 /// What finishing answers.

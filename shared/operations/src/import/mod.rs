@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sluice_ports::{BucketStore, StreamStore};
 use sluice_transfer::ShardId;
 use sluice_transfer::manifest::SourceList;
-use sluice_transfer::record::{Config, ImportConfig, TransferRecord};
+use sluice_transfer::record::{Config, ImportConfig, ShardRecord, TransferRecord};
 
 use crate::engine::Engine;
 use crate::error::{Code, Halt, OperationError};
@@ -33,7 +33,7 @@ pub async fn import_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
     };
     let a_shard = 2 * (engine.settings.append_bytes + engine.settings.read_bytes) as u64;
     let at_once = usize::try_from(engine.settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, 32);
-    over_lane(&slice, &transfer, at_once, |shard| import_shard(&slice, &route, shard)).await
+    over_lane(&slice, &transfer, at_once, |record| import_shard(&slice, &route, record)).await
 }
 
 pub(crate) fn import_config(transfer: &TransferRecord) -> Result<&ImportConfig, OperationError> {
@@ -74,11 +74,11 @@ pub(crate) async fn open_route(engine: &Engine, config: &ImportConfig) -> Result
     Ok(Route { sources, work, list, stream, config: config.clone() })
 }
 
-async fn import_shard(slice: &Slice<'_>, route: &Route, shard: ShardId) -> Result<ShardEnd, Halt> {
+async fn import_shard(slice: &Slice<'_>, route: &Route, record: ShardRecord) -> Result<ShardEnd, Halt> {
     if !slice.has_room() {
         return Ok(ShardEnd::More);
     }
-    let mut held = match Held::take(slice, &shard).await? {
+    let mut held = match Held::take_known(slice, record).await? {
         Taken::Held(held) => held,
         Taken::Busy(wait) => return Ok(ShardEnd::Busy(wait)),
     };

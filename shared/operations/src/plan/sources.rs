@@ -7,7 +7,7 @@ use sluice_transfer::{BucketUri, Format, ObjectKeys, ShardId, check_key};
 use super::list::{ListWriter, ListedShard};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
-use crate::finish::read_segments;
+use crate::listing::Listing;
 use crate::objects::get_document;
 
 /// Objects asked for in one listing.
@@ -176,8 +176,11 @@ async fn from_manifest(
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
     for shard in &manifest.shards {
         list.begin(Some(shard.shard.clone()));
-        let pin = async |key: String, object: ManifestObject| list.push(pin(engine, bucket, key, &object).await?).await;
-        read_segments(engine, bucket, folder, shard, pin).await?;
+        let mut listing = Listing::new(engine, bucket, folder, shard, None);
+        while let Some(listed) = listing.next().await? {
+            list.push(pin(engine, bucket, listed.key.clone(), &listed.object).await?).await?;
+            listing.pass(listed);
+        }
         list.end(Some(shard.counts), shard.gaps.clone()).await?;
     }
     Ok(Sources { format: manifest.format, joined: true, shards: list.shards })

@@ -38,8 +38,8 @@ fn shard(from: u64, until: u64, events: u64, objects: u64, gaps: &[(u64, u64)]) 
 
 fn check(shard: &ShardManifest, objects: &[ManifestObject]) -> Result<(), ManifestError> {
     let mut tiles = Tiles::new(shard);
-    objects.iter().try_for_each(|object| tiles.object(object))?;
-    tiles.finish()
+    objects.iter().try_for_each(|object| tiles.object(shard, object))?;
+    tiles.finish(shard)
 }
 
 #[test]

@@ -1,0 +1,105 @@
+//! A host over stores in memory, for the tests.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use sluice_operations::{Engine, plan};
+use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream};
+use sluice_ports::{BucketStore, NewEvent, Places, Result, StreamStore};
+use sluice_transfer::{
+    BucketUri, ExportRequest, Format, ImportRequest, Position, Request, StreamUri, Timestamp, TransferId, Value,
+};
+
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::function::{Host, Invocation};
+
+/// In all keys and payloads of the events.
+pub(crate) const SECRET: &str = "hush-hush";
+
+#[derive(Default)]
+struct Memory {
+    source: MemoryStream,
+    target: MemoryStream,
+    bucket: MemoryBucket,
+    work: MemoryBucket,
+}
+
+#[async_trait]
+impl Places for Memory {
+    async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
+        Ok(Arc::new(if uri.name == "source" { self.source.clone() } else { self.target.clone() }))
+    }
+    async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        Ok((Arc::new(if uri.rest == "work" { self.work.clone() } else { self.bucket.clone() }), String::new()))
+    }
+    async fn source(&self, _: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        Ok((Arc::new(self.bucket.clone()), "export".to_owned()))
+    }
+    fn work(&self) -> BucketUri {
+        BucketUri { scheme: "memory".into(), rest: "work".into() }
+    }
+    fn object(&self, _: &BucketUri, key: &str) -> String {
+        key.to_owned()
+    }
+}
+
+/// A host whose source stream has one shard with so many events of some 1,000 bytes.
+pub(crate) async fn host(events: usize) -> Host {
+    let places = Memory::default();
+    places.source.create(1).await.unwrap();
+    let event = || NewEvent {
+        time: Timestamp::from_millis(0),
+        key: Value::Bytes(Bytes::from_static(SECRET.as_bytes())),
+        headers: Vec::new(),
+        payload: Value::Bytes(Bytes::from(SECRET.repeat(1_000 / SECRET.len()))),
+    };
+    let events: Vec<_> = std::iter::repeat_with(event).take(events).collect();
+    places.source.append(&"0".parse().unwrap(), None, &Position::Beginning, &events).await.unwrap();
+    let config = Config::read(|name| {
+        Some(if name.ends_with("SECONDS") || name.ends_with("SIZE") { "256" } else { "x" }.to_owned())
+    });
+    let config = config.unwrap();
+    let (checkpoints, clock) = (Arc::new(MemoryCheckpoints::default()), Arc::new(SystemClock));
+    let settings = config.settings();
+    Host { engine: Engine { checkpoints, places: Arc::new(places), clock, settings }, config }
+}
+
+/// An invocation that still has so many milliseconds.
+pub(crate) fn invocation(host: &Host, millis: u64) -> Invocation {
+    Invocation { request: "request-1".to_owned(), deadline: host.engine.clock.now().plus_millis(millis) }
+}
+
+/// What the workflow hands on.
+pub(crate) fn handed<T: DeserializeOwned>(json: Json) -> T {
+    serde_json::from_value(json).unwrap()
+}
+
+/// Plans the transfer that is called `export` or `import`.
+pub(crate) async fn begin(host: &Host, id: &str) {
+    let id: TransferId = id.parse().unwrap();
+    let request = match id.as_str() {
+        "export" => Request::Export(ExportRequest {
+            stream: "memory:source".parse().unwrap(),
+            to: "memory:archive".parse().unwrap(),
+            format: Some(Format::Avro),
+            from: None,
+            until: None,
+            object_size: Some(100_000),
+            part_size: Some(100_000),
+            rate: None,
+        }),
+        _ => Request::Import(ImportRequest {
+            source: "memory:archive".parse().unwrap(),
+            stream: "memory:target".parse().unwrap(),
+            event_size: None,
+            pack: false,
+            append: false,
+            rate: None,
+        }),
+    };
+    plan(&host.engine, &id, &request, "execution").await.unwrap();
+}

@@ -1,0 +1,112 @@
+//! The objects of a shard as a manifest lists them, segment by segment: all that can be checked without reading the
+//! objects is. Whoever leaves off keeps the place and goes on from there; no segment before it is read again.
+
+use serde::{Deserialize, Serialize};
+use sluice_ports::BucketStore;
+use sluice_transfer::limits::MANIFEST_BYTES;
+use sluice_transfer::manifest::{Document, ManifestError, ManifestObject, Segment, SegmentChain, ShardManifest, Tiles};
+use sluice_transfer::{ObjectKeys, resolve_key, sha256_hex};
+
+use crate::engine::Engine;
+use crate::error::OperationError;
+use crate::objects::{get_whole, in_document};
+
+/// A place in a shard's list of objects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// The segments that were read to their ends.
+    chain: SegmentChain,
+    /// SHA-256 of the segment at hand, once it was read: who goes on must find the same.
+    segment: Option<String>,
+    /// Objects of that segment that were passed.
+    passed: usize,
+    /// What all that were passed cover.
+    tiles: Tiles,
+}
+
+/// An object, and what its place is in a bucket.
+pub(crate) struct Listed {
+    /// Its whole key.
+    pub key: String,
+    pub object: ManifestObject,
+    /// All that is covered with it.
+    tiles: Tiles,
+}
+
+/// Goes over a shard's objects in order.
+pub(crate) struct Listing<'a> {
+    engine: &'a Engine,
+    bucket: &'a dyn BucketStore,
+    /// The folder of the manifest's root.
+    folder: &'a str,
+    shard: &'a ShardManifest,
+    place: Place,
+    /// The segment at hand.
+    entries: Option<Vec<ManifestObject>>,
+}
+
+impl<'a> Listing<'a> {
+    /// From a place on, or from the beginning.
+    pub(crate) fn new(
+        engine: &'a Engine,
+        bucket: &'a dyn BucketStore,
+        folder: &'a str,
+        shard: &'a ShardManifest,
+        place: Option<Place>,
+    ) -> Self {
+        let beginning = || Place { chain: SegmentChain::default(), segment: None, passed: 0, tiles: Tiles::new(shard) };
+        Self { engine, bucket, folder, shard, place: place.unwrap_or_else(beginning), entries: None }
+    }
+
+    /// The next object, which is still in front of the place; none at the end, if all was as the root says.
+    pub(crate) async fn next(&mut self) -> Result<Option<Listed>, OperationError> {
+        loop {
+            if self.entries.is_none() {
+                if self.place.chain.count >= self.shard.segments.count {
+                    return self.end().map(|()| None);
+                }
+                self.entries = Some(self.read_segment().await?);
+            }
+            let next = self.entries.as_ref().and_then(|entries| entries.get(self.place.passed)).cloned();
+            if let Some(object) = next {
+                let mut tiles = self.place.tiles.clone();
+                tiles.object(self.shard, &object)?;
+                return Ok(Some(Listed { key: resolve_key(self.folder, &object.key)?, object, tiles }));
+            }
+            self.place.chain.push(&self.place.segment.take().unwrap_or_default());
+            self.place.passed = 0;
+            self.entries = None;
+        }
+    }
+
+    /// The object that came next is done with.
+    pub(crate) fn pass(&mut self, object: Listed) {
+        self.place.passed += 1;
+        self.place.tiles = object.tiles;
+    }
+
+    /// Where to go on, the object that comes next included.
+    pub(crate) fn place(self) -> Place {
+        self.place
+    }
+
+    async fn read_segment(&mut self) -> Result<Vec<ManifestObject>, OperationError> {
+        let number = self.place.chain.count + 1;
+        let key = resolve_key(self.folder, &ObjectKeys::segment(&self.shard.shard, number))?;
+        let bytes = get_whole(self.engine, self.bucket, &key, MANIFEST_BYTES).await?;
+        let sha256 = sha256_hex(&bytes);
+        if self.place.segment.as_ref().is_some_and(|before| *before != sha256) {
+            return Err(ManifestError::Chain(self.shard.shard.clone()).into());
+        }
+        let document = Segment::<ManifestObject>::from_bytes(&bytes).map_err(|error| in_document(&key, error))?;
+        self.place.segment = Some(sha256);
+        Ok(document.entries)
+    }
+
+    fn end(&self) -> Result<(), OperationError> {
+        if self.place.chain != self.shard.segments {
+            return Err(ManifestError::Chain(self.shard.shard.clone()).into());
+        }
+        Ok(self.place.tiles.clone().finish(self.shard)?)
+    }
+}

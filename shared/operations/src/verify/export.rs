@@ -1,0 +1,114 @@
+//! The proof of an export: its manifest, and all objects that it lists.
+
+use sluice_ports::BucketStore;
+use sluice_transfer::State;
+use sluice_transfer::manifest::{ExportManifest, ShardManifest};
+use sluice_transfer::record::{ExportConfig, ManifestRef};
+
+use super::object::{Outcome, read_object};
+use super::{End, Run, Verdict};
+use crate::error::{Halt, OperationError};
+use crate::export::open_target;
+use crate::listing::Listing;
+use crate::objects::get_document;
+
+pub(super) async fn verify(run: &mut Run<'_>, config: &ExportConfig) -> Result<End, OperationError> {
+    let (engine, transfer) = (run.engine, run.transfer);
+    let target = match open_target(engine, config).await {
+        Ok(target) => target,
+        // Not there, or not within reach: an unmounted disk is no mismatch.
+        Err(Halt::Failed(error) | Halt::Trouble(error)) => {
+            run.found.find(Verdict::Unproved, &error.message);
+            return Ok(End::All);
+        }
+        Err(other) => {
+            run.found.find(Verdict::Unproved, &format!("the bucket cannot be opened: {other:?}"));
+            return Ok(End::All);
+        }
+    };
+    let Some(ManifestRef { key: root, sha256 }) = &transfer.manifest else {
+        if transfer.state != State::Cancelled {
+            run.found.find(Verdict::Mismatch, "the transfer's record names no manifest");
+        }
+        return Ok(End::All);
+    };
+    let bucket = &*target.bucket;
+    let manifest: ExportManifest = match get_document(engine, bucket, root, Some(sha256)).await {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            run.found.find_error(&error);
+            return Ok(End::All);
+        }
+    };
+    if run.fresh {
+        judge(run, root, &manifest);
+    }
+    let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
+    while let Some(shard) = manifest.shards.get(run.at.shard) {
+        if verify_shard(run, bucket, folder, &manifest, shard).await == End::Time {
+            return Ok(End::Time);
+        }
+        run.next_shard();
+    }
+    Ok(End::All)
+}
+
+/// What the root says and what the transfer's record says.
+fn judge(run: &mut Run<'_>, root: &str, manifest: &ExportManifest) {
+    let (transfer, moved) = (run.transfer, run.transfer.totals.moved);
+    let same = manifest.transfer == transfer.id;
+    // What a cancelled transfer had sent and not sealed is in its totals and not in its manifest.
+    if same && (manifest.counts == moved || transfer.state == State::Cancelled) {
+        return;
+    }
+    let what = format!(
+        "{root} speaks of {} events of {} bytes by {}, the transfer's record of {} of {}",
+        manifest.counts.events, manifest.counts.bytes, manifest.transfer, moved.events, moved.bytes
+    );
+    run.found.find(Verdict::Mismatch, &what);
+}
+
+async fn verify_shard(
+    run: &mut Run<'_>,
+    bucket: &dyn BucketStore,
+    folder: &str,
+    manifest: &ExportManifest,
+    shard: &ShardManifest,
+) -> End {
+    let place = run.at.place.take();
+    if place.is_none() {
+        for gap in &shard.gaps {
+            let what = format!("shard {}: {} to {} was gone before it was read", shard.shard, gap.from, gap.until);
+            run.found.find(Verdict::Gaps, &what);
+        }
+    }
+    let mut listing = Listing::new(run.engine, bucket, folder, shard, place);
+    loop {
+        let listed = match listing.next().await {
+            Ok(Some(listed)) => listed,
+            Ok(None) => return End::All,
+            Err(error) => {
+                run.found.find_error(&error);
+                return End::All;
+            }
+        };
+        if run.is_over() {
+            run.at.place = Some(listing.place());
+            return End::Time;
+        }
+        match read_object(run, bucket, manifest.format, &listed.key, &listed.object).await {
+            Ok(Outcome::Whole(counts)) => {
+                run.found.counts += counts;
+                run.found.read += 1;
+            }
+            Ok(Outcome::Part(part)) => {
+                run.at.object = Some(part);
+                run.at.place = Some(listing.place());
+                return End::Time;
+            }
+            Err(error) => run.found.find_error(&error),
+        }
+        listing.pass(listed);
+        run.came_further = true;
+    }
+}

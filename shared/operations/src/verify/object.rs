@@ -1,0 +1,205 @@
+//! One object, read from its beginning to its end, in as many slices as that takes.
+//!
+//! A slice leaves off where a unit ends: all in front of it is counted and in the checksum, which the next slice
+//! goes on with. Raw bytes have no units, so there it is wherever reading stopped.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sluice_formats::decoder;
+use sluice_ports::{BucketStore, Error, ErrorKind};
+use sluice_transfer::manifest::ManifestObject;
+use sluice_transfer::{Checksum, Counts, Decoder, Format, UnpackError};
+
+use super::Run;
+use crate::engine::Engine;
+use crate::error::{Code, OperationError};
+
+/// How far an object was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Part {
+    /// The object as it was when it was begun.
+    etag: String,
+    /// Of all bytes up to where the next slice goes on.
+    checksum: Checksum,
+    /// Events in them.
+    counts: Counts,
+    /// Why its events cannot be read any further. The rest is only compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    broken: Option<String>,
+}
+
+/// What came of reading an object in a slice.
+pub(super) enum Outcome {
+    /// It is as the manifest says, with so much in it.
+    Whole(Counts),
+    /// Time is up.
+    Part(Part),
+}
+
+/// Reads an object, from where the slice before left off. An error if it is not what the manifest says.
+pub(super) async fn read_object(
+    run: &mut Run<'_>,
+    bucket: &dyn BucketStore,
+    format: Format,
+    key: &str,
+    object: &ManifestObject,
+) -> Result<Outcome, OperationError> {
+    let wanted = object.object.checksum;
+    let part = match run.at.object.take() {
+        Some(part) => part,
+        None => begin(run.engine, bucket, key, wanted.len).await?,
+    };
+    let began = part.checksum.len;
+    let mut reading = Reading::new(run.engine, bucket, key, part);
+    let mut ahead = reading.open(format, wanted.len).await?;
+    (run.seen)(reading.seen.len - began);
+    while reading.seen.len < wanted.len {
+        if run.is_over() {
+            return Ok(Outcome::Part(reading.part));
+        }
+        let (bytes, before) = (reading.next(ahead.take()).await?, reading.part.checksum);
+        (run.seen)(bytes.len() as u64);
+        reading.take(&bytes);
+        run.came_further |= reading.part.checksum != before;
+    }
+    if reading.seen != wanted {
+        return Err(damaged(key, "its checksum is not the one that was sealed"));
+    }
+    if let Some(why) = reading.part.broken {
+        return Err(damaged(key, why));
+    }
+    if let Some(mut decoder) = reading.decoder {
+        decoder.finish().map_err(|error| damaged(key, error))?;
+        let (found, said) = (reading.part.counts, object.object.counts);
+        if found != said {
+            let what = format!("it holds {} events, the manifest says {}", found.events, said.events);
+            return Err(damaged(key, what));
+        }
+    }
+    Ok(Outcome::Whole(object.object.counts))
+}
+
+fn damaged(key: &str, why: impl std::fmt::Display) -> OperationError {
+    OperationError::new(Code::ObjectDamaged, format!("{key}: {why}"))
+}
+
+/// The beginning of an object that is there and has its size.
+async fn begin(engine: &Engine, bucket: &dyn BucketStore, key: &str, size: u64) -> Result<Part, OperationError> {
+    let Some(info) = engine.persist(async || bucket.head(key).await).await? else {
+        return Err(OperationError::new(Code::ObjectMissing, format!("{key} is missing")));
+    };
+    if info.size != size {
+        return Err(damaged(key, format!("it has {} bytes instead of {size}", info.size)));
+    }
+    Ok(Part { etag: info.etag, checksum: Checksum::default(), counts: Counts::default(), broken: None })
+}
+
+struct Reading<'a> {
+    engine: &'a Engine,
+    bucket: &'a dyn BucketStore,
+    key: &'a str,
+    /// Where a next slice would go on.
+    part: Part,
+    /// Of all bytes that were read.
+    seen: Checksum,
+    /// Of all events that were read.
+    counts: Counts,
+    /// None for raw bytes, and for what is broken.
+    decoder: Option<Box<dyn Decoder>>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(engine: &'a Engine, bucket: &'a dyn BucketStore, key: &'a str, part: Part) -> Self {
+        Self { engine, bucket, key, seen: part.checksum, counts: part.counts, part, decoder: None }
+    }
+
+    /// Sends a decoder to where the part ends. Answers bytes that were read with the object's head and come next.
+    async fn open(&mut self, format: Format, size: u64) -> Result<Option<Bytes>, OperationError> {
+        if self.part.broken.is_some() {
+            return Ok(None);
+        }
+        let Some(mut decoder) = decoder(format) else { return Ok(None) };
+        if size == 0 {
+            self.decoder = Some(decoder);
+            return Ok(None);
+        }
+        let fresh = self.seen.len == 0;
+        // What follows a fresh object's head is read with it: small objects are read at once.
+        let len = if fresh { decoder.head_len().max(self.at_once()) } else { decoder.head_len() };
+        let head = self.get(0, len).await?;
+        let first = match decoder.head(&head) {
+            Ok(first) => usize::try_from(first).unwrap_or(usize::MAX).min(head.len()),
+            Err(error) => {
+                self.part.broken = Some(error.to_string());
+                return Ok(fresh.then_some(head));
+            }
+        };
+        if fresh {
+            self.seen = Checksum::of(&head[..first]);
+            self.part.checksum = self.seen;
+        }
+        decoder.seek(self.seen.len);
+        self.decoder = Some(decoder);
+        Ok(fresh.then(|| head.slice(first..)))
+    }
+
+    fn at_once(&self) -> u64 {
+        self.engine.settings.read_bytes as u64
+    }
+
+    async fn get(&self, offset: u64, len: u64) -> Result<Bytes, OperationError> {
+        let (bucket, key, etag) = (self.bucket, self.key, &self.part.etag);
+        let bytes = self.engine.persist(async || bucket.get(key, Some(etag), offset, len).await).await?;
+        if bytes.is_empty() {
+            return Err(Error::new(ErrorKind::Unavailable, format!("{key} ends early")).into());
+        }
+        Ok(bytes)
+    }
+
+    /// The bytes that come next.
+    async fn next(&self, ahead: Option<Bytes>) -> Result<Bytes, OperationError> {
+        match ahead.filter(|bytes| !bytes.is_empty()) {
+            Some(bytes) => Ok(bytes),
+            None => self.get(self.seen.len, self.at_once()).await,
+        }
+    }
+
+    /// Takes the bytes that come next. The part moves to the last place in them where a slice may leave off.
+    fn take(&mut self, bytes: &Bytes) {
+        let from = self.seen.len;
+        let end = match &mut self.decoder {
+            None => Some((from + bytes.len() as u64, self.counts)),
+            Some(decoder) => match count(&mut **decoder, bytes.clone(), &mut self.counts) {
+                Ok(end) => end,
+                Err(error) => {
+                    self.part.broken = Some(error.to_string());
+                    self.decoder = None;
+                    Some((from + bytes.len() as u64, self.counts))
+                }
+            },
+        };
+        let within = |(end, _): (u64, Counts)| usize::try_from(end.saturating_sub(from)).unwrap_or(usize::MAX);
+        let (done, rest) = bytes.split_at(end.map_or(0, within).min(bytes.len()));
+        self.seen = self.seen.then(Checksum::of(done));
+        if let Some((_, counts)) = end {
+            self.part.checksum = self.seen;
+            self.part.counts = counts;
+        }
+        self.seen = self.seen.then(Checksum::of(rest));
+    }
+}
+
+/// Counts the events that more bytes complete. Answers where the last unit ended, if one did, and what was counted
+/// up to there.
+fn count(decoder: &mut dyn Decoder, bytes: Bytes, counts: &mut Counts) -> Result<Option<(u64, Counts)>, UnpackError> {
+    decoder.feed(bytes);
+    let mut end = None;
+    while let Some(event) = decoder.next()? {
+        *counts += Counts::new(1, event.payload.len() as u64);
+        if let Some(at) = event.unit_end {
+            end = Some((at, *counts));
+        }
+    }
+    Ok(end)
+}
