@@ -159,7 +159,7 @@ fn a_target_that_holds_events_is_left_alone_unless_asked() {
     stage.stream("a", 10);
     stage.ok("export local:a dir:out --id e");
     stage.stream("b", 3);
-    let done = stage.run("import dir:out/e local:b --id i --output json").fails(1, "add --append");
+    let done = stage.run("import dir:out/e local:b --id i --output json").fails(1, "say append");
     assert_eq!(done.json()["error"]["code"], "StreamNotEmpty");
     assert_eq!(stage.events("b").len(), 3);
     stage.run("status i").fails(1, "there is no transfer 'i'");

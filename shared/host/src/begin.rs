@@ -1,10 +1,11 @@
 //! `plan`: what an execution begins with, whatever it was started for.
 
-use serde::Deserialize;
-use serde_json::Value;
-use sluice_operations::{OperationError, cancel, describe, pause, resume, stopped};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sluice_operations::{Code, OperationError, cancel, describe, pause, resume, stopped};
 use sluice_transfer::record::{Failure, TransferRecord};
 use sluice_transfer::{Request, State, TransferId, Wanted};
+use tracing::Instrument;
 
 use crate::answer::{Next, Turn};
 use crate::command::{Command, Stopped};
@@ -22,31 +23,55 @@ pub struct Started {
     execution: String,
 }
 
+/// Where an execution goes.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Begun {
+    /// On, with a transfer.
+    Turn(Box<Turn>),
+    /// To its end: there is nothing to do.
+    Nothing(Value),
+}
+
+impl Begun {
+    fn nothing() -> Self {
+        Self::Nothing(json!({ "next": Next::End, "emit": false, "fails": false, "waitSeconds": 0, "result": null }))
+    }
+}
+
 /// Understands the input, checks and records what is asked for, and answers where the execution goes.
-pub async fn plan(host: &Host, started: Started, _: &Invocation) -> Result<Turn, Refused> {
+pub async fn plan(host: &Host, started: Started, invocation: &Invocation) -> Result<Begun, Refused> {
     let command = Command::read(&started.input, &started.name)?;
+    let Some(id) = command.id().cloned() else { return Ok(Begun::nothing()) };
+    let span = invocation.span(&id);
+    begin(host, command, &id, &started.execution).instrument(span).await
+}
+
+async fn begin(host: &Host, command: Command, id: &TransferId, execution: &str) -> Result<Begun, Refused> {
+    tracing::info!(execution, "an execution begins");
     let engine = &host.engine;
-    let id = command.id().clone();
-    tracing::info!(transfer = %id, execution = started.execution, "an execution begins");
     let (record, next) = match command {
-        Command::Start(_, request) => start(host, &id, &request, &started.execution).await?,
-        Command::Resume(_) => along(resume(engine, &id, &started.execution).await?),
+        Command::Start(_, request) => start(host, id, &request, execution).await?,
+        Command::Resume(_) => go_on(host, id, execution).await?,
         // Whoever moves it brings it to rest; where nobody does, this execution.
-        Command::Pause(_) => at_rest(pause(engine, &id).await?),
-        Command::Cancel(_) => at_rest(cancel(engine, &id).await?),
-        Command::Stopped(Stopped { execution, status, .. }) => {
-            let message = format!("the execution {execution} ended as {status}; resume the transfer to go on");
-            let reason = Failure { code: "ExecutionStopped".to_owned(), message };
-            at_rest(stopped(engine, &id, &execution, reason).await?)
-        }
-        Command::Verify(_) => return show(host, &id, Next::Verify).await,
-        Command::Describe(_) => return show(host, &id, Next::End).await,
+        Command::Pause(_) => at_rest(pause(engine, id).await?),
+        Command::Cancel(_) => at_rest(cancel(engine, id).await?),
+        Command::Verify(_) => return show(host, id, Next::Verify).await,
+        Command::Describe(_) => return show(host, id, Next::End).await,
+        Command::Stopped(said) => match said {
+            Some(said) => return after_a_stop(host, said).await,
+            None => return Ok(Begun::nothing()),
+        },
     };
-    let report = describe(engine, &id).await?;
+    turn(host, &record, next).await
+}
+
+async fn turn(host: &Host, record: &TransferRecord, next: Next) -> Result<Begun, Refused> {
+    let report = describe(&host.engine, &record.id).await?;
     let mut turn = Turn::new(next, &report, record.shards.len()).telling(&report);
     turn.emit = next == Next::Move;
     turn.fails = next == Next::End && report.state == State::Failed;
-    Ok(turn)
+    Ok(Begun::Turn(Box::new(turn)))
 }
 
 async fn start(
@@ -56,11 +81,23 @@ async fn start(
     execution: &str,
 ) -> Result<(TransferRecord, Next), OperationError> {
     let planned = sluice_operations::plan(&host.engine, id, request, execution).await?;
-    let rests = matches!(planned.transfer.state, State::Paused | State::Failed);
-    if planned.before && (rests || planned.transfer.state.is_active()) {
-        // The same request under the same id goes on with the transfer.
-        return Ok(along(resume(&host.engine, id, execution).await?));
+    let transfer = planned.transfer;
+    // The same request under the same id goes on with a transfer that rests. One that another execution runs is shown:
+    // whoever asks twice means the same transfer.
+    if planned.before && matches!(transfer.state, State::Paused | State::Failed) {
+        return go_on(host, id, execution).await;
     }
+    let another = transfer.execution != execution && transfer.state.is_active() && transfer.wanted == Wanted::Running;
+    Ok(if planned.before && another { (transfer, Next::End) } else { along(transfer) })
+}
+
+/// Lets a transfer go on in this execution; one whose plan was cut off is planned again.
+async fn go_on(host: &Host, id: &TransferId, execution: &str) -> Result<(TransferRecord, Next), OperationError> {
+    let record = resume(&host.engine, id, execution).await?;
+    if record.state != State::Preparing {
+        return Ok(along(record));
+    }
+    let planned = sluice_operations::plan(&host.engine, id, &record.request, execution).await?;
     Ok(along(planned.transfer))
 }
 
@@ -81,7 +118,28 @@ fn at_rest(record: TransferRecord) -> (TransferRecord, Next) {
     (record, next)
 }
 
-async fn show(host: &Host, id: &TransferId, next: Next) -> Result<Turn, Refused> {
+/// Brings the transfer of a stopped execution to rest, if nothing else runs it by now.
+async fn after_a_stop(host: &Host, said: Stopped) -> Result<Begun, Refused> {
+    let Stopped { id, execution, status, why } = said;
+    let failed = status == "FAILED";
+    let message = format!("the execution {execution} ended as {status}; resume the transfer to go on. {why}");
+    let reason = Failure { code: Code::ExecutionStopped.to_string(), message };
+    match stopped(&host.engine, &id, &execution, reason).await {
+        // Refused before there was a transfer; otherwise its plan may still be at work, and is looked for again.
+        Err(error) if error.code == Code::TransferNotFound && failed => Ok(Begun::nothing()),
+        Err(error) if error.code == Code::TransferNotFound => {
+            Err(OperationError::new(Code::Unavailable, format!("{id} is not on record yet")).into())
+        }
+        Err(error) => Err(error.into()),
+        Ok(record) => {
+            let (record, next) = at_rest(record);
+            // What its own execution has said is not said again.
+            if next == Next::End { Ok(Begun::nothing()) } else { turn(host, &record, next).await }
+        }
+    }
+}
+
+async fn show(host: &Host, id: &TransferId, next: Next) -> Result<Begun, Refused> {
     let report = describe(&host.engine, id).await?;
-    Ok(Turn::new(next, &report, 0).telling(&report))
+    Ok(Begun::Turn(Box::new(Turn::new(next, &report, 0).telling(&report))))
 }

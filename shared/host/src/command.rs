@@ -23,11 +23,11 @@ pub(crate) enum Command {
     Verify(TransferId),
     /// A transfer is shown.
     Describe(TransferId),
-    /// An execution was stopped from outside: said by the bus, not by a person.
-    Stopped(Stopped),
+    /// An execution was stopped from outside: said by the bus, not by a person. None if it ran no transfer.
+    Stopped(Option<Stopped>),
 }
 
-/// A stopped execution and the transfer that it ran.
+/// A stopped execution, as the bus tells of it, and the transfer that it ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stopped {
     /// The transfer.
@@ -36,6 +36,8 @@ pub(crate) struct Stopped {
     pub execution: String,
     /// How it ended, such as ABORTED.
     pub status: String,
+    /// What it ended with, if it says.
+    pub why: String,
 }
 
 const COMMANDS: [&str; 7] = ["export", "import", "resume", "pause", "cancel", "verify", "describe"];
@@ -52,8 +54,8 @@ impl Command {
         let Value::Object(input) = input else {
             return Err(invalid(format!("the input is no JSON object; write for example {EXAMPLE}")));
         };
-        if let Some(stopped) = input.get("stopped") {
-            return read_stopped(stopped);
+        if let Some(said) = input.get("stopped") {
+            return Ok(Self::Stopped(read_stopped(said)));
         }
         for key in input.keys() {
             check_known("the input", key, &COMMANDS)?;
@@ -86,34 +88,38 @@ impl Command {
         })
     }
 
-    /// The transfer that it is about.
-    pub(crate) fn id(&self) -> &TransferId {
+    /// The transfer that it is about, if it is about one.
+    pub(crate) fn id(&self) -> Option<&TransferId> {
         match self {
             Self::Start(id, _)
             | Self::Resume(id)
             | Self::Pause(id)
             | Self::Cancel(id)
             | Self::Verify(id)
-            | Self::Describe(id)
-            | Self::Stopped(Stopped { id, .. }) => id,
+            | Self::Describe(id) => Some(id),
+            Self::Stopped(stopped) => stopped.as_ref().map(|stopped| &stopped.id),
         }
     }
 }
 
-/// As the stack's rule writes it, from what the bus says of an execution.
-fn read_stopped(said: &Value) -> Result<Command, OperationError> {
+/// The detail of a `Step Functions Execution Status Change` (Step Functions developer guide, "Automating event
+/// delivery"), handed on by the stack's rule. None if the execution's input was no transfer's.
+fn read_stopped(said: &Value) -> Option<Stopped> {
     #[derive(Deserialize)]
-    struct Said {
-        execution: String,
+    #[serde(rename_all = "camelCase")]
+    struct Detail {
+        execution_arn: String,
         name: String,
         status: String,
         input: String,
+        error: Option<String>,
+        cause: Option<String>,
     }
-    let Said { execution, name, status, input } =
-        serde_json::from_value(said.clone()).map_err(|error| invalid(format!("stopped: {error}")))?;
-    let input: Value = serde_json::from_str(&input).map_err(|error| invalid(format!("stopped.input: {error}")))?;
-    let id = Command::read(&input, &name)?.id().clone();
-    Ok(Command::Stopped(Stopped { id, execution, status }))
+    let detail = Detail::deserialize(said).ok()?;
+    let input: Value = serde_json::from_str(&detail.input).ok()?;
+    let id = Command::read(&input, &detail.name).ok()?.id()?.clone();
+    let said: Vec<String> = [detail.error, detail.cause].into_iter().flatten().collect();
+    Some(Stopped { id, execution: detail.execution_arn, status: detail.status, why: said.join(": ") })
 }
 
 /// A body's fields, all known and the needed ones there, with sizes as numbers; and the transfer's id.
@@ -193,7 +199,7 @@ mod tests {
         let read = Command::read(&input, "run-1");
         assert_eq!(read, Ok(Command::Start("run-1".parse().unwrap(), Request::Export(request))));
         let input = json!({"import": {"source": "s3://b/x/manifest.json", "stream": "kinesis:copy", "id": "mine"}});
-        assert_eq!(Command::read(&input, "run-1").unwrap().id().as_str(), "mine");
+        assert_eq!(Command::read(&input, "run-1").unwrap().id().unwrap().as_str(), "mine");
         let id: TransferId = "nightly".parse().unwrap();
         assert_eq!(Command::read(&json!({"resume": "nightly"}), "x"), Ok(Command::Resume(id.clone())));
         assert_eq!(Command::read(&json!({"pause": "nightly"}), "x"), Ok(Command::Pause(id.clone())));
@@ -225,13 +231,18 @@ mod tests {
 
     #[test]
     fn a_stopped_execution_is_known_by_its_input() {
-        let said = |input: Value| json!({"stopped": {"execution": "arn:e", "name": "run-1", "status": "ABORTED", "input": input.to_string()}});
-        let stopped = |id: &str| {
-            let (execution, status) = ("arn:e".to_owned(), "ABORTED".to_owned());
-            Ok(Command::Stopped(Stopped { id: id.parse().unwrap(), execution, status }))
+        let said = |input: &Value| {
+            let detail = json!({"executionArn": "arn:e", "name": "run-1", "status": "ABORTED", "startDate": 1,
+                "input": input.to_string(), "error": null, "cause": "by hand"});
+            Command::read(&json!({ "stopped": detail }), "other")
         };
-        let export = json!({"export": {"stream": "kinesis:a", "to": "s3://b"}});
-        assert_eq!(Command::read(&said(export), "other"), stopped("run-1"));
-        assert_eq!(Command::read(&said(json!({"resume": "nightly"})), "other"), stopped("nightly"));
+        let stopped = |id: &str| {
+            let (execution, status, why) = ("arn:e".to_owned(), "ABORTED".to_owned(), "by hand".to_owned());
+            Ok(Command::Stopped(Some(Stopped { id: id.parse().unwrap(), execution, status, why })))
+        };
+        assert_eq!(said(&json!({"export": {"stream": "kinesis:a", "to": "s3://b"}})), stopped("run-1"));
+        assert_eq!(said(&json!({"resume": "nightly"})), stopped("nightly"));
+        assert_eq!(said(&json!({"exprot": 1})), Ok(Command::Stopped(None)), "a typo ran no transfer");
+        assert_eq!(Command::read(&json!({"stopped": {}}), "other"), Ok(Command::Stopped(None)));
     }
 }

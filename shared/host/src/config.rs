@@ -3,6 +3,7 @@
 use sluice_operations::Settings;
 use sluice_places_aws::{Allowed, Rules};
 use sluice_transfer::BucketUri;
+use sluice_transfer::limits::LARGEST_PART;
 
 /// A variable that is missing or wrong: the template's mistake, not a user's.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,8 @@ pub struct Config {
     pub slice_seconds: u64,
     /// Memory of the function, in MiB.
     pub memory_mib: u64,
+    /// Memory of the functions that move events, in MiB.
+    pub slice_memory_mib: u64,
     /// What may be touched.
     pub rules: Rules,
 }
@@ -48,6 +51,7 @@ impl Config {
             table: text("SLUICE_TABLE")?,
             slice_seconds: number("SLUICE_SLICE_SECONDS")?,
             memory_mib: number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")?,
+            slice_memory_mib: number("SLUICE_SLICE_MEMORY")?,
             rules: Rules {
                 account: Some(account),
                 partition,
@@ -62,9 +66,13 @@ impl Config {
 
     /// How the engine runs in so much memory and with slices of that length.
     pub fn settings(&self) -> Settings {
-        let memory_bytes = (self.memory_mib.saturating_sub(OWN_MIB).max(32) << 20) / 2;
+        let room = |mib: u64| (mib.saturating_sub(OWN_MIB).max(32) << 20) / 2;
         let wind_down_millis = (self.slice_seconds * 1_000 / 4).min(WIND_DOWN_MILLIS);
-        Settings { memory_bytes, wind_down_millis, ..Settings::default() }
+        let settings = Settings::default();
+        // A shard holds a part that is filled, one that is sent, and what was read.
+        let largest_part =
+            (room(self.slice_memory_mib).saturating_sub(settings.read_bytes as u64) / 2).min(LARGEST_PART);
+        Settings { memory_bytes: room(self.memory_mib), wind_down_millis, largest_part, ..settings }
     }
 }
 
@@ -76,7 +84,7 @@ mod tests {
         Config::read(|name| {
             let text = match name {
                 _ if name == without => return None,
-                "SLUICE_SLICE_SECONDS" | "AWS_LAMBDA_FUNCTION_MEMORY_SIZE" => "256",
+                "SLUICE_SLICE_SECONDS" | "AWS_LAMBDA_FUNCTION_MEMORY_SIZE" | "SLUICE_SLICE_MEMORY" => "256",
                 "SLUICE_ALLOWED_STREAMS" => "arn:aws:kinesis:*:1:stream/a*, arn:aws:kinesis:*:1:stream/b",
                 _ => "x",
             };
@@ -89,7 +97,7 @@ mod tests {
         let config = read("").unwrap();
         assert!(config.rules.streams.allows("arn:aws:kinesis:r:1:stream/b"));
         assert!(!config.rules.streams.allows("arn:aws:kinesis:r:1:stream/bc"));
-        assert_eq!(config.settings().memory_bytes, 80 << 20);
+        assert_eq!((config.settings().memory_bytes, config.settings().largest_part), (80 << 20, 38 << 20));
         for name in ["SLUICE_STACK", "SLUICE_TABLE", "SLUICE_WORK_BUCKET", "SLUICE_ACCOUNT", "SLUICE_SLICE_SECONDS"] {
             assert!(read(name).unwrap_err().to_string().contains(name));
         }

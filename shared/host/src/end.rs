@@ -10,13 +10,15 @@ use tracing::Instrument;
 use crate::answer::{Next, REST_SECONDS, Turn, seconds};
 use crate::error::Refused;
 use crate::function::{Host, Invocation};
-use crate::settling::{ended, settled};
+use crate::settling::{ended, settled, superseded};
 
 /// What the workflow hands on.
 #[derive(Debug, Deserialize)]
 pub struct Handed {
     /// The transfer.
     id: TransferId,
+    /// The execution's ARN.
+    execution: Option<String>,
     /// Which of the two.
     next: Asked,
     /// Times in a row that a store was in trouble.
@@ -43,7 +45,16 @@ const TROUBLE_SECONDS: u64 = 10;
 pub async fn finish(host: &Host, handed: Handed, invocation: &Invocation) -> Result<Turn, Refused> {
     let span = invocation.span(&handed.id);
     match handed.next {
-        Asked::Finish => check(host, &handed, invocation).instrument(span).await,
+        Asked::Finish => {
+            async {
+                match superseded(host, &handed.id, handed.execution.as_deref()).await? {
+                    Some(turn) => Ok(turn),
+                    None => check(host, &handed, invocation).await,
+                }
+            }
+            .instrument(span)
+            .await
+        }
         Asked::Verify => prove(host, handed, invocation).instrument(span).await,
     }
 }
@@ -72,6 +83,9 @@ async fn check(host: &Host, handed: &Handed, invocation: &Invocation) -> Result<
         }
     };
     turn.emit = report.state != State::Verifying;
+    if turn.emit {
+        turn = turn.telling(&report);
+    }
     tracing::info!(state = %report.state, next = ?turn.next, "finishing");
     Ok(turn)
 }
@@ -88,7 +102,9 @@ async fn prove(host: &Host, handed: Handed, invocation: &Invocation) -> Result<T
         return Ok(Turn { verification: Some(progress), ..Turn::new(Next::Verify, &report, 0) });
     }
     if verification.verdict == Verdict::Mismatch {
-        let what = verification.findings.first().cloned().unwrap_or_default();
+        let shown = verification.findings.iter().take(5).map(String::as_str).collect::<Vec<_>>().join("; ");
+        let what =
+            format!("{} findings in {} objects or shards: {shown}", verification.findings.len(), verification.read);
         return Err(OperationError::new(Code::VerificationFailed, what).into());
     }
     Ok(Turn { result: Some(json!({ "verification": verification })), ..Turn::new(Next::End, &report, 0) })

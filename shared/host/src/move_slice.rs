@@ -36,12 +36,14 @@ struct Died {
 }
 
 impl Died {
-    /// Whether the invocation is surely over. A function's own error, its exit, or its time-out is its answer; what
-    /// Step Functions says of the call (`States.Timeout`, `Lambda.ServiceException`, …) says nothing of the function.
-    /// (Step Functions developer guide, "Handling errors in Step Functions workflows" and "Transient Lambda errors".)
+    /// Whether the invocation is surely over: its own error, its process' exit or its time-out is its answer. What is
+    /// said of the call (`States.Timeout`, `Lambda.ServiceException`, …), or by a name that is not known here, says
+    /// nothing of the function, and the lease is waited for (Step Functions developer guide, "Handling errors in Step
+    /// Functions workflows").
     fn is_proved(&self) -> bool {
-        let of_the_call = self.error.starts_with("States.") && self.error != "States.TaskFailed";
-        !of_the_call && !self.error.starts_with("Lambda.")
+        let of_the_runtime = ["Runtime.", "Function."].iter().any(|kind| self.error.starts_with(kind));
+        let own = || Code::ALL.iter().any(|code| code.to_string() == self.error);
+        of_the_runtime || self.error == "Sandbox.Timedout" || own()
     }
 }
 
@@ -68,6 +70,7 @@ async fn slice(host: &Host, kind: Kind, handed: Handed, invocation: &Invocation)
     let outcome = async {
         if handed.lane.of > 1 {
             let transfer = host.engine.checkpoints.transfer(&order.id).await?;
+            // An empty lane would be all shards: one without a transfer fails with what the operation says.
             order.lane = transfer.map(|transfer| handed.lane.of(&transfer.shards)).unwrap_or_default();
         }
         match kind {
@@ -113,11 +116,10 @@ mod tests {
     #[test]
     fn only_a_functions_own_end_is_proof() {
         let proved = |error: &str| Died { slice: "a".into(), error: error.into() }.is_proved();
-        for error in ["Runtime.ExitError", "Sandbox.Timedout", "Unavailable", "States.TaskFailed", "Function.Panic"] {
+        for error in ["Runtime.ExitError", "Sandbox.Timedout", "Unavailable", "Function.Panic"] {
             assert!(proved(error), "{error}");
         }
-        for error in ["States.Timeout", "Lambda.ServiceException", "Lambda.Unknown", "Lambda.TooManyRequestsException"]
-        {
+        for error in ["States.Timeout", "Lambda.ServiceException", "Lambda.Unknown", "States.TaskFailed", "Other"] {
             assert!(!proved(error), "{error}");
         }
     }

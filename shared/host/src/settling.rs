@@ -1,9 +1,9 @@
 //! `settle`: what a wave came to, and what comes next.
 
 use serde::Deserialize;
-use sluice_operations::{Report, Settled, describe};
-use sluice_transfer::record::Failure;
-use sluice_transfer::{State, TransferId};
+use sluice_operations::{OperationError, Report, Settled, describe};
+use sluice_transfer::record::{Failure, TransferRecord};
+use sluice_transfer::{State, TransferId, Wanted};
 use tracing::Instrument;
 
 use crate::answer::{Next, REST_SECONDS, Turn, seconds};
@@ -16,6 +16,8 @@ use crate::metrics::Metrics;
 pub struct Wave {
     /// The transfer.
     id: TransferId,
+    /// The execution's ARN.
+    execution: Option<String>,
     /// How the lanes ended; empty where there was no wave.
     #[serde(default)]
     lanes: Vec<Ended>,
@@ -31,8 +33,36 @@ struct Ended {
 /// Adds up and decides.
 pub async fn settle(host: &Host, wave: Wave, invocation: &Invocation) -> Result<Turn, Refused> {
     let failure = wave.lanes.into_iter().find_map(|lane| lane.failure);
-    settled(host, &wave.id, failure, invocation).instrument(invocation.span(&wave.id)).await
+    let span = invocation.span(&wave.id);
+    async {
+        if let Some(turn) = superseded(host, &wave.id, wave.execution.as_deref()).await? {
+            return Ok(turn);
+        }
+        settled(host, &wave.id, failure, invocation).await
+    }
+    .instrument(span)
+    .await
 }
+
+/// The end of an execution whose transfer another one runs by now: what it has seen is not to be settled by.
+pub(crate) async fn superseded(
+    host: &Host,
+    id: &TransferId,
+    execution: Option<&str>,
+) -> Result<Option<Turn>, OperationError> {
+    let record = host.engine.checkpoints.transfer(id).await?;
+    let runs = record.filter(|record| record.state.is_active() && record.wanted == Wanted::Running);
+    let (Some(record), Some(execution)) = (runs, execution) else { return Ok(None) };
+    if record.execution == execution {
+        return Ok(None);
+    }
+    tracing::info!(by = record.execution, "another execution runs this transfer");
+    let report = describe(&host.engine, id).await?;
+    Ok(Some(Turn::new(Next::End, &report, 0).telling(&report)))
+}
+
+/// A plan whose execution was stopped may be at work for so long, in milliseconds: the longest time-out of a function.
+const PLAN_MILLIS: u64 = 900_000;
 
 pub(crate) async fn settled(
     host: &Host,
@@ -49,6 +79,10 @@ pub(crate) async fn settled(
     let mut turn = match settled {
         Settled::Again => Turn::new(Next::Move, &report, shards),
         Settled::Finish => Turn::new(Next::Finish, &report, shards),
+        // Not before a plan that may still be at work has ended can the transfer be left.
+        Settled::Ended if before.as_ref().is_some_and(|before| is_being_planned(host, before)) => {
+            Turn { wait_seconds: REST_SECONDS, ..Turn::new(Next::Settle, &report, shards) }
+        }
         Settled::Ended => ended(&report),
         Settled::Busy { wait_millis } => {
             Turn { wait_seconds: seconds(wait_millis, REST_SECONDS), ..Turn::new(Next::Settle, &report, shards) }
@@ -64,6 +98,11 @@ pub(crate) async fn settled(
     }
     tracing::info!(state = %report.state, next = ?turn.next, "settled");
     Ok(turn)
+}
+
+fn is_being_planned(host: &Host, record: &TransferRecord) -> bool {
+    let since = host.engine.clock.now().millis_since(record.created_at);
+    record.state == State::Preparing && record.wanted != Wanted::Running && since < PLAN_MILLIS
 }
 
 /// The execution's end: a failed transfer fails it, gaps do not.

@@ -19,45 +19,8 @@ fn names(list: &Value) -> BTreeSet<String> {
 }
 
 fn codes() -> BTreeSet<String> {
-    let kinds =
-        Code::ALL.map(|code| lambda_runtime::Diagnostic::from(Refused(OperationError::new(code, ""))).error_type);
-    kinds.into_iter().collect()
-}
-
-/// Every variant is in `ALL`: whoever adds one has to come by here.
-#[test]
-fn all_codes_are_listed() {
-    for code in Code::ALL {
-        match code {
-            Code::OutOfRange
-            | Code::Invalid
-            | Code::TransferNotFound
-            | Code::RequestDiffers
-            | Code::IllegalState
-            | Code::NotFound
-            | Code::StreamNotEmpty
-            | Code::StreamReserved
-            | Code::ForeignEvents
-            | Code::ForeignObject
-            | Code::ObjectDamaged
-            | Code::ObjectMissing
-            | Code::ObjectChanged
-            | Code::ManifestInvalid
-            | Code::SeveralManifests
-            | Code::NothingToImport
-            | Code::SourceChanged
-            | Code::EventTooLarge
-            | Code::NoRoom
-            | Code::Denied
-            | Code::Unavailable
-            | Code::Corrupt
-            | Code::Newer
-            | Code::NoMovement
-            | Code::VerificationFailed
-            | Code::Defect => {}
-        }
-    }
-    assert_eq!(codes().len(), 26, "each of the variants above once");
+    let name = |code: &Code| lambda_runtime::Diagnostic::from(Refused(OperationError::new(*code, ""))).error_type;
+    Code::ALL.iter().map(name).collect()
 }
 
 #[test]

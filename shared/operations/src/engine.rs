@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sluice_ports::{CheckpointStore, Clock, Error, ErrorKind, Places};
 use sluice_transfer::TransferId;
+use sluice_transfer::limits::LARGEST_PART;
 use sluice_transfer::record::TransferRecord;
 
 use crate::error::{Code, OperationError};
@@ -19,6 +20,8 @@ pub struct Settings {
     pub lease_margin_millis: u64,
     /// Bytes of events and parts held at once.
     pub memory_bytes: u64,
+    /// The largest part that a new export may have, in bytes.
+    pub largest_part: u64,
     /// Bytes asked of a source at once.
     pub read_bytes: usize,
     /// Events asked of a source, or sent to a target, at once. While imports are under way into a stream that does not
@@ -40,6 +43,7 @@ impl Default for Settings {
             wind_down_millis: 5_000,
             lease_margin_millis: 10_000,
             memory_bytes: 64 << 20,
+            largest_part: LARGEST_PART,
             read_bytes: 4 << 20,
             read_events: 8_192,
             append_bytes: 8 << 20,
@@ -68,7 +72,7 @@ impl Engine {
         self.persist(async || self.checkpoints.transfer(id).await).await?.ok_or_else(|| {
             OperationError::new(
                 Code::TransferNotFound,
-                format!("there is no transfer '{id}'; `sluice list` shows them"),
+                format!("there is no transfer '{id}'; check the id (`sluice list`, or the table's index byState, shows them)"),
             )
         })
     }

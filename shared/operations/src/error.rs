@@ -8,9 +8,22 @@ use sluice_transfer::manifest::ManifestError;
 use sluice_transfer::record::{AlgebraError, Failure};
 use sluice_transfer::{Illegal, KeyError, PackError, UnpackError};
 
-/// The stable names. A workflow's Retry and Catch match them; nobody matches a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Code {
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The stable names. A workflow's Retry and Catch match them; nobody matches a message.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Code {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Code {
+            /// All of them: what a workflow's Catch lists.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+codes! {
     /// A value is outside its range.
     OutOfRange,
     /// A name or a request cannot be carried out as it stands.
@@ -61,40 +74,10 @@ pub enum Code {
     NoMovement,
     /// What arrived is not what was sent.
     VerificationFailed,
+    /// What ran the transfer was stopped from outside.
+    ExecutionStopped,
     /// A defect in Sluice.
     Defect,
-}
-
-impl Code {
-    /// All of them: what a workflow's Catch lists.
-    pub const ALL: [Self; 26] = [
-        Self::OutOfRange,
-        Self::Invalid,
-        Self::TransferNotFound,
-        Self::RequestDiffers,
-        Self::IllegalState,
-        Self::NotFound,
-        Self::StreamNotEmpty,
-        Self::StreamReserved,
-        Self::ForeignEvents,
-        Self::ForeignObject,
-        Self::ObjectDamaged,
-        Self::ObjectMissing,
-        Self::ObjectChanged,
-        Self::ManifestInvalid,
-        Self::SeveralManifests,
-        Self::NothingToImport,
-        Self::SourceChanged,
-        Self::EventTooLarge,
-        Self::NoRoom,
-        Self::Denied,
-        Self::Unavailable,
-        Self::Corrupt,
-        Self::Newer,
-        Self::NoMovement,
-        Self::VerificationFailed,
-        Self::Defect,
-    ];
 }
 
 impl fmt::Display for Code {

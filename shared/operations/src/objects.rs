@@ -63,7 +63,7 @@ pub(crate) async fn put_document<D: Document>(
             return Err(OperationError::new(
                 Code::ForeignObject,
                 format!(
-                    "{key} exists already and is not this transfer's; nothing was overwritten: choose another prefix or --id"
+                    "{key} exists already and is not this transfer's; nothing was overwritten: choose another prefix or id"
                 ),
             ));
         }

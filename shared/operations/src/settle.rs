@@ -47,7 +47,11 @@ pub async fn settle(engine: &Engine, order: &SliceOrder, failure: Option<Failure
         };
     }
     if let Some(failure) = failure {
-        rest_or_drop(engine, order, &transfer).await;
+        // Owners that are alive are asked to come to rest first: what they hold open nobody else may close.
+        if let Rest::Busy(wait_millis) = rest_or_drop(engine, order, &transfer).await {
+            fail_when_quiet(engine, &transfer, failure).await?;
+            return Ok(Settled::Busy { wait_millis });
+        }
         return end(engine, &transfer, Step::Failed, totals, Some(failure)).await;
     }
     if transfer.wanted == Wanted::Paused {
@@ -55,9 +59,17 @@ pub async fn settle(engine: &Engine, order: &SliceOrder, failure: Option<Failure
             Rest::Busy(wait_millis) => Ok(Settled::Busy { wait_millis }),
             Rest::Failed(error) => end(engine, &transfer, Step::Failed, totals, Some(error.to_failure())).await,
             Rest::Quiet if transfer.state == State::Preparing => Ok(Settled::Ended),
-            // Who was stopped from outside keeps the reason.
-            Rest::Quiet => end(engine, &transfer, Step::Paused, totals, transfer.failure.clone()).await,
+            // A rest that was wanted for a reason keeps it; unless that was a stop from outside, it is a failure.
+            Rest::Quiet => {
+                let failed = transfer.failure.as_ref().is_some_and(|it| it.code != Code::ExecutionStopped.to_string());
+                let step = if failed { Step::Failed } else { Step::Paused };
+                end(engine, &transfer, step, totals, transfer.failure.clone()).await
+            }
         };
+    }
+    // An unfinished plan has nothing to move: who goes on with it plans it again.
+    if transfer.state == State::Preparing {
+        return Ok(Settled::Ended);
     }
     let drained = !shards.is_empty() && shards.iter().all(ShardRecord::is_drained);
     let next = if transfer.state == State::Verifying || drained { Settled::Finish } else { Settled::Again };
@@ -75,6 +87,23 @@ pub async fn settle(engine: &Engine, order: &SliceOrder, failure: Option<Failure
         })
         .await?;
     Ok(next)
+}
+
+/// Asks all slices to come to rest, and notes why: the transfer fails as soon as they have.
+async fn fail_when_quiet(engine: &Engine, transfer: &TransferRecord, failure: Failure) -> Result<(), OperationError> {
+    engine
+        .change(&transfer.id, |record| {
+            let holds = record.generation == transfer.generation
+                && record.state.is_active()
+                && record.wanted == Wanted::Running;
+            if holds {
+                record.wanted = Wanted::Paused;
+                record.failure = Some(failure.clone());
+            }
+            Ok(holds)
+        })
+        .await?;
+    Ok(())
 }
 
 /// The records of all shards that are there; an unfinished plan lacks some.

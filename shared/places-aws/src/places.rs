@@ -85,6 +85,10 @@ impl AwsPlaces {
         let (bucket, key) = place(uri)?;
         let (work, _) = place(&self.rules.work)?;
         let name = format!("arn:{}:s3:::{bucket}", self.rules.partition);
+        if bucket == work && *uri != self.rules.work {
+            let what = format!("{bucket} is the host's own bucket: nothing is moved there, and nothing from there");
+            return Err(Error::new(ErrorKind::Denied, what));
+        }
         if bucket != work && !self.rules.buckets.allows(&name) {
             let what = format!("{name} is not on the list of allowed buckets (parameter AllowedBuckets of the stack)");
             return Err(Error::new(ErrorKind::Denied, what));

@@ -29,6 +29,11 @@ pub fn arn(name: &str) -> Option<StreamArn> {
     let [arn, partition, service, region, account, resource] = parts[..] else { return None };
     let stream = resource.strip_prefix("stream/")?;
     let account_is_one = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+    // A region becomes part of a host's name.
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if !plain(partition) || !plain(region) {
+        return None;
+    }
     let named = !stream.is_empty() && !stream.contains(['/', ':']);
     if arn != "arn" || partition.is_empty() || service != "kinesis" || region.is_empty() || !account_is_one || !named {
         return None;
@@ -55,6 +60,7 @@ mod tests {
             "",
             "orders",
             "arn:aws:kinesis:us-east-1:123456789012",
+            "arn:aws:kinesis:evil.example/:123456789012:stream/a",
             "arn:aws:kinesis:us-east-1:123456789012:stream/",
             "arn:aws:kinesis:us-east-1:123456789012:stream/a/consumer/b:1",
             "arn:aws:kinesis:us-east-1:12345678901x:stream/a",

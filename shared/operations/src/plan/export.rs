@@ -1,7 +1,7 @@
 //! Planning an export: bounds, sizes, destination.
 
 use sluice_ports::{Capabilities, ErrorKind, ShardInfo, StreamInfo, StreamStore};
-use sluice_transfer::limits::{LARGEST_OBJECT, LARGEST_PART, PARTS_PER_OBJECT, SHARDS};
+use sluice_transfer::limits::{LARGEST_OBJECT, PARTS_PER_OBJECT, SHARDS};
 use sluice_transfer::record::{Config, DestinationConfig, DestinationRecord, ExportConfig, ShardRecord, Work};
 use sluice_transfer::{
     Cut, DestinationName, ExportRequest, ObjectKeys, Position, PositionSpec, Range, ShardId, Timestamp, TransferId,
@@ -29,7 +29,7 @@ pub(super) async fn resolve(
             format!("{} cannot create an object only where there is none, so nothing is safe there", request.to),
         ));
     }
-    let (part_size, object_size) = sizes(request, capabilities)?;
+    let (part_size, object_size) = sizes(request, capabilities, engine.settings.largest_part)?;
     if request.rate == Some(0) {
         return Err(OperationError::new(Code::OutOfRange, "rate: at least 1 byte a second"));
     }
@@ -37,7 +37,7 @@ pub(super) async fn resolve(
     if engine.persist(async || bucket.head(&root).await).await?.is_some() {
         return Err(OperationError::new(
             Code::ForeignObject,
-            format!("{root} in {} is the manifest of another export: choose another --id or prefix", request.to),
+            format!("{root} in {} is the manifest of another export: choose another id or prefix", request.to),
         ));
     }
     let destination = DestinationConfig {
@@ -57,7 +57,7 @@ pub(super) async fn resolve(
 }
 
 /// Part and object size, checked against what the bucket takes.
-fn sizes(request: &ExportRequest, bucket: Capabilities) -> Result<(u64, u64), OperationError> {
+fn sizes(request: &ExportRequest, bucket: Capabilities, largest: u64) -> Result<(u64, u64), OperationError> {
     let refuse = |what: String| Err(OperationError::new(Code::OutOfRange, what));
     let object = request.object_size.unwrap_or(OBJECT_SIZE);
     if object == 0 || object > LARGEST_OBJECT {
@@ -66,9 +66,10 @@ fn sizes(request: &ExportRequest, bucket: Capabilities) -> Result<(u64, u64), Op
     // A default part grows with the object, so that any object size works by itself.
     let needed = object.div_ceil(PARTS_PER_OBJECT).next_multiple_of(1 << 20);
     let part = request.part_size.unwrap_or(PART_SIZE.max(needed)).min(object.max(request.part_size.unwrap_or(0)));
-    if part == 0 || part > LARGEST_PART {
+    if part == 0 || part > largest {
         return refuse(format!(
-            "partSize: {part} bytes; it must be 1 to {LARGEST_PART}, since parts are held in memory"
+            "partSize: {part} bytes; it must be 1 to {largest}, since parts are held in memory: use smaller objects, or \
+             functions of more memory (parameter SliceMemory of the stack)"
         ));
     }
     if part < bucket.smallest_part && object > part {
@@ -205,7 +206,7 @@ mod tests {
             rate: None,
         };
         let bucket = Capabilities { create_only: true, smallest_part, attests_content: false };
-        sizes(&request, bucket).map_err(|error| error.message)
+        sizes(&request, bucket, sluice_transfer::limits::LARGEST_PART).map_err(|error| error.message)
     }
 
     #[test]

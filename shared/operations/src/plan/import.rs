@@ -149,7 +149,7 @@ fn check_target(
         return Err(OperationError::new(
             Code::StreamNotEmpty,
             format!(
-                "{stream} holds events already: import into a new stream, or add --append to keep them and go on behind them"
+                "{stream} holds events already: import into a new stream, or say append (--append, \"append\": true) to keep them and go on behind them"
             ),
         ));
     }
@@ -168,10 +168,7 @@ fn check_target(
 fn reserved(stream: &StreamUri, writer: &TransferId) -> OperationError {
     OperationError::new(
         Code::StreamReserved,
-        format!(
-            "{stream} is reserved for the import {writer}: wait for it, cancel it with `sluice cancel {writer}`, \
-             or import into another stream"
-        ),
+        format!("{stream} is reserved for the import {writer}: wait for it, cancel it, or import into another stream"),
     )
 }
 

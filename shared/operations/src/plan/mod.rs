@@ -56,7 +56,7 @@ pub async fn plan(
                 ));
             }
         };
-        return record(engine, transfer, shards, true).await;
+        return recorded(engine, transfer, shards, true).await;
     }
     let resolved = match request {
         Request::Export(request) => export::resolve(engine, id, request).await?,
@@ -73,7 +73,7 @@ pub async fn plan(
             there
         }
     };
-    record(engine, transfer, resolved.shards, false).await
+    recorded(engine, transfer, resolved.shards, false).await
 }
 
 /// The request with its stream under the one name that records know it by.
@@ -94,10 +94,34 @@ fn same_request(transfer: &TransferRecord, request: &Request) -> Result<(), Oper
     Err(OperationError::new(
         Code::RequestDiffers,
         format!(
-            "the id '{}' is taken by another request: repeat that one just as it was, or choose another --id",
+            "the id '{}' is taken by another request: repeat that one just as it was, or choose another id",
             transfer.id
         ),
     ))
+}
+
+/// As [`record`]; what refuses a transfer that is on record already stands there too.
+async fn recorded(
+    engine: &Engine,
+    transfer: TransferRecord,
+    shards: Vec<ShardRecord>,
+    before: bool,
+) -> Result<Planned, OperationError> {
+    let id = transfer.id.clone();
+    let planned = record(engine, transfer, shards, before).await;
+    if let Err(error) = &planned
+        && error.code != Code::Unavailable
+    {
+        let note = |transfer: &mut TransferRecord| {
+            let its = transfer.state == State::Preparing;
+            if its {
+                transfer.failure = Some(error.to_failure());
+            }
+            Ok(its)
+        };
+        engine.change(&id, note).await?;
+    }
+    planned
 }
 
 /// The shards go on record, an import's target is reserved, and the transfer may start.
@@ -121,6 +145,7 @@ async fn record(
                 return Ok(false);
             }
             transfer.step(Step::Planned)?;
+            transfer.failure = None;
             Ok(true)
         })
         .await?;
