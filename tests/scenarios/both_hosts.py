@@ -310,7 +310,8 @@ def pausing(world):
 
 def owners(world):
     """With `--bucket-owner` every request to S3 names the owner, and the bucket of somebody else is refused."""
-    source, bucket, stranger = world.stream("owned", 1, world.even(MIB, 10_000)), world.bucket("own"), world.bucket("other")
+    source = world.stream("owned", 1, world.even(MIB, 10_000))
+    bucket, stranger = world.bucket("own"), world.bucket("other")
     with world.proxied() as (proxy, _):
         proxy.strangers[stranger] = "999999999999"
         mine = ["--bucket-owner", ACCOUNT]
