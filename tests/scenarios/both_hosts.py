@@ -14,6 +14,7 @@ import itertools
 import pathlib
 import random
 import re
+import signal
 import sys
 import time
 
@@ -80,6 +81,16 @@ class World:
     def proved(self, report):
         verdict = self.stage.json("verify", report["id"])
         check(verdict["verdict"] == "PROVED", f"{report['id']} is {verdict}")
+
+    @contextlib.contextmanager
+    def running(self, *words):
+        """A command at work, which does not outlive its block."""
+        child = self.stage.start(*words)
+        try:
+            yield child
+        finally:
+            if child.process.poll() is None:
+                child.kill()
 
     @contextlib.contextmanager
     def proxied(self):
@@ -226,8 +237,8 @@ def killed(world, command, name, progress, deaths):
     """Runs a transfer through its deaths to its end, by the same command or by its name, and proves it."""
     for number, death in enumerate(deaths):
         before = progress()
-        child = world.stage.start(*(("resume", name) if number % 2 else command))
-        done = death(child)
+        with world.running(*(("resume", name) if number % 2 else command)) as child:
+            done = death(child)
         check(done.code == -9, f"{name} ended by itself with {done.code}: {done.err}")
         print(f"    {name} is killed, {before} before, {progress()} after", flush=True)
     report = world.stage.json(*command)
@@ -259,16 +270,16 @@ def kills(world):
     with world.proxied() as (s3, kinesis):
         sizes = ["--object-size", "15MiB", "--part-size", "5MiB", "--rate", RATE]
         export = ["export", source.uri, f"s3://{bucket}/big", *sizes, "--id", "big-out"]
-        random = at_random(world, "big-out", exported)
-        out = killed(world, export, "big-out", exported, [unanswered(s3, second_part), random, random])
+        sometime = at_random(world, "big-out", exported)
+        out = killed(world, export, "big-out", exported, [unanswered(s3, second_part), sometime, sometime])
         parts = world.parts(bucket, "big/big-out")
         check(parts.count(3) >= 2, f"objects of {parts} parts, where two of three parts were to be")
         world.nothing_open(bucket)
         there = source.by_key()
         check(out["events"] == sum(map(len, there.values())), f"{out['events']} events are not what boto3 reads")
         again = ["import", f"s3://{bucket}/big/big-out", target.uri, "--rate", RATE, "--id", "big-back"]
-        random = at_random(world, "big-back", imported)
-        killed(world, again, "big-back", imported, [unanswered(kinesis, third_put), random, random])
+        sometime = at_random(world, "big-back", imported)
+        killed(world, again, "big-back", imported, [unanswered(kinesis, third_put), sometime, sometime])
     check(target.by_key() == there, "the copy is not the source")
     return f"{out['events']} events, parts {parts}"
 
@@ -277,16 +288,16 @@ def pausing(world):
     """A pause from another process, and on from there."""
     source, bucket = world.stream("paused", 2, world.even(40 * MIB, 100_000)), world.bucket("paused")
     line = ["export", source.uri, f"s3://{bucket}", "--part-size", "5MiB", "--rate", RATE, "--id", "paused"]
-    child = world.stage.start(*line)
 
     def moves():
         status = world.stage.start("status", "paused", "--output", "json").wait()
         return status.code == 0 and status.json()["bytes"] > 0
 
-    until("the transfer moves", moves)
-    paused = world.stage.json("pause", "paused")
-    check(paused["state"] == "PAUSED", f"the pause ends as {paused}")
-    done = child.wait(timeout=60)
+    with world.running(*line) as child:
+        until("the transfer moves", moves)
+        paused = world.stage.json("pause", "paused")
+        check(paused["state"] == "PAUSED", f"the pause ends as {paused}")
+        done = child.wait(timeout=60)
     check(done.code == 3, f"who ran it exits with {done.code}: {done.err}")
     report = world.stage.json("resume", "paused")
     there = sum(map(len, source.by_key().values()))
@@ -299,7 +310,8 @@ def pausing(world):
 
 def owners(world):
     """With `--bucket-owner` every request to S3 names the owner, and the bucket of somebody else is refused."""
-    source, bucket, stranger = world.stream("owned", 1, world.even(MIB, 10_000)), world.bucket("own"), world.bucket("other")
+    source = world.stream("owned", 1, world.even(MIB, 10_000))
+    bucket, stranger = world.bucket("own"), world.bucket("other")
     with world.proxied() as (proxy, _):
         proxy.strangers[stranger] = "999999999999"
         mine = ["--bucket-owner", ACCOUNT]
@@ -339,6 +351,8 @@ PARTS = (reading, kinesis_s3_kinesis, kinesis_dir_local, local_s3_local, names, 
 
 def run(stage, args):
     """The command's transfers between AWS, which is a ministack, and this machine."""
+    # So that a `with` ends what it began.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = contextlib.nullcontext(There(args.endpoint)) if args.endpoint else Cloud(stage.folder)
     with began as cloud:
         stage.environment = dict(cloud.environment(), SLUICE_HOME=stage.environment["SLUICE_HOME"])
