@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sluice_transfer::record::{Config, Failure, ShardRecord, Totals, TransferRecord};
 use sluice_transfer::{Counts, ShardId, State, Step, Wanted};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::engine::Engine;
 use crate::error::{Code, Halt, OperationError};
@@ -32,6 +32,7 @@ pub enum Settled {
 /// Adds up and decides. `failure` is what a slice failed with. Claims shards only to bring them to rest.
 pub async fn settle(engine: &Engine, order: &SliceOrder, failure: Option<Failure>) -> Result<Settled, OperationError> {
     let transfer = engine.transfer(&order.id).await?;
+    Span::current().record("generation", transfer.generation);
     if !transfer.state.is_active() {
         return Ok(Settled::Ended);
     }

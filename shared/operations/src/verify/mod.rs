@@ -149,6 +149,7 @@ async fn run(
     seen: &mut dyn FnMut(u64),
 ) -> Result<Progress, OperationError> {
     let transfer = engine.transfer(id).await?;
+    tracing::Span::current().record("generation", transfer.generation);
     let ended = matches!(
         transfer.state,
         State::Completed | State::CompletedWithGaps | State::CompletedWithFailures | State::Cancelled
