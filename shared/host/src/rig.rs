@@ -60,7 +60,8 @@ pub(crate) async fn host(events: usize) -> Host {
     let events: Vec<_> = std::iter::repeat_with(event).take(events).collect();
     places.source.append(&"0".parse().unwrap(), None, &Position::Beginning, &events).await.unwrap();
     let config = Config::read(|name| {
-        Some(if name.ends_with("SECONDS") || name.ends_with("SIZE") { "256" } else { "x" }.to_owned())
+        let number = ["SECONDS", "SIZE", "MEMORY"].iter().any(|end| name.ends_with(end));
+        Some(if number { "256" } else { "x" }.to_owned())
     });
     let config = config.unwrap();
     let (checkpoints, clock) = (Arc::new(MemoryCheckpoints::default()), Arc::new(SystemClock));
