@@ -16,8 +16,15 @@ def second_import_into_a_stream(world):
     until("a record in the copy", lambda: target.by_key() or ended_early(running))
     beside = restore(manifest(bucket, out), target, id=second, append=True)
     world.stack.start(beside).refused("StreamReserved", target.uri, first)
+    record = world.stack.transfer(second)
+    check((record["state"], record["failure"]["code"]) == ("PREPARING", "StreamReserved"), f"on record: {record}")
     completed(running.output(), first, target)
     check(target.by_key() == source.by_key(), "the copy is not the source")
+    # What was refused then can go on now: behind what is there, as it asked.
+    resumed = world.stack.run({"resume": second})
+    check(resumed["state"] == "COMPLETED" and resumed["error"] is None, f"resumed: {resumed}")
+    twice = {key: data + data for key, data in source.by_key().items()}
+    check(target.by_key() == twice, "the second copy does not stand behind the first")
     # It is free again, but not empty any more.
     full = restore(manifest(bucket, out), target, id=world.identity("third"))
     world.stack.start(full).refused("StreamNotEmpty", target.uri)

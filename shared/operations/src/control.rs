@@ -33,7 +33,11 @@ pub async fn stopped(
 ) -> Result<TransferRecord, OperationError> {
     engine
         .change(id, |record| {
-            let its = record.state.is_active() && record.execution == execution && record.wanted == Wanted::Running;
+            // A plan that was refused says why already.
+            let its = record.state.is_active()
+                && record.execution == execution
+                && record.wanted == Wanted::Running
+                && record.failure.is_none();
             if its {
                 record.wanted = Wanted::Paused;
                 record.failure = Some(reason.clone());
