@@ -223,6 +223,7 @@ impl Stores {
                 wind_down_millis: 60,
                 lease_margin_millis: LEASE_MARGIN_MILLIS,
                 memory_bytes: 1 << 20,
+                largest_part: u64::MAX,
                 read_bytes: scenario.read_bytes,
                 read_events: scenario.read_events,
                 append_bytes: scenario.append_bytes,
