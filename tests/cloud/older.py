@@ -19,9 +19,11 @@ def cut_down(there, golden, left):
     """An attribute with nothing in it that the golden one has not; notes in `left` what was taken away."""
     ((kind, inner),) = there.items()
     ((golden_kind, known),) = golden.items()
-    if kind == "M" and golden_kind == "M":
+    # Another variant than the golden one's has nothing to be compared with.
+    if kind == "M" and golden_kind == "M" and set(inner) & set(known):
         left += sorted(set(inner) - set(known))
-        return {"M": {name: cut_down(value, known[name], left) for name, value in inner.items() if name in known}}
+        same = {name: value for name, value in inner.items() if name in known}
+        return {"M": {name: cut_down(value, known[name], left) for name, value in same.items()}}
     if kind == "L" and golden_kind == "L" and known:
         return {"L": [cut_down(value, known[0], left) for value in inner]}
     return there
@@ -34,7 +36,10 @@ def as_before(world, partition, sort, golden):
     key = {"pk": {"S": partition}, "sk": {"S": sort}}
     item = stack.dynamodb.get_item(TableName=stack.table, Key=key, ConsistentRead=True)["Item"]
     check(golden["version"] == item["version"], f"{sort} is of another version than its golden file")
-    stack.dynamodb.put_item(TableName=stack.table, Item=cut_down({"M": item}, {"M": golden}, left)["M"])
+    # A request has what its user gave.
+    golden["request"] = item.get("request")
+    before = cut_down({"M": item}, {"M": golden}, left)["M"]
+    stack.dynamodb.put_item(TableName=stack.table, Item=before)
     return left
 
 

@@ -16,7 +16,8 @@ const SLICES: std::ops::RangeInclusive<u64> = 3..=96;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lane {
     /// Its number, from 0.
-    pub lane: usize,
+    #[serde(rename = "lane")]
+    pub number: usize,
     /// How many lanes there are, at least 1.
     pub of: usize,
     /// Slices after which it makes room for settling; the workflow counts them.
@@ -29,12 +30,12 @@ impl Lane {
     pub(crate) fn all(shards: usize, before: u64) -> Vec<Self> {
         let of = shards.div_ceil(SHARDS_PER_LANE).clamp(1, LANES);
         let slices = (before / 4).clamp(*SLICES.start(), *SLICES.end());
-        (0..of).map(|lane| Self { lane, of, slices }).collect()
+        (0..of).map(|number| Self { number, of, slices }).collect()
     }
 
     /// The lane's own among a transfer's shards.
     pub(crate) fn of(self, shards: &[ShardId]) -> Vec<ShardId> {
-        shards.iter().skip(self.lane).step_by(self.of.max(1)).cloned().collect()
+        shards.iter().skip(self.number).step_by(self.of.max(1)).cloned().collect()
     }
 }
 

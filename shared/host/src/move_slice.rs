@@ -65,7 +65,7 @@ async fn slice(host: &Host, kind: Kind, handed: Handed, invocation: &Invocation)
         _ => Proof::None,
     };
     // The operations record the generation once they know it. A span that is filtered out takes its fields with it.
-    let (id, lane) = (&order.id, handed.lane.lane);
+    let (id, lane) = (&order.id, handed.lane.number);
     let span = error_span!("slice", transfer = %id, slice = order.slice, lane, generation = field::Empty);
     let outcome = async {
         if handed.lane.of > 1 {
