@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use sluice_operations::{Engine, plan};
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream};
-use sluice_ports::{BucketStore, NewEvent, Places, Result, StreamStore};
-use sluice_transfer::{
-    BucketUri, ExportRequest, Format, ImportRequest, Position, Request, StreamUri, Timestamp, TransferId, Value,
-};
+use sluice_ports::memory::{MemoryCheckpoints, MemoryPlaces};
+use sluice_ports::{NewEvent, StreamStore};
+use sluice_transfer::{ExportRequest, Format, ImportRequest, Position, Request, Timestamp, TransferId, Value};
 
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -20,36 +17,9 @@ use crate::function::{Host, Invocation};
 /// In all keys and payloads of the events.
 pub(crate) const SECRET: &str = "hush-hush";
 
-#[derive(Default)]
-struct Memory {
-    source: MemoryStream,
-    target: MemoryStream,
-    bucket: MemoryBucket,
-    work: MemoryBucket,
-}
-
-#[async_trait]
-impl Places for Memory {
-    async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
-        Ok(Arc::new(if uri.name == "source" { self.source.clone() } else { self.target.clone() }))
-    }
-    async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        Ok((Arc::new(if uri.rest == "work" { self.work.clone() } else { self.bucket.clone() }), String::new()))
-    }
-    async fn source(&self, _: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        Ok((Arc::new(self.bucket.clone()), "export".to_owned()))
-    }
-    fn work(&self) -> BucketUri {
-        BucketUri { scheme: "memory".into(), rest: "work".into() }
-    }
-    fn object(&self, _: &BucketUri, key: &str) -> String {
-        key.to_owned()
-    }
-}
-
 /// A host whose source stream has one shard with so many events of some 1,000 bytes.
 pub(crate) async fn host(events: usize) -> Host {
-    let places = Memory::default();
+    let places = MemoryPlaces::default();
     places.source.create(1).await.unwrap();
     let event = || NewEvent {
         time: Timestamp::from_millis(0),

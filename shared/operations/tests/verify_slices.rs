@@ -12,12 +12,11 @@ use sluice_operations::{
     Code, Engine, Finish, Progress, Settings, Settled, SliceOrder, SliceOutcome, Verdict, Verification, export_slice,
     finish, import_slice, plan, settle, verify, verify_slice,
 };
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream};
-use sluice_ports::{Appended, BucketStore, Capabilities, Clock, NewEvent, Places, Result, StreamStore};
+use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryPlaces, MemoryStream};
+use sluice_ports::{Appended, Capabilities, Clock, NewEvent, StreamStore};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{
-    BucketUri, Budget, ExportRequest, Format, ImportRequest, Kind, Position, Request, ShardId, StreamUri, Timestamp,
-    TransferId, Value,
+    Budget, ExportRequest, Format, ImportRequest, Kind, Position, Request, ShardId, Timestamp, TransferId, Value,
 };
 
 const SHARDS: u32 = 2;
@@ -38,32 +37,6 @@ impl Clock for Looks {
         if millis > 1_000_000 {
             std::future::pending::<()>().await;
         }
-    }
-}
-
-struct Memory {
-    source: MemoryStream,
-    target: MemoryStream,
-    bucket: MemoryBucket,
-    work: MemoryBucket,
-}
-
-#[async_trait]
-impl Places for Memory {
-    async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
-        Ok(Arc::new(if uri.name == "source" { self.source.clone() } else { self.target.clone() }))
-    }
-    async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        Ok((Arc::new(if uri.rest == "work" { self.work.clone() } else { self.bucket.clone() }), String::new()))
-    }
-    async fn source(&self, _: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        Ok((Arc::new(self.bucket.clone()), "export".to_owned()))
-    }
-    fn work(&self) -> BucketUri {
-        BucketUri { scheme: "memory".into(), rest: "work".into() }
-    }
-    fn object(&self, _: &BucketUri, key: &str) -> String {
-        key.to_owned()
     }
 }
 
@@ -92,7 +65,7 @@ impl Rig {
             append(&source, number, &Position::Beginning, &new);
         }
         let bucket = MemoryBucket::with(Capabilities { create_only: true, smallest_part: 1, attests_content: false });
-        let places = Memory { source, target: target.clone(), bucket: bucket.clone(), work: MemoryBucket::new() };
+        let places = MemoryPlaces { source, target: target.clone(), bucket: bucket.clone(), work: MemoryBucket::new() };
         let settings = Settings { read_bytes, read_events: 5, wind_down_millis: 0, ..Settings::default() };
         let engine = Engine {
             checkpoints: Arc::new(MemoryCheckpoints::default()),

@@ -14,15 +14,14 @@ use sluice_operations::{
     Engine, Finish, Settings, Settled, SliceOrder, SliceOutcome, export_slice, finish, import_slice, pause, plan,
     settle,
 };
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream};
+use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryPlaces, MemoryStream};
 use sluice_ports::{
-    Appended, BucketStore, Capabilities, CheckpointStore, Clock, Created, NewEvent, Places, Result, Stored,
-    StreamStore, WriterAnswer,
+    Appended, Capabilities, CheckpointStore, Clock, Created, NewEvent, Result, Stored, StreamStore, WriterAnswer,
 };
 use sluice_transfer::record::{LedgerPage, Proof, ShardRecord, TransferRecord};
 use sluice_transfer::{
-    BucketUri, Budget, DestinationName, ExportRequest, Format, ImportRequest, Kind, Position, Request, ShardId,
-    StreamUri, Timestamp, TransferId, Value,
+    Budget, DestinationName, ExportRequest, Format, ImportRequest, Kind, Position, Request, ShardId, StreamUri,
+    Timestamp, TransferId, Value,
 };
 
 /// Writes that a transfer needs besides those for its parts: its own record, its shards', claim and release of a few
@@ -113,35 +112,6 @@ impl Clock for Still {
     async fn sleep(&self, _: u64) {}
 }
 
-struct Memory {
-    source: MemoryStream,
-    target: MemoryStream,
-    bucket: MemoryBucket,
-    work: MemoryBucket,
-}
-
-#[async_trait]
-impl Places for Memory {
-    async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
-        let stream = if uri.name == "source" { &self.source } else { &self.target };
-        Ok(Arc::new(stream.clone()))
-    }
-    async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        let bucket = if uri.rest == "work" { &self.work } else { &self.bucket };
-        Ok((Arc::new(bucket.clone()), String::new()))
-    }
-    async fn source(&self, _: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        Ok((Arc::new(self.bucket.clone()), "export".to_owned()))
-    }
-    fn work(&self) -> BucketUri {
-        BucketUri { scheme: "memory".into(), rest: "work".into() }
-    }
-
-    fn object(&self, _: &BucketUri, key: &str) -> String {
-        key.to_owned()
-    }
-}
-
 /// An engine over the memory stores.
 struct Rig {
     engine: Engine,
@@ -175,7 +145,7 @@ impl Rig {
         }
         let bucket = MemoryBucket::with(Capabilities { create_only: true, smallest_part: 1, attests_content: false });
         let table = Arc::new(Counting::default());
-        let places = Memory { source: source.clone(), target: target.clone(), bucket, work: MemoryBucket::new() };
+        let places = MemoryPlaces { source: source.clone(), target: target.clone(), bucket, work: MemoryBucket::new() };
         let settings = Settings { read_bytes: 4_000, append_bytes: 2_000, ..Settings::default() };
         let engine = Engine { checkpoints: table.clone(), places: Arc::new(places), clock: Arc::new(Still), settings };
         Self { engine, table, source, target }

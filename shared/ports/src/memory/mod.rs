@@ -3,8 +3,10 @@
 
 mod bucket;
 mod checkpoint;
+mod places;
 mod stream;
 
 pub use bucket::MemoryBucket;
 pub use checkpoint::MemoryCheckpoints;
+pub use places::MemoryPlaces;
 pub use stream::MemoryStream;
