@@ -6,11 +6,11 @@ from cloud import PREFIX, check, until
 from transfers import completed, nothing_open, same_as_fastavro
 from world import MIB, arn, export, manifest, restore
 
-# So slow that there is a middle: 16 MiB take 8 s and more.
+# So slow that there is a middle: 32 MiB take 16 s, longer than a slice, which sees a pause at its beginning at last.
 SLOW = {"rate": "2MB/s", "partSize": "5MiB", "objectSize": "64MiB"}
 
 
-def slow_export(world, identity, total=16 * MIB, shards=1):
+def slow_export(world, identity, total=32 * MIB, shards=1):
     """Starts one and waits until it has an upload open; answers stream, bucket and execution."""
     source, bucket = world.filled("source", shards, world.mixed(total)), world.bucket()
     execution = world.stack.start(export(source, bucket, id=identity, **SLOW))
@@ -129,7 +129,7 @@ def by_the_rule(world, stopped):
 def stopped_at_rest(world):
     """The rule says nothing new of an execution whose transfer is through, or run by another."""
     out = world.identity("out")
-    source, bucket, first = slow_export(world, out)
+    source, bucket, first = slow_export(world, out, 48 * MIB)
     world.stack.run({"pause": out})
     second = world.stack.start({"resume": out})
     halfway(world, bucket, second)

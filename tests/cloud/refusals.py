@@ -11,7 +11,7 @@ def second_import_into_a_stream(world):
     out, first, second = (world.identity(what) for what in ("out", "first", "second"))
     source, bucket, target = world.filled("source", 1, world.mixed(8 * MIB)), world.bucket(), world.stream("copy")
     world.stack.run(export(source, bucket, id=out))
-    asked = restore(manifest(bucket, out), target, id=first, rate="1MB/s")
+    asked = restore(manifest(bucket, out), target, id=first, rate="600KB/s")
     running = world.stack.start(asked)
     until("a record in the copy", lambda: target.by_key() or ended_early(running))
     beside = restore(manifest(bucket, out), target, id=second, append=True)
