@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use sluice_bucket_s3::place;
 use sluice_stream_kinesis::arn;
 use sluice_transfer::limits::EVENT_BYTES;
-use sluice_transfer::{BucketUri, Format, PositionSpec, StreamUri, TransferId};
+use sluice_transfer::{BucketUri, Compression, Format, PositionSpec, StreamUri, TransferId};
 
 use crate::Output;
 use crate::failure::{Failure, USAGE};
@@ -118,6 +118,7 @@ BUCKET/ID, its manifest in BUCKET/ID/manifest.json. Raw keeps payload bytes only
 Examples:
   sluice export local:orders dir:/backup --id orders-2026
   sluice export local:orders dir:/backup --from ago:1d --format raw --object-size 64MiB
+  sluice export local:orders dir:/backup --compression zstd
   sluice export local:orders dir:/backup --rate 20MiB --slice-seconds 60
   sluice export kinesis:orders s3://archive/orders --from ago:1d --bucket-owner 123456789012
   sluice export kinesis:orders dir:/backup"))]
@@ -256,6 +257,9 @@ pub(crate) struct Export {
     /// How events become bytes [default: avro]
     #[arg(long, value_name = "avro|raw", value_parser = format)]
     pub format: Option<Format>,
+    /// How the blocks of avro are made smaller [default: none]
+    #[arg(long, value_name = "none|zstd|deflate", value_parser = compression)]
+    pub compression: Option<Compression>,
     /// Encoded bytes at which an object is closed [default: 256MiB]
     #[arg(long, value_name = "N", value_parser = size)]
     pub object_size: Option<u64>,
@@ -440,6 +444,13 @@ fn format(text: &str) -> Result<Format, String> {
         "raw" => Ok(Format::Raw),
         _ => Err("this command has avro and raw".to_owned()),
     }
+}
+
+fn compression(text: &str) -> Result<Compression, String> {
+    [Compression::Plain, Compression::Zstd, Compression::Deflate]
+        .into_iter()
+        .find(|one| one.name() == text)
+        .ok_or_else(|| "this command has none, zstd and deflate".to_owned())
 }
 
 #[cfg(test)]

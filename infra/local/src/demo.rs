@@ -120,6 +120,7 @@ impl Stage {
                 stream: source.clone(),
                 to: self.bucket.clone(),
                 format,
+                compression: None,
                 from: None,
                 until: None,
                 object_size,

@@ -27,6 +27,7 @@ pub(crate) async fn export(host: &HostArgs, args: Export, output: Output) -> Res
         stream: args.stream,
         to: args.bucket,
         format: args.format,
+        compression: args.compression,
         from: args.from,
         until: args.until,
         object_size: args.object_size,

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sluice_ports::{CheckpointStore, Created, Error, ErrorKind, Result, Stored, WriterAnswer};
-use sluice_transfer::record::{LedgerPage, RECORD_VERSION, ShardRecord, TransferRecord};
+use sluice_transfer::record::{FIRST_VERSION, LedgerPage, ShardRecord, TransferRecord};
 use sluice_transfer::{DestinationName, ShardId, State, StreamUri, TransferId};
 
 use crate::item::{WriterRecord, from_item, to_item};
@@ -161,7 +161,7 @@ impl CheckpointStore for DynamoCheckpoints {
 
     async fn reserve_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<WriterAnswer> {
         let key = Key::Writer(stream);
-        let record = WriterRecord { version: RECORD_VERSION, stream: stream.clone(), writer: writer.clone() };
+        let record = WriterRecord { version: FIRST_VERSION, stream: stream.clone(), writer: writer.clone() };
         let condition = Condition::AbsentOrWriter(writer.to_string());
         match self.put(key, to_item(key, &record)?, condition).await? {
             Written::Done => Ok(WriterAnswer::Held),

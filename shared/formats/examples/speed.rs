@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use sluice_formats::{AvroDecoder, ObjectSeed, packer};
 use sluice_transfer::{
-    Cursor, Decoder, DestinationName, Event, Format, PackSpec, Seal, Sequence, Timestamp, UnpackError, Value,
+    Cursor, Decoder, DestinationName, Encoding, Event, PackSpec, Seal, Sequence, Timestamp, UnpackError, Value,
 };
 
 const PART: usize = 8 << 20;
@@ -43,7 +43,7 @@ fn sample(size: usize) -> (Vec<Event>, usize) {
 /// Packs the sample into one object.
 fn encode(events: &[Event], seed: &ObjectSeed, mut each: impl FnMut(Bytes)) {
     let spec = PackSpec { part_size: PART as u64, object_size: 1 << 40 };
-    let mut packer = packer(Format::Avro, spec, seed, 0, 0, Cursor::default());
+    let mut packer = packer(Encoding::AVRO, spec, seed, 0, 0, Cursor::default());
     for event in events {
         // The packer takes events by value; the clone shares key and payload.
         if packer.push(event.clone()).is_err() {

@@ -12,23 +12,24 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use sluice_transfer::limits::{EVENT_BYTES, HEADERS};
-use sluice_transfer::{Decoded, Decoder, Header, Timestamp, UnpackError, Value};
+use sluice_transfer::{Compression, Decoded, Decoder, Header, Timestamp, UnpackError, Value};
 
+use crate::codec::inflate;
 use crate::header::{HEAD_BYTES, Marker, read_header};
 use crate::varint::{Fault, LONGEST, Reader};
 
-/// Largest block that is read. Ours end at the first event past 64 KiB; others may write larger ones.
+/// Largest block that is read, as it lies in the file and as it is inflated. Ours end at the first event past 64 KiB; others may write larger ones.
 pub(crate) const BLOCK_BYTES: usize = 64 << 20;
 /// The shortest event: empty texts, a time of one byte, two values of two bytes, no headers.
 const SHORTEST_EVENT: usize = 7;
 /// The shortest header: an empty name and a value of two bytes.
 const SHORTEST_HEADER: usize = 3;
 
-/// Reads Avro object container files of [`crate::AVRO_SCHEMA`], uncompressed, by whatever writer; a unit is a block.
+/// Reads Avro object container files of [`crate::AVRO_SCHEMA`], by whatever writer; a unit is a block.
 #[derive(Default)]
 pub struct AvroDecoder {
     /// Known once the header was read.
-    marker: Option<Marker>,
+    known: Option<(Marker, Compression)>,
     /// What was fed and not used.
     fed: VecDeque<Bytes>,
     /// Bytes in `fed`.
@@ -79,7 +80,7 @@ impl AvroDecoder {
 
     /// Takes the next block, if all of it was fed; an empty one is only skipped. False if more bytes are needed.
     fn open_block(&mut self) -> Result<bool, Fault> {
-        let Some(marker) = self.marker else {
+        let Some((marker, compression)) = self.known else {
             return Err(Fault::Damaged("its header was not read"));
         };
         let mut prefix = [0; 2 * LONGEST];
@@ -94,8 +95,8 @@ impl AvroDecoder {
         if len > BLOCK_BYTES {
             return Err(Fault::TooLarge("a block has more than 64 MiB"));
         }
-        if count > (len / SHORTEST_EVENT) as u64 || (count == 0 && len > 0) {
-            return Err(Fault::Damaged("a block's length does not fit its count of events"));
+        if compression.is_plain() {
+            check_count(count, len)?;
         }
         let front = reader.at();
         if self.held < front + len + marker.len() {
@@ -107,6 +108,8 @@ impl AvroDecoder {
         if self.take(marker.len()) != marker[..] {
             return Err(Fault::Damaged("the marker behind a block is not the file's"));
         }
+        let data = if compression.is_plain() { data } else { inflate(compression, &data, BLOCK_BYTES)?.into() };
+        check_count(count, data.len())?;
         if count > 0 {
             self.block = Some(Block { unit, data, read: 0, count, within: 0 });
         }
@@ -156,14 +159,14 @@ impl Decoder for AvroDecoder {
     }
 
     fn head(&mut self, bytes: &[u8]) -> Result<u64, UnpackError> {
-        let (marker, first) = read_header(bytes)?;
-        self.marker = Some(marker);
-        self.seek(first);
-        Ok(first)
+        let header = read_header(bytes)?;
+        self.known = Some((header.marker, header.compression));
+        self.seek(header.first);
+        Ok(header.first)
     }
 
     fn seek(&mut self, offset: u64) {
-        *self = Self { marker: self.marker, at: offset, ..Self::default() };
+        *self = Self { known: self.known, at: offset, ..Self::default() };
     }
 
     fn feed(&mut self, bytes: Bytes) {
@@ -186,7 +189,7 @@ impl Decoder for AvroDecoder {
             return Err(error.clone());
         }
         let damaged = |offset, why| Err(UnpackError::Damaged { offset, why });
-        if self.marker.is_none() {
+        if self.known.is_none() {
             return damaged(0, "the file ends before its header was read".to_owned());
         }
         if let Some(block) = &self.block {
@@ -198,6 +201,14 @@ impl Decoder for AvroDecoder {
         }
         Ok(())
     }
+}
+
+/// What a block holds must be able to be so many events.
+fn check_count(count: u64, len: usize) -> Result<(), Fault> {
+    if count > (len / SHORTEST_EVENT) as u64 || (count == 0 && len > 0) {
+        return Err(Fault::Damaged("a block's length does not fit its count of events"));
+    }
+    Ok(())
 }
 
 impl Block {

@@ -1,6 +1,7 @@
 //! Events into blocks.
 //!
-//! **Invariant.** A block ends behind the first event at which its events' encoded bytes reach [`UNIT_BYTES`],
+//! **Invariant.** A block ends behind the first event at which its events' encoded bytes, before they are compressed,
+//! reach [`UNIT_BYTES`] ([`COMPRESSED_UNIT_BYTES`] where they are compressed),
 //! whatever slice or part it lies in, so where blocks end depends on events alone. A block's count and length stand in front of
 //! its events, so these wait in a buffer of less than that size. The one that ends a block is measured
 //! instead and goes straight to the part: no payload of that size or more is copied twice.
@@ -8,20 +9,28 @@
 use std::fmt::Write;
 
 use sluice_transfer::limits::{EVENT_BYTES, HEADERS};
-use sluice_transfer::{Event, PackError, Position, UnitEncoder, Value};
+use sluice_transfer::{Compression, Event, PackError, Position, UnitEncoder, Value};
 
 use crate::ObjectSeed;
+use crate::codec::BlockEncoder;
 use crate::header::{Marker, marker, put_header};
 use crate::varint::{LONGEST, long_len, put_long, put_size, size_len};
 
 /// A block ends once its events have so many bytes. Part of the encoder's version.
 pub(crate) const UNIT_BYTES: usize = 64 << 10;
+/// The same where blocks are compressed: a codec finds more in more, and knows nothing of the block before.
+pub(crate) const COMPRESSED_UNIT_BYTES: usize = 256 << 10;
 
-/// Writes Avro object container files, uncompressed; a unit is a block.
+/// Writes Avro object container files; a unit is a block.
 pub struct AvroEncoder {
     identity: ObjectSeed,
     marker: Marker,
-    /// Events of the open block, fewer bytes than [`UNIT_BYTES`].
+    compression: Compression,
+    /// None where blocks are not compressed.
+    codec: Option<BlockEncoder>,
+    /// A block ends once its events have so many bytes.
+    unit_bytes: usize,
+    /// Events of the open block, fewer bytes than that.
     open: Vec<u8>,
     events: usize,
     /// The sequence number at hand, as text.
@@ -30,9 +39,12 @@ pub struct AvroEncoder {
 
 impl AvroEncoder {
     /// Writes the objects of one shard at one destination.
-    pub fn new(identity: ObjectSeed) -> Self {
-        let open = Vec::with_capacity(UNIT_BYTES);
-        Self { identity, marker: Marker::default(), open, events: 0, digits: String::new() }
+    pub fn new(identity: ObjectSeed, compression: Compression) -> Self {
+        let codec = BlockEncoder::new(compression);
+        let unit_bytes = if codec.is_some() { COMPRESSED_UNIT_BYTES } else { UNIT_BYTES };
+        let open = Vec::with_capacity(unit_bytes);
+        let (marker, digits) = (Marker::default(), String::new());
+        Self { identity, marker, compression, codec, unit_bytes, open, events: 0, digits }
     }
 
     /// What stands in front of a block's events.
@@ -46,7 +58,7 @@ impl AvroEncoder {
 impl UnitEncoder for AvroEncoder {
     fn begin(&mut self, object: u64, out: &mut Vec<u8>) {
         self.resume(object);
-        put_header(out, &self.marker);
+        put_header(out, &self.marker, self.compression);
     }
 
     fn resume(&mut self, object: u64) {
@@ -63,11 +75,15 @@ impl UnitEncoder for AvroEncoder {
             None => write!(self.digits, "{}", event.sequence),
         };
         let len = self.open.len() + event_len(event, &self.digits);
-        if len < UNIT_BYTES {
+        if len < self.unit_bytes || self.codec.is_some() {
             put_event(&mut self.open, event, &self.digits);
             debug_assert_eq!(self.open.len(), len);
             self.events += 1;
-            return Ok(false);
+            let ends = len >= self.unit_bytes;
+            if ends {
+                self.end_unit(out);
+            }
+            return Ok(ends);
         }
         Self::put_block_head(out, self.events + 1, len);
         let from = out.len();
@@ -82,8 +98,9 @@ impl UnitEncoder for AvroEncoder {
 
     fn end_unit(&mut self, out: &mut Vec<u8>) {
         if self.events > 0 {
-            Self::put_block_head(out, self.events, self.open.len());
-            out.extend_from_slice(&self.open);
+            let block = self.codec.as_mut().map_or(&self.open[..], |codec| codec.compress(&self.open));
+            Self::put_block_head(out, self.events, block.len());
+            out.extend_from_slice(block);
             out.extend_from_slice(&self.marker);
             self.open.clear();
             self.events = 0;

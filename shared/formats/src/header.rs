@@ -19,9 +19,10 @@
 
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
-use sluice_transfer::UnpackError;
+use sluice_transfer::{Compression, UnpackError};
 
 use crate::ObjectSeed;
+use crate::codec::{ALL_CODECS, codec_name, codec_of};
 use crate::varint::{Fault, Reader, put_size};
 
 /// The schema of every object, as it stands in the header. Part of the encoder's version.
@@ -55,7 +56,6 @@ pub(crate) const HEAD_BYTES: usize = 64 << 10;
 const MAGIC: &[u8] = b"Obj\x01";
 const SCHEMA_KEY: &[u8] = b"avro.schema";
 const CODEC_KEY: &[u8] = b"avro.codec";
-const CODEC: &[u8] = b"null";
 
 /// Stands behind the header and behind every block.
 pub(crate) type Marker = [u8; 16];
@@ -81,8 +81,8 @@ pub(crate) fn marker(identity: &ObjectSeed, object: u64) -> Marker {
 }
 
 /// Writes the header of an object.
-pub(crate) fn put_header(out: &mut Vec<u8>, marker: &Marker) {
-    let metadata = [(SCHEMA_KEY, AVRO_SCHEMA.as_bytes()), (CODEC_KEY, CODEC)];
+pub(crate) fn put_header(out: &mut Vec<u8>, marker: &Marker, compression: Compression) {
+    let metadata = [(SCHEMA_KEY, AVRO_SCHEMA.as_bytes()), (CODEC_KEY, codec_name(compression).as_bytes())];
     out.extend_from_slice(MAGIC);
     put_size(out, metadata.len());
     for (key, value) in metadata {
@@ -95,9 +95,16 @@ pub(crate) fn put_header(out: &mut Vec<u8>, marker: &Marker) {
     out.extend_from_slice(marker);
 }
 
-/// Reads a header from a file's first [`HEAD_BYTES`], or from all of a shorter file. Answers the sync marker and
-/// where the first block begins.
-pub(crate) fn read_header(bytes: &[u8]) -> Result<(Marker, u64), UnpackError> {
+/// What a file's header tells.
+pub(crate) struct FileHeader {
+    pub(crate) marker: Marker,
+    pub(crate) compression: Compression,
+    /// Where the first block begins.
+    pub(crate) first: u64,
+}
+
+/// Reads a header from a file's first [`HEAD_BYTES`], or from all of a shorter file.
+pub(crate) fn read_header(bytes: &[u8]) -> Result<FileHeader, UnpackError> {
     let damaged = |why: String| UnpackError::Damaged { offset: 0, why };
     if !bytes.starts_with(MAGIC) {
         return Err(damaged("it is not an Avro object container file".to_owned()));
@@ -112,15 +119,16 @@ pub(crate) fn read_header(bytes: &[u8]) -> Result<(Marker, u64), UnpackError> {
         Fault::Damaged(why) => damaged(format!("the file's header is broken: {why}")),
         Fault::TooLarge(why) => UnpackError::TooLarge { offset: 0, why: why.to_owned() },
     })?;
-    match found.codec {
-        None | Some(CODEC) => {}
-        Some(codec) => {
-            return Err(damaged(format!("its codec is '{}'; only uncompressed files (null) are read", shown(codec))));
-        }
-    }
+    let compression = match found.codec {
+        None => Compression::Plain,
+        Some(name) => codec_of(name).ok_or_else(|| {
+            let names = ALL_CODECS.map(|(_, name)| name).join(", ");
+            damaged(format!("its codec is '{}'; read are {names}", shown(name)))
+        })?,
+    };
     let schema = found.schema.ok_or_else(|| damaged("its header holds no schema".to_owned()))?;
     check_schema(schema).map_err(damaged)?;
-    Ok((found.marker, found.end))
+    Ok(FileHeader { marker: found.marker, compression, first: found.end })
 }
 
 struct Metadata<'a> {

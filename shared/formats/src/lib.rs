@@ -9,9 +9,11 @@
 //!
 //! - `varint`: Avro's numbers, and a reader that knows where its bytes end.
 //! - `header`: the schema, the file's header, the sync marker.
+//! - `codec`: blocks made smaller and back.
 //! - `encode`: events into blocks.
 //! - `decode`: blocks into events.
 
+mod codec;
 mod decode;
 mod encode;
 mod header;
@@ -19,7 +21,7 @@ mod header;
 mod tests;
 mod varint;
 
-use sluice_transfer::{Cursor, Decoder, DestinationName, Format, PackSpec, Packer, ShardId, TransferId};
+use sluice_transfer::{Cursor, Decoder, DestinationName, Encoding, Format, PackSpec, Packer, ShardId, TransferId};
 
 pub use decode::AvroDecoder;
 pub use encode::AvroEncoder;
@@ -41,23 +43,26 @@ pub struct ObjectSeed {
     pub shard: ShardId,
 }
 
-/// Packs events in a format. `object` is the number of the object at hand, of which `taken` bytes are packed, up to
+/// Packs events in an encoding. `object` is the number of the object at hand, of which `taken` bytes are packed, up to
 /// `cursor`.
 pub fn packer(
-    format: Format,
+    encoding: Encoding,
     spec: PackSpec,
     identity: &ObjectSeed,
     object: u64,
     taken: u64,
     cursor: Cursor,
 ) -> Packer {
-    match format {
+    match encoding.format {
         Format::Raw => Packer::joined(spec, object, taken, cursor),
-        Format::Avro => Packer::units(Box::new(AvroEncoder::new(identity.clone())), spec, object, taken, cursor),
+        Format::Avro => {
+            let encoder = AvroEncoder::new(identity.clone(), encoding.compression);
+            Packer::units(Box::new(encoder), spec, object, taken, cursor)
+        }
     }
 }
 
-/// Takes objects of a format apart. None for raw, which has no units: [`sluice_transfer::Cutter`] cuts it into
+/// Takes objects of a format apart, whatever their compression: Avro's files tell. None for raw, which has no units: [`sluice_transfer::Cutter`] cuts it into
 /// payloads of a size that the caller chooses.
 pub fn decoder(format: Format) -> Option<Box<dyn Decoder>> {
     match format {

@@ -41,7 +41,8 @@ pub(crate) struct Stopped {
 }
 
 const COMMANDS: [&str; 7] = ["export", "import", "resume", "pause", "cancel", "verify", "describe"];
-const EXPORT: [&str; 9] = ["stream", "to", "id", "format", "from", "until", "objectSize", "partSize", "rate"];
+const EXPORT: [&str; 10] =
+    ["stream", "to", "id", "format", "compression", "from", "until", "objectSize", "partSize", "rate"];
 const IMPORT: [&str; 7] = ["source", "stream", "id", "eventSize", "pack", "append", "rate"];
 /// Fields that may be written as a size, such as 256MiB.
 const SIZES: [&str; 4] = ["objectSize", "partSize", "eventSize", "rate"];
@@ -190,6 +191,7 @@ mod tests {
             stream: "kinesis:orders".parse().unwrap(),
             to: "s3://bucket/prefix".parse().unwrap(),
             format: Some(Format::Avro),
+            compression: None,
             from: Some(PositionSpec::Earliest),
             until: Some(PositionSpec::Ago(3_600_000)),
             object_size: Some(256 << 20),

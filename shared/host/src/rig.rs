@@ -57,6 +57,7 @@ pub(crate) async fn begin(host: &Host, id: &str) {
             stream: "memory:source".parse().unwrap(),
             to: "memory:archive".parse().unwrap(),
             format: Some(Format::Avro),
+            compression: None,
             from: None,
             until: None,
             object_size: Some(100_000),

@@ -191,6 +191,7 @@ impl Rig {
             stream: "memory:source".parse().unwrap(),
             to: "memory:archive".parse().unwrap(),
             format: Some(Format::Avro),
+            compression: None,
             from: None,
             until: None,
             object_size: None,

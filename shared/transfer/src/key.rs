@@ -1,7 +1,7 @@
 //! Object keys: how ours are made, and which foreign ones are safe to follow.
 
 use crate::limits::KEY_BYTES;
-use crate::{Format, Position, ShardId, TransferId};
+use crate::{Encoding, Position, ShardId, TransferId};
 
 /// A key that is not followed, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,9 +71,9 @@ impl ObjectKeys {
 
     /// The object of that number, which begins behind `first`. Numbers and positions are padded so that a listing
     /// shows a shard's objects in their order.
-    pub fn object(shard: &ShardId, number: u64, first: &Position, format: Format) -> String {
+    pub fn object(shard: &ShardId, number: u64, first: &Position, encoding: Encoding) -> String {
         let first = first.next_sequence().map_or_else(|| "end".to_owned(), |sequence| format!("{sequence:0>20}"));
-        format!("data/shard={shard}/{number:08}-{first}.{}", format.extension())
+        format!("data/shard={shard}/{number:08}-{first}.{}", encoding.extension())
     }
 
     /// The segment of that number (from 1) of a shard's part of the manifest.
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_listing_is_in_order() {
         let shard = "0".parse().unwrap();
-        let key = |n, p| ObjectKeys::object(&shard, n, &Position::After(crate::Sequence::new(p)), Format::Avro);
+        let key = |n, p| ObjectKeys::object(&shard, n, &Position::After(crate::Sequence::new(p)), Encoding::AVRO);
         assert!(key(9, 99) < key(10, 1_000));
         assert_eq!(key(0, 4), "data/shard=0/00000000-00000000000000000005.avro");
     }

@@ -9,6 +9,7 @@
 
 mod budget;
 mod checksum;
+mod encoding;
 mod event;
 mod key;
 pub mod limits;
@@ -26,13 +27,14 @@ mod unpacking;
 
 pub use budget::{Budget, Remaining};
 pub use checksum::{Checksum, EventDigest, sha256_hex};
+pub use encoding::{Compression, Encoding, Format};
 pub use event::{Counts, Event, Header, Value};
 pub use key::{KeyError, ObjectKeys, check_key, resolve_key};
 pub use names::{BucketUri, DestinationName, NameError, ShardId, StreamUri, TransferId, UploadId};
 pub use pace::{Pace, Throttle};
 pub use packing::{PackError, PackSpec, Packed, Packer, Seal, UnitEncoder};
 pub use position::{Cursor, Cut, Gap, Position, PositionError, Range, Sequence};
-pub use request::{ExportRequest, Format, ImportRequest, Request, RequestError};
+pub use request::{ExportRequest, ImportRequest, Request, RequestError};
 pub use spec::{PositionSpec, SpecError};
 pub use state::{Illegal, Kind, State, Step, Wanted};
 pub use time::{TimeError, TimeRange, Timestamp};

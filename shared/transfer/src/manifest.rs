@@ -10,12 +10,13 @@ use serde_json::value::RawValue;
 use crate::limits::MANIFEST_BYTES;
 use crate::record::{Mark, SealedObject};
 use crate::{
-    BucketUri, Checksum, Counts, Cursor, EventDigest, Format, Gap, Range, ShardId, State, StreamUri, Timestamp,
-    TransferId, sha256_hex,
+    BucketUri, Checksum, Compression, Counts, Cursor, EventDigest, Format, Gap, Range, ShardId, State, StreamUri,
+    Timestamp, TransferId, sha256_hex,
 };
 
-/// Version of every document that this code writes.
-pub const MANIFEST_VERSION: u32 = 1;
+/// The newest version of a document that this code writes and reads; it reads the one before as well. Version 2 is the
+/// root of an export whose objects are compressed; all others are as in version 1, and say so.
+pub const MANIFEST_VERSION: u32 = 2;
 
 /// A document that is not to be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +97,11 @@ pub trait Document: Serialize + DeserializeOwned {
     /// What the document says it is.
     const KIND: &'static str;
 
+    /// The first version that understands it.
+    fn version(&self) -> u32 {
+        1
+    }
+
     /// The document's bytes; the same value, the same bytes.
     fn to_bytes(&self) -> Vec<u8> {
         let encode = || {
@@ -103,7 +109,7 @@ pub trait Document: Serialize + DeserializeOwned {
             let sha256 = sha256_hex(body.get().as_bytes());
             serde_json::to_vec(&Envelope {
                 sluice: Self::KIND.to_owned(),
-                version: MANIFEST_VERSION,
+                version: self.version(),
                 sha256,
                 body: &body,
             })
@@ -224,6 +230,9 @@ pub struct ExportManifest {
     pub stream: StreamUri,
     /// How events became bytes.
     pub format: Format,
+    /// How bytes were made fewer; what does not say so has none.
+    #[serde(default, skip_serializing_if = "Compression::is_plain")]
+    pub compression: Compression,
     /// Version of the encoder.
     pub encoder: u32,
     /// How it ended.
@@ -242,6 +251,10 @@ pub struct ExportManifest {
 
 impl Document for ExportManifest {
     const KIND: &'static str = "export-manifest";
+
+    fn version(&self) -> u32 {
+        if self.compression.is_plain() { 1 } else { MANIFEST_VERSION }
+    }
 }
 
 impl Document for Segment<ManifestObject> {

@@ -2,28 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BucketUri, Kind, PositionSpec, StreamUri};
-
-/// How events become bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// Avro object container files: position, key, time, headers and payload, nothing lost.
-    #[default]
-    Avro,
-    /// Payloads joined, cut anywhere. Keeps payload bytes only.
-    Raw,
-}
-
-impl Format {
-    /// Ending of its objects' keys.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Avro => "avro",
-            Self::Raw => "raw",
-        }
-    }
-}
+use crate::{BucketUri, Compression, Format, Kind, PositionSpec, StreamUri};
 
 /// Why a request cannot be carried out as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +28,9 @@ pub struct ExportRequest {
     /// How events become bytes; default avro.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
+    /// How bytes are made fewer; default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
     /// First event, inclusive; default earliest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PositionSpec>,

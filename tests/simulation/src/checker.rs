@@ -157,7 +157,7 @@ impl Checker {
     }
 
     fn key(&self, record: &ShardRecord, number: u64, from: &Cursor) -> String {
-        let relative = ObjectKeys::object(&record.shard, number, &from.position, self.scenario.format);
+        let relative = ObjectKeys::object(&record.shard, number, &from.position, self.scenario.encoding());
         ObjectKeys::new("", &record.transfer).whole(&relative)
     }
 

@@ -11,7 +11,8 @@ use sluice_ports::{
     Appended, BucketStore, Capabilities, CheckpointStore, Error, ErrorKind, NewEvent, Places, Result, StreamStore,
 };
 use sluice_transfer::{
-    BucketUri, ExportRequest, Format, Header, ImportRequest, Position, Request, Sequence, StreamUri, Timestamp, Value,
+    BucketUri, Compression, Encoding, ExportRequest, Format, Header, ImportRequest, Position, Request, Sequence,
+    StreamUri, Timestamp, Value,
 };
 
 use crate::by_key::{BlindStream, LANDING_MILLIS, Unanswered};
@@ -29,6 +30,7 @@ pub(crate) struct Scenario {
     pub shards: u32,
     pub events: Vec<Vec<NewEvent>>,
     pub format: Format,
+    pub compression: Compression,
     pub part_size: u64,
     pub object_size: u64,
     pub event_size: u64,
@@ -54,6 +56,10 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
+    pub(crate) fn encoding(&self) -> Encoding {
+        Encoding { format: self.format, compression: self.compression }
+    }
+
     pub(crate) fn draw(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x5ce0_a210);
         let shards = u32::try_from(random.within(1, 3)).unwrap_or(1);
@@ -75,10 +81,12 @@ impl Scenario {
         // At most some hundred parts in all.
         let all: usize = events.iter().flatten().map(|event| event.payload.len()).sum();
         let part_size = (random.within(1, 120) * scale).max(all as u64 / 100);
+        let format = if random.chance(600) { Format::Avro } else { Format::Raw };
         Self {
             shards,
             events,
-            format: if random.chance(600) { Format::Avro } else { Format::Raw },
+            format,
+            compression: compression(seed, format),
             part_size,
             object_size: if random.chance(300) {
                 random.within(1, part_size).max(all as u64 / 100)
@@ -100,6 +108,16 @@ impl Scenario {
             fault_rate: random.within(5, 120),
             faults: u32::try_from(random.within(0, 25)).unwrap_or(0),
         }
+    }
+}
+
+/// A third of all Avro is compressed.
+fn compression(seed: u64, format: Format) -> Compression {
+    let mut apart = Random::new(seed ^ 0x2c0d_ec50);
+    match apart.within(0, 5) {
+        0 if format == Format::Avro => Compression::Zstd,
+        1 if format == Format::Avro => Compression::Deflate,
+        _ => Compression::Plain,
     }
 }
 
@@ -280,6 +298,7 @@ pub(crate) fn export_request(scenario: &Scenario) -> Request {
         stream: StreamUri { scheme: "memory".into(), name: "source".into() },
         to: BucketUri { scheme: "memory".into(), rest: "archive".into() },
         format: Some(scenario.format),
+        compression: Some(scenario.compression),
         from: None,
         until: None,
         object_size: Some(scenario.object_size),

@@ -208,6 +208,7 @@ fn export(format: Format, parts_in_an_object: u64) -> Request {
         stream: "memory:source".parse().unwrap(),
         to: "memory:archive".parse().unwrap(),
         format: Some(format),
+        compression: None,
         from: None,
         until: None,
         object_size: Some(PART * parts_in_an_object),

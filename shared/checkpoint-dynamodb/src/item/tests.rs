@@ -59,6 +59,7 @@ fn meta() -> TransferRecord {
         stream: "kinesis:orders".parse().unwrap(),
         to: "s3:archive/orders".parse().unwrap(),
         format: Some(Format::Raw),
+        compression: None,
         from: Some("2026-11-21T00:00:00Z".parse().unwrap()),
         until: None,
         object_size: Some(1 << 30),
@@ -69,6 +70,7 @@ fn meta() -> TransferRecord {
         bucket: "s3:archive".parse().unwrap(),
         prefix: "orders".to_owned(),
         format: Format::Raw,
+        compression: sluice_transfer::Compression::Plain,
         part_size: 8 << 20,
         object_size: 1 << 30,
     };

@@ -31,7 +31,7 @@ pub(super) fn golden_events() -> Vec<Event> {
 
 /// Object 7 of its shard, in two blocks.
 fn written() -> Vec<u8> {
-    let (mut encoder, mut out) = (AvroEncoder::new(seed()), Vec::new());
+    let (mut encoder, mut out) = (AvroEncoder::new(seed(), Compression::Plain), Vec::new());
     encoder.begin(7, &mut out);
     for (i, event) in golden_events().iter().enumerate() {
         encoder.push(event, &mut out).unwrap();

@@ -8,8 +8,8 @@ mod roundtrip;
 use bytes::Bytes;
 use proptest::prelude::*;
 use sluice_transfer::{
-    Cursor, Decoded, Decoder, DestinationName, Event, Format, Header, PackSpec, Seal, Sequence, Timestamp, UnitEncoder,
-    UnpackError, Value,
+    Compression, Cursor, Decoded, Decoder, DestinationName, Encoding, Event, Format, Header, PackSpec, Seal, Sequence,
+    Timestamp, UnitEncoder, UnpackError, Value,
 };
 
 use crate::{AvroDecoder, AvroEncoder, ObjectSeed};
@@ -25,7 +25,12 @@ fn seed() -> ObjectSeed {
 
 /// An object of these events, sealed behind the last.
 fn object_of(number: u64, events: &[Event]) -> Vec<u8> {
-    let (mut encoder, mut out) = (AvroEncoder::new(seed()), Vec::new());
+    object_in(Compression::Plain, number, events)
+}
+
+/// The same, compressed.
+fn object_in(compression: Compression, number: u64, events: &[Event]) -> Vec<u8> {
+    let (mut encoder, mut out) = (AvroEncoder::new(seed(), compression), Vec::new());
     encoder.begin(number, &mut out);
     for event in events {
         encoder.push(event, &mut out).unwrap();

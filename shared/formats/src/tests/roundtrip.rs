@@ -9,11 +9,11 @@ use crate::packer;
 
 /// Packs all events into objects. Every slice is interrupted after so many events, which drops what no part holds;
 /// the last one is not.
-fn pack(events: &[Event], spec: PackSpec, interruptions: &[usize]) -> Vec<Vec<u8>> {
+fn pack(encoding: Encoding, events: &[Event], spec: PackSpec, interruptions: &[usize]) -> Vec<Vec<u8>> {
     let (mut object, mut taken, mut cursor) = (0, 0, Cursor::default());
     let mut objects: Vec<Vec<u8>> = vec![Vec::new()];
     for limit in interruptions.iter().copied().chain([usize::MAX]) {
-        let mut packer = packer(Format::Avro, spec, &seed(), object, taken, cursor.clone());
+        let mut packer = packer(encoding, spec, &seed(), object, taken, cursor.clone());
         let from = cursor.position.clone();
         let mut store = |part: sluice_transfer::Packed| {
             objects.last_mut().unwrap().extend_from_slice(&part.bytes);
@@ -71,6 +71,25 @@ proptest! {
     }
 
     #[test]
+    fn compressed_blocks_hold_the_same_events_however_they_are_fed(
+        events in events(20),
+        sizes in proptest::collection::vec(prop_oneof![1_usize..40, 1_000_usize..100_000], 1..6),
+    ) {
+        for compression in [Compression::Zstd, Compression::Deflate] {
+            let object = object_in(compression, 0, &events);
+            prop_assert_eq!(&object, &object_in(compression, 0, &events));
+            let whole = decode(&object).unwrap();
+            assert_same(&whole, &events);
+            assert_tiled(&object, &whole);
+            prop_assert_eq!(&decode_from(&object, None, &sizes).unwrap(), &whole);
+            if let Some(from) = whole.iter().find_map(|event| event.unit_end).filter(|end| *end < object.len() as u64) {
+                let rest: Vec<_> = whole.iter().filter(|event| event.unit >= from).cloned().collect();
+                prop_assert_eq!(decode_from(&object, Some(from), &sizes).unwrap(), rest);
+            }
+        }
+    }
+
+    #[test]
     fn reading_goes_on_at_any_event(events in events(20), size in 1_usize..70_000) {
         let object = object_of(3, &events);
         let whole = decode(&object).unwrap();
@@ -87,10 +106,12 @@ proptest! {
         part_size in 1_u64..200_000,
         parts in 1_u64..5,
         interruptions in proptest::collection::vec(0_usize..20, 0..8),
+        compression in prop_oneof![Just(Compression::Plain), Just(Compression::Zstd), Just(Compression::Deflate)],
     ) {
         let spec = PackSpec { part_size, object_size: part_size * parts };
-        let objects = pack(&events, spec, &[]);
-        prop_assert_eq!(&pack(&events, spec, &interruptions), &objects);
+        let encoding = Encoding { compression, ..Encoding::AVRO };
+        let objects = pack(encoding, &events, spec, &[]);
+        prop_assert_eq!(&pack(encoding, &events, spec, &interruptions), &objects);
         let decoded: Vec<_> = objects.iter().flat_map(|object| decode(object).unwrap()).collect();
         assert_same(&decoded, &events);
     }
@@ -101,7 +122,7 @@ fn a_block_ends_with_the_event_that_fills_it() {
     // Number 2, time 1, key 2, headers 1; the payload's branch 1, length 3, flag 1.
     let around = 11;
     for (len, ends) in [(UNIT_BYTES - around - 1, false), (UNIT_BYTES - around, true), (UNIT_BYTES * 3, true)] {
-        let (mut encoder, mut out) = (AvroEncoder::new(seed()), Vec::new());
+        let (mut encoder, mut out) = (AvroEncoder::new(seed(), Compression::Plain), Vec::new());
         encoder.resume(0);
         assert_eq!(encoder.push(&small(1, vec![7; len]), &mut out), Ok(ends), "{len}");
         assert_eq!(out.is_empty(), !ends);
@@ -135,7 +156,7 @@ fn objects_differ_in_their_marker_alone() {
 fn what_is_past_the_limits_is_not_packed() {
     let mut out = Vec::new();
     let mut refused = |event: &Event| {
-        let error = AvroEncoder::new(seed()).push(event, &mut out).unwrap_err();
+        let error = AvroEncoder::new(seed(), Compression::Plain).push(event, &mut out).unwrap_err();
         assert!(out.is_empty());
         let PackError::TooLarge { position, what } = error else { panic!("{error}") };
         assert_eq!(position, Position::before(&event.sequence));
@@ -171,7 +192,7 @@ fn raw_has_no_units() {
     assert!(crate::decoder(Format::Raw).is_none());
     assert!(crate::decoder(Format::Avro).is_some());
     let spec = PackSpec { part_size: 4, object_size: 8 };
-    let mut packer = packer(Format::Raw, spec, &seed(), 0, 0, Cursor::default());
+    let mut packer = packer(Encoding::RAW, spec, &seed(), 0, 0, Cursor::default());
     packer.push(small(1, "payload")).unwrap();
     assert_eq!(&packer.take().unwrap().bytes[..], b"payl");
 }

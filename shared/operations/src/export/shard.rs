@@ -75,7 +75,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
             &record.shard,
             destination.objects,
             &destination.sealed.position,
-            self.target.config.format,
+            self.target.config.encoding(),
         );
         Ok(self.target.keys(&record.transfer).whole(&relative))
     }
@@ -142,7 +142,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
             }
             Phase::Idle | Phase::Open(_) => (destination.cursor(), destination.taken()),
         };
-        Ok(packer(config.format, config.pack(), &seed, destination.objects, taken, cursor.clone()))
+        Ok(packer(config.encoding(), config.pack(), &seed, destination.objects, taken, cursor.clone()))
     }
 
     async fn stretch(&mut self) -> Result<Stretch, Halt> {
@@ -362,11 +362,11 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         let destination = self.destination()?;
         let Some(objects) = destination.next_segment(at_end) else { return Ok(false) };
         let number = destination.segments.count + 1;
-        let format = self.target.config.format;
+        let encoding = self.target.config.encoding();
         let entries: Vec<_> = objects
             .iter()
             .map(|object| ManifestObject {
-                key: ObjectKeys::object(&record.shard, object.number, &object.from.position, format),
+                key: ObjectKeys::object(&record.shard, object.number, &object.from.position, encoding),
                 object: object.clone(),
             })
             .collect();

@@ -165,6 +165,7 @@ async fn write_root(
         transfer: transfer.id.clone(),
         stream: config.stream.clone(),
         format: target.config.format,
+        compression: target.config.compression,
         encoder: sluice_formats::ENCODER_VERSION,
         state,
         created: transfer.created_at,

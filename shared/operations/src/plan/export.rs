@@ -4,7 +4,8 @@ use sluice_ports::{Capabilities, ErrorKind, ShardInfo, StreamInfo, StreamStore};
 use sluice_transfer::limits::{LARGEST_OBJECT, PARTS_PER_OBJECT, SHARDS};
 use sluice_transfer::record::{Config, DestinationConfig, DestinationRecord, ExportConfig, ShardRecord, Work};
 use sluice_transfer::{
-    Cut, DestinationName, ExportRequest, ObjectKeys, Position, PositionSpec, Range, ShardId, Timestamp, TransferId,
+    Cut, DestinationName, Encoding, ExportRequest, ObjectKeys, Position, PositionSpec, Range, ShardId, Timestamp,
+    TransferId,
 };
 
 use super::{Resolved, unknown_stream};
@@ -40,13 +41,10 @@ pub(super) async fn resolve(
             format!("{root} in {} is the manifest of another export: choose another id or prefix", request.to),
         ));
     }
-    let destination = DestinationConfig {
-        bucket: request.to.clone(),
-        prefix,
-        format: request.format.unwrap_or_default(),
-        part_size,
-        object_size,
-    };
+    let Encoding { format, compression } = Encoding::resolve(request.format, request.compression)
+        .map_err(|error| OperationError::new(Code::OutOfRange, error.to_string()))?;
+    let destination =
+        DestinationConfig { bucket: request.to.clone(), prefix, format, compression, part_size, object_size };
     let config = ExportConfig {
         stream: request.stream.clone(),
         destinations: [(DestinationName::only(), destination)].into(),
@@ -199,6 +197,7 @@ mod tests {
             stream: "local:a".parse().unwrap(),
             to: "dir:b".parse().unwrap(),
             format: None,
+            compression: None,
             from: None,
             until: None,
             object_size: object,

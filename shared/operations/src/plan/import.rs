@@ -51,7 +51,7 @@ pub(super) async fn resolve(
     let list = ListWriter::new(engine, id).await?;
     let key = list.key();
     let sources = find(engine, &*bucket, &path, &request.source, list).await?;
-    if sources.format != Format::Raw && (request.event_size.is_some() || request.pack) {
+    if sources.encoding.format != Format::Raw && (request.event_size.is_some() || request.pack) {
         return Err(OperationError::new(
             Code::Invalid,
             "eventSize and pack cut bytes into events; these sources hold events of their own, which stay as they are",
@@ -64,7 +64,8 @@ pub(super) async fn resolve(
         work: engine.places.work(),
         list: key,
         stream: request.stream.clone(),
-        format: sources.format,
+        format: sources.encoding.format,
+        compression: sources.encoding.compression,
         // Of a target that was made just now too, which told nothing before.
         event_size: event_size(&*stream, &info, request)?,
         largest_event: Some(info.largest_event),

@@ -2,7 +2,7 @@
 
 use sluice_ports::{BucketStore, Listed};
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, SourceEntry};
-use sluice_transfer::{BucketUri, Format, ObjectKeys, ShardId, check_key};
+use sluice_transfer::{BucketUri, Encoding, ObjectKeys, ShardId, check_key};
 
 use super::list::{ListWriter, ListedShard};
 use crate::engine::Engine;
@@ -15,7 +15,7 @@ const LISTED_AT_ONCE: usize = 1_000;
 
 /// What is to be imported. The sources themselves are in the list that was written.
 pub(super) struct Sources {
-    pub format: Format,
+    pub encoding: Encoding,
     /// Whether events go on from one source in the next.
     pub joined: bool,
     /// By shard of the source; one for foreign files.
@@ -116,7 +116,7 @@ async fn foreign_prefix(
         return Err(OperationError::new(Code::NothingToImport, format!("{uri} holds nothing; check the path")));
     }
     list.end(None, Vec::new()).await?;
-    Ok(Sources { format: Format::Raw, joined: false, shards: list.shards })
+    Ok(Sources { encoding: Encoding::RAW, joined: false, shards: list.shards })
 }
 
 /// Whether a file begins as the root of an export's manifest does. Whether it is whole is found out later.
@@ -136,7 +136,7 @@ async fn foreign(files: Vec<Listed>, mut list: ListWriter<'_>) -> Result<Sources
         list.push(entry(file)).await?;
     }
     list.end(None, Vec::new()).await?;
-    Ok(Sources { format: Format::Raw, joined: false, shards: list.shards })
+    Ok(Sources { encoding: Encoding::RAW, joined: false, shards: list.shards })
 }
 
 fn entry(file: Listed) -> SourceEntry {
@@ -183,7 +183,8 @@ async fn from_manifest(
         }
         list.end(Some(shard.counts), shard.gaps.clone()).await?;
     }
-    Ok(Sources { format: manifest.format, joined: true, shards: list.shards })
+    let encoding = Encoding { format: manifest.format, compression: manifest.compression };
+    Ok(Sources { encoding, joined: true, shards: list.shards })
 }
 
 /// An object as it is now, if it is still of the size that the manifest says.

@@ -278,7 +278,7 @@ impl DestinationRecord {
         }
         let entries = upload.tail.drain(..LEDGER_TAIL).collect();
         upload.pages += 1;
-        Some(LedgerPage { version: super::RECORD_VERSION, object, incarnation, index: upload.pages - 1, entries })
+        Some(LedgerPage { version: super::FIRST_VERSION, object, incarnation, index: upload.pages - 1, entries })
     }
 
     /// Fixes the end of the object at hand: with `last` as its last part, or where the last stored part ended.

@@ -18,5 +18,10 @@ pub use transfer::{
     Config, DestinationConfig, ExportConfig, Failure, ImportConfig, ManifestRef, Totals, TransferRecord,
 };
 
-/// Version of every record that this code writes. A reader takes this one and the one before; there is none before 1.
-pub const RECORD_VERSION: u32 = 1;
+/// The newest version of a record that this code writes and reads; it reads the one before as well. Version 2 is a
+/// transfer whose objects are compressed, which version 1 would go on with uncompressed; all other records are as in
+/// version 1, and say so.
+pub const RECORD_VERSION: u32 = 2;
+
+/// Version of the records of which there is only one.
+pub const FIRST_VERSION: u32 = 1;

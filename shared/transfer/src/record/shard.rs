@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Claim, DestinationRecord, ImportRecord, Owner, Proof, RECORD_VERSION};
+use super::{Claim, DestinationRecord, FIRST_VERSION, ImportRecord, Owner, Proof};
 use crate::{Counts, DestinationName, Pace, Position, Range, Sequence, ShardId, Timestamp, TransferId};
 
 /// The work on a shard.
@@ -74,7 +74,7 @@ impl ShardRecord {
     /// A shard that nobody has worked on.
     pub fn new(transfer: TransferId, shard: ShardId, range: Range, expected: Option<Counts>, work: Work) -> Self {
         Self {
-            version: RECORD_VERSION,
+            version: FIRST_VERSION,
             transfer,
             shard,
             revision: 1,

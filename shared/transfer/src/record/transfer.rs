@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::RECORD_VERSION;
 use crate::{
-    BucketUri, Counts, DestinationName, Format, Illegal, Kind, PackSpec, Request, ShardId, State, Step, StreamUri,
-    Timestamp, TransferId, Wanted,
+    BucketUri, Compression, Counts, DestinationName, Encoding, Format, Illegal, Kind, PackSpec, Request, ShardId,
+    State, Step, StreamUri, Timestamp, TransferId, Wanted,
 };
 
 /// The root of a transfer's manifest.
@@ -38,6 +38,9 @@ pub struct DestinationConfig {
     pub prefix: String,
     /// How events become bytes.
     pub format: Format,
+    /// How bytes are made fewer; what does not say so has none.
+    #[serde(default, skip_serializing_if = "Compression::is_plain")]
+    pub compression: Compression,
     /// Encoded bytes of a part.
     pub part_size: u64,
     /// Encoded bytes of an object.
@@ -45,6 +48,11 @@ pub struct DestinationConfig {
 }
 
 impl DestinationConfig {
+    /// Format and compression.
+    pub fn encoding(&self) -> Encoding {
+        Encoding { format: self.format, compression: self.compression }
+    }
+
     /// The sizes to pack to.
     pub fn pack(&self) -> PackSpec {
         PackSpec { part_size: self.part_size, object_size: self.object_size }
@@ -78,6 +86,9 @@ pub struct ImportConfig {
     pub stream: StreamUri,
     /// What the sources are.
     pub format: Format,
+    /// How bytes were made fewer; what does not say so has none.
+    #[serde(default, skip_serializing_if = "Compression::is_plain")]
+    pub compression: Compression,
     /// Bytes of an event, for raw.
     pub event_size: u64,
     /// Bytes of payload, key and headers that the target takes of one event; none in records of before it was asked.
@@ -159,6 +170,18 @@ pub struct TransferRecord {
     pub failure: Option<Failure>,
 }
 
+impl Config {
+    /// The first version that can go on with it. Every slice reads the transfer's record before anything else, so it
+    /// is enough that this one says so.
+    fn version(&self) -> u32 {
+        let plain = match self {
+            Self::Export(config) => config.destinations.values().all(|destination| destination.compression.is_plain()),
+            Self::Import(config) => config.compression.is_plain(),
+        };
+        if plain { 1 } else { RECORD_VERSION }
+    }
+}
+
 impl TransferRecord {
     /// A transfer whose shards are not on record yet.
     pub fn new(
@@ -170,7 +193,7 @@ impl TransferRecord {
         now: Timestamp,
     ) -> Self {
         Self {
-            version: RECORD_VERSION,
+            version: config.version(),
             id,
             revision: 1,
             kind: request.kind(),

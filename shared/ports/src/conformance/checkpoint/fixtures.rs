@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sluice_transfer::manifest::SegmentChain;
 use sluice_transfer::record::{
-    Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, Failure, ImportConfig, ImportRecord,
-    LedgerPage, ManifestRef, Mark, Owner, PartEntry, Phase, RECORD_VERSION, ReadBack, SealedObject, ShardRecord,
+    Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, FIRST_VERSION, Failure, ImportConfig,
+    ImportRecord, LedgerPage, ManifestRef, Mark, Owner, PartEntry, Phase, ReadBack, SealedObject, ShardRecord,
     SourceCursor, TransferRecord, Upload, Work,
 };
 use sluice_transfer::{
@@ -54,6 +54,7 @@ pub(super) fn export(name: &str, created_millis: i64) -> TransferRecord {
         stream: stream("orders"),
         to: "dir:/archive".parse().expect("a bucket"),
         format: None,
+        compression: None,
         from: None,
         until: None,
         object_size: None,
@@ -64,6 +65,7 @@ pub(super) fn export(name: &str, created_millis: i64) -> TransferRecord {
         bucket: "dir:/archive".parse().expect("a bucket"),
         prefix: String::new(),
         format: Format::Avro,
+        compression: sluice_transfer::Compression::Plain,
         part_size: 8 << 20,
         object_size: 1 << 30,
     };
@@ -125,6 +127,7 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
         list: "list.json".to_owned(),
         stream: stream("copy"),
         format: if full { Format::Raw } else { Format::Avro },
+        compression: sluice_transfer::Compression::Plain,
         event_size: 1_024,
         largest_event: full.then_some(1 << 20),
         pack: full,
@@ -147,7 +150,7 @@ pub(super) fn transfers() -> Vec<TransferRecord> {
 
 pub(super) fn page(index: u32, text: &str) -> LedgerPage {
     let entry = |part: &str| PartEntry { etag: format!("{text}{part}"), checksum: Checksum::of(text.as_bytes()) };
-    LedgerPage { version: RECORD_VERSION, object: 3, incarnation: 1, index, entries: vec![entry("a"), entry("b")] }
+    LedgerPage { version: FIRST_VERSION, object: 3, incarnation: 1, index, entries: vec![entry("a"), entry("b")] }
 }
 
 fn upload(full: bool) -> Upload {

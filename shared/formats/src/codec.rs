@@ -1,0 +1,235 @@
+//! Avro's codecs (Apache Avro specification, "Object Container Files", "Required Codecs" and "Optional Codecs"):
+//! blocks made smaller, and back.
+//!
+//! **Invariant.** The same block becomes the same bytes in every process and on every processor: one call, one thread,
+//! a fixed level. What is inflated comes from outside: memory follows what comes out, up to a limit, never what a
+//! length promises.
+
+use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
+use sluice_transfer::Compression;
+use zstd::stream::raw::{CParameter, DParameter, Decoder, Encoder, InBuffer, Operation, OutBuffer};
+
+use crate::varint::Fault;
+
+/// The names that Avro has for them.
+pub(crate) const ALL_CODECS: [(Compression, &str); 3] =
+    [(Compression::Plain, "null"), (Compression::Zstd, "zstandard"), (Compression::Deflate, "deflate")];
+
+/// Part of the encoder's version, as all levels are.
+const ZSTD_LEVEL: i32 = 3;
+const DEFLATE_LEVEL: u32 = 6;
+/// What is asked of a codec at once.
+const STEP: usize = 128 << 10;
+/// Bytes of a frame that an inflating process may have to look back to, as a power of two: blocks are not larger.
+const WINDOW_LOG: u32 = 26;
+
+/// A codec as Avro names it.
+pub(crate) fn codec_name(compression: Compression) -> &'static str {
+    ALL_CODECS.iter().find(|(one, _)| *one == compression).map_or("null", |(_, name)| name)
+}
+
+/// What Avro means by a name.
+pub(crate) fn codec_of(name: &[u8]) -> Option<Compression> {
+    ALL_CODECS.iter().find(|(_, known)| known.as_bytes() == name).map(|(compression, _)| *compression)
+}
+
+/// Makes blocks smaller.
+pub(crate) struct BlockEncoder {
+    state: State,
+    block: Vec<u8>,
+}
+
+enum State {
+    Zstd(Encoder<'static>),
+    Deflate(Compress),
+}
+
+impl BlockEncoder {
+    /// None where nothing is to be done.
+    pub(crate) fn new(compression: Compression) -> Option<Self> {
+        let state = match compression {
+            Compression::Plain => return None,
+            Compression::Zstd => State::Zstd(zstd_encoder().expect("only a lack of memory refuses a context")),
+            Compression::Deflate => State::Deflate(Compress::new(flate2::Compression::new(DEFLATE_LEVEL), false)),
+        };
+        Some(Self { state, block: Vec::new() })
+    }
+
+    /// A block's events, compressed.
+    pub(crate) fn compress(&mut self, events: &[u8]) -> &[u8] {
+        self.block.clear();
+        match &mut self.state {
+            State::Zstd(encoder) => {
+                zstd_frame(encoder, events, &mut self.block).expect("memory takes all that a codec gives");
+            }
+            State::Deflate(state) => {
+                state.reset();
+                deflate(state, events, &mut self.block);
+            }
+        }
+        &self.block
+    }
+}
+
+fn zstd_encoder() -> std::io::Result<Encoder<'static>> {
+    let mut encoder = Encoder::new(ZSTD_LEVEL)?;
+    encoder.set_parameter(CParameter::ChecksumFlag(true))?;
+    Ok(encoder)
+}
+
+/// One whole frame.
+fn zstd_frame(encoder: &mut Encoder<'static>, events: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
+    encoder.reinit()?;
+    encoder.set_pledged_src_size(Some(events.len() as u64))?;
+    let mut input = InBuffer::around(events);
+    while input.pos() < events.len() {
+        out.reserve(STEP);
+        let filled = out.len();
+        encoder.run(&mut input, &mut OutBuffer::around_pos(out, filled))?;
+    }
+    loop {
+        out.reserve(STEP);
+        let filled = out.len();
+        if encoder.finish(&mut OutBuffer::around_pos(out, filled), true)? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn deflate(state: &mut Compress, events: &[u8], out: &mut Vec<u8>) {
+    loop {
+        let read = usize::try_from(state.total_in()).unwrap_or(usize::MAX);
+        out.reserve(STEP);
+        let rest = events.get(read..).unwrap_or_default();
+        let status = state.compress_vec(rest, out, FlushCompress::Finish);
+        if status.expect("memory takes all that a codec gives") == Status::StreamEnd {
+            return;
+        }
+    }
+}
+
+/// Inflates a block: all of it is one stream, which gives at most `most` bytes.
+pub(crate) fn inflate(compression: Compression, block: &[u8], most: usize) -> Result<Vec<u8>, Fault> {
+    let mut out = Vec::new();
+    let read = match compression {
+        Compression::Plain => {
+            out.extend_from_slice(block);
+            block.len()
+        }
+        Compression::Zstd => inflate_zstd(block, most, &mut out)?,
+        Compression::Deflate => inflate_deflate(block, most, &mut out)?,
+    };
+    if read < block.len() {
+        return Err(Fault::Damaged("a compressed block goes on behind its end"));
+    }
+    Ok(out)
+}
+
+const BROKEN: Fault = Fault::Damaged("a compressed block is broken");
+const CUT_OFF: Fault = Fault::Damaged("a compressed block ends too early");
+const EXPANDS: Fault = Fault::TooLarge("a block has more than 64 MiB once it is inflated");
+
+/// Answers how many bytes of the block were read.
+fn inflate_zstd(block: &[u8], most: usize, out: &mut Vec<u8>) -> Result<usize, Fault> {
+    let mut decoder = Decoder::new().map_err(|_| BROKEN)?;
+    decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG)).map_err(|_| BROKEN)?;
+    let mut input = InBuffer::around(block);
+    loop {
+        out.reserve(STEP);
+        let (filled, read) = (out.len(), input.pos());
+        let left = decoder.run(&mut input, &mut OutBuffer::around_pos(out, filled)).map_err(|_| BROKEN)?;
+        if out.len() > most {
+            return Err(EXPANDS);
+        }
+        if left == 0 {
+            return Ok(input.pos());
+        }
+        if out.len() == filled && input.pos() == read {
+            return Err(CUT_OFF);
+        }
+    }
+}
+
+/// Answers how many bytes of the block were read.
+fn inflate_deflate(block: &[u8], most: usize, out: &mut Vec<u8>) -> Result<usize, Fault> {
+    let mut state = Decompress::new(false);
+    let read = |state: &Decompress| usize::try_from(state.total_in()).unwrap_or(usize::MAX);
+    loop {
+        out.reserve(STEP);
+        let before = (out.len(), state.total_in());
+        let rest = block.get(read(&state)..).unwrap_or_default();
+        let status = state.decompress_vec(rest, out, FlushDecompress::None).map_err(|_| BROKEN)?;
+        if out.len() > most {
+            return Err(EXPANDS);
+        }
+        if status == Status::StreamEnd {
+            return Ok(read(&state));
+        }
+        if (out.len(), state.total_in()) == before {
+            return Err(CUT_OFF);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOTH: [Compression; 2] = [Compression::Zstd, Compression::Deflate];
+
+    fn compressed(compression: Compression, bytes: &[u8]) -> Vec<u8> {
+        BlockEncoder::new(compression).unwrap().compress(bytes).to_vec()
+    }
+
+    #[test]
+    fn a_block_that_expands_without_end_is_refused() {
+        for compression in BOTH {
+            let bomb = compressed(compression, &vec![0; 4 << 20]);
+            assert!(bomb.len() < 8 << 10, "{compression:?}: {}", bomb.len());
+            assert_eq!(inflate(compression, &bomb, 4 << 20).map(|bytes| bytes.len()), Ok(4 << 20));
+            assert_eq!(inflate(compression, &bomb, (4 << 20) - 1), Err(EXPANDS));
+            assert_eq!(inflate(compression, &bomb, 1 << 10), Err(EXPANDS));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_read_back_and_are_the_same_each_time(
+            bytes in proptest::collection::vec(0_u8..9, 0..3_000),
+            repeats in 1_usize..200,
+            other in any::<u8>(),
+        ) {
+            let bytes = bytes.repeat(repeats);
+            for compression in BOTH {
+                let mut encoder = BlockEncoder::new(compression).unwrap();
+                encoder.compress(&[other; 1_000]);
+                let block = encoder.compress(&bytes).to_vec();
+                prop_assert_eq!(&block, &compressed(compression, &bytes));
+                prop_assert!(inflate(compression, &block, bytes.len()).is_ok_and(|inflated| inflated == bytes));
+                let longer = [&block[..], &[other]].concat();
+                prop_assert!(inflate(compression, &longer, usize::MAX).is_err());
+            }
+        }
+
+        #[test]
+        fn broken_blocks_are_errors(
+            bytes in proptest::collection::vec(any::<u8>(), 1..500),
+            cut in any::<prop::sample::Index>(),
+            at in any::<prop::sample::Index>(),
+            flip in 1_u8..,
+        ) {
+            for compression in BOTH {
+                let block = compressed(compression, &bytes);
+                prop_assert!(inflate(compression, &block[..cut.index(block.len())], 1 << 20).is_err());
+                let mut flipped = block.clone();
+                flipped[at.index(block.len())] ^= flip;
+                // Deflate has no checksum of its own; Zstandard's frames have.
+                let found = inflate(compression, &flipped, 1 << 20);
+                prop_assert!(compression == Compression::Deflate || found.is_err() || found.as_ref() == Ok(&bytes));
+                let _ = inflate(compression, &bytes, 1 << 20);
+            }
+        }
+    }
+}

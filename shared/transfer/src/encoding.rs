@@ -1,0 +1,107 @@
+//! How events become the bytes of objects.
+
+use serde::{Deserialize, Serialize};
+
+use crate::RequestError;
+
+/// How events become bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Avro object container files: position, key, time, headers and payload, nothing lost.
+    #[default]
+    Avro,
+    /// Payloads joined, cut anywhere. Keeps payload bytes only.
+    Raw,
+}
+
+/// How bytes are made fewer. Avro has codecs of its own, within its blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// They are not.
+    #[default]
+    #[serde(rename = "none")]
+    Plain,
+    /// Zstandard (RFC 8878).
+    Zstd,
+    /// Deflate (RFC 1951).
+    Deflate,
+}
+
+impl Compression {
+    /// As a request names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "none",
+            Self::Zstd => "zstd",
+            Self::Deflate => "deflate",
+        }
+    }
+
+    /// Whether bytes are as they were.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::Plain
+    }
+}
+
+/// A format and the compression that goes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Encoding {
+    /// How events become bytes.
+    pub format: Format,
+    /// How bytes are made fewer.
+    pub compression: Compression,
+}
+
+impl Encoding {
+    /// Avro without compression.
+    pub const AVRO: Self = Self { format: Format::Avro, compression: Compression::Plain };
+    /// Raw without compression.
+    pub const RAW: Self = Self { format: Format::Raw, compression: Compression::Plain };
+
+    /// All that can be written.
+    pub const ALL: [Self; 4] = [
+        Self::AVRO,
+        Self { format: Format::Avro, compression: Compression::Zstd },
+        Self { format: Format::Avro, compression: Compression::Deflate },
+        Self::RAW,
+    ];
+
+    /// What was asked for, where the format has it.
+    pub fn resolve(format: Option<Format>, compression: Option<Compression>) -> Result<Self, RequestError> {
+        let asked = Self { format: format.unwrap_or_default(), compression: compression.unwrap_or_default() };
+        if Self::ALL.contains(&asked) {
+            return Ok(asked);
+        }
+        let of_format = Self::ALL.iter().filter(|one| one.format == asked.format);
+        let there: Vec<_> = of_format.map(|one| one.compression.name()).collect();
+        let why = format!("{} has {}, not {}", asked.extension(), there.join(", "), asked.compression.name());
+        Err(RequestError::OutOfRange { field: "compression", why })
+    }
+
+    /// Ending of its objects' keys.
+    pub fn extension(self) -> &'static str {
+        match self.format {
+            Format::Avro => "avro",
+            Format::Raw => "raw",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_format_does_not_have_is_refused() {
+        assert_eq!(Encoding::resolve(None, None), Ok(Encoding::AVRO));
+        for encoding in Encoding::ALL {
+            assert_eq!(Encoding::resolve(Some(encoding.format), Some(encoding.compression)), Ok(encoding));
+            let name = serde_json::to_string(&encoding.compression).unwrap();
+            assert_eq!(name, format!("{:?}", encoding.compression.name()));
+        }
+        let refused = Encoding::resolve(Some(Format::Raw), Some(Compression::Zstd)).unwrap_err().to_string();
+        assert_eq!(refused, "compression: raw has none, not zstd");
+    }
+}
