@@ -75,7 +75,7 @@ def killed(stage, chance, name, command, objects):
 
 
 def run(stage, args):
-    """60 kills."""
+    """90 kills."""
     chance = random.Random(args.seed)
     sized = Sized(args.seed)
     # Keys, no key, empty payloads; most are small, so that a batch is small too.
@@ -85,14 +85,17 @@ def run(stage, args):
         stage.append("local:source", sized.lines(until, 2_000), *words)
         stage.append("local:source", [b"\n\n"], *words)
     moving = 0
-    for form, slices, shape in (
-        ("avro", ["--slice-bytes", "300KiB"], []),
-        ("raw", ["--slice-seconds", "60"], ["--event-size", "41"]),
+    for form, compression, slices, shape in (
+        ("avro", "none", ["--slice-bytes", "300KiB"], []),
+        ("avro", "zstd", ["--slice-bytes", "600KiB"], []),
+        ("raw", "none", ["--slice-seconds", "60"], ["--event-size", "41"]),
     ):
-        out, back, target = f"out-{form}", f"back-{form}", f"local:{form}"
+        name = form if compression == "none" else f"{form}-{compression}"
+        out, back, target = f"out-{name}", f"back-{name}", f"local:{name}"
         small = ["--object-size", "256KiB", "--part-size", "32KiB"]
         objects = Objects(stage, "bucket", out)
-        export = ["export", "local:source", "dir:bucket", "--format", form, *small, "--rate", RATE, "--id", out]
+        how = ["--format", form, "--compression", compression, *small]
+        export = ["export", "local:source", "dir:bucket", *how, "--rate", RATE, "--id", out]
         moving += killed(stage, chance, out, (export, slices), objects)
         imported = ["import", f"dir:bucket/{out}", target, *shape, "--rate", RATE, "--id", back]
         moving += killed(stage, chance, back, (imported, slices), objects)
@@ -106,8 +109,8 @@ def run(stage, args):
             check(verdict == "PROVED", f"{transfer} is {verdict}")
         open_uploads = stage.open_uploads("bucket")
         check(open_uploads == 0, f"{open_uploads} uploads are open")
-        print(f"  {form}: {payload[1]} bytes are equal, {len(objects.seen)} objects as first seen, verify 0", flush=True)
-    kills = 4 * KILLS
+        print(f"  {name}: {payload[1]} bytes are equal, {len(objects.seen)} objects as first seen, verify 0", flush=True)
+    kills = 6 * KILLS
     print(f"{kills} kills, {moving} of them while bytes moved", flush=True)
     check(moving >= MOVING, f"only {moving} of {kills} kills came while bytes moved")
 

@@ -43,17 +43,18 @@ def fill(stage, seed, volume):
 
 def round_trips(stage, seed, volume):
     digest = fill(stage, seed, volume)
-    for form in ("avro", "raw"):
-        out, target = f"out-{form}", f"local:{form}"
-        parts = ["--part-size", "8MiB"]
-        moved(stage, f"export {form}", volume, "export", "local:source", "dir:b", "--format", form, *parts, "--id", out)
-        moved(stage, f"import {form}", volume, "import", f"dir:b/{out}", target, "--id", f"back-{form}")
+    for form, compression in (("avro", "none"), ("avro", "zstd"), ("avro", "deflate"), ("raw", "none")):
+        name = form if compression == "none" else f"{form}-{compression}"
+        out, back, target = f"out-{name}", f"back-{name}", f"local:{name}"
+        how = ["--format", form, "--compression", compression, "--part-size", "8MiB"]
+        moved(stage, f"export {name}", volume, "export", "local:source", "dir:b", *how, "--id", out)
+        moved(stage, f"import {name}", volume, "import", f"dir:b/{out}", target, "--id", back)
         if form == "avro":
             length = stage.same_events("local:source", target)
             print(f"  every event is equal: {length} bytes of text", flush=True)
         check(stage.payload_sha256(target) == digest, f"{target} has other bytes")
-        print(f"  {form}: {digest[1]} bytes are equal", flush=True)
-        for transfer in (out, f"back-{form}"):
+        print(f"  {name}: {digest[1]} bytes are equal", flush=True)
+        for transfer in (out, back):
             stage.run("verify", transfer, timeout=3_600)
 
 

@@ -86,6 +86,29 @@ fn raw_keeps_the_bytes_and_cuts_them_anywhere() {
 }
 
 #[test]
+fn what_is_compressed_comes_back_and_says_so() {
+    let stage = Stage::new();
+    let lines: String = (0..20_000).map(|n| format!("the order of number {n} is on its way\n")).collect();
+    stage.with_input("append local:a --key eu", lines.as_bytes()).code(0);
+    let mut sizes = Vec::new();
+    for compression in ["none", "deflate", "zstd"] {
+        stage.ok(&format!("export local:a dir:out --id {compression} --compression {compression}"));
+        let root = std::fs::read(stage.path(&format!("out/{compression}/manifest.json"))).unwrap();
+        let root: Value = serde_json::from_slice(&root).unwrap();
+        let version = if compression == "none" { 1 } else { 2 };
+        assert_eq!(root["version"], version, "an older Sluice must not take it for what it knows");
+        assert_eq!(root["body"]["compression"].as_str().unwrap_or("none"), compression);
+        let objects = stage.objects(&format!("out/{compression}"));
+        sizes.push(objects.iter().map(|object| object.metadata().unwrap().len()).sum::<u64>());
+        stage.ok(&format!("import dir:out/{compression} local:from-{compression}"));
+        assert_eq!(stage.events(&format!("from-{compression}")), stage.events("a"));
+        stage.ok(&format!("verify {compression}"));
+    }
+    assert!(sizes[1] * 5 < sizes[0] && sizes[2] * 5 < sizes[0], "{sizes:?}");
+    stage.run("export local:a dir:out --format raw --compression zstd").fails(2, "raw has none, not zstd");
+}
+
+#[test]
 fn an_empty_stream_goes_and_comes() {
     let stage = Stage::new();
     stage.with_input("append local:a", b"").code(0);

@@ -19,24 +19,29 @@ mod connector;
 mod dispatch;
 
 use std::path::Path;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Region, StalledStreamProtectionConfig};
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector, http_client_fn};
-use dynoxide::Database;
+use dynoxide::{Database, DynoxideError};
+use rusqlite::ErrorCode;
 
 pub use connector::EmbeddedConnector;
 
 /// How often a request is tried: with five seconds' waiting for a lock each, half a minute of contention is sat out.
 const ATTEMPTS: u32 = 6;
 
+/// How often a file that others are making is tried again; the waits between double, to some five seconds in all.
+const OPEN_TURNS: u32 = 10;
+
 /// The file could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {source}; it has to be a database of this program that this user may write, of a version it knows")]
 pub struct OpenError {
     path: String,
-    source: dynoxide::DynoxideError,
+    source: DynoxideError,
 }
 
 /// A `DynamoDB` of our own. A clone is another handle on the same connection.
@@ -49,14 +54,28 @@ impl std::fmt::Debug for EmbeddedDynamo {
     }
 }
 
+/// Opens the file, also while others make it: who finds a new file being switched to its journal is told at once that
+/// it is locked, since `SQLite` waits for no lock that could wait for it in turn.
+fn open_in_turn(path: &str) -> Result<Database, DynoxideError> {
+    for turn in 0..OPEN_TURNS {
+        match Database::new(path) {
+            Err(DynoxideError::SqliteError(error)) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                std::thread::sleep(Duration::from_millis(5 << turn));
+            }
+            answer => return answer,
+        }
+    }
+    Database::new(path)
+}
+
 impl EmbeddedDynamo {
     /// Opens the file, or makes it; its directory must be there. Blocks, for up to half a minute if other processes
     /// are making it just now.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let text = path.to_string_lossy();
         // Where a name is not UTF-8, `text` would be another one.
-        let usable = path.to_str().ok_or_else(|| dynoxide::DynoxideError::ValidationException("not UTF-8".into()));
-        let opened = usable.and_then(Database::new);
+        let usable = path.to_str().ok_or_else(|| DynoxideError::ValidationException("not UTF-8".into()));
+        let opened = usable.and_then(open_in_turn);
         opened.map(Self).map_err(|source| OpenError { path: text.into_owned(), source })
     }
 
