@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use sluice_ports::{Error, ErrorKind, Result};
-use sluice_transfer::{Event, Position, Sequence, ShardId};
+use sluice_transfer::{Event, Position, Sequence, ShardId, Timestamp};
 
 use crate::KinesisStream;
 use crate::wire::{Answer, RECORDS, Start};
@@ -25,6 +25,8 @@ pub(crate) struct Open {
     pub at_tip: bool,
     /// Bytes of a record, by the last answer that had some.
     pub mean: Option<usize>,
+    /// When the last record arrived that Kinesis answered; what lies behind it is not older.
+    pub last: Option<Timestamp>,
 }
 
 /// What opening a shard came to.
@@ -37,7 +39,8 @@ pub(crate) enum Opened {
 
 impl Open {
     fn at(from: &Position, answer: Answer) -> Self {
-        let mut open = Self { from: from.clone(), ready: VecDeque::new(), next: None, at_tip: false, mean: None };
+        let (ready, mean, last) = (VecDeque::new(), None, None);
+        let mut open = Self { from: from.clone(), ready, next: None, at_tip: false, mean, last };
         open.take(answer);
         open
     }
@@ -45,7 +48,8 @@ impl Open {
     /// What was answered where this ends.
     pub(crate) fn take(&mut self, answer: Answer) {
         let bytes: usize = answer.events.iter().map(|event| event.payload.len() + event.key.len()).sum();
-        if !answer.events.is_empty() {
+        if let Some(last) = answer.events.last() {
+            self.last = Some(last.time);
             self.mean = Some((bytes / answer.events.len()).max(1));
         }
         (self.next, self.at_tip) = (answer.next, answer.at_tip);

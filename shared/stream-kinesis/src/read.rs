@@ -7,7 +7,6 @@ use sluice_transfer::{Event, Position, ShardId};
 
 use crate::KinesisStream;
 use crate::open::{Open, Opened};
-use crate::wire::Answer;
 
 /// Answers without a record that one read follows: 5 seconds at a shard's pace. The next read goes on from there.
 const EMPTY_ANSWERS: u32 = 25;
@@ -33,10 +32,22 @@ impl KinesisStream {
             match self.wire.records(shard, &iterator, open.wanted(limit.events, limit.bytes)).await {
                 Ok(Some(answer)) => {
                     // Only now, since it may have been trimmed until now.
-                    if self.is_near_the_end(&answer).await?
-                        && let Opened::Trimmed(earliest) = self.open_at(shard, from).await?
+                    if let Some(first) = answer.events.first()
+                        && self.is_near_the_end(&open).await?
                     {
-                        return Ok(Read::Trimmed { earliest });
+                        match self.open_at(shard, from).await? {
+                            Opened::Trimmed(earliest) => return Ok(Read::Trimmed { earliest }),
+                            // By now all is gone, so nothing tells what lay in front of the answer: better to tell a
+                            // gap where none may be than to be silent about one.
+                            Opened::At(anew) if anew.last.is_none() => {
+                                let earliest = Position::before(&first.sequence);
+                                open.from = earliest.clone();
+                                open.take(answer);
+                                self.keep(shard, open);
+                                return Ok(Read::Trimmed { earliest });
+                            }
+                            Opened::At(_) => {}
+                        }
                     }
                     open.take(answer);
                 }
@@ -57,12 +68,13 @@ impl KinesisStream {
         Ok(self.answer(shard, open, limit))
     }
 
-    /// Whether the stream keeps the first of these records for so short a time that others in front of it may have
-    /// been trimmed since their iterator was made: an iterator passes over what is gone without a word.
-    async fn is_near_the_end(&self, answer: &Answer) -> Result<bool> {
-        let Some(first) = answer.events.first() else { return Ok(false) };
+    /// Whether the record that was answered last is so old that others behind it may have been trimmed since their
+    /// iterator was made: an iterator passes over what is gone without a word. How old the next one is tells nothing,
+    /// since hours may lie between two records.
+    async fn is_near_the_end(&self, open: &Open) -> Result<bool> {
+        let Some(last) = open.last else { return Ok(false) };
         let retention = self.known().await?.facts.retention_millis;
-        let age = self.wire.clock().now().millis_since(first.time);
+        let age = self.wire.clock().now().millis_since(last);
         Ok(age.saturating_add(EDGE_MILLIS) >= retention)
     }
 
