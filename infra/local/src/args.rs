@@ -439,18 +439,14 @@ fn rate(text: &str) -> Result<u64, String> {
 }
 
 fn format(text: &str) -> Result<Format, String> {
-    match text {
-        "avro" => Ok(Format::Avro),
-        "raw" => Ok(Format::Raw),
-        _ => Err("this command has avro and raw".to_owned()),
-    }
+    let known = [Format::Avro, Format::Raw, Format::Jsonl].into_iter().find(|one| one.name() == text);
+    known.ok_or_else(|| "it is avro, raw or jsonl".to_owned())
 }
 
 fn compression(text: &str) -> Result<Compression, String> {
-    [Compression::Plain, Compression::Zstd, Compression::Deflate]
-        .into_iter()
-        .find(|one| one.name() == text)
-        .ok_or_else(|| "this command has none, zstd and deflate".to_owned())
+    let all = [Compression::Plain, Compression::Zstd, Compression::Gzip, Compression::Deflate];
+    let known = all.into_iter().find(|one| one.name() == text);
+    known.ok_or_else(|| "it is none, zstd, gzip or deflate".to_owned())
 }
 
 #[cfg(test)]

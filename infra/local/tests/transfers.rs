@@ -86,26 +86,47 @@ fn raw_keeps_the_bytes_and_cuts_them_anywhere() {
 }
 
 #[test]
-fn what_is_compressed_comes_back_and_says_so() {
+fn every_format_comes_back_and_says_what_it_is() {
     let stage = Stage::new();
-    let lines: String = (0..20_000).map(|n| format!("the order of number {n} is on its way\n")).collect();
+    let lines: String = (0..20_000).map(|n| format!("{{\"order\": {n}, \"state\": \"on its way\"}}\n")).collect();
     stage.with_input("append local:a --key eu", lines.as_bytes()).code(0);
-    let mut sizes = Vec::new();
-    for compression in ["none", "deflate", "zstd"] {
-        stage.ok(&format!("export local:a dir:out --id {compression} --compression {compression}"));
-        let root = std::fs::read(stage.path(&format!("out/{compression}/manifest.json"))).unwrap();
-        let root: Value = serde_json::from_slice(&root).unwrap();
-        let version = if compression == "none" { 1 } else { 2 };
-        assert_eq!(root["version"], version, "an older Sluice must not take it for what it knows");
-        assert_eq!(root["body"]["compression"].as_str().unwrap_or("none"), compression);
-        let objects = stage.objects(&format!("out/{compression}"));
-        sizes.push(objects.iter().map(|object| object.metadata().unwrap().len()).sum::<u64>());
-        stage.ok(&format!("import dir:out/{compression} local:from-{compression}"));
-        assert_eq!(stage.events(&format!("from-{compression}")), stage.events("a"));
-        stage.ok(&format!("verify {compression}"));
+    for (format, plain, others) in
+        [("avro", "avro", ["zstd", "deflate"]), ("jsonl", "jsonl", ["zstd", "gzip"]), ("raw", "raw", ["zstd", "gzip"])]
+    {
+        let mut sizes = Vec::new();
+        for compression in ["none", others[0], others[1]] {
+            let id = format!("{format}-{compression}");
+            stage.ok(&format!("export local:a dir:out --id {id} --format {format} --compression {compression}"));
+            let root = std::fs::read(stage.path(&format!("out/{id}/manifest.json"))).unwrap();
+            let root: Value = serde_json::from_slice(&root).unwrap();
+            let version = if compression == "none" && format != "jsonl" { 1 } else { 2 };
+            assert_eq!(root["version"], version, "an older Sluice must not take it for what it knows");
+            assert_eq!(root["body"]["compression"].as_str().unwrap_or("none"), compression);
+            let objects = stage.objects(&format!("out/{id}"));
+            let ending = match compression {
+                "zstd" if format != "avro" => format!("{plain}.zst"),
+                "gzip" => format!("{plain}.gz"),
+                _ => plain.to_owned(),
+            };
+            assert!(
+                objects.iter().all(|object| object.to_string_lossy().ends_with(&format!(".{ending}"))),
+                "{objects:?}"
+            );
+            sizes.push(objects.iter().map(|object| object.metadata().unwrap().len()).sum::<u64>());
+            let cut = if format == "raw" { " --event-size 1000" } else { "" };
+            stage.ok(&format!("import dir:out/{id} local:from-{id}{cut}"));
+            if format == "raw" {
+                assert_eq!(stage.payload(&format!("from-{id}")), stage.payload("a"));
+            } else {
+                assert_eq!(stage.events(&format!("from-{id}")), stage.events("a"));
+            }
+            stage.ok(&format!("verify {id}"));
+        }
+        assert!(sizes[1] * 5 < sizes[0] && sizes[2] * 5 < sizes[0], "{format}: {sizes:?}");
     }
-    assert!(sizes[1] * 5 < sizes[0] && sizes[2] * 5 < sizes[0], "{sizes:?}");
-    stage.run("export local:a dir:out --format raw --compression zstd").fails(2, "raw has none, not zstd");
+    stage
+        .run("export local:a dir:out --format raw --compression deflate")
+        .fails(2, "raw has none, zstd, gzip, not deflate");
 }
 
 #[test]

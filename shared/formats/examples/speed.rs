@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use sluice_formats::{AvroDecoder, ObjectSeed, packer};
 use sluice_transfer::{
-    Cursor, Decoder, DestinationName, Encoding, Event, PackSpec, Seal, Sequence, Timestamp, UnpackError, Value,
+    Cursor, Decoder, DestinationName, Encoding, Event, PackSpec, Place, Seal, Sequence, Timestamp, UnpackError, Value,
 };
 
 const PART: usize = 8 << 20;
@@ -63,7 +63,7 @@ fn decode(parts: &[Bytes]) -> Result<usize, UnpackError> {
     let Some(front) = parts.first() else { return Ok(0) };
     let head = usize::try_from(decoder.head_len()).unwrap_or(usize::MAX);
     let first = decoder.head(&front[..front.len().min(head)])?;
-    decoder.seek(first);
+    decoder.seek(Place { offset: first, within: 0 });
     let mut bytes = 0;
     // Pieces of a part's size that do not end where blocks do.
     let mut skip = usize::try_from(first).unwrap_or(usize::MAX);

@@ -7,25 +7,34 @@
 //! number, no hash map's order. So a part that is written twice is the same part. What is read comes from outside:
 //! nothing is allocated from a length before it was checked, and a broken file is an error, never a panic.
 //!
-//! - `varint`: Avro's numbers, and a reader that knows where its bytes end.
-//! - `header`: the schema, the file's header, the sync marker.
-//! - `codec`: blocks made smaller and back.
-//! - `encode`: events into blocks.
-//! - `decode`: blocks into events.
+//! - `avro`: Avro's object container files.
+//! - `jsonl`: a JSON object a line.
+//! - `raw`: joined payloads in frames.
+//! - `frames`: bytes gathered into compressed frames.
+//! - `compress`, `inflate`: bytes made fewer, and back.
+//! - `lines`: lines of what was inflated.
 
-mod codec;
-mod decode;
-mod encode;
-mod header;
+mod avro;
+mod compress;
+mod frames;
+mod inflate;
+mod jsonl;
+mod lines;
+mod raw;
 #[cfg(test)]
 mod tests;
-mod varint;
 
-use sluice_transfer::{Cursor, Decoder, DestinationName, Encoding, Format, PackSpec, Packer, ShardId, TransferId};
+use sluice_transfer::limits::{EVENT_BYTES, HEADERS};
+use sluice_transfer::{
+    Compression, Cursor, Decoder, DestinationName, Encoding, Event, Format, PackError, PackSpec, Packer, Position,
+    ShardId, TransferId, UnitEncoder,
+};
 
-pub use decode::AvroDecoder;
-pub use encode::AvroEncoder;
-pub use header::AVRO_SCHEMA;
+pub use avro::decode::AvroDecoder;
+pub use avro::encode::AvroEncoder;
+pub use avro::header::AVRO_SCHEMA;
+pub use inflate::{Inflater, Piece};
+pub use jsonl::{JsonlDecoder, JsonlEncoder};
 
 /// Version of what the encoders write, recorded in manifests. It rises when the same events would give other bytes:
 /// another schema, another header, other ends of units.
@@ -53,20 +62,36 @@ pub fn packer(
     taken: u64,
     cursor: Cursor,
 ) -> Packer {
+    let encoder: Box<dyn UnitEncoder> = match (encoding.format, encoding.compression) {
+        (Format::Raw, Compression::Plain) => return Packer::joined(spec, object, taken, cursor),
+        (Format::Raw, compression) => Box::new(raw::RawEncoder::new(compression)),
+        (Format::Avro, compression) => Box::new(AvroEncoder::new(identity.clone(), compression)),
+        (Format::Jsonl, compression) => Box::new(JsonlEncoder::new(identity.shard.clone(), compression)),
+    };
+    Packer::units(encoder, spec, object, taken, cursor)
+}
+
+/// Takes objects apart. None for raw bytes, which hold no events: an [`Inflater`] gives them,
+/// [`sluice_transfer::Cutter`] cuts them into payloads of a size that the caller chooses.
+pub fn decoder(encoding: Encoding) -> Option<Box<dyn Decoder>> {
     match encoding.format {
-        Format::Raw => Packer::joined(spec, object, taken, cursor),
-        Format::Avro => {
-            let encoder = AvroEncoder::new(identity.clone(), encoding.compression);
-            Packer::units(Box::new(encoder), spec, object, taken, cursor)
-        }
+        Format::Raw => None,
+        // Its files say how they are compressed.
+        Format::Avro => Some(Box::new(AvroDecoder::new())),
+        Format::Jsonl => Some(Box::new(JsonlDecoder::new(encoding.compression))),
     }
 }
 
-/// Takes objects of a format apart, whatever their compression: Avro's files tell. None for raw, which has no units: [`sluice_transfer::Cutter`] cuts it into
-/// payloads of a size that the caller chooses.
-pub fn decoder(format: Format) -> Option<Box<dyn Decoder>> {
-    match format {
-        Format::Raw => None,
-        Format::Avro => Some(Box::new(AvroDecoder::new())),
+/// The limits that the decoder holds files to.
+fn check(event: &Event) -> Result<(), PackError> {
+    let too_large = |what| Err(PackError::TooLarge { position: Position::before(&event.sequence), what });
+    if event.headers.len() > HEADERS {
+        return too_large(format!("it has {} headers; at most {HEADERS} are packed", event.headers.len()));
     }
+    let headers: usize = event.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
+    let bytes = event.payload.len() + event.key.len() + headers;
+    if bytes > EVENT_BYTES {
+        return too_large(format!("payload, key and headers have {bytes} bytes; at most {EVENT_BYTES} are packed"));
+    }
+    Ok(())
 }

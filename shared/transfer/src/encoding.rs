@@ -13,9 +13,22 @@ pub enum Format {
     Avro,
     /// Payloads joined, cut anywhere. Keeps payload bytes only.
     Raw,
+    /// One JSON object a line (JSON Lines): nothing lost, read by everything.
+    Jsonl,
 }
 
-/// How bytes are made fewer. Avro has codecs of its own, within its blocks.
+impl Format {
+    /// As a request names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avro => "avro",
+            Self::Raw => "raw",
+            Self::Jsonl => "jsonl",
+        }
+    }
+}
+
+/// How bytes are made fewer. Avro has codecs of its own, within its blocks; everything else is written as whole frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
@@ -27,6 +40,8 @@ pub enum Compression {
     Zstd,
     /// Deflate (RFC 1951).
     Deflate,
+    /// Gzip (RFC 1952).
+    Gzip,
 }
 
 impl Compression {
@@ -36,6 +51,7 @@ impl Compression {
             Self::Plain => "none",
             Self::Zstd => "zstd",
             Self::Deflate => "deflate",
+            Self::Gzip => "gzip",
         }
     }
 
@@ -61,11 +77,16 @@ impl Encoding {
     pub const RAW: Self = Self { format: Format::Raw, compression: Compression::Plain };
 
     /// All that can be written.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 9] = [
         Self::AVRO,
         Self { format: Format::Avro, compression: Compression::Zstd },
         Self { format: Format::Avro, compression: Compression::Deflate },
         Self::RAW,
+        Self { format: Format::Raw, compression: Compression::Zstd },
+        Self { format: Format::Raw, compression: Compression::Gzip },
+        Self { format: Format::Jsonl, compression: Compression::Plain },
+        Self { format: Format::Jsonl, compression: Compression::Zstd },
+        Self { format: Format::Jsonl, compression: Compression::Gzip },
     ];
 
     /// What was asked for, where the format has it.
@@ -76,16 +97,26 @@ impl Encoding {
         }
         let of_format = Self::ALL.iter().filter(|one| one.format == asked.format);
         let there: Vec<_> = of_format.map(|one| one.compression.name()).collect();
-        let why = format!("{} has {}, not {}", asked.extension(), there.join(", "), asked.compression.name());
+        let why = format!("{} has {}, not {}", asked.format.name(), there.join(", "), asked.compression.name());
         Err(RequestError::OutOfRange { field: "compression", why })
     }
 
-    /// Ending of its objects' keys.
+    /// Ending of its objects' keys. Avro's files say themselves how they are compressed.
     pub fn extension(self) -> &'static str {
-        match self.format {
-            Format::Avro => "avro",
-            Format::Raw => "raw",
+        match (self.format, self.compression) {
+            (Format::Avro, _) => "avro",
+            (Format::Raw, Compression::Zstd) => "raw.zst",
+            (Format::Raw, Compression::Gzip) => "raw.gz",
+            (Format::Raw, _) => "raw",
+            (Format::Jsonl, Compression::Zstd) => "jsonl.zst",
+            (Format::Jsonl, Compression::Gzip) => "jsonl.gz",
+            (Format::Jsonl, _) => "jsonl",
         }
+    }
+
+    /// Whether a reader of version 1 of records and manifests knows it.
+    pub fn is_of_version_1(self) -> bool {
+        [Self::AVRO, Self::RAW].contains(&self)
     }
 }
 
@@ -101,7 +132,10 @@ mod tests {
             let name = serde_json::to_string(&encoding.compression).unwrap();
             assert_eq!(name, format!("{:?}", encoding.compression.name()));
         }
-        let refused = Encoding::resolve(Some(Format::Raw), Some(Compression::Zstd)).unwrap_err().to_string();
-        assert_eq!(refused, "compression: raw has none, not zstd");
+        let refused = Encoding::resolve(Some(Format::Raw), Some(Compression::Deflate)).unwrap_err().to_string();
+        assert_eq!(refused, "compression: raw has none, zstd, gzip, not deflate");
+        let endings: std::collections::BTreeSet<_> =
+            Encoding::ALL.iter().map(|encoding| encoding.extension()).collect();
+        assert_eq!(endings.len(), 7, "what its bytes do not tell, its key does");
     }
 }

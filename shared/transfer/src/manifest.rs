@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 use crate::limits::MANIFEST_BYTES;
 use crate::record::{Mark, SealedObject};
 use crate::{
-    BucketUri, Checksum, Compression, Counts, Cursor, EventDigest, Format, Gap, Range, ShardId, State, StreamUri,
-    Timestamp, TransferId, sha256_hex,
+    BucketUri, Checksum, Compression, Counts, Cursor, Encoding, EventDigest, Format, Gap, Range, ShardId, State,
+    StreamUri, Timestamp, TransferId, sha256_hex,
 };
 
 /// The newest version of a document that this code writes and reads; it reads the one before as well. Version 2 is the
@@ -249,11 +249,18 @@ pub struct ExportManifest {
     pub previous: Option<String>,
 }
 
+impl ExportManifest {
+    /// How its objects are written.
+    pub fn encoding(&self) -> Encoding {
+        Encoding { format: self.format, compression: self.compression }
+    }
+}
+
 impl Document for ExportManifest {
     const KIND: &'static str = "export-manifest";
 
     fn version(&self) -> u32 {
-        if self.compression.is_plain() { 1 } else { MANIFEST_VERSION }
+        if self.encoding().is_of_version_1() { 1 } else { MANIFEST_VERSION }
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
-/// A text is no RFC 3339 time, or one outside the years -9999 to 9999.
+/// A text is no RFC 3339 time within the years -9999 to 9999, and no number of microseconds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not an RFC 3339 time such as 2026-11-22T08:00:00Z")]
 pub struct TimeError(String);
@@ -61,7 +61,11 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = TimeError;
 
+    /// Reads what [`Self::fmt`] writes, and any RFC 3339 time.
     fn from_str(text: &str) -> Result<Self, TimeError> {
+        if let Some(micros) = text.strip_suffix("us").and_then(|micros| micros.parse().ok()) {
+            return Ok(Self(micros));
+        }
         text.parse::<jiff::Timestamp>().map(|time| Self(time.as_microsecond())).map_err(|_| TimeError(text.to_owned()))
     }
 }
@@ -100,6 +104,9 @@ mod tests {
         assert_eq!(time.to_string(), "2026-11-22T08:00:00.000001Z");
         assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
         assert!("yesterday".parse::<Timestamp>().is_err());
+        for far in [i64::MIN, i64::MAX, 253_402_300_800_000_000] {
+            assert_eq!(Timestamp(far).to_string().parse(), Ok(Timestamp(far)), "a year of more than four digits");
+        }
     }
 
     #[test]

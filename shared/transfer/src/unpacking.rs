@@ -39,12 +39,17 @@ pub struct Decoded {
     pub headers: Vec<Header>,
     /// The payload.
     pub payload: Value,
-    /// Where the unit that holds it begins in its object.
-    pub unit: u64,
-    /// How many events of that unit stand in front of it.
+    /// Behind it: where the next one is read from.
+    pub after: Place,
+}
+
+/// Where in an object reading can go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Byte at which a unit begins: a block, a compressed frame, a line, or any byte of what has none of these.
+    pub offset: u64,
+    /// How much of that unit is consumed: events of a block, bytes of what a frame inflates to. 0 at its beginning.
     pub within: u64,
-    /// Whether the unit ends behind it, and then where the next one begins.
-    pub unit_end: Option<u64>,
 }
 
 /// Takes an object's units apart. Fed with the object's bytes in order; after a resume first with its head, then
@@ -57,8 +62,8 @@ pub trait Decoder: Send {
     /// The object's beginning, of [`Self::head_len`] bytes or the whole object. Answers where the first unit begins.
     fn head(&mut self, bytes: &[u8]) -> Result<u64, UnpackError>;
 
-    /// Goes to the unit that begins at `offset`; the next bytes fed are those from there on.
-    fn seek(&mut self, offset: u64);
+    /// Goes to a place; the next bytes fed are those from its offset on.
+    fn seek(&mut self, place: Place);
 
     /// More bytes, behind those fed before.
     fn feed(&mut self, bytes: Bytes);

@@ -10,7 +10,9 @@ use sluice_ports::memory::MemoryBucket;
 use sluice_ports::{BucketStore, CheckpointStore, NewEvent, StreamStore};
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, Segment, Tiles};
 use sluice_transfer::record::{DestinationRecord, Phase, SealedObject, ShardRecord, Work};
-use sluice_transfer::{Checksum, Counts, Cursor, Format, ObjectKeys, ShardId, TransferId, Value};
+use sluice_transfer::{
+    Checksum, Compression, Counts, Cursor, Encoding, Format, ObjectKeys, Place, ShardId, TransferId, Value,
+};
 
 use crate::scenario::{Scenario, Stores, now};
 use crate::scheduler::Violation;
@@ -157,7 +159,7 @@ impl Checker {
     }
 
     fn key(&self, record: &ShardRecord, number: u64, from: &Cursor) -> String {
-        let relative = ObjectKeys::object(&record.shard, number, &from.position, self.scenario.encoding());
+        let relative = ObjectKeys::object(&record.shard, number, &from.position, self.scenario.encoding);
         ObjectKeys::new("", &record.transfer).whole(&relative)
     }
 
@@ -225,7 +227,7 @@ impl Checker {
             for (n, event) in there.iter().enumerate().skip(*arrived) {
                 let same = events.get(n).is_some_and(|wanted| {
                     (wanted.key == event.key && wanted.headers == event.headers && wanted.payload == event.payload)
-                        && (self.scenario.format == Format::Raw || wanted.time == event.time)
+                        && (self.scenario.encoding.format == Format::Raw || wanted.time == event.time)
                 });
                 if !same {
                     return Err(format!("event {n} of the target's shard {shard} is not the one that comes next"));
@@ -293,8 +295,8 @@ pub(crate) fn decode(
         let end = |n: usize| complete || crate::scenario::before(n as u64 + 1) <= shard.until.position;
         let source = scenario.events[index].iter().enumerate();
         let kept: Vec<&NewEvent> = source.filter(|(n, _)| !lost(*n) && end(*n)).map(|(_, event)| event).collect();
-        let events = match scenario.format {
-            Format::Avro => avro(&bytes, &kept)?,
+        let events = match scenario.encoding.format {
+            Format::Avro | Format::Jsonl => units(scenario.encoding, &bytes, &kept)?,
             Format::Raw => raw(&bytes, &kept, shard, scenario, complete)?,
         };
         all.insert(shard.shard.clone(), events);
@@ -302,12 +304,12 @@ pub(crate) fn decode(
     Ok(all)
 }
 
-fn avro(objects: &[Bytes], kept: &[&NewEvent]) -> Result<Vec<NewEvent>, Violation> {
+fn units(encoding: Encoding, objects: &[Bytes], kept: &[&NewEvent]) -> Result<Vec<NewEvent>, Violation> {
     let mut events = Vec::new();
     for object in objects {
-        let mut decoder = sluice_formats::decoder(Format::Avro).ok_or("avro has no decoder")?;
+        let mut decoder = sluice_formats::decoder(encoding).ok_or("it has no decoder")?;
         let first = decoder.head(object).map_err(|error| error.to_string())?;
-        decoder.seek(first);
+        decoder.seek(Place { offset: first, within: 0 });
         decoder.feed(object.slice(usize::try_from(first).unwrap_or(0)..));
         while let Some(decoded) = decoder.next().map_err(|error| error.to_string())? {
             events.push(NewEvent {
@@ -325,6 +327,19 @@ fn avro(objects: &[Bytes], kept: &[&NewEvent]) -> Result<Vec<NewEvent>, Violatio
     Ok(events)
 }
 
+fn inflated(compression: Compression, objects: &[Bytes]) -> Result<Vec<u8>, Violation> {
+    let mut bytes = Vec::new();
+    for object in objects {
+        let mut inflater = sluice_formats::Inflater::new(compression);
+        inflater.feed(object.clone());
+        while let Some(piece) = inflater.piece().map_err(|error| error.to_string())? {
+            bytes.extend_from_slice(&piece.bytes);
+        }
+        inflater.finish().map_err(|error| error.to_string())?;
+    }
+    Ok(bytes)
+}
+
 fn raw(
     objects: &[Bytes],
     kept: &[&NewEvent],
@@ -332,7 +347,7 @@ fn raw(
     scenario: &Scenario,
     complete: bool,
 ) -> Result<Vec<NewEvent>, Violation> {
-    let bytes = objects.concat();
+    let bytes = inflated(scenario.encoding.compression, objects)?;
     let source: Vec<u8> = kept.iter().flat_map(|event| event.payload.as_slice().iter().copied()).collect();
     // A gap, or a cancel, may begin in the middle of an event, whose beginning was sent.
     let cut = !complete || shard.gaps.iter().any(|gap| gap.from.offset > 0);

@@ -141,7 +141,7 @@ impl Host {
             return None;
         }
         let shard = "0".parse().ok()?;
-        let relative = sluice_transfer::ObjectKeys::object(&shard, 0, &Position::Beginning, self.scenario.encoding());
+        let relative = sluice_transfer::ObjectKeys::object(&shard, 0, &Position::Beginning, self.scenario.encoding);
         let key = format!("export/{relative}");
         self.stores.bucket.put_foreign(&key, b"somebody else's".to_vec());
         Some((key, b"somebody else's".to_vec()))

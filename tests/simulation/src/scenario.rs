@@ -29,8 +29,7 @@ pub(crate) const LEASE_MARGIN_MILLIS: u64 = 150;
 pub(crate) struct Scenario {
     pub shards: u32,
     pub events: Vec<Vec<NewEvent>>,
-    pub format: Format,
-    pub compression: Compression,
+    pub encoding: Encoding,
     pub part_size: u64,
     pub object_size: u64,
     pub event_size: u64,
@@ -56,10 +55,6 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    pub(crate) fn encoding(&self) -> Encoding {
-        Encoding { format: self.format, compression: self.compression }
-    }
-
     pub(crate) fn draw(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x5ce0_a210);
         let shards = u32::try_from(random.within(1, 3)).unwrap_or(1);
@@ -85,8 +80,7 @@ impl Scenario {
         Self {
             shards,
             events,
-            format,
-            compression: compression(seed, format),
+            encoding: encoding(seed, format),
             part_size,
             object_size: if random.chance(300) {
                 random.within(1, part_size).max(all as u64 / 100)
@@ -111,14 +105,13 @@ impl Scenario {
     }
 }
 
-/// A third of all Avro is compressed.
-fn compression(seed: u64, format: Format) -> Compression {
+/// Half of all that would be plain Avro or raw bytes is something else; drawn apart, as above.
+fn encoding(seed: u64, format: Format) -> Encoding {
     let mut apart = Random::new(seed ^ 0x2c0d_ec50);
-    match apart.within(0, 5) {
-        0 if format == Format::Avro => Compression::Zstd,
-        1 if format == Format::Avro => Compression::Deflate,
-        _ => Compression::Plain,
-    }
+    let others = Encoding::ALL.into_iter().filter(|one| (one.format == Format::Raw) == (format == Format::Raw));
+    let others: Vec<_> = others.filter(|one| !one.is_of_version_1()).collect();
+    let plain = Encoding { format, compression: Compression::Plain };
+    if apart.chance(500) { others[apart.size(0, others.len() - 1)] } else { plain }
 }
 
 fn value(random: &mut Random, longest: usize) -> Value {
@@ -297,8 +290,8 @@ pub(crate) fn export_request(scenario: &Scenario) -> Request {
     Request::Export(ExportRequest {
         stream: StreamUri { scheme: "memory".into(), name: "source".into() },
         to: BucketUri { scheme: "memory".into(), rest: "archive".into() },
-        format: Some(scenario.format),
-        compression: Some(scenario.compression),
+        format: Some(scenario.encoding.format),
+        compression: Some(scenario.encoding.compression),
         from: None,
         until: None,
         object_size: Some(scenario.object_size),
@@ -311,7 +304,7 @@ pub(crate) fn import_request(scenario: &Scenario) -> Request {
     Request::Import(ImportRequest {
         source: BucketUri { scheme: "memory".into(), rest: "archive".into() },
         stream: StreamUri { scheme: "memory".into(), name: "target".into() },
-        event_size: (scenario.format == Format::Raw).then_some(scenario.event_size),
+        event_size: (scenario.encoding.format == Format::Raw).then_some(scenario.event_size),
         pack: false,
         append: false,
         rate: None,

@@ -1,23 +1,18 @@
-//! Avro's codecs (Apache Avro specification, "Object Container Files", "Required Codecs" and "Optional Codecs"):
-//! blocks made smaller, and back.
+//! Avro's codecs (Apache Avro specification, "Object Container Files", "Required Codecs" and "Optional Codecs").
 //!
-//! **Invariant.** The same block becomes the same bytes in every process and on every processor: one call, one thread,
-//! a fixed level. What is inflated comes from outside: memory follows what comes out, up to a limit, never what a
+//! **Invariant.** What is inflated comes from outside: memory follows what comes out, up to a limit, never what a
 //! length promises.
 
-use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
+use flate2::{Decompress, FlushDecompress, Status};
 use sluice_transfer::Compression;
-use zstd::stream::raw::{CParameter, DParameter, Decoder, Encoder, InBuffer, Operation, OutBuffer};
+use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
-use crate::varint::Fault;
+use super::varint::Fault;
 
 /// The names that Avro has for them.
 pub(crate) const ALL_CODECS: [(Compression, &str); 3] =
     [(Compression::Plain, "null"), (Compression::Zstd, "zstandard"), (Compression::Deflate, "deflate")];
 
-/// Part of the encoder's version, as all levels are.
-const ZSTD_LEVEL: i32 = 3;
-const DEFLATE_LEVEL: u32 = 6;
 /// What is asked of a codec at once.
 const STEP: usize = 128 << 10;
 /// Bytes of a frame that an inflating process may have to look back to, as a power of two: blocks are not larger.
@@ -33,81 +28,6 @@ pub(crate) fn codec_of(name: &[u8]) -> Option<Compression> {
     ALL_CODECS.iter().find(|(_, known)| known.as_bytes() == name).map(|(compression, _)| *compression)
 }
 
-/// Makes blocks smaller.
-pub(crate) struct BlockEncoder {
-    state: State,
-    block: Vec<u8>,
-}
-
-enum State {
-    Zstd(Encoder<'static>),
-    Deflate(Compress),
-}
-
-impl BlockEncoder {
-    /// None where nothing is to be done.
-    pub(crate) fn new(compression: Compression) -> Option<Self> {
-        let state = match compression {
-            Compression::Plain => return None,
-            Compression::Zstd => State::Zstd(zstd_encoder().expect("only a lack of memory refuses a context")),
-            Compression::Deflate => State::Deflate(Compress::new(flate2::Compression::new(DEFLATE_LEVEL), false)),
-        };
-        Some(Self { state, block: Vec::new() })
-    }
-
-    /// A block's events, compressed.
-    pub(crate) fn compress(&mut self, events: &[u8]) -> &[u8] {
-        self.block.clear();
-        match &mut self.state {
-            State::Zstd(encoder) => {
-                zstd_frame(encoder, events, &mut self.block).expect("memory takes all that a codec gives");
-            }
-            State::Deflate(state) => {
-                state.reset();
-                deflate(state, events, &mut self.block);
-            }
-        }
-        &self.block
-    }
-}
-
-fn zstd_encoder() -> std::io::Result<Encoder<'static>> {
-    let mut encoder = Encoder::new(ZSTD_LEVEL)?;
-    encoder.set_parameter(CParameter::ChecksumFlag(true))?;
-    Ok(encoder)
-}
-
-/// One whole frame.
-fn zstd_frame(encoder: &mut Encoder<'static>, events: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
-    encoder.reinit()?;
-    encoder.set_pledged_src_size(Some(events.len() as u64))?;
-    let mut input = InBuffer::around(events);
-    while input.pos() < events.len() {
-        out.reserve(STEP);
-        let filled = out.len();
-        encoder.run(&mut input, &mut OutBuffer::around_pos(out, filled))?;
-    }
-    loop {
-        out.reserve(STEP);
-        let filled = out.len();
-        if encoder.finish(&mut OutBuffer::around_pos(out, filled), true)? == 0 {
-            return Ok(());
-        }
-    }
-}
-
-fn deflate(state: &mut Compress, events: &[u8], out: &mut Vec<u8>) {
-    loop {
-        let read = usize::try_from(state.total_in()).unwrap_or(usize::MAX);
-        out.reserve(STEP);
-        let rest = events.get(read..).unwrap_or_default();
-        let status = state.compress_vec(rest, out, FlushCompress::Finish);
-        if status.expect("memory takes all that a codec gives") == Status::StreamEnd {
-            return;
-        }
-    }
-}
-
 /// Inflates a block: all of it is one stream, which gives at most `most` bytes.
 pub(crate) fn inflate(compression: Compression, block: &[u8], most: usize) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::new();
@@ -118,6 +38,7 @@ pub(crate) fn inflate(compression: Compression, block: &[u8], most: usize) -> Re
         }
         Compression::Zstd => inflate_zstd(block, most, &mut out)?,
         Compression::Deflate => inflate_deflate(block, most, &mut out)?,
+        Compression::Gzip => return Err(BROKEN),
     };
     if read < block.len() {
         return Err(Fault::Damaged("a compressed block goes on behind its end"));
@@ -176,11 +97,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::compress::Compressor;
 
     const BOTH: [Compression; 2] = [Compression::Zstd, Compression::Deflate];
 
     fn compressed(compression: Compression, bytes: &[u8]) -> Vec<u8> {
-        BlockEncoder::new(compression).unwrap().compress(bytes).to_vec()
+        Compressor::new(compression).unwrap().compress(bytes).to_vec()
     }
 
     #[test]
@@ -203,7 +125,7 @@ mod tests {
         ) {
             let bytes = bytes.repeat(repeats);
             for compression in BOTH {
-                let mut encoder = BlockEncoder::new(compression).unwrap();
+                let mut encoder = Compressor::new(compression).unwrap();
                 encoder.compress(&[other; 1_000]);
                 let block = encoder.compress(&bytes).to_vec();
                 prop_assert_eq!(&block, &compressed(compression, &bytes));

@@ -12,13 +12,14 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use sluice_transfer::limits::{EVENT_BYTES, HEADERS};
-use sluice_transfer::{Compression, Decoded, Decoder, Header, Timestamp, UnpackError, Value};
+use sluice_transfer::{Compression, Decoded, Decoder, Header, Place, Timestamp, UnpackError, Value};
 
-use crate::codec::inflate;
-use crate::header::{HEAD_BYTES, Marker, read_header};
-use crate::varint::{Fault, LONGEST, Reader};
+use super::codec::inflate;
+use super::header::{HEAD_BYTES, Marker, read_header};
+use super::varint::{Fault, LONGEST, Reader};
 
-/// Largest block that is read, as it lies in the file and as it is inflated. Ours end at the first event past 64 KiB; others may write larger ones.
+/// Largest block that is read, as it lies in the file and as it is inflated. Ours end at the first event past 64 KiB;
+/// others may write larger ones.
 pub(crate) const BLOCK_BYTES: usize = 64 << 20;
 /// The shortest event: empty texts, a time of one byte, two values of two bytes, no headers.
 const SHORTEST_EVENT: usize = 7;
@@ -37,6 +38,8 @@ pub struct AvroDecoder {
     /// Where these begin in the file.
     at: u64,
     block: Option<Block>,
+    /// Events that were consumed before the decoder was sent to where it began.
+    skip: u64,
     failed: Option<UnpackError>,
 }
 
@@ -63,19 +66,24 @@ impl AvroDecoder {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        while self.block.is_none() {
-            let unit = self.at;
-            if !self.open_block().map_err(|fault| refused(unit, fault))? {
+        loop {
+            let Some(block) = &mut self.block else {
+                let unit = self.at;
+                if self.open_block().map_err(|fault| refused(unit, fault))? {
+                    continue;
+                }
                 return Ok(None);
+            };
+            let mut decoded = block.next_event().map_err(|fault| refused(block.unit, fault))?;
+            if block.within == block.count {
+                decoded.after = Place { offset: self.at, within: 0 };
+                self.block = None;
             }
+            if self.skip == 0 {
+                return Ok(Some(decoded));
+            }
+            self.skip -= 1;
         }
-        let Some(block) = &mut self.block else { return Ok(None) };
-        let mut decoded = block.next_event().map_err(|fault| refused(block.unit, fault))?;
-        if block.within == block.count {
-            decoded.unit_end = Some(self.at);
-            self.block = None;
-        }
-        Ok(Some(decoded))
     }
 
     /// Takes the next block, if all of it was fed; an empty one is only skipped. False if more bytes are needed.
@@ -161,12 +169,12 @@ impl Decoder for AvroDecoder {
     fn head(&mut self, bytes: &[u8]) -> Result<u64, UnpackError> {
         let header = read_header(bytes)?;
         self.known = Some((header.marker, header.compression));
-        self.seek(header.first);
+        self.seek(Place { offset: header.first, within: 0 });
         Ok(header.first)
     }
 
-    fn seek(&mut self, offset: u64) {
-        *self = Self { known: self.known, at: offset, ..Self::default() };
+    fn seek(&mut self, place: Place) {
+        *self = Self { known: self.known, at: place.offset, skip: place.within, ..Self::default() };
     }
 
     fn feed(&mut self, bytes: Bytes) {
@@ -222,12 +230,12 @@ impl Block {
         let headers = read_headers(&self.data, &mut reader, &mut bytes)?;
         let payload = read_value(&self.data, &mut reader, &mut bytes)?;
         self.read = reader.at();
-        let within = self.within;
         self.within += 1;
         if self.within == self.count && reader.left() > 0 {
             return Err(Fault::Damaged("a block goes on behind its last event"));
         }
-        Ok(Decoded { time: Some(time), key, headers, payload, unit: self.unit, within, unit_end: None })
+        let after = Place { offset: self.unit, within: self.within };
+        Ok(Decoded { time: Some(time), key, headers, payload, after })
     }
 }
 

@@ -8,13 +8,12 @@
 
 use std::fmt::Write;
 
-use sluice_transfer::limits::{EVENT_BYTES, HEADERS};
-use sluice_transfer::{Compression, Event, PackError, Position, UnitEncoder, Value};
+use sluice_transfer::{Compression, Event, PackError, UnitEncoder, Value};
 
-use crate::ObjectSeed;
-use crate::codec::BlockEncoder;
-use crate::header::{Marker, marker, put_header};
-use crate::varint::{LONGEST, long_len, put_long, put_size, size_len};
+use super::header::{Marker, marker, put_header};
+use super::varint::{LONGEST, long_len, put_long, put_size, size_len};
+use crate::compress::Compressor;
+use crate::{ObjectSeed, check};
 
 /// A block ends once its events have so many bytes. Part of the encoder's version.
 pub(crate) const UNIT_BYTES: usize = 64 << 10;
@@ -27,7 +26,7 @@ pub struct AvroEncoder {
     marker: Marker,
     compression: Compression,
     /// None where blocks are not compressed.
-    codec: Option<BlockEncoder>,
+    codec: Option<Compressor>,
     /// A block ends once its events have so many bytes.
     unit_bytes: usize,
     /// Events of the open block, fewer bytes than that.
@@ -40,7 +39,7 @@ pub struct AvroEncoder {
 impl AvroEncoder {
     /// Writes the objects of one shard at one destination.
     pub fn new(identity: ObjectSeed, compression: Compression) -> Self {
-        let codec = BlockEncoder::new(compression);
+        let codec = Compressor::new(compression);
         let unit_bytes = if codec.is_some() { COMPRESSED_UNIT_BYTES } else { UNIT_BYTES };
         let open = Vec::with_capacity(unit_bytes);
         let (marker, digits) = (Marker::default(), String::new());
@@ -106,20 +105,6 @@ impl UnitEncoder for AvroEncoder {
             self.events = 0;
         }
     }
-}
-
-/// The limits that the decoder holds files to.
-fn check(event: &Event) -> Result<(), PackError> {
-    let too_large = |what| Err(PackError::TooLarge { position: Position::before(&event.sequence), what });
-    if event.headers.len() > HEADERS {
-        return too_large(format!("it has {} headers; at most {HEADERS} are packed", event.headers.len()));
-    }
-    let headers: usize = event.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
-    let bytes = event.payload.len() + event.key.len() + headers;
-    if bytes > EVENT_BYTES {
-        return too_large(format!("payload, key and headers have {bytes} bytes; at most {EVENT_BYTES} are packed"));
-    }
-    Ok(())
 }
 
 fn event_len(event: &Event, digits: &str) -> usize {

@@ -21,9 +21,9 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use sluice_transfer::{Compression, UnpackError};
 
+use super::codec::{ALL_CODECS, codec_name, codec_of};
+use super::varint::{Fault, Reader, put_size};
 use crate::ObjectSeed;
-use crate::codec::{ALL_CODECS, codec_name, codec_of};
-use crate::varint::{Fault, Reader, put_size};
 
 /// The schema of every object, as it stands in the header. Part of the encoder's version.
 pub const AVRO_SCHEMA: &str = concat!(

@@ -57,6 +57,6 @@ fn the_encoder_writes_the_golden_file() {
 fn the_decoder_reads_the_golden_file() {
     let decoded = decode(GOLDEN).unwrap();
     assert_same(&decoded, &golden_events());
-    let within: Vec<u64> = decoded.iter().map(|event| event.within).collect();
-    assert_eq!(within, [0, 1, 0, 1, 2]);
+    let within: Vec<u64> = decoded.iter().map(|event| event.after.within).collect();
+    assert_eq!(within, [1, 0, 1, 2, 0]);
 }

@@ -3,9 +3,9 @@
 use super::golden::{GOLDEN, golden_events};
 use super::*;
 use crate::AVRO_SCHEMA;
-use crate::decode::BLOCK_BYTES;
-use crate::header::HEAD_BYTES;
-use crate::varint::{put_long, put_size};
+use crate::avro::decode::BLOCK_BYTES;
+use crate::avro::header::HEAD_BYTES;
+use crate::avro::varint::{put_long, put_size};
 
 const MARKER: [u8; 16] = [0xa5; 16];
 
@@ -64,7 +64,8 @@ fn with_headers(headers: &[u8]) -> Vec<u8> {
 fn a_file_may_end_behind_any_block_and_nowhere_else() {
     let whole = decode(GOLDEN).unwrap();
     let first = head(&mut AvroDecoder::new(), GOLDEN).unwrap();
-    let ends: Vec<u64> = [first].into_iter().chain(whole.iter().filter_map(|event| event.unit_end)).collect();
+    let ends = whole.iter().map(|event| event.after).filter(|after| after.within == 0).map(|after| after.offset);
+    let ends: Vec<u64> = [first].into_iter().chain(ends).collect();
     assert_eq!(ends.len(), 3);
     for len in 0..GOLDEN.len() {
         let result = decode(&GOLDEN[..len]);
@@ -86,7 +87,7 @@ fn a_flipped_byte_is_found_or_changes_one_value() {
         GOLDEN.windows(part.len()).enumerate().filter(|(_, w)| *w == part).map(|(at, _)| at).collect::<Vec<_>>()
     };
     let whole = decode(GOLDEN).unwrap();
-    let first = usize::try_from(whole[0].unit).unwrap();
+    let first = usize::try_from(whole[0].after.offset).unwrap();
     let markers = places(&GOLDEN[first - 16..first]);
     assert_eq!(markers.len(), 3);
     let payloads = places(golden_events()[0].payload.as_slice());
@@ -157,7 +158,7 @@ fn an_error_stays() {
     let error = decoder.next().unwrap_err();
     assert_eq!(decoder.next(), Err(error.clone()));
     assert_eq!(decoder.finish(), Err(error));
-    decoder.seek(first);
+    decoder.seek(Place { offset: first, within: 0 });
     assert_eq!(decoder.finish(), Ok(()));
 }
 
@@ -169,7 +170,7 @@ fn a_decoder_wants_its_header_first() {
     assert!(AvroDecoder::new().finish().is_err());
     let mut far = AvroDecoder::new();
     head(&mut far, GOLDEN).unwrap();
-    far.seek(u64::MAX);
+    far.seek(Place { offset: u64::MAX, within: 0 });
     far.feed(Bytes::from(block(0, &[])));
     assert!(far.next().is_err(), "another file's marker");
 }

@@ -2,14 +2,15 @@
 
 mod golden;
 mod hostile;
+mod jsonl;
 mod reference;
 mod roundtrip;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use sluice_transfer::{
-    Compression, Cursor, Decoded, Decoder, DestinationName, Encoding, Event, Format, Header, PackSpec, Seal, Sequence,
-    Timestamp, UnitEncoder, UnpackError, Value,
+    Compression, Cursor, Decoded, Decoder, DestinationName, Encoding, Event, Format, Header, PackSpec, Place, Seal,
+    Sequence, Timestamp, UnitEncoder, UnpackError, Value,
 };
 
 use crate::{AvroDecoder, AvroEncoder, ObjectSeed};
@@ -30,7 +31,11 @@ fn object_of(number: u64, events: &[Event]) -> Vec<u8> {
 
 /// The same, compressed.
 fn object_in(compression: Compression, number: u64, events: &[Event]) -> Vec<u8> {
-    let (mut encoder, mut out) = (AvroEncoder::new(seed(), compression), Vec::new());
+    encode(&mut AvroEncoder::new(seed(), compression), number, events)
+}
+
+fn encode(encoder: &mut dyn UnitEncoder, number: u64, events: &[Event]) -> Vec<u8> {
+    let mut out = Vec::new();
     encoder.begin(number, &mut out);
     for event in events {
         encoder.push(event, &mut out).unwrap();
@@ -44,13 +49,21 @@ fn head(decoder: &mut dyn Decoder, object: &[u8]) -> Result<u64, UnpackError> {
     decoder.head(&object[..len])
 }
 
-/// Reads from `unit`, or from the first one, in pieces of these sizes, again and again.
-fn decode_from(object: &[u8], unit: Option<u64>, sizes: &[usize]) -> Result<Vec<Decoded>, UnpackError> {
-    let mut decoder = AvroDecoder::new();
-    let first = head(&mut decoder, object)?;
-    let unit = unit.unwrap_or(first);
-    decoder.seek(unit);
-    let mut rest = Bytes::copy_from_slice(&object[usize::try_from(unit).unwrap()..]);
+/// Reads from a place, or from the first unit, in pieces of these sizes, again and again.
+fn decode_from(object: &[u8], from: Option<Place>, sizes: &[usize]) -> Result<Vec<Decoded>, UnpackError> {
+    read_from(Box::new(AvroDecoder::new()), object, from, sizes)
+}
+
+fn read_from(
+    mut decoder: Box<dyn Decoder>,
+    object: &[u8],
+    from: Option<Place>,
+    sizes: &[usize],
+) -> Result<Vec<Decoded>, UnpackError> {
+    let first = head(&mut *decoder, object)?;
+    let from = from.unwrap_or(Place { offset: first, within: 0 });
+    decoder.seek(from);
+    let mut rest = Bytes::copy_from_slice(&object[usize::try_from(from.offset).unwrap()..]);
     let mut sizes = sizes.iter().cycle();
     let mut events = Vec::new();
     loop {

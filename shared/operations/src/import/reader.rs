@@ -6,12 +6,12 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use sluice_formats::decoder;
+use sluice_formats::{Inflater, decoder};
 use sluice_ports::NewEvent;
 use sluice_transfer::limits::LIST_ENTRIES;
 use sluice_transfer::manifest::{ListShard, Segment, SourceEntry};
 use sluice_transfer::record::{Check, SourceCursor};
-use sluice_transfer::{Checksum, Cutter, Decoded, Decoder, Format, Value, Wanted};
+use sluice_transfer::{Checksum, Cutter, Decoded, Decoder, Place, UnpackError, Value, Wanted};
 
 use super::Route;
 use crate::error::{Code, Halt, OperationError};
@@ -39,10 +39,15 @@ struct Open {
     entry: SourceEntry,
     /// Byte from which on bytes are asked for next.
     at: u64,
-    /// Avro: takes units apart.
-    decoder: Option<Box<dyn Decoder>>,
-    /// Avro: events of the unit at the cursor that are consumed already.
-    skip: u64,
+    unpacks: Unpacks,
+}
+
+/// What makes events of bytes.
+enum Unpacks {
+    /// Raw: these come as they were before they were compressed, and are cut.
+    Cut(Box<Inflater>),
+    /// Units, which hold events.
+    Units(Box<dyn Decoder>),
 }
 
 pub(crate) struct Reader<'a> {
@@ -104,10 +109,7 @@ impl<'a> Reader<'a> {
                 }
                 self.begin(entry).await?;
             }
-            match self.route.config.format {
-                Format::Raw => self.raw().await?,
-                Format::Avro => self.avro().await?,
-            }
+            self.unpack().await?;
         }
     }
 
@@ -130,7 +132,7 @@ impl<'a> Reader<'a> {
         let which = match after.within {
             0 if at_beginning => "its last event".to_owned(),
             0 => format!("the event that ends at byte {}", after.offset),
-            within => format!("event {within} of the block at byte {}", after.offset),
+            within => format!("the event that ends at {within} of the unit at byte {}", after.offset),
         };
         let stream = &self.route.config.stream;
         Err(OperationError::new(code, format!("{key}: {stream} cannot hold {which}: {why}")).into())
@@ -140,7 +142,7 @@ impl<'a> Reader<'a> {
     fn last_event(&mut self) -> Next {
         let after = SourceCursor { entry: self.cursor.entry, offset: 0, within: 0 };
         match self.cutter.finish() {
-            Some(payload) => Next::Event(Sourced { event: self.event_of(payload), after }),
+            Some(payload) => Next::Event(Sourced { event: self.event_of(raw_event(payload, Place::default())), after }),
             None => Next::End(after),
         }
     }
@@ -207,15 +209,18 @@ impl<'a> Reader<'a> {
     }
 
     async fn begin(&mut self, entry: SourceEntry) -> Result<(), Halt> {
-        let mut open = Open { at: self.cursor.offset, skip: self.cursor.within, entry, decoder: None };
-        if let Some(mut decoder) = decoder(self.route.config.format) {
-            let head = self.head(&open.entry, decoder.head_len()).await?;
-            let first = decoder.head(&head).map_err(|error| damaged(&open.entry.key, error))?;
-            open.at = open.at.max(first);
-            decoder.seek(open.at);
-            open.decoder = Some(decoder);
-        }
-        self.open = Some(open);
+        let mut place = Place { offset: self.cursor.offset, within: self.cursor.within };
+        let encoding = self.route.config.encoding();
+        let unpacks = if let Some(mut decoder) = decoder(encoding) {
+            let head = self.head(&entry, decoder.head_len()).await?;
+            let first = decoder.head(&head).map_err(|error| damaged(&entry.key, error))?;
+            place.offset = place.offset.max(first);
+            decoder.seek(place);
+            Unpacks::Units(decoder)
+        } else {
+            Unpacks::Cut(Box::new(Inflater::at(encoding.compression, place)))
+        };
+        self.open = Some(Open { at: place.offset, entry, unpacks });
         Ok(())
     }
 
@@ -235,106 +240,97 @@ impl<'a> Reader<'a> {
         self.cursor = SourceCursor { entry: self.cursor.entry + 1, offset: 0, within: 0 };
     }
 
-    /// Cuts the next bytes. An event's cursor is where it ends, which is where the next one begins.
-    async fn raw(&mut self) -> Result<(), Halt> {
-        let Some(open) = &self.open else { return Ok(()) };
-        let (entry, at) = (open.entry.clone(), open.at);
-        if at < entry.size {
-            let bytes = self.get(&entry, at).await?;
-            let held = self.cutter.held() as u64;
-            let end = at + bytes.len() as u64;
-            let mut payloads = Vec::new();
-            self.cutter.feed(bytes, &mut payloads);
-            let mut begins = at;
-            for (index, payload) in payloads.into_iter().enumerate() {
-                begins += payload.len() as u64 - if index == 0 { held } else { 0 };
-                let after = self.at_byte(begins, entry.size);
-                let event = self.event_of(payload);
-                self.ready.push_back(Sourced { event, after });
-            }
-            if let Some(open) = &mut self.open {
-                open.at = end;
-            }
-            if end < entry.size {
-                return Ok(());
-            }
-        }
-        if !self.route.config.pack
-            && let Some(payload) = self.cutter.finish()
-        {
-            let event = self.event_of(payload);
-            let after = self.at_byte(entry.size, entry.size);
-            self.ready.push_back(Sourced { event, after });
-        }
-        self.close();
-        Ok(())
-    }
-
-    /// The cursor at a byte of the object at hand; at its end that is the beginning of the next.
-    fn at_byte(&self, offset: u64, size: u64) -> SourceCursor {
-        let entry = self.cursor.entry;
-        if offset >= size {
-            SourceCursor { entry: entry + 1, offset: 0, within: 0 }
-        } else {
-            SourceCursor { entry, offset, within: 0 }
-        }
-    }
-
-    async fn avro(&mut self) -> Result<(), Halt> {
-        let number = self.cursor.entry;
+    /// Makes events of the bytes at hand; with none there, more are read, or the object ends.
+    async fn unpack(&mut self) -> Result<(), Halt> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        let (key, size, at) = (open.entry.key.clone(), open.entry.size, open.at);
-        let Some(decoder) = &mut open.decoder else { return Ok(()) };
-        while let Some(decoded) = decoder.next().map_err(|error| damaged(&key, error))? {
-            if open.skip > 0 {
-                open.skip -= 1;
-                continue;
-            }
-            let after = match decoded.unit_end {
-                Some(end) if end >= size => SourceCursor { entry: number + 1, offset: 0, within: 0 },
-                Some(end) => SourceCursor { entry: number, offset: end, within: 0 },
-                None => SourceCursor { entry: number, offset: decoded.unit, within: decoded.within + 1 },
-            };
-            let event = own_event(decoded, &self.route.config);
+        let (entry, at) = (open.entry.clone(), open.at);
+        let unpacked = match &mut open.unpacks {
+            Unpacks::Cut(inflater) => cut(inflater, &mut self.cutter),
+            Unpacks::Units(decoder) => take_apart(&mut **decoder),
+        };
+        for decoded in unpacked.map_err(|error| damaged(&entry.key, error))? {
+            let after = self.cursor_at(decoded.after, entry.size);
+            let event = self.event_of(decoded);
             self.ready.push_back(Sourced { event, after });
         }
         if !self.ready.is_empty() {
             return Ok(());
         }
-        if at >= size {
-            decoder.finish().map_err(|error| damaged(&key, error))?;
-            self.close();
+        if at < entry.size {
+            let bytes = self.get(&entry, at).await?;
+            if let Some(open) = &mut self.open {
+                open.at += bytes.len() as u64;
+                match &mut open.unpacks {
+                    Unpacks::Cut(inflater) => inflater.feed(bytes),
+                    Unpacks::Units(decoder) => decoder.feed(bytes),
+                }
+            }
             return Ok(());
         }
-        let entry = open.entry.clone();
-        let bytes = self.get(&entry, at).await?;
-        if let Some(open) = &mut self.open {
-            open.at += bytes.len() as u64;
-            if let Some(decoder) = &mut open.decoder {
-                decoder.feed(bytes);
-            }
+        let Some(Open { unpacks, .. }) = &mut self.open else { return Ok(()) };
+        let finished = match unpacks {
+            Unpacks::Cut(inflater) => inflater.finish(),
+            Unpacks::Units(decoder) => decoder.finish(),
+        };
+        finished.map_err(|error| damaged(&entry.key, error))?;
+        self.close();
+        if !self.route.config.pack
+            && let Some(payload) = self.cutter.finish()
+        {
+            let event = self.event_of(raw_event(payload, Place::default()));
+            self.ready.push_back(Sourced { event, after: self.cursor });
         }
         Ok(())
     }
 
+    /// The cursor at a place of the object at hand; at its end that is the beginning of the next.
+    fn cursor_at(&self, Place { offset, within }: Place, size: u64) -> SourceCursor {
+        let entry = self.cursor.entry;
+        if within == 0 && offset >= size {
+            SourceCursor { entry: entry + 1, offset: 0, within: 0 }
+        } else {
+            SourceCursor { entry, offset, within }
+        }
+    }
+
     /// Raw bytes have no time of their own: they get the one at which the import was planned.
-    fn event_of(&self, payload: Bytes) -> NewEvent {
+    fn event_of(&self, decoded: Decoded) -> NewEvent {
         NewEvent {
-            time: self.route.config.time,
-            key: Value::Absent,
-            headers: Vec::new(),
-            payload: Value::Bytes(payload),
+            time: decoded.time.unwrap_or(self.route.config.time),
+            key: decoded.key,
+            headers: decoded.headers,
+            payload: decoded.payload,
         }
     }
 }
 
-fn own_event(decoded: Decoded, config: &sluice_transfer::record::ImportConfig) -> NewEvent {
-    NewEvent {
-        time: decoded.time.unwrap_or(config.time),
-        key: decoded.key,
-        headers: decoded.headers,
-        payload: decoded.payload,
+/// Cuts what was fed into events. Each ends where the next one begins.
+fn cut(inflater: &mut Inflater, cutter: &mut Cutter) -> Result<Vec<Decoded>, UnpackError> {
+    let mut events = Vec::new();
+    while let Some(piece) = inflater.piece()? {
+        // Bytes of the piece in front of the end of the event at hand; what was held is of an earlier one.
+        let (mut end, mut held) = (0, cutter.held());
+        let mut payloads = Vec::new();
+        cutter.feed(piece.bytes.clone(), &mut payloads);
+        for payload in payloads {
+            end += payload.len() - std::mem::take(&mut held);
+            events.push(raw_event(payload, piece.place(end)));
+        }
     }
+    Ok(events)
+}
+
+fn raw_event(payload: Bytes, after: Place) -> Decoded {
+    Decoded { time: None, key: Value::Absent, headers: Vec::new(), payload: Value::Bytes(payload), after }
+}
+
+/// All events that were fed whole.
+fn take_apart(decoder: &mut dyn Decoder) -> Result<Vec<Decoded>, UnpackError> {
+    let mut events = Vec::new();
+    while let Some(event) = decoder.next()? {
+        events.push(event);
+    }
+    Ok(events)
 }
 
 fn damaged(key: &str, why: impl std::fmt::Display) -> Halt {

@@ -220,8 +220,11 @@ pub(super) async fn shards(
             let range = Range { from: tail.clone(), until: Position::End };
             // Raw files do not say how many events they make.
             let expected = match config.format {
-                Format::Avro => listed.counts,
-                Format::Raw => Some(Counts::new(listed.bytes.div_ceil(config.event_size), listed.bytes)),
+                Format::Avro | Format::Jsonl => listed.counts,
+                Format::Raw => {
+                    let bytes = listed.counts.map_or(listed.bytes, |counts| counts.bytes);
+                    Some(Counts::new(bytes.div_ceil(config.event_size), bytes))
+                }
             };
             let mut record = ImportRecord::new(listed.entries, tail, listed.gaps.len() as u64);
             if stream.appends() == Appends::ByKey {

@@ -96,7 +96,7 @@ async fn verify_shard(
             run.at.place = Some(listing.place());
             return End::Time;
         }
-        match read_object(run, bucket, manifest.format, &listed.key, &listed.object).await {
+        match read_object(run, bucket, manifest.encoding(), &listed.key, &listed.object).await {
             Ok(Outcome::Whole(counts)) => {
                 run.found.counts += counts;
                 run.found.read += 1;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sluice_formats::decoder;
 use sluice_ports::{BucketStore, Error, ErrorKind};
 use sluice_transfer::manifest::ManifestObject;
-use sluice_transfer::{Checksum, Counts, Decoder, Format, UnpackError};
+use sluice_transfer::{Checksum, Counts, Decoder, Encoding, Place, UnpackError};
 
 use super::Run;
 use crate::engine::Engine;
@@ -41,7 +41,7 @@ pub(super) enum Outcome {
 pub(super) async fn read_object(
     run: &mut Run<'_>,
     bucket: &dyn BucketStore,
-    format: Format,
+    encoding: Encoding,
     key: &str,
     object: &ManifestObject,
 ) -> Result<Outcome, OperationError> {
@@ -52,7 +52,7 @@ pub(super) async fn read_object(
     };
     let began = part.checksum.len;
     let mut reading = Reading::new(run.engine, bucket, key, part);
-    let mut ahead = reading.open(format, wanted.len).await?;
+    let mut ahead = reading.open(encoding, wanted.len).await?;
     (run.seen)(reading.seen.len - began);
     while reading.seen.len < wanted.len {
         if run.is_over() {
@@ -115,11 +115,11 @@ impl<'a> Reading<'a> {
     }
 
     /// Sends a decoder to where the part ends. Answers bytes that were read with the object's head and come next.
-    async fn open(&mut self, format: Format, size: u64) -> Result<Option<Bytes>, OperationError> {
+    async fn open(&mut self, encoding: Encoding, size: u64) -> Result<Option<Bytes>, OperationError> {
         if self.part.broken.is_some() {
             return Ok(None);
         }
-        let Some(mut decoder) = decoder(format) else { return Ok(None) };
+        let Some(mut decoder) = decoder(encoding) else { return Ok(None) };
         if size == 0 {
             self.decoder = Some(decoder);
             return Ok(None);
@@ -127,7 +127,7 @@ impl<'a> Reading<'a> {
         let fresh = self.seen.len == 0;
         // What follows a fresh object's head is read with it: small objects are read at once.
         let len = if fresh { decoder.head_len().max(self.at_once()) } else { decoder.head_len() };
-        let head = self.get(0, len).await?;
+        let head = if len == 0 { Bytes::new() } else { self.get(0, len).await? };
         let first = match decoder.head(&head) {
             Ok(first) => usize::try_from(first).unwrap_or(usize::MAX).min(head.len()),
             Err(error) => {
@@ -139,7 +139,7 @@ impl<'a> Reading<'a> {
             self.seen = Checksum::of(&head[..first]);
             self.part.checksum = self.seen;
         }
-        decoder.seek(self.seen.len);
+        decoder.seek(Place { offset: self.seen.len, within: 0 });
         self.decoder = Some(decoder);
         Ok(fresh.then(|| head.slice(first..)))
     }
@@ -197,8 +197,8 @@ fn count(decoder: &mut dyn Decoder, bytes: Bytes, counts: &mut Counts) -> Result
     let mut end = None;
     while let Some(event) = decoder.next()? {
         *counts += Counts::new(1, event.payload.len() as u64);
-        if let Some(at) = event.unit_end {
-            end = Some((at, *counts));
+        if event.after.within == 0 {
+            end = Some((event.after.offset, *counts));
         }
     }
     Ok(end)

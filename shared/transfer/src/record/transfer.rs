@@ -170,15 +170,22 @@ pub struct TransferRecord {
     pub failure: Option<Failure>,
 }
 
+impl ImportConfig {
+    /// How its sources are written.
+    pub fn encoding(&self) -> Encoding {
+        Encoding { format: self.format, compression: self.compression }
+    }
+}
+
 impl Config {
     /// The first version that can go on with it. Every slice reads the transfer's record before anything else, so it
     /// is enough that this one says so.
     fn version(&self) -> u32 {
-        let plain = match self {
-            Self::Export(config) => config.destinations.values().all(|destination| destination.compression.is_plain()),
-            Self::Import(config) => config.compression.is_plain(),
+        let old = match self {
+            Self::Export(config) => config.destinations.values().all(|one| one.encoding().is_of_version_1()),
+            Self::Import(config) => config.encoding().is_of_version_1(),
         };
-        if plain { 1 } else { RECORD_VERSION }
+        if old { 1 } else { RECORD_VERSION }
     }
 }
 

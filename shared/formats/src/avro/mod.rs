@@ -1,0 +1,13 @@
+//! Avro object container files (Apache Avro specification, "Object Container Files").
+//!
+//! - `varint`: Avro's numbers, and a reader that knows where its bytes end.
+//! - `header`: the schema, the file's header, the sync marker.
+//! - `codec`: what Avro calls the compressions of blocks.
+//! - `encode`: events into blocks.
+//! - `decode`: blocks into events.
+
+pub(crate) mod codec;
+pub(crate) mod decode;
+pub(crate) mod encode;
+pub(crate) mod header;
+pub(crate) mod varint;

@@ -1,0 +1,185 @@
+//! Lines into events.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use sluice_transfer::limits::{EVENT_BYTES, HEADERS};
+use sluice_transfer::{Compression, Decoded, Decoder, Header, Place, UnpackError, Value};
+
+use crate::lines::{Line, Lines};
+
+/// Reads JSON Lines as [`crate::JsonlEncoder`] writes them.
+pub struct JsonlDecoder {
+    lines: Lines,
+    failed: Option<UnpackError>,
+}
+
+impl JsonlDecoder {
+    /// Reads objects that are compressed so.
+    pub fn new(compression: Compression) -> Self {
+        Self { lines: Lines::new(compression), failed: None }
+    }
+
+    fn step(&mut self) -> Result<Option<Decoded>, UnpackError> {
+        let Some(line) = self.lines.next()? else { return Ok(None) };
+        event_of(&line).map(Some).map_err(|fault| {
+            let (offset, within) = (line.begin.offset, line.begin.within);
+            let at = if within > 0 { format!("inflated byte {within} of the frame: ") } else { String::new() };
+            match fault {
+                Fault::Damaged(why) => UnpackError::Damaged { offset, why: format!("{at}the line is no event: {why}") },
+                Fault::TooLarge(why) => UnpackError::TooLarge { offset, why: format!("{at}{why}") },
+            }
+        })
+    }
+}
+
+impl Decoder for JsonlDecoder {
+    fn head_len(&self) -> u64 {
+        0
+    }
+
+    fn head(&mut self, _: &[u8]) -> Result<u64, UnpackError> {
+        Ok(0)
+    }
+
+    fn seek(&mut self, place: Place) {
+        self.lines.seek(place);
+        self.failed = None;
+    }
+
+    fn feed(&mut self, bytes: Bytes) {
+        self.lines.feed(bytes);
+    }
+
+    fn next(&mut self) -> Result<Option<Decoded>, UnpackError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let decoded = self.step();
+        if let Err(error) = &decoded {
+            self.failed = Some(error.clone());
+        }
+        decoded
+    }
+
+    fn finish(&mut self) -> Result<(), UnpackError> {
+        match &self.failed {
+            Some(error) => Err(error.clone()),
+            None => self.lines.finish(),
+        }
+    }
+}
+
+enum Fault {
+    Damaged(String),
+    TooLarge(&'static str),
+}
+
+fn damaged(why: &str) -> Fault {
+    Fault::Damaged(why.to_owned())
+}
+
+/// A line's fields. Nothing is built of them before they are known to be these.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Fields<'a> {
+    #[serde(borrow, rename = "shard")]
+    _shard: Cow<'a, str>,
+    #[serde(borrow)]
+    sequence: Cow<'a, str>,
+    #[serde(borrow)]
+    time: Cow<'a, str>,
+    #[serde(borrow, default)]
+    key: Text<'a>,
+    #[serde(borrow, default)]
+    key_base64: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    headers: Vec<HeaderFields<'a>>,
+    #[serde(borrow, default, deserialize_with = "there")]
+    payload: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    payload_base64: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct HeaderFields<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    value: Text<'a>,
+    #[serde(borrow, default)]
+    value_base64: Option<Cow<'a, str>>,
+}
+
+/// A text that may be missing in two ways.
+#[derive(Default)]
+enum Text<'a> {
+    #[default]
+    Absent,
+    Null,
+    There(Cow<'a, str>),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Option::<Cow<'a, str>>::deserialize(from)?;
+        Ok(text.map_or(Self::Null, Self::There))
+    }
+}
+
+/// JSON that is there, though it may be null.
+fn there<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
+
+fn event_of(line: &Line) -> Result<Decoded, Fault> {
+    let fields: Fields<'_> = serde_json::from_slice(&line.bytes).map_err(|error| Fault::Damaged(error.to_string()))?;
+    let digits = !fields.sequence.is_empty() && fields.sequence.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits {
+        return Err(damaged("its sequence is no number"));
+    }
+    let time = fields.time.parse().map_err(|_| damaged("its time is none"))?;
+    if fields.headers.len() > HEADERS {
+        return Err(Fault::TooLarge("an event has more than 10,000 headers"));
+    }
+    let key = text_value(fields.key, fields.key_base64)?;
+    let mut size = key.len();
+    let mut headers = Vec::with_capacity(fields.headers.len());
+    for header in fields.headers {
+        let value = text_value(header.value, header.value_base64)?;
+        size += header.name.len() + value.len();
+        headers.push(Header { name: header.name.into_owned(), value });
+    }
+    let payload = match (fields.payload, fields.payload_base64) {
+        (None, None) => Value::Absent,
+        (Some(json), None) if json.get() == "null" => Value::Null,
+        // It lies in the line, which is kept for it.
+        (Some(json), None) => Value::Bytes(line.bytes.slice_ref(json.get().as_bytes())),
+        (None, Some(text)) => base64_value(&text)?,
+        (Some(_), Some(_)) => return Err(damaged("it has two payloads")),
+    };
+    if size + payload.len() > EVENT_BYTES {
+        return Err(Fault::TooLarge("an event has more than 32 MiB"));
+    }
+    Ok(Decoded { time: Some(time), key, headers, payload, after: line.after })
+}
+
+fn text_value(text: Text<'_>, base64: Option<Cow<'_, str>>) -> Result<Value, Fault> {
+    match (text, base64) {
+        (Text::Absent, None) => Ok(Value::Absent),
+        (Text::Null, None) => Ok(Value::Null),
+        (Text::There(text), None) => Ok(Value::Bytes(text.into_owned().into())),
+        (Text::Absent, Some(text)) => base64_value(&text),
+        (_, Some(_)) => Err(damaged("a value is there twice")),
+    }
+}
+
+fn base64_value(text: &str) -> Result<Value, Fault> {
+    let bytes = STANDARD.decode(text).map_err(|error| Fault::Damaged(format!("base64: {error}")))?;
+    Ok(Value::Bytes(bytes.into()))
+}
