@@ -3,8 +3,9 @@
 import datetime
 import json
 
+import exported
 import fastavro
-import fastavro_reads
+from events import of_fastavro
 
 from cloud import PREFIX, check, until
 from world import MIB, SHAPE, export, manifest, restore
@@ -26,7 +27,7 @@ def same_as_fastavro(world, bucket, identity, source):
     folder = world.folder / identity
     world.stack.download(bucket, f"{PREFIX}/{identity}/", folder)
     found, objects = {shard: [] for shard in source.read()}, 0
-    for shard, path, counts in fastavro_reads.objects(folder):
+    for shard, path, counts in exported.objects(folder):
         with open(path, "rb") as file:
             events = list(fastavro.reader(file))
         check(len(events) == counts["events"], f"{path} has {len(events)} events, its entry says {counts['events']}")
@@ -40,7 +41,7 @@ def same_as_fastavro(world, bucket, identity, source):
 
 
 def same_event(event, record):
-    read = fastavro_reads.of_fastavro(event)
+    read = of_fastavro(event)
     # Both read the same floating point number, and round it to microseconds each in its own way.
     apart = abs(event["time"] - record.time.astimezone(datetime.timezone.utc))
     return (

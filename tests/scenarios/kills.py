@@ -1,4 +1,5 @@
-"""60 times kill -9: 30 in exports and 30 in imports, Avro and raw, at random moments while bytes move.
+"""150 times kill -9: half in exports and half in imports, of every format and compression, at random moments while
+bytes move.
 
 After each the same command again, or `resume`. In the end everything is equal, no object was ever replaced, no upload
 is open, and `verify` proves it.
@@ -9,10 +10,9 @@ import time
 
 from lib import MIB, Sized, check, scenario, sha256_of
 
-KILLS = 15  # of each of the four transfers
-MOVING = 40  # of all
-EVENTS = 14 * MIB
-RATE = 1_000_000  # bytes a second: longer than all kills of a transfer together
+MUCH, LITTLE = ("local:much", 14 * MIB, 15), ("local:little", 5 * MIB, 5)  # what is moved, and kills each way
+MOVING = 0.6  # of all
+RATE = 1_000_000  # bytes a second, so that a transfer lasts longer than all of its kills together
 LONGEST_LIFE = 0.8  # seconds
 
 
@@ -37,10 +37,10 @@ class Objects:
         return len(paths)
 
 
-def killed(stage, chance, name, command, objects):
+def killed(stage, chance, kills, name, command, objects):
     """Runs a transfer to its end through its kills. Answers in how many of them bytes had moved."""
     moving, before, known = 0, 0, None
-    for kill in range(1, KILLS + 1):
+    for kill in range(1, kills + 1):
         # The same command, or the transfer by its name.
         by_name = known is not None and chance.random() < 0.4
         again = ["resume", name, *command[1]] if by_name else [*command[0], *command[1]]
@@ -70,49 +70,65 @@ def killed(stage, chance, name, command, objects):
     report = stage.run(*command[0], *command[1], "--output", "json").json()
     check(report["state"] == "COMPLETED", f"{name} ends as {report}")
     check(report["bytes"] >= before, f"{name} went back from {before} to {report['bytes']} bytes")
-    print(f"  {name}: {report['state']}, {report['events']} events, {report['bytes']} bytes, {moving} of {KILLS} moving")
+    print(f"  {name}: {report['state']}, {report['events']} events, {report['bytes']} bytes, {moving} of {kills} moving")
     return moving
 
 
 def run(stage, args):
-    """90 kills."""
+    """Kills."""
     chance = random.Random(args.seed)
-    sized = Sized(args.seed)
-    # Keys, no key, empty payloads; most are small, so that a batch is small too.
-    for shards, key in ((2, "north"), (None, "south"), (None, None)):
-        words = (["--shards", shards] if shards else []) + (["--key", key] if key else [])
-        until = sized.bytes + EVENTS // 3
-        stage.append("local:source", sized.lines(until, 2_000), *words)
-        stage.append("local:source", [b"\n\n"], *words)
-    moving = 0
-    for form, compression, slices, shape in (
-        ("avro", "none", ["--slice-bytes", "300KiB"], []),
-        ("avro", "zstd", ["--slice-bytes", "600KiB"], []),
-        ("raw", "none", ["--slice-seconds", "60"], ["--event-size", "41"]),
+    sources = {}
+    for stream, length, _ in (MUCH, LITTLE):
+        sized = Sized(args.seed)
+        # Keys, no key, empty payloads; most are small, so that a batch is small too.
+        for turn, words in enumerate((["--key", "eu"], [], ["--key", ""])):
+            until = sized.bytes + length // 3
+            stage.append(stream, sized.lines(until, 2_000), *words)
+            stage.append(stream, [b"\n\n", b'{"order": %d}\n' % turn], *words)
+            sized.note(b'{"order": %d}' % turn)
+        sources[stream] = (sized.digest.hexdigest(), sized.bytes)
+    moving, kills = 0, 0
+    for source, form, compression, slices in (
+        (MUCH, "avro", "none", ["--slice-bytes", "300KiB"]),
+        (MUCH, "avro", "zstd", ["--slice-bytes", "600KiB"]),
+        (MUCH, "raw", "none", ["--slice-seconds", "60"]),
+        (LITTLE, "avro", "deflate", ["--slice-bytes", "600KiB"]),
+        (LITTLE, "raw", "zstd", ["--slice-bytes", "600KiB"]),
+        (LITTLE, "raw", "gzip", ["--slice-seconds", "60"]),
+        (LITTLE, "jsonl", "none", ["--slice-bytes", "300KiB"]),
+        (LITTLE, "jsonl", "zstd", ["--slice-bytes", "600KiB"]),
+        (LITTLE, "jsonl", "gzip", ["--slice-seconds", "60"]),
     ):
-        name = form if compression == "none" else f"{form}-{compression}"
-        out, back, target = f"out-{name}", f"back-{name}", f"local:{name}"
-        small = ["--object-size", "256KiB", "--part-size", "32KiB"]
-        objects = Objects(stage, "bucket", out)
-        how = ["--format", form, "--compression", compression, *small]
-        export = ["export", "local:source", "dir:bucket", *how, "--rate", RATE, "--id", out]
-        moving += killed(stage, chance, out, (export, slices), objects)
-        imported = ["import", f"dir:bucket/{out}", target, *shape, "--rate", RATE, "--id", back]
-        moving += killed(stage, chance, back, (imported, slices), objects)
-        objects.look(thorough=True)
-        if form == "avro":
-            stage.same_events("local:source", target)
-        payload = stage.payload_sha256("local:source")
-        check(stage.payload_sha256(target) == payload, f"{target} has other bytes")
-        for transfer in (out, back):
-            verdict = stage.json("verify", transfer)["verdict"]
-            check(verdict == "PROVED", f"{transfer} is {verdict}")
-        open_uploads = stage.open_uploads("bucket")
-        check(open_uploads == 0, f"{open_uploads} uploads are open")
-        print(f"  {name}: {payload[1]} bytes are equal, {len(objects.seen)} objects as first seen, verify 0", flush=True)
-    kills = 6 * KILLS
+        stream, _, each = source
+        moving += there_and_back(stage, chance, stream, each, form, compression, slices, sources[stream])
+        kills += 2 * each
     print(f"{kills} kills, {moving} of them while bytes moved", flush=True)
-    check(moving >= MOVING, f"only {moving} of {kills} kills came while bytes moved")
+    check(moving >= MOVING * kills, f"only {moving} of {kills} kills came while bytes moved")
+
+
+def there_and_back(stage, chance, stream, kills, form, compression, slices, digest):
+    """An export and its import through their kills. Answers in how many of them bytes had moved."""
+    name = f"{form}-{compression}"
+    out, back, target = f"out-{name}", f"back-{name}", f"local:{name}"
+    objects = Objects(stage, "bucket", out)
+    how = ["--format", form, "--compression", compression, "--object-size", "256KiB", "--part-size", "32KiB"]
+    export = ["export", stream, "dir:bucket", *how, "--rate", RATE, "--id", out]
+    moving = killed(stage, chance, kills, out, (export, slices), objects)
+    shape = ["--event-size", "41"] if form == "raw" else []
+    imported = ["import", f"dir:bucket/{out}", target, *shape, "--rate", RATE, "--id", back]
+    moving += killed(stage, chance, kills, back, (imported, slices), objects)
+    objects.look(thorough=True)
+    if form == "raw":
+        check(stage.payload_sha256(target) == digest, f"{target} has other bytes than {stream}")
+    else:
+        stage.same_events(stream, target)
+    for transfer in (out, back):
+        verdict = stage.run("verify", transfer, "--output", "json").json()["verdict"]
+        check(verdict == "PROVED", f"{transfer} is {verdict}")
+    open_uploads = stage.open_uploads("bucket")
+    check(open_uploads == 0, f"{open_uploads} uploads are open")
+    print(f"  {name}: {digest[1]} bytes are equal, {len(objects.seen)} objects as first seen, verify 0", flush=True)
+    return moving
 
 
 if __name__ == "__main__":
