@@ -29,7 +29,10 @@ def same_as_fastavro(world, bucket, identity, source):
     found, objects = {shard: [] for shard in source.read()}, 0
     for shard, path, counts in exported.objects(folder):
         with open(path, "rb") as file:
-            events = list(fastavro.reader(file))
+            reader = fastavro.reader(file)
+            # The default, as nobody asked for another.
+            check(reader.metadata["avro.codec"] == "zstandard", f"{path} is {reader.metadata['avro.codec']}")
+            events = list(reader)
         check(len(events) == counts["events"], f"{path} has {len(events)} events, its entry says {counts['events']}")
         found[shard] += events
         objects += 1

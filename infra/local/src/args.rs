@@ -110,7 +110,7 @@ Examples:
     #[command(after_help = format!("\
 The same --id with the same request continues that transfer, after a pause, a failure or a kill; with another request
 it is an error. Slice options, --home and --bucket-owner belong to the command, not to the request. The export lies in
-BUCKET/ID, its manifest in BUCKET/ID/manifest.json. Raw keeps payload bytes only.
+BUCKET/ID, its manifest in BUCKET/ID/manifest.json. Avro and jsonl lose nothing; raw keeps payload bytes only.
 
 {PLACES}
 {POSITIONS}
@@ -118,7 +118,7 @@ BUCKET/ID, its manifest in BUCKET/ID/manifest.json. Raw keeps payload bytes only
 Examples:
   sluice export local:orders dir:/backup --id orders-2026
   sluice export local:orders dir:/backup --from ago:1d --format raw --object-size 64MiB
-  sluice export local:orders dir:/backup --compression zstd
+  sluice export local:orders dir:/backup --format jsonl --compression gzip
   sluice export local:orders dir:/backup --rate 20MiB --slice-seconds 60
   sluice export kinesis:orders s3://archive/orders --from ago:1d --bucket-owner 123456789012
   sluice export kinesis:orders dir:/backup"))]
@@ -255,10 +255,10 @@ pub(crate) struct Export {
     #[arg(value_parser = bucket)]
     pub bucket: BucketUri,
     /// How events become bytes [default: avro]
-    #[arg(long, value_name = "avro|raw", value_parser = format)]
+    #[arg(long, value_name = "avro|jsonl|raw", value_parser = format)]
     pub format: Option<Format>,
-    /// How the blocks of avro are made smaller [default: none]
-    #[arg(long, value_name = "none|zstd|deflate", value_parser = compression)]
+    /// How bytes are made fewer: deflate is avro's, gzip that of the others [default: zstd for avro, else none]
+    #[arg(long, value_name = "none|zstd|gzip|deflate", value_parser = compression)]
     pub compression: Option<Compression>,
     /// Encoded bytes at which an object is closed [default: 256MiB]
     #[arg(long, value_name = "N", value_parser = size)]

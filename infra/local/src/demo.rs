@@ -10,8 +10,8 @@ use serde::Serialize;
 use sluice_operations::{Code, Engine, Report, Settled, describe};
 use sluice_ports::{Read, ReadLimit, StreamStore};
 use sluice_transfer::{
-    BucketUri, Counts, Event, ExportRequest, Format, ImportRequest, Kind, Position, Request, ShardId, State, StreamUri,
-    TransferId,
+    BucketUri, Compression, Counts, Event, ExportRequest, Format, ImportRequest, Kind, Position, Request, ShardId,
+    State, StreamUri, TransferId,
 };
 
 use crate::append::append_file;
@@ -120,7 +120,8 @@ impl Stage {
                 stream: source.clone(),
                 to: self.bucket.clone(),
                 format,
-                compression: None,
+                // So that parts fill while the file is read, and a pause comes in the middle.
+                compression: Some(Compression::Plain),
                 from: None,
                 until: None,
                 object_size,

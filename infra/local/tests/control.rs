@@ -8,7 +8,8 @@ use serde_json::json;
 
 const EVENTS: usize = 24_000;
 /// Small parts and objects, so that there are several of each.
-const EXPORT: &str = "export local:a dir:out --id t --object-size 400KiB --part-size 50KiB --rate 60KB";
+const EXPORT: &str =
+    "export local:a dir:out --id t --compression none --object-size 400KiB --part-size 50KiB --rate 60KB";
 
 /// A stream of several batches, and its export on its way.
 fn exporting() -> (Stage, std::process::Child) {
@@ -23,7 +24,7 @@ fn exporting() -> (Stage, std::process::Child) {
 fn importing() -> (Stage, std::process::Child) {
     let stage = Stage::new();
     stage.numbers("a", EVENTS);
-    stage.ok("export local:a dir:out --id e --object-size 400KiB");
+    stage.ok("export local:a dir:out --id e --compression none --object-size 400KiB");
     let child = stage.start("import dir:out/e local:b --id t --rate 60KB");
     stage.wait_for_movement("t");
     (stage, child)

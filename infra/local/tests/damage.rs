@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 fn exported() -> Stage {
     let stage = Stage::new();
     stage.stream("a", 300);
-    stage.ok("export local:a dir:out --id e --object-size 64KiB --part-size 16KiB");
+    stage.ok("export local:a dir:out --id e --compression none --object-size 64KiB --part-size 16KiB");
     assert!(stage.objects("out/e").len() > 3);
     stage
 }
@@ -182,7 +182,7 @@ fn a_key_that_climbs() {
 fn an_object_that_changes_while_it_is_imported() {
     let stage = Stage::new();
     stage.numbers("a", 40_000);
-    stage.ok("export local:a dir:out --id e --object-size 100KiB");
+    stage.ok("export local:a dir:out --id e --compression none --object-size 100KiB");
     let child = stage.start("import dir:out/e local:b --id i --rate 40KB");
     stage.wait_for_movement("i");
     let last = stage.objects("out/e").pop().unwrap();
@@ -244,9 +244,9 @@ fn a_disk_that_is_full_under_the_bucket() {
     let stage = Stage::new();
     stage.stream("a", 3_000);
     let script = "
-        sluice export local:a dir:small --id e --object-size 512KiB; echo first $?
+        sluice export local:a dir:small --id e --compression none --object-size 512KiB; echo first $?
         mount -o remount,size=64m small
-        sluice export local:a dir:small --id e --object-size 512KiB; echo second $?
+        sluice export local:a dir:small --id e --compression none --object-size 512KiB; echo second $?
         sluice verify e; echo verified $?
         sluice import dir:small/e local:b; echo imported $?";
     let Some(said) = on_a_small_disk(&stage, script) else { return };

@@ -57,7 +57,7 @@ pub(crate) async fn begin(host: &Host, id: &str) {
             stream: "memory:source".parse().unwrap(),
             to: "memory:archive".parse().unwrap(),
             format: Some(Format::Avro),
-            compression: None,
+            compression: Some(sluice_transfer::Compression::Plain),
             from: None,
             until: None,
             object_size: Some(100_000),

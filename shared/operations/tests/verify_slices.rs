@@ -197,7 +197,7 @@ fn export(format: Format, object_size: u64) -> Request {
         stream: "memory:source".parse().unwrap(),
         to: "memory:archive".parse().unwrap(),
         format: Some(format),
-        compression: None,
+        compression: Some(sluice_transfer::Compression::Plain),
         from: None,
         until: None,
         object_size: Some(object_size),

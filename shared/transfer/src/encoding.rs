@@ -89,9 +89,12 @@ impl Encoding {
         Self { format: Format::Jsonl, compression: Compression::Gzip },
     ];
 
-    /// What was asked for, where the format has it.
+    /// What was asked for, where the format has it. By default Avro, and that with Zstandard; lines and raw bytes stay
+    /// as they are unless compression is asked for, so that any tool takes them and raw objects have the size asked for.
     pub fn resolve(format: Option<Format>, compression: Option<Compression>) -> Result<Self, RequestError> {
-        let asked = Self { format: format.unwrap_or_default(), compression: compression.unwrap_or_default() };
+        let format = format.unwrap_or_default();
+        let usual = if format == Format::Avro { Compression::Zstd } else { Compression::Plain };
+        let asked = Self { format, compression: compression.unwrap_or(usual) };
         if Self::ALL.contains(&asked) {
             return Ok(asked);
         }
@@ -126,7 +129,13 @@ mod tests {
 
     #[test]
     fn what_a_format_does_not_have_is_refused() {
-        assert_eq!(Encoding::resolve(None, None), Ok(Encoding::AVRO));
+        let zstd = Encoding { format: Format::Avro, compression: Compression::Zstd };
+        assert_eq!(Encoding::resolve(None, None), Ok(zstd));
+        for (format, usual) in
+            [(Format::Avro, zstd.compression), (Format::Raw, Compression::Plain), (Format::Jsonl, Compression::Plain)]
+        {
+            assert_eq!(Encoding::resolve(Some(format), None), Ok(Encoding { format, compression: usual }));
+        }
         for encoding in Encoding::ALL {
             assert_eq!(Encoding::resolve(Some(encoding.format), Some(encoding.compression)), Ok(encoding));
             let name = serde_json::to_string(&encoding.compression).unwrap();

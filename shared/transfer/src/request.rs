@@ -28,7 +28,7 @@ pub struct ExportRequest {
     /// How events become bytes; default avro.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
-    /// How bytes are made fewer; default none.
+    /// How bytes are made fewer; default zstd for avro, none for the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
     /// First event, inclusive; default earliest.
