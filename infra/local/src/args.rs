@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use sluice_bucket_s3::place;
 use sluice_stream_kinesis::arn;
 use sluice_transfer::limits::EVENT_BYTES;
-use sluice_transfer::{BucketUri, Compression, Format, PositionSpec, StreamUri, TransferId};
+use sluice_transfer::{BucketUri, Compression, Format, Inflate, PositionSpec, StreamUri, TransferId};
 
 use crate::Output;
 use crate::failure::{Failure, USAGE};
@@ -127,7 +127,8 @@ Examples:
     #[command(after_help = format!("\
 SOURCE: an export's manifest, a folder that holds one manifest, a folder of any files, or one file. Files that are not
 an export's are cut into events of --event-size (1 MiB), each file by itself; --pack fills each event to its size
-across files. Symbolic links, and names that are not UTF-8, are left out of a folder.
+across files. Or they hold events of their own: --format lines, each line one; --format jsonl or avro with the names of
+fields. Without names jsonl and avro are what Sluice itself writes, wherever it lies. Symbolic links, and names that are not UTF-8, are left out of a folder.
 A local target is made if it is not there; the target must be empty unless --append is given.
 The same --id with the same request continues that transfer; with another request it is an error.
 Into Kinesis: nobody else may write meanwhile. Its times are those of arrival; events without a key get the key '-';
@@ -139,6 +140,8 @@ Examples:
   sluice import dir:/backup/orders-2026 local:orders-copy
   sluice import dir:/backup/orders-2026/manifest.json local:orders-copy --append
   sluice import dir:/data/images local:images --event-size 4MiB --pack
+  sluice import dir:/var/log/app local:logs --format lines
+  sluice import dir:/data/orders local:orders --format jsonl --payload-field order --key-field customer.id --time-field at
   sluice import s3://archive/orders/ID kinesis:orders-copy"))]
     Import(Import),
     /// Show a transfer; without ID the latest one
@@ -290,6 +293,21 @@ pub(crate) struct Import {
     /// Such as `local:orders-copy` or `kinesis:orders-copy`
     #[arg(value_parser = stream)]
     pub stream: StreamUri,
+    /// What files are that are no export's [default: raw]
+    #[arg(long, value_name = "raw|lines|jsonl|avro", value_parser = source_format)]
+    pub format: Option<Format>,
+    /// Whether such files are inflated that are gzip or zstd [default: auto, but none for raw]
+    #[arg(long, value_name = "auto|none", value_parser = inflate)]
+    pub compression: Option<Inflate>,
+    /// The field of a record that is the payload, `a.b` for one within [default, jsonl: the whole line]
+    #[arg(long, value_name = "NAME")]
+    pub payload_field: Option<String>,
+    /// The field that is the key [default: events have none]
+    #[arg(long, value_name = "NAME")]
+    pub key_field: Option<String>,
+    /// The field that is the time: RFC 3339, or a number of s, ms, us or ns [default: now]
+    #[arg(long, value_name = "NAME")]
+    pub time_field: Option<String>,
     /// Bytes of an event, where the source has no events of its own [default: 1MiB]
     #[arg(long, value_name = "N", value_parser = size)]
     pub event_size: Option<u64>,
@@ -441,6 +459,19 @@ fn rate(text: &str) -> Result<u64, String> {
 fn format(text: &str) -> Result<Format, String> {
     let known = [Format::Avro, Format::Raw, Format::Jsonl].into_iter().find(|one| one.name() == text);
     known.ok_or_else(|| "it is avro, raw or jsonl".to_owned())
+}
+
+fn source_format(text: &str) -> Result<Format, String> {
+    let known = [Format::Raw, Format::Lines, Format::Jsonl, Format::Avro].into_iter().find(|one| one.name() == text);
+    known.ok_or_else(|| "it is raw, lines, jsonl or avro".to_owned())
+}
+
+fn inflate(text: &str) -> Result<Inflate, String> {
+    match text {
+        "auto" => Ok(Inflate::Auto),
+        "none" => Ok(Inflate::None),
+        _ => Err("it is auto or none".to_owned()),
+    }
 }
 
 fn compression(text: &str) -> Result<Compression, String> {

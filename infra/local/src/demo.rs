@@ -152,12 +152,8 @@ impl Stage {
     fn import(&self, export: &TransferId, stream: &StreamUri, event_size: Option<u64>) -> Request {
         let rest = format!("{}/{export}", self.bucket.rest);
         Request::Import(ImportRequest {
-            source: BucketUri { scheme: self.bucket.scheme.clone(), rest },
-            stream: stream.clone(),
             event_size,
-            pack: false,
-            append: false,
-            rate: None,
+            ..ImportRequest::new(BucketUri { scheme: self.bucket.scheme.clone(), rest }, stream.clone())
         })
     }
 

@@ -42,6 +42,11 @@ pub(crate) async fn import(host: &HostArgs, args: Import, output: Output) -> Res
     let request = Request::Import(ImportRequest {
         source: args.source,
         stream: args.stream,
+        format: args.format,
+        compression: args.compression,
+        payload_field: args.payload_field,
+        key_field: args.key_field,
+        time_field: args.time_field,
         event_size: args.event_size,
         pack: args.pack,
         append: args.append,

@@ -168,6 +168,16 @@ impl Inflater {
         Ok(())
     }
 
+    /// Byte of the object behind all that was inflated.
+    pub fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// Whether bytes are inflated only to be passed over, on the way to the place that was asked for.
+    pub fn is_passing(&self) -> bool {
+        self.skip > 0
+    }
+
     fn step(&mut self) -> Result<(), &'static str> {
         let input = self.fed.front().cloned().unwrap_or_default();
         let stepped = match &mut self.codec {

@@ -13,9 +13,11 @@
 //! - `frames`: bytes gathered into compressed frames.
 //! - `compress`, `inflate`: bytes made fewer, and back.
 //! - `lines`: lines of what was inflated.
+//! - `foreign`: records that others wrote.
 
 mod avro;
 mod compress;
+mod foreign;
 mod frames;
 mod inflate;
 mod jsonl;
@@ -33,8 +35,10 @@ use sluice_transfer::{
 pub use avro::decode::AvroDecoder;
 pub use avro::encode::AvroEncoder;
 pub use avro::header::AVRO_SCHEMA;
+pub use foreign::foreign_decoder;
 pub use inflate::{Inflater, Piece};
-pub use jsonl::{JsonlDecoder, JsonlEncoder};
+pub use jsonl::{JsonlDecoder, JsonlEncoder, OwnLines};
+pub use lines::{Line, LineDecoder, LineFault, LineFormat};
 
 /// Version of what the encoders write, recorded in manifests. It rises when the same events would give other bytes:
 /// another schema, another header, other ends of units.
@@ -66,7 +70,10 @@ pub fn packer(
         (Format::Raw, Compression::Plain) => return Packer::joined(spec, object, taken, cursor),
         (Format::Raw, compression) => Box::new(raw::RawEncoder::new(compression)),
         (Format::Avro, compression) => Box::new(AvroEncoder::new(identity.clone(), compression)),
-        (Format::Jsonl, compression) => Box::new(JsonlEncoder::new(identity.shard.clone(), compression)),
+        // Lines are what sources hold: what is written as lines is written as these.
+        (Format::Jsonl | Format::Lines, compression) => {
+            Box::new(JsonlEncoder::new(identity.shard.clone(), compression))
+        }
     };
     Packer::units(encoder, spec, object, taken, cursor)
 }
@@ -75,7 +82,7 @@ pub fn packer(
 /// [`sluice_transfer::Cutter`] cuts them into payloads of a size that the caller chooses.
 pub fn decoder(encoding: Encoding) -> Option<Box<dyn Decoder>> {
     match encoding.format {
-        Format::Raw => None,
+        Format::Raw | Format::Lines => None,
         // Its files say how they are compressed.
         Format::Avro => Some(Box::new(AvroDecoder::new())),
         Format::Jsonl => Some(Box::new(JsonlDecoder::new(encoding.compression))),

@@ -3,18 +3,23 @@
 //! **Invariant.** No more than [`LINE_BYTES`] of a line are held. Each line knows from where in the object reading can
 //! go on behind it.
 
+mod decoder;
+
 use bytes::Bytes;
 use sluice_transfer::limits::EVENT_BYTES;
 use sluice_transfer::{Compression, Place, UnpackError};
 
 use crate::inflate::{Inflater, Piece};
 
+pub use decoder::{LineDecoder, LineFault, LineFormat};
+
 /// The longest line: twice the largest event, since base64 makes a third more of it.
 pub(crate) const LINE_BYTES: usize = 2 * EVENT_BYTES;
 
 /// A line, without the newline behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub struct Line {
+    /// The bytes.
     pub bytes: Bytes,
     /// In front of its first byte.
     pub begin: Place,
@@ -42,6 +47,10 @@ impl Lines {
         self.inflater.seek(place);
         (self.piece, self.begin) = (None, place);
         self.held.clear();
+    }
+
+    pub(crate) fn is_passing(&self) -> bool {
+        self.inflater.is_passing()
     }
 
     pub(crate) fn feed(&mut self, bytes: Bytes) {
@@ -84,13 +93,14 @@ impl Lines {
         }
     }
 
-    /// The object has no more bytes. An error if a frame is open, or a line that has no newline.
-    pub(crate) fn finish(&mut self) -> Result<(), UnpackError> {
+    /// The object has no more bytes. Answers what stands behind the last newline; an error if a frame is open.
+    pub(crate) fn last(&mut self) -> Result<Option<Line>, UnpackError> {
         self.inflater.finish()?;
-        if !self.held.is_empty() || self.piece.is_some() {
-            let why = "the line that begins there has no end".to_owned();
-            return Err(UnpackError::Damaged { offset: self.begin.offset, why });
+        if self.held.is_empty() {
+            return Ok(None);
         }
-        Ok(())
+        let after = Place { offset: self.inflater.position(), within: 0 };
+        let begin = std::mem::replace(&mut self.begin, after);
+        Ok(Some(Line { bytes: Bytes::from(std::mem::take(&mut self.held)), begin, after }))
     }
 }

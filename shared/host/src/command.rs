@@ -43,7 +43,20 @@ pub(crate) struct Stopped {
 const COMMANDS: [&str; 7] = ["export", "import", "resume", "pause", "cancel", "verify", "describe"];
 const EXPORT: [&str; 10] =
     ["stream", "to", "id", "format", "compression", "from", "until", "objectSize", "partSize", "rate"];
-const IMPORT: [&str; 7] = ["source", "stream", "id", "eventSize", "pack", "append", "rate"];
+const IMPORT: [&str; 12] = [
+    "source",
+    "stream",
+    "id",
+    "format",
+    "compression",
+    "payloadField",
+    "keyField",
+    "timeField",
+    "eventSize",
+    "pack",
+    "append",
+    "rate",
+];
 /// Fields that may be written as a size, such as 256MiB.
 const SIZES: [&str; 4] = ["objectSize", "partSize", "eventSize", "rate"];
 

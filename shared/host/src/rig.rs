@@ -64,14 +64,7 @@ pub(crate) async fn begin(host: &Host, id: &str) {
             part_size: Some(100_000),
             rate: None,
         }),
-        _ => Request::Import(ImportRequest {
-            source: "memory:archive".parse().unwrap(),
-            stream: "memory:target".parse().unwrap(),
-            event_size: None,
-            pack: false,
-            append: false,
-            rate: None,
-        }),
+        _ => Request::Import(ImportRequest::new("memory:archive".parse().unwrap(), "memory:target".parse().unwrap())),
     };
     plan(&host.engine, &id, &request, "execution").await.unwrap();
 }

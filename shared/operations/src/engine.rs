@@ -32,6 +32,9 @@ pub struct Settings {
     /// So long a request that nobody waits for any more may still take to land, and what landed to be seen, in
     /// milliseconds. Waited for where a target does not append conditionally.
     pub landing_millis: u64,
+    /// Compressed bytes of one stream, at most, in files that are no export's: it is read from its beginning in each
+    /// slice that goes on with it.
+    pub longest_stream: u64,
     /// Attempts at a call that a store refuses for the moment.
     pub attempts: u32,
 }
@@ -48,6 +51,7 @@ impl Default for Settings {
             read_events: 8_192,
             append_bytes: 8 << 20,
             landing_millis: 1_000,
+            longest_stream: 256 << 20,
             attempts: 5,
         }
     }

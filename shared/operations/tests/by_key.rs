@@ -214,12 +214,8 @@ impl Rig {
 
     fn plan(&self, event_size: Option<u64>) -> std::result::Result<(), OperationError> {
         let request = Request::Import(ImportRequest {
-            source: "memory:archive".parse().unwrap(),
-            stream: "memory:target".parse().unwrap(),
             event_size,
-            pack: false,
-            append: false,
-            rate: None,
+            ..ImportRequest::new("memory:archive".parse().unwrap(), "memory:target".parse().unwrap())
         });
         now(plan(&self.engine, &self.id, &request, "test")).map(|_| ())
     }

@@ -208,12 +208,8 @@ fn export(format: Format, object_size: u64) -> Request {
 
 fn import(format: Format) -> Request {
     Request::Import(ImportRequest {
-        source: "memory:archive".parse().unwrap(),
-        stream: "memory:target".parse().unwrap(),
         event_size: (format == Format::Raw).then_some(EVENT as u64),
-        pack: false,
-        append: false,
-        rate: None,
+        ..ImportRequest::new("memory:archive".parse().unwrap(), "memory:target".parse().unwrap())
     })
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BucketUri, Compression, Format, Kind, PositionSpec, StreamUri};
+use crate::{BucketUri, Compression, Format, Inflate, Kind, PositionSpec, StreamUri};
 
 /// Why a request cannot be carried out as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +56,21 @@ pub struct ImportRequest {
     pub source: BucketUri,
     /// The target, reserved for this import.
     pub stream: StreamUri,
+    /// What files are that are no export's; default raw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// Whether such files are inflated; default auto, but none for raw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Inflate>,
+    /// Field of such files' records that becomes the payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_field: Option<String>,
+    /// The same for the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_field: Option<String>,
+    /// The same for the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_field: Option<String>,
     /// Bytes of an event where the source has none of its own (raw).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_size: Option<u64>,
@@ -68,6 +83,25 @@ pub struct ImportRequest {
     /// Bytes of payload a second, at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
+}
+
+impl ImportRequest {
+    /// Into an empty stream, with all defaults.
+    pub fn new(source: BucketUri, stream: StreamUri) -> Self {
+        Self {
+            source,
+            stream,
+            format: None,
+            compression: None,
+            payload_field: None,
+            key_field: None,
+            time_field: None,
+            event_size: None,
+            pack: false,
+            append: false,
+            rate: None,
+        }
+    }
 }
 
 /// A transfer as it was asked for. Two requests are the same if they say the same.

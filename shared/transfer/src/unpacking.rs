@@ -62,6 +62,11 @@ pub trait Decoder: Send {
     /// The object's beginning, of [`Self::head_len`] bytes or the whole object. Answers where the first unit begins.
     fn head(&mut self, bytes: &[u8]) -> Result<u64, UnpackError>;
 
+    /// Whether what was fed is only passed over, on the way to a place within a unit.
+    fn is_passing(&self) -> bool {
+        false
+    }
+
     /// Goes to a place; the next bytes fed are those from its offset on.
     fn seek(&mut self, place: Place);
 
@@ -71,8 +76,8 @@ pub trait Decoder: Send {
     /// The next event; none if it needs more bytes.
     fn next(&mut self) -> Result<Option<Decoded>, UnpackError>;
 
-    /// The object has no more bytes: an error if a unit is open.
-    fn finish(&mut self) -> Result<(), UnpackError>;
+    /// The object has no more bytes. Answers the event that ends with it, if there is one; an error if a unit is open.
+    fn finish(&mut self) -> Result<Option<Decoded>, UnpackError>;
 }
 
 /// Cuts joined bytes into payloads of a size.

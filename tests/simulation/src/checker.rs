@@ -296,7 +296,7 @@ pub(crate) fn decode(
         let source = scenario.events[index].iter().enumerate();
         let kept: Vec<&NewEvent> = source.filter(|(n, _)| !lost(*n) && end(*n)).map(|(_, event)| event).collect();
         let events = match scenario.encoding.format {
-            Format::Avro | Format::Jsonl => units(scenario.encoding, &bytes, &kept)?,
+            Format::Avro | Format::Jsonl | Format::Lines => units(scenario.encoding, &bytes, &kept)?,
             Format::Raw => raw(&bytes, &kept, shard, scenario, complete)?,
         };
         all.insert(shard.shard.clone(), events);

@@ -239,6 +239,7 @@ impl Stores {
                 read_events: scenario.read_events,
                 append_bytes: scenario.append_bytes,
                 landing_millis: if self.without == Some(Guard::LandingWait) { 0 } else { LANDING_MILLIS },
+                longest_stream: 1 << 20,
                 attempts: 3,
             },
         }
@@ -302,12 +303,11 @@ pub(crate) fn export_request(scenario: &Scenario) -> Request {
 
 pub(crate) fn import_request(scenario: &Scenario) -> Request {
     Request::Import(ImportRequest {
-        source: BucketUri { scheme: "memory".into(), rest: "archive".into() },
-        stream: StreamUri { scheme: "memory".into(), name: "target".into() },
         event_size: (scenario.encoding.format == Format::Raw).then_some(scenario.event_size),
-        pack: false,
-        append: false,
-        rate: None,
+        ..ImportRequest::new(
+            BucketUri { scheme: "memory".into(), rest: "archive".into() },
+            StreamUri { scheme: "memory".into(), name: "target".into() },
+        )
     })
 }
 

@@ -219,12 +219,8 @@ fn export(format: Format, parts_in_an_object: u64) -> Request {
 
 fn import() -> Request {
     Request::Import(ImportRequest {
-        source: "memory:archive".parse().unwrap(),
-        stream: "memory:target".parse().unwrap(),
         event_size: Some(PART),
-        pack: false,
-        append: false,
-        rate: None,
+        ..ImportRequest::new("memory:archive".parse().unwrap(), "memory:target".parse().unwrap())
     })
 }
 

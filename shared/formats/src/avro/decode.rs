@@ -9,13 +9,15 @@
 //! only if the block ends with it. After an error the same error is answered until the decoder is sent elsewhere.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sluice_transfer::limits::{EVENT_BYTES, HEADERS};
-use sluice_transfer::{Compression, Decoded, Decoder, Header, Place, Timestamp, UnpackError, Value};
+use sluice_transfer::{Compression, Decoded, Decoder, FieldNames, Header, Place, Timestamp, UnpackError, Value};
 
 use super::codec::inflate;
-use super::header::{HEAD_BYTES, Marker, read_header};
+use super::header::{HEAD_BYTES, Marker, check_schema, read_header};
+use super::mapped::Mapped;
 use super::varint::{Fault, LONGEST, Reader};
 
 /// Largest block that is read, as it lies in the file and as it is inflated. Ours end at the first event past 64 KiB;
@@ -26,11 +28,16 @@ const SHORTEST_EVENT: usize = 7;
 /// The shortest header: an empty name and a value of two bytes.
 const SHORTEST_HEADER: usize = 3;
 
-/// Reads Avro object container files of [`crate::AVRO_SCHEMA`], by whatever writer; a unit is a block.
+/// Reads Avro object container files of [`crate::AVRO_SCHEMA`], by whatever writer, or some fields of files of any
+/// schema; a unit is a block.
 #[derive(Default)]
 pub struct AvroDecoder {
     /// Known once the header was read.
     known: Option<(Marker, Compression)>,
+    /// Fields of records that others wrote; none for our own.
+    fields: FieldNames,
+    /// Where they stand, once the header was read.
+    mapped: Option<Arc<Mapped>>,
     /// What was fed and not used.
     fed: VecDeque<Bytes>,
     /// Bytes in `fed`.
@@ -62,6 +69,11 @@ impl AvroDecoder {
         Self::default()
     }
 
+    /// The same for files of any schema, of whose records these fields are read.
+    pub fn of_fields(fields: FieldNames) -> Self {
+        Self { fields, ..Self::default() }
+    }
+
     fn step(&mut self) -> Result<Option<Decoded>, UnpackError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -74,7 +86,7 @@ impl AvroDecoder {
                 }
                 return Ok(None);
             };
-            let mut decoded = block.next_event().map_err(|fault| refused(block.unit, fault))?;
+            let mut decoded = block.next_event(self.mapped.as_deref()).map_err(|fault| refused(block.unit, fault))?;
             if block.within == block.count {
                 decoded.after = Place { offset: self.at, within: 0 };
                 self.block = None;
@@ -103,8 +115,9 @@ impl AvroDecoder {
         if len > BLOCK_BYTES {
             return Err(Fault::TooLarge("a block has more than 64 MiB"));
         }
+        let shortest = if self.mapped.is_some() { 1 } else { SHORTEST_EVENT };
         if compression.is_plain() {
-            check_count(count, len)?;
+            check_count(count, len, shortest)?;
         }
         let front = reader.at();
         if self.held < front + len + marker.len() {
@@ -117,7 +130,7 @@ impl AvroDecoder {
             return Err(Fault::Damaged("the marker behind a block is not the file's"));
         }
         let data = if compression.is_plain() { data } else { inflate(compression, &data, BLOCK_BYTES)?.into() };
-        check_count(count, data.len())?;
+        check_count(count, data.len(), shortest)?;
         if count > 0 {
             self.block = Some(Block { unit, data, read: 0, count, within: 0 });
         }
@@ -168,13 +181,20 @@ impl Decoder for AvroDecoder {
 
     fn head(&mut self, bytes: &[u8]) -> Result<u64, UnpackError> {
         let header = read_header(bytes)?;
+        let refused = |why| UnpackError::Damaged { offset: 0, why };
+        if self.fields.is_empty() {
+            check_schema(header.schema).map_err(refused)?;
+        } else {
+            self.mapped = Some(Arc::new(Mapped::new(header.schema, &self.fields).map_err(refused)?));
+        }
         self.known = Some((header.marker, header.compression));
         self.seek(Place { offset: header.first, within: 0 });
         Ok(header.first)
     }
 
     fn seek(&mut self, place: Place) {
-        *self = Self { known: self.known, at: place.offset, skip: place.within, ..Self::default() };
+        let (known, fields, mapped) = (self.known, std::mem::take(&mut self.fields), self.mapped.take());
+        *self = Self { known, fields, mapped, at: place.offset, skip: place.within, ..Self::default() };
     }
 
     fn feed(&mut self, bytes: Bytes) {
@@ -192,7 +212,7 @@ impl Decoder for AvroDecoder {
         decoded
     }
 
-    fn finish(&mut self) -> Result<(), UnpackError> {
+    fn finish(&mut self) -> Result<Option<Decoded>, UnpackError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -207,35 +227,41 @@ impl Decoder for AvroDecoder {
             let end = self.at.saturating_add(self.held as u64);
             return damaged(self.at, format!("the file ends at byte {end}, inside the block that begins here"));
         }
-        Ok(())
+        Ok(None)
     }
 }
 
 /// What a block holds must be able to be so many events.
-fn check_count(count: u64, len: usize) -> Result<(), Fault> {
-    if count > (len / SHORTEST_EVENT) as u64 || (count == 0 && len > 0) {
+fn check_count(count: u64, len: usize, shortest: usize) -> Result<(), Fault> {
+    if count > (len / shortest) as u64 || (count == 0 && len > 0) {
         return Err(Fault::Damaged("a block's length does not fit its count of events"));
     }
     Ok(())
 }
 
 impl Block {
-    fn next_event(&mut self) -> Result<Decoded, Fault> {
+    fn next_event(&mut self, mapped: Option<&Mapped>) -> Result<Decoded, Fault> {
         let mut reader = Reader::new(&self.data, self.read);
-        // The number that the source gave; the target gives its own.
-        reader.sized()?;
-        let time = Timestamp::from_micros(reader.long()?);
-        let mut bytes = 0;
-        let key = read_value(&self.data, &mut reader, &mut bytes)?;
-        let headers = read_headers(&self.data, &mut reader, &mut bytes)?;
-        let payload = read_value(&self.data, &mut reader, &mut bytes)?;
+        let (time, key, headers, payload) = if let Some(mapped) = mapped {
+            let event = mapped.event(&mut reader, &self.data)?;
+            (event.time, event.key, Vec::new(), event.payload)
+        } else {
+            // The number that the source gave; the target gives its own.
+            reader.sized()?;
+            let time = Timestamp::from_micros(reader.long()?);
+            let mut bytes = 0;
+            let key = read_value(&self.data, &mut reader, &mut bytes)?;
+            let headers = read_headers(&self.data, &mut reader, &mut bytes)?;
+            let payload = read_value(&self.data, &mut reader, &mut bytes)?;
+            (Some(time), key, headers, payload)
+        };
         self.read = reader.at();
         self.within += 1;
         if self.within == self.count && reader.left() > 0 {
             return Err(Fault::Damaged("a block goes on behind its last event"));
         }
         let after = Place { offset: self.unit, within: self.within };
-        Ok(Decoded { time: Some(time), key, headers, payload, after })
+        Ok(Decoded { time, key, headers, payload, after })
     }
 }
 

@@ -96,7 +96,8 @@ pub(crate) fn put_header(out: &mut Vec<u8>, marker: &Marker, compression: Compre
 }
 
 /// What a file's header tells.
-pub(crate) struct FileHeader {
+pub(crate) struct FileHeader<'a> {
+    pub(crate) schema: &'a [u8],
     pub(crate) marker: Marker,
     pub(crate) compression: Compression,
     /// Where the first block begins.
@@ -104,7 +105,7 @@ pub(crate) struct FileHeader {
 }
 
 /// Reads a header from a file's first [`HEAD_BYTES`], or from all of a shorter file.
-pub(crate) fn read_header(bytes: &[u8]) -> Result<FileHeader, UnpackError> {
+pub(crate) fn read_header(bytes: &[u8]) -> Result<FileHeader<'_>, UnpackError> {
     let damaged = |why: String| UnpackError::Damaged { offset: 0, why };
     if !bytes.starts_with(MAGIC) {
         return Err(damaged("it is not an Avro object container file".to_owned()));
@@ -127,8 +128,7 @@ pub(crate) fn read_header(bytes: &[u8]) -> Result<FileHeader, UnpackError> {
         })?,
     };
     let schema = found.schema.ok_or_else(|| damaged("its header holds no schema".to_owned()))?;
-    check_schema(schema).map_err(damaged)?;
-    Ok(FileHeader { marker: found.marker, compression, first: found.end })
+    Ok(FileHeader { schema, marker: found.marker, compression, first: found.end })
 }
 
 struct Metadata<'a> {
@@ -171,7 +171,7 @@ fn read_metadata(bytes: &[u8]) -> Result<Metadata<'_>, Fault> {
 }
 
 /// Whether events of this schema are encoded as ours are.
-fn check_schema(schema: &[u8]) -> Result<(), String> {
+pub(crate) fn check_schema(schema: &[u8]) -> Result<(), String> {
     if schema == AVRO_SCHEMA.as_bytes() {
         return Ok(());
     }
@@ -222,7 +222,7 @@ fn normal(schema: &Json, namespace: &str) -> Json {
 }
 
 /// The beginning of a foreign text, fit for a message.
-fn shown(text: &[u8]) -> String {
+pub(super) fn shown(text: &[u8]) -> String {
     let text: String = String::from_utf8_lossy(text).chars().take(60).collect();
     text.escape_debug().to_string()
 }

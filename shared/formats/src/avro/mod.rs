@@ -5,9 +5,12 @@
 //! - `codec`: what Avro calls the compressions of blocks.
 //! - `encode`: events into blocks.
 //! - `decode`: blocks into events.
+//! - `schema`: schemas of others. `mapped`: events of their records.
 
 pub(crate) mod codec;
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod header;
+mod mapped;
+mod schema;
 pub(crate) mod varint;

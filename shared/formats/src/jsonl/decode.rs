@@ -4,83 +4,35 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use sluice_transfer::limits::{EVENT_BYTES, HEADERS};
-use sluice_transfer::{Compression, Decoded, Decoder, Header, Place, UnpackError, Value};
+use sluice_transfer::{Compression, Decoded, Header, Value};
 
-use crate::lines::{Line, Lines};
+use crate::lines::{Line, LineDecoder, LineFault, LineFormat};
+
+/// Lines as [`crate::JsonlEncoder`] writes them.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnLines;
 
 /// Reads JSON Lines as [`crate::JsonlEncoder`] writes them.
-pub struct JsonlDecoder {
-    lines: Lines,
-    failed: Option<UnpackError>,
-}
+pub type JsonlDecoder = LineDecoder<OwnLines>;
 
 impl JsonlDecoder {
     /// Reads objects that are compressed so.
     pub fn new(compression: Compression) -> Self {
-        Self { lines: Lines::new(compression), failed: None }
-    }
-
-    fn step(&mut self) -> Result<Option<Decoded>, UnpackError> {
-        let Some(line) = self.lines.next()? else { return Ok(None) };
-        event_of(&line).map(Some).map_err(|fault| {
-            let (offset, within) = (line.begin.offset, line.begin.within);
-            let at = if within > 0 { format!("inflated byte {within} of the frame: ") } else { String::new() };
-            match fault {
-                Fault::Damaged(why) => UnpackError::Damaged { offset, why: format!("{at}the line is no event: {why}") },
-                Fault::TooLarge(why) => UnpackError::TooLarge { offset, why: format!("{at}{why}") },
-            }
-        })
+        Self::of(OwnLines, compression)
     }
 }
 
-impl Decoder for JsonlDecoder {
-    fn head_len(&self) -> u64 {
-        0
+impl LineFormat for OwnLines {
+    fn event(&self, line: &Line) -> Result<Option<Decoded>, LineFault> {
+        event_of(line).map(Some)
     }
 
-    fn head(&mut self, _: &[u8]) -> Result<u64, UnpackError> {
-        Ok(0)
+    fn may_end_open(&self) -> bool {
+        false
     }
-
-    fn seek(&mut self, place: Place) {
-        self.lines.seek(place);
-        self.failed = None;
-    }
-
-    fn feed(&mut self, bytes: Bytes) {
-        self.lines.feed(bytes);
-    }
-
-    fn next(&mut self) -> Result<Option<Decoded>, UnpackError> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
-        let decoded = self.step();
-        if let Err(error) = &decoded {
-            self.failed = Some(error.clone());
-        }
-        decoded
-    }
-
-    fn finish(&mut self) -> Result<(), UnpackError> {
-        match &self.failed {
-            Some(error) => Err(error.clone()),
-            None => self.lines.finish(),
-        }
-    }
-}
-
-enum Fault {
-    Damaged(String),
-    TooLarge(&'static str),
-}
-
-fn damaged(why: &str) -> Fault {
-    Fault::Damaged(why.to_owned())
 }
 
 /// A line's fields. Nothing is built of them before they are known to be these.
@@ -137,15 +89,16 @@ fn there<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawVal
     <&RawValue>::deserialize(from).map(Some)
 }
 
-fn event_of(line: &Line) -> Result<Decoded, Fault> {
-    let fields: Fields<'_> = serde_json::from_slice(&line.bytes).map_err(|error| Fault::Damaged(error.to_string()))?;
+fn event_of(line: &Line) -> Result<Decoded, LineFault> {
+    let fields: Fields<'_> =
+        serde_json::from_slice(&line.bytes).map_err(|error| LineFault::Damaged(error.to_string()))?;
     let digits = !fields.sequence.is_empty() && fields.sequence.bytes().all(|byte| byte.is_ascii_digit());
     if !digits {
-        return Err(damaged("its sequence is no number"));
+        return Err(LineFault::damaged("its sequence is no number"));
     }
-    let time = fields.time.parse().map_err(|_| damaged("its time is none"))?;
+    let time = fields.time.parse().map_err(|_| LineFault::damaged("its time is none"))?;
     if fields.headers.len() > HEADERS {
-        return Err(Fault::TooLarge("an event has more than 10,000 headers"));
+        return Err(LineFault::TooLarge("an event has more than 10,000 headers"));
     }
     let key = text_value(fields.key, fields.key_base64)?;
     let mut size = key.len();
@@ -161,25 +114,25 @@ fn event_of(line: &Line) -> Result<Decoded, Fault> {
         // It lies in the line, which is kept for it.
         (Some(json), None) => Value::Bytes(line.bytes.slice_ref(json.get().as_bytes())),
         (None, Some(text)) => base64_value(&text)?,
-        (Some(_), Some(_)) => return Err(damaged("it has two payloads")),
+        (Some(_), Some(_)) => return Err(LineFault::damaged("it has two payloads")),
     };
     if size + payload.len() > EVENT_BYTES {
-        return Err(Fault::TooLarge("an event has more than 32 MiB"));
+        return Err(LineFault::TooLarge("an event has more than 32 MiB"));
     }
     Ok(Decoded { time: Some(time), key, headers, payload, after: line.after })
 }
 
-fn text_value(text: Text<'_>, base64: Option<Cow<'_, str>>) -> Result<Value, Fault> {
+fn text_value(text: Text<'_>, base64: Option<Cow<'_, str>>) -> Result<Value, LineFault> {
     match (text, base64) {
         (Text::Absent, None) => Ok(Value::Absent),
         (Text::Null, None) => Ok(Value::Null),
         (Text::There(text), None) => Ok(Value::Bytes(text.into_owned().into())),
         (Text::Absent, Some(text)) => base64_value(&text),
-        (_, Some(_)) => Err(damaged("a value is there twice")),
+        (_, Some(_)) => Err(LineFault::damaged("a value is there twice")),
     }
 }
 
-fn base64_value(text: &str) -> Result<Value, Fault> {
-    let bytes = STANDARD.decode(text).map_err(|error| Fault::Damaged(format!("base64: {error}")))?;
+fn base64_value(text: &str) -> Result<Value, LineFault> {
+    let bytes = STANDARD.decode(text).map_err(|error| LineFault::Damaged(format!("base64: {error}")))?;
     Ok(Value::Bytes(bytes.into()))
 }

@@ -21,5 +21,5 @@ mod decode;
 mod embed;
 mod encode;
 
-pub use decode::JsonlDecoder;
+pub use decode::{JsonlDecoder, OwnLines};
 pub use encode::JsonlEncoder;

@@ -1,5 +1,6 @@
 //! Encoding and decoding together: with each other, with another implementation, with kept files, with broken ones.
 
+mod foreign;
 mod golden;
 mod hostile;
 mod jsonl;
@@ -71,7 +72,7 @@ fn read_from(
             events.push(event);
         }
         if rest.is_empty() {
-            decoder.finish()?;
+            events.extend(decoder.finish()?);
             return Ok(events);
         }
         let size = sizes.next().copied().unwrap_or(usize::MAX).clamp(1, rest.len());

@@ -6,12 +6,12 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use sluice_formats::{Inflater, decoder};
+use sluice_formats::{Inflater, decoder, foreign_decoder};
 use sluice_ports::NewEvent;
 use sluice_transfer::limits::LIST_ENTRIES;
 use sluice_transfer::manifest::{ListShard, Segment, SourceEntry};
 use sluice_transfer::record::{Check, SourceCursor};
-use sluice_transfer::{Checksum, Cutter, Decoded, Decoder, Place, UnpackError, Value, Wanted};
+use sluice_transfer::{Checksum, Cutter, Decoded, Decoder, Encoding, Place, UnpackError, Value, Wanted, recognise};
 
 use super::Route;
 use crate::error::{Code, Halt, OperationError};
@@ -33,6 +33,9 @@ pub(crate) enum Next {
     /// There is no more time to compare the object at hand; so far it is compared up to here.
     NoTime(Check),
 }
+
+/// Bytes that tell what a file is compressed with.
+const RECOGNISED: u64 = 4;
 
 /// The object at hand.
 struct Open {
@@ -60,6 +63,8 @@ pub(crate) struct Reader<'a> {
     /// What is known of the object at the cursor.
     pub check: Option<Check>,
     open: Option<Open>,
+    /// Bytes of all sources in front of the one at the cursor of the record; of those behind it, as they are passed.
+    sizes: VecDeque<(u64, u64)>,
     /// Raw: cuts events; may hold the beginning of one.
     cutter: Cutter,
     ready: VecDeque<Sourced>,
@@ -84,6 +89,7 @@ impl<'a> Reader<'a> {
             cursor,
             check,
             open: None,
+            sizes: VecDeque::new(),
             cutter: Cutter::new(size),
             ready: VecDeque::new(),
             chunk: None,
@@ -179,7 +185,7 @@ impl<'a> Reader<'a> {
         let read = slice.engine.persist(async || bucket.get(&entry.key, Some(&entry.etag), offset, len).await);
         let bytes = slice.bounded(read).await.map_err(|halt| name_the_object(halt, &entry.key))?;
         if bytes.is_empty() && offset < entry.size {
-            return Err(damaged(&entry.key, format!("it ends at byte {offset}, not at {}", entry.size)));
+            return Err(damaged(entry, format!("it ends at byte {offset}, not at {}", entry.size)));
         }
         self.chunk = Some((number, offset, bytes.clone()));
         Ok(bytes)
@@ -202,7 +208,7 @@ impl<'a> Reader<'a> {
             self.check = Some(check);
         }
         if check.seen != wanted {
-            return Err(damaged(&entry.key, "its bytes are not those that were exported: the checksum differs"));
+            return Err(damaged(entry, "its bytes are not those that were exported: the checksum differs"));
         }
         self.check = Some(check);
         Ok(None)
@@ -210,10 +216,15 @@ impl<'a> Reader<'a> {
 
     async fn begin(&mut self, entry: SourceEntry) -> Result<(), Halt> {
         let mut place = Place { offset: self.cursor.offset, within: self.cursor.within };
-        let encoding = self.route.config.encoding();
-        let unpacks = if let Some(mut decoder) = decoder(encoding) {
+        let config = &self.route.config;
+        let mut encoding = config.encoding();
+        if config.inflate {
+            encoding = Encoding { compression: recognise(&self.head(&entry, RECOGNISED).await?), ..encoding };
+        }
+        let decoder = foreign_decoder(encoding, &config.fields).or_else(|| decoder(encoding));
+        let unpacks = if let Some(mut decoder) = decoder {
             let head = self.head(&entry, decoder.head_len()).await?;
-            let first = decoder.head(&head).map_err(|error| damaged(&entry.key, error))?;
+            let first = decoder.head(&head).map_err(|error| damaged(&entry, error))?;
             place.offset = place.offset.max(first);
             decoder.seek(place);
             Unpacks::Units(decoder)
@@ -233,9 +244,20 @@ impl<'a> Reader<'a> {
         Ok(head.into())
     }
 
+    /// Bytes of the sources that were passed on the way to an entry. Each is answered once.
+    pub(crate) fn passed(&mut self, entry: u64) -> u64 {
+        let mut bytes = 0;
+        while let Some((_, size)) = self.sizes.pop_front_if(|(number, _)| *number < entry) {
+            bytes += size;
+        }
+        bytes
+    }
+
     /// The object at hand is consumed.
     fn close(&mut self) {
-        self.open = None;
+        if let Some(open) = self.open.take() {
+            self.sizes.push_back((self.cursor.entry, open.entry.size));
+        }
         self.check = None;
         self.cursor = SourceCursor { entry: self.cursor.entry + 1, offset: 0, within: 0 };
     }
@@ -248,7 +270,7 @@ impl<'a> Reader<'a> {
             Unpacks::Cut(inflater) => cut(inflater, &mut self.cutter),
             Unpacks::Units(decoder) => take_apart(&mut **decoder),
         };
-        for decoded in unpacked.map_err(|error| damaged(&entry.key, error))? {
+        for decoded in unpacked.map_err(|error| damaged(&entry, error))? {
             let after = self.cursor_at(decoded.after, entry.size);
             let event = self.event_of(decoded);
             self.ready.push_back(Sourced { event, after });
@@ -257,6 +279,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         if at < entry.size {
+            self.go_on(&entry)?;
             let bytes = self.get(&entry, at).await?;
             if let Some(open) = &mut self.open {
                 open.at += bytes.len() as u64;
@@ -269,11 +292,15 @@ impl<'a> Reader<'a> {
         }
         let Some(Open { unpacks, .. }) = &mut self.open else { return Ok(()) };
         let finished = match unpacks {
-            Unpacks::Cut(inflater) => inflater.finish(),
+            Unpacks::Cut(inflater) => inflater.finish().map(|()| None),
             Unpacks::Units(decoder) => decoder.finish(),
         };
-        finished.map_err(|error| damaged(&entry.key, error))?;
+        let last = finished.map_err(|error| damaged(&entry, error))?;
         self.close();
+        if let Some(decoded) = last {
+            let event = self.event_of(decoded);
+            self.ready.push_back(Sourced { event, after: self.cursor });
+        }
         if !self.route.config.pack
             && let Some(payload) = self.cutter.finish()
         {
@@ -281,6 +308,25 @@ impl<'a> Reader<'a> {
             self.ready.push_back(Sourced { event, after: self.cursor });
         }
         Ok(())
+    }
+
+    /// A compressed stream is read from its beginning, however much of it is consumed. One that a slice only gets
+    /// through to where the one before was would never come to its end.
+    fn go_on(&self, entry: &SourceEntry) -> Result<(), Halt> {
+        let passing = match self.open.as_ref().map(|open| &open.unpacks) {
+            Some(Unpacks::Cut(inflater)) => inflater.is_passing(),
+            Some(Unpacks::Units(decoder)) => decoder.is_passing(),
+            None => false,
+        };
+        if !passing || self.slice.has_time() {
+            return Ok(());
+        }
+        let message = format!(
+            "{}: the compressed stream that begins at byte {} is longer than one slice can inflate: give slices more \
+             time, or compress the file in pieces, each a stream of its own, and cancel this import",
+            entry.key, self.cursor.offset
+        );
+        Err(OperationError::new(Code::OutOfRange, message).into())
     }
 
     /// The cursor at a place of the object at hand; at its end that is the beginning of the next.
@@ -333,10 +379,18 @@ fn take_apart(decoder: &mut dyn Decoder) -> Result<Vec<Decoded>, UnpackError> {
     Ok(events)
 }
 
-fn damaged(key: &str, why: impl std::fmt::Display) -> Halt {
-    let message = format!(
-        "{key} is damaged: {why}. Nothing of it was imported that does not match; put the original back and resume"
-    );
+fn damaged(entry: &SourceEntry, why: impl std::fmt::Display) -> Halt {
+    let key = &entry.key;
+    let message = if entry.checksum.is_some() {
+        format!(
+            "{key} is damaged: {why}. Nothing of it was imported that does not match; put the original back and resume"
+        )
+    } else {
+        format!(
+            "{key} cannot be read: {why}. What stands in front of that was imported; cancel this import, mend the file \
+             or the options, and import into another stream"
+        )
+    };
     OperationError::new(Code::ObjectDamaged, message).into()
 }
 

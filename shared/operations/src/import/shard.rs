@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use sluice_ports::{Appended, NewEvent};
 use sluice_transfer::manifest::{ListShard, Segment};
-use sluice_transfer::record::{Check, ImportRecord, SourceCursor, Work};
+use sluice_transfer::record::{Check, ImportRecord, Share, SourceCursor, Work};
 use sluice_transfer::{Counts, EventDigest, ObjectKeys, Position, Remaining, Wanted};
 
 use super::Route;
@@ -188,8 +188,23 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let record = import_record_mut(self.held)?;
         record.advanced(cursor, tail, counts, digest);
         record.check = check;
+        self.tell_progress(cursor)?;
         self.flush().await?;
         self.held.slice.spend(counts).await;
+        Ok(())
+    }
+
+    /// How far it is, where nobody knows how many events there are: by the bytes of the sources.
+    fn tell_progress(&mut self, cursor: SourceCursor) -> Result<(), Halt> {
+        if self.held.record.expected.is_some() {
+            return Ok(());
+        }
+        let whole = listed(self.route, self.held)?.bytes;
+        let more = self.reader.passed(cursor.entry);
+        let record = import_record_mut(self.held)?;
+        record.passed += more;
+        let done = record.passed.saturating_add(cursor.offset);
+        self.held.record.share = Some(Share::of_bytes(done, whole));
         Ok(())
     }
 

@@ -7,13 +7,13 @@ use sluice_transfer::limits::{EVENT_BYTES, SHARDS};
 use sluice_transfer::manifest::SourceList;
 use sluice_transfer::record::{Config, ImportConfig, ImportRecord, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
-    Counts, EventDigest, Format, ImportRequest, Position, Range, Request, ShardId, State, StreamUri, Timestamp,
-    TransferId, Value,
+    Counts, EventDigest, FieldNames, Format, ImportRequest, Position, Range, Request, ShardId, State, StreamUri,
+    Timestamp, TransferId, Value,
 };
 
 use super::Resolved;
 use super::list::{ListWriter, write_root};
-use super::sources::find;
+use super::sources::{Asked, find};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 use crate::finish::release;
@@ -50,7 +50,8 @@ pub(super) async fn resolve(
     }
     let list = ListWriter::new(engine, id).await?;
     let key = list.key();
-    let sources = find(engine, &*bucket, &path, &request.source, list).await?;
+    let asked = Asked::of(request)?;
+    let sources = find(engine, &*bucket, &path, &request.source, &asked, list).await?;
     if sources.encoding.format != Format::Raw && (request.event_size.is_some() || request.pack) {
         return Err(OperationError::new(
             Code::Invalid,
@@ -66,6 +67,8 @@ pub(super) async fn resolve(
         stream: request.stream.clone(),
         format: sources.encoding.format,
         compression: sources.encoding.compression,
+        inflate: sources.foreign && asked.inflate,
+        fields: if sources.foreign { asked.fields } else { FieldNames::default() },
         // Of a target that was made just now too, which told nothing before.
         event_size: event_size(&*stream, &info, request)?,
         largest_event: Some(info.largest_event),
@@ -220,7 +223,9 @@ pub(super) async fn shards(
             let range = Range { from: tail.clone(), until: Position::End };
             // Raw files do not say how many events they make.
             let expected = match config.format {
-                Format::Avro | Format::Jsonl => listed.counts,
+                Format::Avro | Format::Jsonl | Format::Lines => listed.counts,
+                // What files inflate to is not known before.
+                Format::Raw if config.inflate => None,
                 Format::Raw => {
                     let bytes = listed.counts.map_or(listed.bytes, |counts| counts.bytes);
                     Some(Counts::new(bytes.div_ceil(config.event_size), bytes))

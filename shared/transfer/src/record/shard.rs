@@ -18,7 +18,7 @@ pub enum Work {
 }
 
 /// How far a shard is whose source cannot count what its range holds: told from sequence numbers, which grow with
-/// time and not with bytes, so an estimate. It never goes back, also when an upload is given up.
+/// time and not with bytes, or from bytes of files that may be compressed; so an estimate. It never goes back, also when an upload is given up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Share {
     /// The first number that was reached, where the range begins before whatever the shard held: from nothing to the
@@ -27,6 +27,15 @@ pub struct Share {
     pub since: Option<Sequence>,
     /// 0 to 1, in millionths: short decimals are read back from a store as they were.
     pub done: f64,
+}
+
+impl Share {
+    /// So many bytes of all.
+    #[allow(clippy::cast_precision_loss, reason = "a share")]
+    pub fn of_bytes(done: u64, whole: u64) -> Self {
+        let share = if whole == 0 { 0.0 } else { (done as f64 / whole as f64).min(1.0) };
+        Self { since: None, done: (share * 1e6).floor() / 1e6 }
+    }
 }
 
 /// The record of one shard. One item, one conditional write a checkpoint.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::RECORD_VERSION;
 use crate::{
-    BucketUri, Compression, Counts, DestinationName, Encoding, Format, Illegal, Kind, PackSpec, Request, ShardId,
-    State, Step, StreamUri, Timestamp, TransferId, Wanted,
+    BucketUri, Compression, Counts, DestinationName, Encoding, FieldNames, Format, Illegal, Kind, PackSpec, Request,
+    ShardId, State, Step, StreamUri, Timestamp, TransferId, Wanted,
 };
 
 /// The root of a transfer's manifest.
@@ -89,6 +89,12 @@ pub struct ImportConfig {
     /// How bytes were made fewer; what does not say so has none.
     #[serde(default, skip_serializing_if = "Compression::is_plain")]
     pub compression: Compression,
+    /// Whether each source is inflated that begins as if it were compressed: files that are no export's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inflate: bool,
+    /// Fields of records that others wrote.
+    #[serde(default, skip_serializing_if = "FieldNames::is_empty")]
+    pub fields: FieldNames,
     /// Bytes of an event, for raw.
     pub event_size: u64,
     /// Bytes of payload, key and headers that the target takes of one event; none in records of before it was asked.
@@ -183,7 +189,7 @@ impl Config {
     fn version(&self) -> u32 {
         let old = match self {
             Self::Export(config) => config.destinations.values().all(|one| one.encoding().is_of_version_1()),
-            Self::Import(config) => config.encoding().is_of_version_1(),
+            Self::Import(config) => config.encoding().is_of_version_1() && !config.inflate && config.fields.is_empty(),
         };
         if old { 1 } else { RECORD_VERSION }
     }

@@ -1,0 +1,382 @@
+//! Schemas that others wrote (Apache Avro specification, "Schema Declaration"): enough of them to read some fields of
+//! a record and to pass over all others.
+//!
+//! **Invariant.** A schema comes from outside, as its data do: types may name themselves, arrays may promise any
+//! number of items of no bytes. Depth and steps are bounded, and memory follows the schema's own text.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use serde_json::Value as Json;
+
+use super::varint::{Fault, Reader};
+
+/// How deep values may lie in each other.
+const DEPTH: u32 = 128;
+/// Values that are passed over in an event, beside one for each of its bytes.
+const STEPS: usize = 100_000;
+
+type Node = usize;
+
+/// A type.
+#[derive(Clone, Debug, PartialEq)]
+enum Kind {
+    Null,
+    Boolean,
+    /// Whole numbers are all encoded the same.
+    Long(Unit),
+    Float,
+    Double,
+    /// Bytes and texts.
+    Sized,
+    Fixed(usize),
+    Enum(Vec<String>),
+    Array(Node),
+    Map(Node),
+    Union(Vec<Node>),
+    Record(Vec<(String, Node)>),
+    /// A named type whose definition is being read.
+    Open,
+}
+
+/// What a whole number counts (specification, "Logical Types").
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Unit {
+    None,
+    Days,
+    Millis,
+    Micros,
+    Nanos,
+}
+
+/// A schema, its types by their numbers.
+#[derive(Debug)]
+pub(super) struct Schema {
+    types: Vec<Kind>,
+    root: Node,
+}
+
+/// A value that was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Found {
+    Null,
+    Boolean(bool),
+    Long(i64, Unit),
+    Double(f64),
+    /// Where its bytes lie.
+    Bytes(Range<usize>),
+    Text(String),
+}
+
+struct Parser {
+    types: Vec<Kind>,
+    named: HashMap<String, Node>,
+}
+
+impl Schema {
+    /// Reads a schema from its JSON text.
+    pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
+        let json: Json = serde_json::from_slice(text).map_err(|error| format!("its schema is no JSON: {error}"))?;
+        let mut parser = Parser { types: Vec::new(), named: HashMap::new() };
+        let root = parser.node(&json, "").map_err(|why| format!("its schema: {why}"))?;
+        match &parser.types[root] {
+            Kind::Record(_) => Ok(Self { types: parser.types, root }),
+            _ => Err("its schema is no record".to_owned()),
+        }
+    }
+
+    /// Whether a field, `a.b` for one of a record within, is there and can become the bytes of a value.
+    pub(super) fn check(&self, path: &str) -> Result<(), String> {
+        let mut node = self.root;
+        for name in path.split('.') {
+            let Some(fields) = self.record_of(node) else {
+                return Err(format!("'{path}': what stands in front of '{name}' is no record"));
+            };
+            let Some((_, inner)) = fields.iter().find(|(field, _)| field == name) else {
+                let there: Vec<_> = fields.iter().take(20).map(|(name, _)| &name[..]).collect();
+                return Err(format!("it has no field '{path}'; there are {}", there.join(", ")));
+            };
+            node = *inner;
+        }
+        let branches = match &self.types[node] {
+            Kind::Union(branches) => &branches[..],
+            _ => std::slice::from_ref(&node),
+        };
+        let nested =
+            |node: &Node| matches!(self.types[*node], Kind::Array(_) | Kind::Map(_) | Kind::Record(_) | Kind::Union(_));
+        if branches.iter().any(nested) {
+            return Err(format!("'{path}' may hold other values within: choose a field of bytes, text or a number"));
+        }
+        Ok(())
+    }
+
+    fn record_of(&self, node: Node) -> Option<&[(String, Node)]> {
+        match &self.types[node] {
+            Kind::Record(fields) => Some(fields),
+            Kind::Union(branches) => branches.iter().find_map(|branch| match &self.types[*branch] {
+                Kind::Record(fields) => Some(&fields[..]),
+                _ => None,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Reads an event, and of it the fields at these paths; none where a record in front of one is null.
+    pub(super) fn read<const N: usize>(
+        &self,
+        reader: &mut Reader<'_>,
+        paths: &[Option<Vec<String>>; N],
+    ) -> Result<[Option<Found>; N], Fault> {
+        let mut walk = Walk { schema: self, steps: STEPS.saturating_add(reader.left()), left: DEPTH };
+        let mut found = [const { None }; N];
+        let wanted: Vec<usize> = (0..N).filter(|index| paths[*index].is_some()).collect();
+        walk.record(reader, self.root, 0, &wanted, paths, &mut found)?;
+        Ok(found)
+    }
+}
+
+impl Parser {
+    fn add(&mut self, kind: Kind) -> Node {
+        self.types.push(kind);
+        self.types.len() - 1
+    }
+
+    /// JSON is at most 128 levels deep, by `serde_json`'s limit.
+    fn node(&mut self, json: &Json, space: &str) -> Result<Node, String> {
+        match json {
+            Json::String(name) => self.by_name(name, space, Unit::None),
+            Json::Array(branches) => {
+                let branches: Result<Vec<_>, _> = branches.iter().map(|branch| self.node(branch, space)).collect();
+                Ok(self.add(Kind::Union(branches?)))
+            }
+            Json::Object(object) => {
+                let Some(kind) = object.get("type") else { return Err("a type is missing".to_owned()) };
+                let Json::String(kind) = kind else { return self.node(kind, space) };
+                let part = |name: &str| object.get(name).ok_or_else(|| format!("'{name}' is missing of a type {kind}"));
+                match &kind[..] {
+                    "record" | "error" => self.record(object, space),
+                    "enum" => {
+                        let symbols = part("symbols")?.as_array().ok_or("symbols are no list")?;
+                        let symbols = symbols.iter().filter_map(Json::as_str).map(str::to_owned).collect();
+                        self.define(object, space, Kind::Enum(symbols))
+                    }
+                    "fixed" => {
+                        let size = part("size")?.as_u64().and_then(|size| usize::try_from(size).ok());
+                        self.define(object, space, Kind::Fixed(size.ok_or("a size is no number")?))
+                    }
+                    "array" => {
+                        let items = self.node(part("items")?, space)?;
+                        Ok(self.add(Kind::Array(items)))
+                    }
+                    "map" => {
+                        let values = self.node(part("values")?, space)?;
+                        Ok(self.add(Kind::Map(values)))
+                    }
+                    name => self.by_name(name, space, unit(object.get("logicalType"))),
+                }
+            }
+            _ => Err("a type is neither a name, a list nor an object".to_owned()),
+        }
+    }
+
+    fn by_name(&mut self, name: &str, space: &str, unit: Unit) -> Result<Node, String> {
+        let kind = match name {
+            "null" => Kind::Null,
+            "boolean" => Kind::Boolean,
+            "int" | "long" => Kind::Long(unit),
+            "float" => Kind::Float,
+            "double" => Kind::Double,
+            "bytes" | "string" => Kind::Sized,
+            _ => {
+                let full = full_name(name, None, space);
+                let known = self.named.get(&full).or_else(|| self.named.get(name));
+                return known
+                    .copied()
+                    .ok_or_else(|| format!("there is no type '{}'", super::header::shown(name.as_bytes())));
+            }
+        };
+        Ok(self.add(kind))
+    }
+
+    fn define(&mut self, object: &serde_json::Map<String, Json>, space: &str, kind: Kind) -> Result<Node, String> {
+        let name = object.get("name").and_then(Json::as_str).ok_or("a type has no name")?;
+        let full = full_name(name, object.get("namespace").and_then(Json::as_str), space);
+        let node = self.add(kind);
+        match self.named.insert(full, node) {
+            None => Ok(node),
+            Some(_) => Err("a type is defined twice".to_owned()),
+        }
+    }
+
+    fn record(&mut self, object: &serde_json::Map<String, Json>, space: &str) -> Result<Node, String> {
+        let node = self.define(object, space, Kind::Open)?;
+        let name = object.get("name").and_then(Json::as_str).unwrap_or_default();
+        let full = full_name(name, object.get("namespace").and_then(Json::as_str), space);
+        let space = full.rsplit_once('.').map_or("", |(space, _)| space);
+        let mut fields = Vec::new();
+        for field in object.get("fields").and_then(Json::as_array).ok_or("a record has no fields")? {
+            let name = field.get("name").and_then(Json::as_str).ok_or("a field has no name")?;
+            let kind = field.get("type").ok_or("a field has no type")?;
+            fields.push((name.to_owned(), self.node(kind, space)?));
+        }
+        self.types[node] = Kind::Record(fields);
+        Ok(node)
+    }
+}
+
+fn full_name(name: &str, given: Option<&str>, space: &str) -> String {
+    let space = given.unwrap_or(space);
+    if name.contains('.') || space.is_empty() { name.to_owned() } else { format!("{space}.{name}") }
+}
+
+fn unit(logical: Option<&Json>) -> Unit {
+    match logical.and_then(Json::as_str) {
+        Some("date") => Unit::Days,
+        Some("timestamp-millis" | "local-timestamp-millis") => Unit::Millis,
+        Some("timestamp-micros" | "local-timestamp-micros") => Unit::Micros,
+        Some("timestamp-nanos" | "local-timestamp-nanos") => Unit::Nanos,
+        _ => Unit::None,
+    }
+}
+
+/// Goes through one event.
+struct Walk<'s> {
+    schema: &'s Schema,
+    steps: usize,
+    left: u32,
+}
+
+impl Walk<'_> {
+    fn step(&mut self) -> Result<(), Fault> {
+        self.steps = self.steps.checked_sub(1).ok_or(Fault::TooLarge("an event has too many values"))?;
+        Ok(())
+    }
+
+    fn deeper<T>(&mut self, within: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.left = self.left.checked_sub(1).ok_or(Fault::TooLarge("an event's values lie too deep in each other"))?;
+        let answer = within(self);
+        self.left += 1;
+        answer
+    }
+
+    fn branch(&self, reader: &mut Reader<'_>, branches: &[Node]) -> Result<Node, Fault> {
+        let number = usize::try_from(reader.long()?).ok();
+        number.and_then(|number| branches.get(number)).copied().ok_or(Fault::Damaged("a union has no such branch"))
+    }
+
+    /// The fields of a record, or of a union's; `wanted` are those whose paths lead here.
+    fn record<const N: usize>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        node: Node,
+        depth: usize,
+        wanted: &[usize],
+        paths: &[Option<Vec<String>>; N],
+        found: &mut [Option<Found>; N],
+    ) -> Result<(), Fault> {
+        self.step()?;
+        let schema = self.schema;
+        match &schema.types[node] {
+            Kind::Union(branches) => {
+                let branch = self.branch(reader, branches)?;
+                self.deeper(|walk| walk.record(reader, branch, depth, wanted, paths, found))
+            }
+            Kind::Record(fields) => {
+                for (name, inner) in fields {
+                    let path = |index: &usize| paths[*index].as_deref().unwrap_or_default();
+                    let here: Vec<usize> =
+                        wanted.iter().copied().filter(|index| path(index).get(depth) == Some(name)).collect();
+                    if here.is_empty() {
+                        self.deeper(|walk| walk.skip(reader, *inner))?;
+                    } else if here.iter().any(|index| path(index).len() == depth + 1) {
+                        let value = self.deeper(|walk| walk.value(reader, *inner))?;
+                        for index in here {
+                            found[index] = Some(value.clone());
+                        }
+                    } else {
+                        self.deeper(|walk| walk.record(reader, *inner, depth + 1, &here, paths, found))?;
+                    }
+                }
+                Ok(())
+            }
+            _ => self.skip(reader, node),
+        }
+    }
+
+    fn value(&mut self, reader: &mut Reader<'_>, node: Node) -> Result<Found, Fault> {
+        self.step()?;
+        let schema = self.schema;
+        Ok(match &schema.types[node] {
+            Kind::Null => Found::Null,
+            Kind::Boolean => Found::Boolean(reader.byte()? != 0),
+            Kind::Long(unit) => Found::Long(reader.long()?, *unit),
+            Kind::Float => Found::Double(f64::from(f32::from_le_bytes(array(reader)?))),
+            Kind::Double => Found::Double(f64::from_le_bytes(array(reader)?)),
+            Kind::Sized => {
+                let len = reader.size()?;
+                Found::Bytes(reader.skip(len)?)
+            }
+            Kind::Fixed(len) => Found::Bytes(reader.skip(*len)?),
+            Kind::Enum(symbols) => {
+                let symbol = usize::try_from(reader.long()?).ok().and_then(|number| symbols.get(number));
+                Found::Text(symbol.ok_or(Fault::Damaged("an enum has no such symbol"))?.clone())
+            }
+            Kind::Union(branches) => {
+                let branch = self.branch(reader, branches)?;
+                return self.deeper(|walk| walk.value(reader, branch));
+            }
+            Kind::Array(_) | Kind::Map(_) | Kind::Record(_) | Kind::Open => {
+                return Err(Fault::Damaged("a field holds other values within"));
+            }
+        })
+    }
+
+    fn skip(&mut self, reader: &mut Reader<'_>, node: Node) -> Result<(), Fault> {
+        self.step()?;
+        let schema = self.schema;
+        match &schema.types[node] {
+            Kind::Array(items) => self.items(reader, *items, false),
+            Kind::Map(values) => self.items(reader, *values, true),
+            Kind::Record(fields) => {
+                fields.iter().try_for_each(|(_, inner)| self.deeper(|walk| walk.skip(reader, *inner)))
+            }
+            Kind::Union(branches) => {
+                let branch = self.branch(reader, branches)?;
+                self.deeper(|walk| walk.skip(reader, branch))
+            }
+            _ => self.value(reader, node).map(|_| ()),
+        }
+    }
+
+    fn items(&mut self, reader: &mut Reader<'_>, inner: Node, named: bool) -> Result<(), Fault> {
+        loop {
+            let (count, size) = reader.items()?;
+            if count == 0 {
+                return Ok(());
+            }
+            if let Some(size) = size {
+                reader.skip(size)?;
+                continue;
+            }
+            for _ in 0..count {
+                let before = reader.at();
+                if named {
+                    reader.sized()?;
+                }
+                self.deeper(|walk| walk.skip(reader, inner))?;
+                if reader.at() == before {
+                    // Items of no bytes, of which any number may be promised: none of the others has any.
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn array<const N: usize>(reader: &mut Reader<'_>) -> Result<[u8; N], Fault> {
+    let mut bytes = [0; N];
+    for byte in &mut bytes {
+        *byte = reader.byte()?;
+    }
+    Ok(bytes)
+}

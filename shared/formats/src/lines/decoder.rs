@@ -1,0 +1,122 @@
+//! Lines into events, whatever a line is.
+
+use bytes::Bytes;
+use sluice_transfer::{Compression, Decoded, Decoder, Place, UnpackError};
+
+use super::{Line, Lines};
+
+/// What a line is.
+pub trait LineFormat: Send {
+    /// The event that it holds; none if it holds nothing.
+    fn event(&self, line: &Line) -> Result<Option<Decoded>, LineFault>;
+
+    /// Whether a line without a newline behind it, at the object's end, is one.
+    fn may_end_open(&self) -> bool;
+}
+
+/// Why a line is none.
+#[derive(Debug)]
+pub enum LineFault {
+    /// It is not what it should be.
+    Damaged(String),
+    /// It holds more than the limits allow.
+    TooLarge(&'static str),
+}
+
+impl LineFault {
+    /// Not what it should be.
+    pub(crate) fn damaged(why: &str) -> Self {
+        Self::Damaged(why.to_owned())
+    }
+}
+
+/// Reads an object line by line, compressed or not; a unit is a line, or a frame.
+pub struct LineDecoder<F> {
+    lines: Lines,
+    format: F,
+    failed: Option<UnpackError>,
+}
+
+impl<F: LineFormat> LineDecoder<F> {
+    /// Reads objects of such lines that are compressed so.
+    pub(crate) fn of(format: F, compression: Compression) -> Self {
+        Self { lines: Lines::new(compression), format, failed: None }
+    }
+
+    fn step(&mut self) -> Result<Option<Decoded>, UnpackError> {
+        while let Some(line) = self.lines.next()? {
+            if let Some(event) = self.event_of(&line)? {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+
+    fn event_of(&self, line: &Line) -> Result<Option<Decoded>, UnpackError> {
+        self.format.event(line).map_err(|fault| {
+            let Place { offset, within } = line.begin;
+            let at = if within > 0 { format!("inflated byte {within} of the frame: ") } else { String::new() };
+            match fault {
+                LineFault::Damaged(why) => {
+                    UnpackError::Damaged { offset, why: format!("{at}the line is no event: {why}") }
+                }
+                LineFault::TooLarge(why) => UnpackError::TooLarge { offset, why: format!("{at}{why}") },
+            }
+        })
+    }
+
+    fn last(&mut self) -> Result<Option<Decoded>, UnpackError> {
+        let Some(line) = self.lines.last()? else { return Ok(None) };
+        if self.format.may_end_open() {
+            return self.event_of(&line);
+        }
+        Err(UnpackError::Damaged { offset: line.begin.offset, why: "the line that begins there has no end".to_owned() })
+    }
+
+    /// The first error is the one that stays.
+    fn noted<T>(&mut self, answer: Result<T, UnpackError>) -> Result<T, UnpackError> {
+        if let Err(error) = &answer {
+            self.failed = Some(error.clone());
+        }
+        answer
+    }
+}
+
+impl<F: LineFormat> Decoder for LineDecoder<F> {
+    fn head_len(&self) -> u64 {
+        0
+    }
+
+    fn head(&mut self, _: &[u8]) -> Result<u64, UnpackError> {
+        Ok(0)
+    }
+
+    fn is_passing(&self) -> bool {
+        self.lines.is_passing()
+    }
+
+    fn seek(&mut self, place: Place) {
+        self.lines.seek(place);
+        self.failed = None;
+    }
+
+    fn feed(&mut self, bytes: Bytes) {
+        self.lines.feed(bytes);
+    }
+
+    fn next(&mut self) -> Result<Option<Decoded>, UnpackError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let decoded = self.step();
+        self.noted(decoded)
+    }
+
+    fn finish(&mut self) -> Result<Option<Decoded>, UnpackError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let last = self.last();
+        self.noted(last)
+    }
+}

@@ -1,0 +1,262 @@
+//! Files of others: lines, lines of JSON, and Avro as the crate `apache-avro` writes it.
+
+use apache_avro::types::Value as Theirs;
+use sluice_transfer::FieldNames;
+
+use super::*;
+use crate::avro::varint::{put_long, put_size};
+use crate::compress::Compressor;
+use crate::foreign_decoder;
+
+fn names(payload: &str, key: &str, time: &str) -> FieldNames {
+    let name = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+    FieldNames { payload: name(payload), key: name(key), time: name(time) }
+}
+
+fn encoding(format: Format, compression: Compression) -> Encoding {
+    Encoding { format, compression }
+}
+
+fn read(encoding: Encoding, fields: &FieldNames, object: &[u8], sizes: &[usize]) -> Result<Vec<Decoded>, UnpackError> {
+    read_from(foreign_decoder(encoding, fields).unwrap(), object, None, sizes)
+}
+
+fn payloads(decoded: &[Decoded]) -> Vec<&[u8]> {
+    decoded.iter().map(|event| event.payload.as_slice()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn lines_are_what_stands_between_newlines(
+        text in proptest::collection::vec(prop_oneof![3 => any::<u8>(), 1 => Just(b'\n'), 1 => Just(b'\r')], 0..300),
+        cuts in proptest::collection::vec(1_usize..120, 1..5),
+    ) {
+        let mut wanted: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+        if wanted.last().is_some_and(|last| last.is_empty()) {
+            wanted.pop();
+        }
+        for compression in [Compression::Plain, Compression::Zstd, Compression::Gzip] {
+            // Frames end where they like, also within a line.
+            let object = match Compressor::new(compression) {
+                None => text.clone(),
+                Some(mut compressor) => text.chunks(cuts[0]).flat_map(|frame| compressor.compress(frame).to_vec()).collect(),
+            };
+            let lines = encoding(Format::Lines, compression);
+            let whole = read(lines, &FieldNames::default(), &object, &cuts).unwrap();
+            prop_assert_eq!(payloads(&whole), wanted.clone());
+            for (index, event) in whole.iter().enumerate() {
+                let decoder = foreign_decoder(lines, &FieldNames::default()).unwrap();
+                let rest = read_from(decoder, &object, Some(event.after), &cuts).unwrap();
+                prop_assert_eq!(payloads(&rest), wanted[index + 1..].to_vec());
+            }
+            if !wanted.is_empty() {
+                prop_assert_eq!(whole.last().unwrap().after, Place { offset: object.len() as u64, within: 0 });
+            }
+        }
+    }
+}
+
+#[test]
+fn fields_of_lines_of_json() {
+    let text = concat!(
+        r#"{"body": {"a": [1, 2]}, "meta": {"id": "k\u0031", "at": 1795593600}}"#,
+        "\n  \n",
+        r#"{"meta": {"id": 7, "at": "2026-11-25T08:00:00Z"}, "body": "text \"quoted\" \n"}"#,
+        "\r\n",
+        r#"{"body": null, "meta": {"at": null}}"#,
+        "\n",
+        r#"{"other": true, "meta": 5, "body": 1, "body": 2.50}"#,
+    );
+    let json = encoding(Format::Jsonl, Compression::Plain);
+    let events = read(json, &names("body", "meta.id", "meta.at"), text.as_bytes(), &[3]).unwrap();
+    let time: Timestamp = "2026-11-25T08:00:00Z".parse().unwrap();
+    let found: Vec<_> = events.iter().map(|event| (event.payload.clone(), event.key.clone(), event.time)).collect();
+    assert_eq!(
+        found,
+        [
+            (Value::from(r#"{"a": [1, 2]}"#), Value::from("k1"), Some(time)),
+            (Value::from("text \"quoted\" \n"), Value::from("7"), Some(time)),
+            (Value::Null, Value::Absent, None),
+            (Value::from("2.50"), Value::Absent, None),
+        ]
+    );
+    let keyed = read(json, &names("", "other", ""), text.as_bytes(), &[1_000]).unwrap();
+    assert_eq!(keyed[3].payload, Value::from(text.lines().last().unwrap()), "the whole line");
+    assert_eq!(keyed[3].key, Value::from("true"));
+    assert!(foreign_decoder(json, &FieldNames::default()).is_none(), "then lines are Sluice's own");
+}
+
+#[test]
+fn lines_that_are_no_records_are_named() {
+    let json = encoding(Format::Jsonl, Compression::Plain);
+    let deep = format!("{{\"a\":{}", "[".repeat(1 << 20));
+    for (line, why) in [
+        ("[1]", "JSON object"),
+        ("5", "JSON object"),
+        ("{", "EOF"),
+        ("{} {}", "trailing"),
+        (r#"{"t":"noon"}"#, "RFC 3339"),
+        (r#"{"t":{}}"#, "neither a number"),
+        (r#"{"a":"\ud800"}"#, "hex escape"),
+        (&deep, "the line is no event"),
+    ] {
+        let text = format!("{{}}\n{line}\n");
+        let error = read(json, &names("a", "", "t"), text.as_bytes(), &[7]).unwrap_err().to_string();
+        assert!(error.contains("at byte 3") && error.contains(why), "{error}");
+    }
+    assert!(read(json, &names("a", "", ""), b"{\"a\":\"\xff\"}\n", &[9]).unwrap_err().to_string().contains("UTF-8"));
+}
+
+const SCHEMA: &str = r#"{"type":"record","name":"Order","namespace":"shop","fields":[
+    {"name":"skipped","type":{"type":"array","items":{"type":"map","values":["null","double"]}}},
+    {"name":"meta","type":["null",{"type":"record","name":"Meta","fields":[
+        {"name":"id","type":["null","string"]},
+        {"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}},
+        {"name":"parent","type":["null","Meta"]}]}]},
+    {"name":"state","type":{"type":"enum","name":"State","symbols":["OPEN","PAID"]}},
+    {"name":"sum","type":{"type":"fixed","name":"Sum","size":4}},
+    {"name":"body","type":["null","bytes","string","int","boolean","float"]},
+    {"name":"done","type":"boolean"}]}"#;
+
+fn union(branch: u32, value: Theirs) -> Theirs {
+    Theirs::Union(branch, Box::new(value))
+}
+
+fn order(id: Option<&str>, at: i64, body: Theirs) -> Theirs {
+    let map = |n: usize| Theirs::Map((0..n).map(|n| (n.to_string(), union(1, Theirs::Double(0.5)))).collect());
+    let id = id.map_or_else(|| union(0, Theirs::Null), |id| union(1, Theirs::String(id.to_owned())));
+    let at = ("at".to_owned(), Theirs::TimestampMillis(at));
+    let none = ("parent".to_owned(), union(0, Theirs::Null));
+    let inner = Theirs::Record(vec![("id".to_owned(), id.clone()), at.clone(), none]);
+    let meta = Theirs::Record(vec![("id".to_owned(), id), at, ("parent".to_owned(), union(1, inner))]);
+    Theirs::Record(vec![
+        ("skipped".to_owned(), Theirs::Array(vec![map(0), map(3)])),
+        ("meta".to_owned(), union(1, meta)),
+        ("state".to_owned(), Theirs::Enum(1, "PAID".to_owned())),
+        ("sum".to_owned(), Theirs::Fixed(4, vec![1, 2, 3, 4])),
+        ("body".to_owned(), body),
+        ("done".to_owned(), Theirs::Boolean(true)),
+    ])
+}
+
+fn written(values: &[Theirs], codec: apache_avro::Codec) -> Vec<u8> {
+    let schema = apache_avro::Schema::parse_str(SCHEMA).unwrap();
+    let mut writer = apache_avro::Writer::with_codec(&schema, Vec::new(), codec);
+    for value in values {
+        writer.append(value.clone()).unwrap();
+        if matches!(value, Theirs::Record(_)) {
+            writer.flush().unwrap();
+        }
+    }
+    writer.into_inner().unwrap()
+}
+
+#[test]
+fn fields_of_avro_of_any_schema() {
+    let values = [
+        order(Some("a"), 1_795_593_600_123, union(1, Theirs::Bytes(vec![0, 255]))),
+        order(None, -1, union(2, Theirs::String("text".to_owned()))),
+        order(Some(""), 0, union(0, Theirs::Null)),
+        order(Some("d"), 5, union(3, Theirs::Int(-42))),
+        order(Some("e"), 5, union(4, Theirs::Boolean(true))),
+        order(Some("f"), 5, union(5, Theirs::Float(1.5))),
+    ];
+    let avro = encoding(Format::Avro, Compression::Plain);
+    for codec in [apache_avro::Codec::Null, apache_avro::Codec::Deflate(apache_avro::DeflateSettings::default())] {
+        let object = written(&values, codec);
+        let events = read(avro, &names("body", "meta.parent.id", "meta.at"), &object, &[5]).unwrap();
+        let found: Vec<_> = events.iter().map(|event| (event.payload.clone(), event.key.clone())).collect();
+        assert_eq!(
+            found,
+            [
+                (Value::from(&[0, 255][..]), Value::from("a")),
+                (Value::from("text"), Value::Null),
+                (Value::Null, Value::from("")),
+                (Value::from("-42"), Value::from("d")),
+                (Value::from("true"), Value::from("e")),
+                (Value::from("1.5"), Value::from("f")),
+            ]
+        );
+        assert_eq!(events[0].time, Some(Timestamp::from_micros(1_795_593_600_123_000)));
+        for (index, event) in events.iter().enumerate() {
+            let decoder = foreign_decoder(avro, &names("body", "", "")).unwrap();
+            let rest = read_from(decoder, &object, Some(event.after), &[11]).unwrap();
+            let wanted: Vec<_> = events[index + 1..].iter().map(|event| &event.payload).collect();
+            assert_eq!(rest.iter().map(|event| &event.payload).collect::<Vec<_>>(), wanted);
+        }
+        let others = read(avro, &names("sum", "state", ""), &object, &[]).unwrap();
+        assert_eq!((&others[0].payload, &others[0].key), (&Value::from(&[1, 2, 3, 4][..]), &Value::from("PAID")));
+    }
+    for (fields, why) in [
+        (names("meta", "", ""), "other values within"),
+        (names("body", "meta.name", ""), "no field 'meta.name'; there are id, at, parent"),
+        (names("body.x", "", ""), "is no record"),
+        (names("", "body", ""), "was not said"),
+    ] {
+        let error = read(avro, &fields, &written(&values, apache_avro::Codec::Null), &[]).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+/// A file of a schema and one block, as a hostile writer makes it.
+fn hostile(schema: &str, count: i64, data: &[u8]) -> Vec<u8> {
+    let mut file = b"Obj\x01".to_vec();
+    put_size(&mut file, 1);
+    for text in [b"avro.schema", schema.as_bytes()] {
+        put_size(&mut file, text.len());
+        file.extend_from_slice(text);
+    }
+    file.push(0);
+    file.extend_from_slice(&[7; 16]);
+    put_long(&mut file, count);
+    put_size(&mut file, data.len());
+    file.extend_from_slice(data);
+    file.extend_from_slice(&[7; 16]);
+    file
+}
+
+#[test]
+fn hostile_schemas_end() {
+    let avro = encoding(Format::Avro, Compression::Plain);
+    let record = |fields: &str| format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#);
+    let of = |schema: &str, data: &[u8]| read(avro, &names("p", "", ""), &hostile(schema, 1, data), &[]);
+    // Itself within itself, without end and without a byte.
+    let endless = record(r#"{"name":"self","type":"R"},{"name":"p","type":"bytes"}"#);
+    assert!(of(&endless, &[0; 9]).unwrap_err().to_string().contains("too deep"));
+    // Records of records of nothing, two to the sixtieth.
+    let mut nothing = r#"{"type":"record","name":"N0","fields":[]}"#.to_owned();
+    for n in 1..60 {
+        let before = n - 1;
+        nothing = format!(
+            r#"{{"type":"record","name":"N{n}","fields":[{{"name":"a","type":{nothing}}},{{"name":"b","type":"N{before}"}}]}}"#
+        );
+        if nothing.matches("record").count() > 24 {
+            break;
+        }
+    }
+    let wide = record(&format!(r#"{{"name":"n","type":{nothing}}},{{"name":"p","type":"bytes"}}"#));
+    assert!(of(&wide, &[0; 9]).unwrap_err().to_string().contains("too many values"));
+    // Any number of nothings.
+    let nulls = record(r#"{"name":"n","type":{"type":"array","items":"null"}},{"name":"p","type":"bytes"}"#);
+    let mut data = Vec::new();
+    put_long(&mut data, i64::MAX);
+    data.extend_from_slice(&[0, 2, b'p']);
+    assert_eq!(of(&nulls, &data).unwrap()[0].payload, Value::from("p"));
+    for (schema, why) in [
+        ("\"string\"".to_owned(), "no record"),
+        (record(r#"{"name":"p","type":"Q"}"#), "no type 'Q'"),
+        (record(r#"{"name":"p","type":{"type":"fixed","name":"R","size":1}}"#), "defined twice"),
+        (record(r#"{"name":"p"}"#), "no type"),
+        (record(r#"{"name":"p","type":7}"#), "neither a name"),
+        ("{".to_owned(), "no JSON"),
+    ] {
+        let error = of(&schema, &[0; 4]).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    let fixed = record(r#"{"name":"p","type":{"type":"fixed","name":"F","size":18446744073709551615}}"#);
+    assert!(of(&fixed, &[0; 4]).unwrap_err().to_string().contains("past the end"));
+    let simple = record(r#"{"name":"p","type":"bytes"}"#);
+    assert!(read(avro, &names("p", "", ""), &hostile(&simple, i64::MAX, &[0]), &[]).is_err());
+}

@@ -1,0 +1,93 @@
+//! Files that no export wrote, and how events are found in them.
+
+use serde::{Deserialize, Serialize};
+
+/// Fields of a record that others wrote, by what they become of an event. `a.b` is the field `b` of the field `a`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldNames {
+    /// Becomes the payload. Unless given, the payload is the whole record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
+    /// Becomes the key. Unless given, events have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Becomes the time. Unless given, events have the one at which their import was planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+}
+
+impl FieldNames {
+    /// Whether none is given: then records are those that Sluice itself writes.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// All that are given.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        [&self.payload, &self.key, &self.time].into_iter().flatten().map(String::as_str)
+    }
+}
+
+/// Whether files that are compressed are read as what they were before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Inflate {
+    /// Those that begin as gzip (RFC 1952) or Zstandard (RFC 8878) do.
+    Auto,
+    /// None is.
+    None,
+}
+
+/// What a file is compressed with, by the bytes that it begins with.
+pub fn recognise(head: &[u8]) -> crate::Compression {
+    match head {
+        [0x1f, 0x8b, 8, ..] => crate::Compression::Gzip,
+        // A frame, or a skippable one in front of it.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => crate::Compression::Zstd,
+        _ => crate::Compression::Plain,
+    }
+}
+
+impl crate::Timestamp {
+    /// A number that others wrote as a time, since 1970: seconds, or, where that would be past the year 5138, milli-,
+    /// micro- or nanoseconds, whichever comes first in that order.
+    pub fn of_any_unit(number: f64) -> Self {
+        let micros = match number.abs() {
+            size if size < 1e11 => number * 1e6,
+            size if size < 1e14 => number * 1e3,
+            size if size < 1e17 => number,
+            _ => number / 1e3,
+        };
+        #[allow(clippy::cast_possible_truncation, reason = "the nearest that there is")]
+        Self::from_micros(micros.round() as i64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Compression, Timestamp};
+
+    #[test]
+    fn times_in_any_unit() {
+        let time: Timestamp = "2026-11-25T08:00:00Z".parse().unwrap();
+        let seconds = 1_795_593_600.0;
+        for number in [seconds, seconds * 1e3, seconds * 1e6, seconds * 1e9] {
+            assert_eq!(Timestamp::of_any_unit(number), time, "{number}");
+        }
+        assert_eq!(Timestamp::of_any_unit(-1.5), Timestamp::from_micros(-1_500_000));
+        assert_eq!(Timestamp::of_any_unit(seconds + 0.25), time.plus_millis(250));
+        assert_eq!(Timestamp::of_any_unit(f64::MAX), Timestamp::from_micros(i64::MAX));
+    }
+
+    #[test]
+    fn what_files_begin_with() {
+        assert_eq!(recognise(&[0x1f, 0x8b, 8, 0]), Compression::Gzip);
+        assert_eq!(recognise(&[0x28, 0xb5, 0x2f, 0xfd]), Compression::Zstd);
+        assert_eq!(recognise(&[0x5a, 0x2a, 0x4d, 0x18]), Compression::Zstd);
+        for other in [&b""[..], b"\x1f\x8b", b"{\"a\":1}", b"PK\x03\x04"] {
+            assert_eq!(recognise(other), Compression::Plain);
+        }
+    }
+}
