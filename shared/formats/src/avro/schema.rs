@@ -259,11 +259,6 @@ impl Walk<'_> {
         answer
     }
 
-    fn branch(&self, reader: &mut Reader<'_>, branches: &[Node]) -> Result<Node, Fault> {
-        let number = usize::try_from(reader.long()?).ok();
-        number.and_then(|number| branches.get(number)).copied().ok_or(Fault::Damaged("a union has no such branch"))
-    }
-
     /// The fields of a record, or of a union's; `wanted` are those whose paths lead here.
     fn record<const N: usize>(
         &mut self,
@@ -278,8 +273,8 @@ impl Walk<'_> {
         let schema = self.schema;
         match &schema.types[node] {
             Kind::Union(branches) => {
-                let branch = self.branch(reader, branches)?;
-                self.deeper(|walk| walk.record(reader, branch, depth, wanted, paths, found))
+                let held = branch(reader, branches)?;
+                self.deeper(|walk| walk.record(reader, held, depth, wanted, paths, found))
             }
             Kind::Record(fields) => {
                 for (name, inner) in fields {
@@ -322,8 +317,8 @@ impl Walk<'_> {
                 Found::Text(symbol.ok_or(Fault::Damaged("an enum has no such symbol"))?.clone())
             }
             Kind::Union(branches) => {
-                let branch = self.branch(reader, branches)?;
-                return self.deeper(|walk| walk.value(reader, branch));
+                let held = branch(reader, branches)?;
+                return self.deeper(|walk| walk.value(reader, held));
             }
             Kind::Array(_) | Kind::Map(_) | Kind::Record(_) | Kind::Open => {
                 return Err(Fault::Damaged("a field holds other values within"));
@@ -341,8 +336,8 @@ impl Walk<'_> {
                 fields.iter().try_for_each(|(_, inner)| self.deeper(|walk| walk.skip(reader, *inner)))
             }
             Kind::Union(branches) => {
-                let branch = self.branch(reader, branches)?;
-                self.deeper(|walk| walk.skip(reader, branch))
+                let held = branch(reader, branches)?;
+                self.deeper(|walk| walk.skip(reader, held))
             }
             _ => self.value(reader, node).map(|_| ()),
         }
@@ -371,6 +366,12 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// The branch that a union says it holds.
+fn branch(reader: &mut Reader<'_>, branches: &[Node]) -> Result<Node, Fault> {
+    let number = usize::try_from(reader.long()?).ok();
+    number.and_then(|number| branches.get(number)).copied().ok_or(Fault::Damaged("a union has no such branch"))
 }
 
 fn array<const N: usize>(reader: &mut Reader<'_>) -> Result<[u8; N], Fault> {

@@ -110,6 +110,7 @@ pub struct ImportConfig {
 }
 
 /// A resolved configuration.
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Config {

@@ -1,0 +1,211 @@
+//! Imports of files that others wrote, in slices of any length.
+#![allow(clippy::unwrap_used)] // a test, with helpers
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use proptest::prelude::*;
+use sluice_operations::{
+    Code, Engine, Finish, OperationError, Settings, Settled, SliceOrder, SliceOutcome, describe, finish, import_slice,
+    plan, settle,
+};
+use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryPlaces, MemoryStream};
+use sluice_ports::{Capabilities, Clock};
+use sluice_transfer::record::{Failure, Proof};
+use sluice_transfer::{Budget, Compression, Format, ImportRequest, Inflate, Request, Timestamp, TransferId};
+
+/// Time passes by a millisecond with each look at the clock: a deadline ends a slice after so many steps.
+#[derive(Default)]
+struct Looks(AtomicU64);
+
+#[async_trait]
+impl Clock for Looks {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000).plus_millis(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+    async fn sleep(&self, millis: u64) {
+        // Whoever waits for a slice's deadline waits for ever.
+        if millis > 10_000 {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What is in memory answers at once.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("stores in memory answer at once")
+}
+
+struct Rig {
+    engine: Engine,
+    target: MemoryStream,
+    id: TransferId,
+}
+
+impl Rig {
+    /// Files in a bucket, read in pieces of a size.
+    fn new(files: &[(&str, Vec<u8>)], read_bytes: usize, longest_stream: u64) -> Self {
+        let (target, bucket) = (
+            MemoryStream::new(),
+            MemoryBucket::with(Capabilities { create_only: true, smallest_part: 1, attests_content: false }),
+        );
+        for (key, bytes) in files {
+            bucket.put_foreign(&format!("export/{key}"), bytes.clone());
+        }
+        let (source, work) = (MemoryStream::new(), MemoryBucket::new());
+        let places = MemoryPlaces { source, target: target.clone(), bucket, work };
+        let settings =
+            Settings { read_bytes, read_events: 5, wind_down_millis: 0, longest_stream, ..Settings::default() };
+        let engine = Engine {
+            checkpoints: Arc::new(MemoryCheckpoints::default()),
+            places: Arc::new(places),
+            clock: Arc::new(Looks::default()),
+            settings,
+        };
+        Self { engine, target, id: "import".parse().unwrap() }
+    }
+
+    fn plan(&self, format: Format, compression: Option<Inflate>) -> Result<(), OperationError> {
+        let asked = ImportRequest::new("memory:archive".parse().unwrap(), "memory:target".parse().unwrap());
+        let request = Request::Import(ImportRequest { format: Some(format), compression, ..asked });
+        now(plan(&self.engine, &self.id, &request, "test")).map(|_| ())
+    }
+
+    fn order(&self, steps: u64) -> SliceOrder {
+        let deadline = self.engine.clock.now().plus_millis(1 + steps);
+        let budget = Budget { events: None, bytes: None, deadline };
+        SliceOrder { id: self.id.clone(), lane: Vec::new(), slice: "slice".to_owned(), budget, proof: Proof::SoleOwner }
+    }
+
+    /// A slice of so many steps, and what follows it. Answers whether the import is through.
+    fn slice(&self, steps: u64) -> Result<bool, Failure> {
+        if let SliceOutcome::Failed(failure) = now(import_slice(&self.engine, &self.order(steps))).unwrap() {
+            return Err(failure);
+        }
+        let after = self.order(1_000_000);
+        Ok(match now(settle(&self.engine, &after, None)).unwrap() {
+            Settled::Finish => now(finish(&self.engine, &after)).unwrap() == Finish::Ended,
+            _ => false,
+        })
+    }
+
+    fn progress(&self) -> f64 {
+        let told = now(describe(&self.engine, &self.id)).unwrap();
+        told.progress.unwrap_or(0.0)
+    }
+
+    fn payloads(&self) -> Vec<Vec<u8>> {
+        let shard = "0".parse().unwrap();
+        self.target.events(&shard).into_iter().map(|event| event.payload.as_slice().to_vec()).collect()
+    }
+}
+
+/// One stream, or member, of these bytes.
+fn compressed(compression: Compression, bytes: &[u8]) -> Vec<u8> {
+    match compression {
+        Compression::Zstd => zstd::encode_all(bytes, 1).unwrap(),
+        Compression::Gzip => {
+            let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            writer.write_all(bytes).unwrap();
+            writer.finish().unwrap()
+        }
+        _ => bytes.to_vec(),
+    }
+}
+
+/// Bytes that nothing makes fewer.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let step = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    (0..len).map(step).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn lines_arrive_however_short_slices_are(
+        lines in proptest::collection::vec("[a-z]{0,30}", 1..60),
+        streams in 1_usize..4,
+        compression in proptest::sample::select(vec![Compression::Plain, Compression::Zstd, Compression::Gzip]),
+        steps in proptest::collection::vec(60_u64..200, 1..6),
+        read_bytes in 100_usize..600,
+    ) {
+        // Streams end where they like, also within a line; the last line has no newline.
+        let text = lines.join("\n").into_bytes();
+        let each = text.len().div_ceil(streams).max(1);
+        let file: Vec<u8> = text.chunks(each).flat_map(|part| compressed(compression, part)).collect();
+        let rig = Rig::new(&[("a", file.clone()), ("b", file)], read_bytes, 1 << 20);
+        rig.plan(Format::Lines, None).unwrap();
+        let (mut before, mut through) = (0.0, false);
+        for steps in steps.iter().cycle().take(2_000) {
+            through = rig.slice(*steps).unwrap();
+            let progress = rig.progress();
+            prop_assert!(progress >= before && progress <= 1.0, "{progress} behind {before}");
+            before = progress;
+            if through {
+                break;
+            }
+        }
+        prop_assert!(through && before == 1.0);
+        let mut wanted: Vec<Vec<u8>> = lines.iter().map(|line| line.clone().into_bytes()).collect();
+        if wanted.last().is_some_and(Vec::is_empty) {
+            wanted.pop();
+        }
+        prop_assert_eq!(rig.payloads(), [wanted.clone(), wanted].concat());
+    }
+}
+
+#[test]
+fn one_stream_longer_than_a_slice_is_refused_by_the_plan() {
+    for compression in [Compression::Zstd, Compression::Gzip] {
+        let long = compressed(compression, &noise(60_000));
+        let pieces: Vec<u8> = noise(60_000).chunks(20_000).flat_map(|part| compressed(compression, part)).collect();
+        let plan =
+            |file: &[u8], format, inflate| Rig::new(&[("a", file.to_vec())], 1_000, 30_000).plan(format, inflate);
+        let refused = plan(&long, Format::Lines, None).unwrap_err();
+        assert_eq!(refused.code, Code::OutOfRange);
+        assert!(refused.message.contains("a is one compressed stream of more than 30000 bytes"), "{refused}");
+        assert!(plan(&long, Format::Raw, Some(Inflate::Auto)).is_err());
+        plan(&long, Format::Raw, None).unwrap();
+        plan(&long, Format::Lines, Some(Inflate::None)).unwrap();
+        plan(&pieces, Format::Lines, None).unwrap();
+    }
+}
+
+#[test]
+fn slices_that_never_get_past_what_they_have_say_so() {
+    let text: String = noise(3_000).iter().map(|byte| format!("line {byte}\n")).collect();
+    for compression in [Compression::Zstd, Compression::Gzip] {
+        let rig = Rig::new(&[("a", compressed(compression, text.as_bytes()))], 20, 1 << 20);
+        rig.plan(Format::Lines, None).unwrap();
+        assert!(!rig.slice(600).unwrap());
+        let before = rig.payloads().len();
+        assert!(before > 10);
+        // Some steps go to taking the shard; a slice too short for that does nothing, and fails nothing.
+        // Some steps go to taking the shard.
+        let refused = rig.slice(60).unwrap_err();
+        assert!(refused.code == "OutOfRange" && refused.message.contains("longer than one slice"), "{refused:?}");
+        assert_eq!(rig.payloads().len(), before, "nothing is written twice");
+    }
+}
+
+#[test]
+fn raw_bytes_are_inflated_only_if_asked() {
+    let bytes = noise(5_000);
+    let file = compressed(Compression::Gzip, &bytes);
+    for (inflate, wanted) in [(None, &file), (Some(Inflate::None), &file), (Some(Inflate::Auto), &bytes)] {
+        let rig = Rig::new(&[("a", file.clone())], 100, 1 << 20);
+        rig.plan(Format::Raw, inflate).unwrap();
+        while !rig.slice(100_000).unwrap() {}
+        assert_eq!(&rig.payloads().concat(), wanted);
+    }
+}
