@@ -159,13 +159,16 @@ impl Inflater {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        if !matches!(self.codec, Codec::Plain) && self.at != self.frame {
-            return Err(damaged(self.frame, "the compressed frame that begins there is cut off"));
-        }
-        if self.skip > 0 {
-            return Err(damaged(self.frame, LESS));
-        }
-        Ok(())
+        let why = if !matches!(self.codec, Codec::Plain) && self.at != self.frame {
+            "the compressed frame that begins there is cut off"
+        } else if self.skip > 0 {
+            LESS
+        } else {
+            return Ok(());
+        };
+        let error = damaged(self.frame, why);
+        self.failed = Some(error.clone());
+        Err(error)
     }
 
     /// Byte of the object behind all that was inflated.

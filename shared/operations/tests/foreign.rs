@@ -155,7 +155,7 @@ proptest! {
                 break;
             }
         }
-        prop_assert!(through && before == 1.0);
+        prop_assert!(through && before > 0.999_999);
         let mut wanted: Vec<Vec<u8>> = lines.iter().map(|line| line.clone().into_bytes()).collect();
         if wanted.last().is_some_and(Vec::is_empty) {
             wanted.pop();
@@ -183,16 +183,17 @@ fn one_stream_longer_than_a_slice_is_refused_by_the_plan() {
 
 #[test]
 fn slices_that_never_get_past_what_they_have_say_so() {
-    let text: String = noise(3_000).iter().map(|byte| format!("line {byte}\n")).collect();
+    let text: String = noise(30_000).iter().map(u8::to_string).collect::<Vec<_>>().join("\n");
     for compression in [Compression::Zstd, Compression::Gzip] {
-        let rig = Rig::new(&[("a", compressed(compression, text.as_bytes()))], 20, 1 << 20);
+        let rig = Rig::new(&[("a", compressed(compression, text.as_bytes()))], 20, 64 << 10);
         rig.plan(Format::Lines, None).unwrap();
-        assert!(!rig.slice(600).unwrap());
+        assert!(!rig.slice(8_000).unwrap());
         let before = rig.payloads().len();
         assert!(before > 10);
         // Some steps go to taking the shard; a slice too short for that does nothing, and fails nothing.
-        // Some steps go to taking the shard.
-        let refused = rig.slice(60).unwrap_err();
+        // One that was only unlucky fails nothing.
+        assert!(!rig.slice(60).unwrap());
+        let refused = rig.slice(500).unwrap_err();
         assert!(refused.code == "OutOfRange" && refused.message.contains("longer than one slice"), "{refused:?}");
         assert_eq!(rig.payloads().len(), before, "nothing is written twice");
     }

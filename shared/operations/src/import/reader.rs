@@ -310,8 +310,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A compressed stream is read from its beginning, however much of it is consumed. One that a slice only gets
-    /// through to where the one before was would never come to its end.
+    /// A compressed stream of others is read from its beginning, however much of it is consumed. One that a slice does
+    /// not get past where the one before was, though it has read a good deal of it, would never come to its end.
     fn go_on(&self, entry: &SourceEntry) -> Result<(), Halt> {
         let passing = match self.open.as_ref().map(|open| &open.unpacks) {
             Some(Unpacks::Cut(inflater)) => inflater.is_passing(),
@@ -320,6 +320,10 @@ impl<'a> Reader<'a> {
         };
         if !passing || self.slice.has_time() {
             return Ok(());
+        }
+        let read = self.open.as_ref().map_or(0, |open| open.at.saturating_sub(self.cursor.offset));
+        if !self.route.config.inflate || read < self.slice.engine.settings.longest_stream / 16 {
+            return Err(Halt::Deadline);
         }
         let message = format!(
             "{}: the compressed stream that begins at byte {} is longer than one slice can inflate: give slices more \
