@@ -44,7 +44,8 @@ fn main() -> ExitCode {
             "--replay" => replay = Some(value()),
             "--seed-corpus" => return written(),
             "--list" => {
-                TARGETS.iter().for_each(|target| println!("{}", target.name));
+                let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+                println!("{}", names.join("\n"));
                 return ExitCode::SUCCESS;
             }
             _ => return usage(),
