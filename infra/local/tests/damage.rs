@@ -167,6 +167,45 @@ fn sums_that_do_not_add_up() {
         root["shards"][0]["counts"]["events"] = json!(301);
     });
     import_is_refused(&stage, "ManifestInvalid", "do not add up");
+    reseal(stage.path("out/e/manifest.json"), |root| root["shards"][0]["counts"]["events"] = json!(300));
+    import_is_refused(&stage, "ManifestInvalid", "300 events");
+}
+
+#[test]
+fn a_root_that_contradicts_itself() {
+    let stage = exported();
+    let path = || stage.path("out/e/manifest.json");
+    let whole = fs::read(path()).unwrap();
+    // Twice what is there, sums and all.
+    reseal(path(), |root| {
+        let again = root["shards"][0].clone();
+        root["shards"].as_array_mut().unwrap().push(again);
+        root["objects"] = json!(2 * root["objects"].as_u64().unwrap());
+        root["counts"] = json!({"events": 600, "bytes": 2 * root["counts"]["bytes"].as_u64().unwrap()});
+    });
+    import_is_refused(&stage, "ManifestInvalid", "listed twice");
+    fs::write(path(), &whole).unwrap();
+    reseal(path(), |root| root["shards"][0]["parents"] = json!([root["shards"][0]["shard"]]));
+    import_is_refused(&stage, "ManifestInvalid", "continues itself");
+    fs::write(path(), &whole).unwrap();
+    stage.ok("import dir:out/e local:b --id i");
+}
+
+#[test]
+fn a_segment_that_comes_again() {
+    let stage = exported();
+    let first = stage.path("out/e/manifest/shard=0/000001.json");
+    let sha256 = sluice_transfer::sha256_hex(&fs::read(&first).unwrap());
+    fs::copy(&first, stage.path("out/e/manifest/shard=0/000002.json")).unwrap();
+    reseal(stage.path("out/e/manifest.json"), |root| {
+        let once = sluice_transfer::sha256_hex(sha256.as_bytes());
+        let digest = sluice_transfer::sha256_hex(format!("{once}{sha256}").as_bytes());
+        root["shards"][0]["segments"] = json!({"count": 2, "digest": digest});
+    });
+    import_is_refused(&stage, "ManifestInvalid", "is covered already");
+    // As many as are said, and no more are looked for.
+    reseal(stage.path("out/e/manifest.json"), |root| root["shards"][0]["segments"]["count"] = json!(u32::MAX));
+    import_is_refused(&stage, "ManifestInvalid", "is covered already");
 }
 
 #[test]

@@ -89,6 +89,11 @@ pub fn decoder(encoding: Encoding) -> Option<Box<dyn Decoder>> {
     }
 }
 
+/// What a parser says. It may quote what it was given, of which no error needs megabytes.
+fn shortly(said: impl std::fmt::Display) -> String {
+    said.to_string().chars().take(300).collect()
+}
+
 /// The limits that the decoder holds files to.
 fn check(event: &Event) -> Result<(), PackError> {
     let too_large = |what| Err(PackError::TooLarge { position: Position::before(&event.sequence), what });

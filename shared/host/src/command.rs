@@ -171,8 +171,11 @@ fn fields(
 }
 
 fn typed<T: DeserializeOwned>(command: &str, body: Map<String, Value>) -> Result<T, OperationError> {
-    serde_path_to_error::deserialize(Value::Object(body))
-        .map_err(|error| invalid(format!("{command}.{}: {}", error.path(), error.inner())))
+    serde_path_to_error::deserialize(Value::Object(body)).map_err(|error| {
+        // It may quote the input, and an error has to fit into an answer.
+        let why: String = error.inner().to_string().chars().take(300).collect();
+        invalid(format!("{command}.{}: {why}", error.path()))
+    })
 }
 
 fn check_known(place: &str, key: &str, known: &[&str]) -> Result<(), OperationError> {

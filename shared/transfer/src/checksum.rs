@@ -32,7 +32,7 @@ impl Checksum {
         Self { crc: crc_fast::checksum(CrcAlgorithm::Crc64Nvme, bytes), len: bytes.len() as u64 }
     }
 
-    /// Of these bytes and then those.
+    /// Of these bytes and then those. The lengths may be somebody else's word: past all numbers they stand still.
     #[must_use]
     pub fn then(self, other: Self) -> Self {
         if other.len == 0 {
@@ -41,7 +41,7 @@ impl Checksum {
         if self.len == 0 {
             return other;
         }
-        Self { crc: shifted(self.crc, other.len) ^ other.crc, len: self.len + other.len }
+        Self { crc: shifted(self.crc, other.len) ^ other.crc, len: self.len.saturating_add(other.len) }
     }
 }
 
@@ -149,7 +149,7 @@ impl EventDigest {
         let event = Checksum::of(&head).then(Checksum::of(payload.as_slice()));
         let sum = if self.unordered {
             let crc = self.sum.crc.wrapping_add(scattered(event.crc));
-            Checksum { crc, len: self.sum.len + event.len }
+            Checksum { crc, len: self.sum.len.saturating_add(event.len) }
         } else {
             self.sum.then(event)
         };
@@ -225,6 +225,15 @@ mod tests {
     fn the_published_check_value() {
         // CRC-64/NVME in the catalogue of parametrised CRC algorithms: check 0xae8b14860a799888.
         assert_eq!(Checksum::of(b"123456789").crc, 0xae8b_1486_0a79_9888);
+    }
+
+    #[test]
+    fn lengths_that_somebody_else_says_do_not_end_the_process() {
+        let most: Checksum = format!("0123456789abcdef-{}", u64::MAX).parse().unwrap();
+        assert_eq!(most.then(most).len, u64::MAX);
+        let digest = EventDigest::try_from(format!("sum:{most}")).unwrap();
+        let more = digest.with(Timestamp::from_millis(1), &Value::Null, &[], &Value::from("x"));
+        assert!(String::from(more).ends_with(&format!("-{}", u64::MAX)));
     }
 
     fn digest(begun: EventDigest, payloads: &[Vec<u8>]) -> EventDigest {

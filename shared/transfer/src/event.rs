@@ -94,8 +94,17 @@ impl Counts {
 
 impl std::ops::Add for Counts {
     type Output = Self;
+    /// Stops at the largest numbers: what somebody else's records say must not end the process.
     fn add(self, other: Self) -> Self {
-        Self { events: self.events + other.events, bytes: self.bytes + other.bytes }
+        Self { events: self.events.saturating_add(other.events), bytes: self.bytes.saturating_add(other.bytes) }
+    }
+}
+
+impl Counts {
+    /// With these; none past what the numbers hold, which no stream comes to and a forged manifest may say.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        let (events, bytes) = (self.events.checked_add(other.events)?, self.bytes.checked_add(other.bytes)?);
+        Some(Self { events, bytes })
     }
 }
 

@@ -81,6 +81,9 @@ pub enum ManifestError {
         /// As the entries say.
         found: u64,
     },
+    /// The root contradicts itself.
+    #[error("{0}")]
+    Root(String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -126,7 +129,7 @@ pub trait Document: Serialize + DeserializeOwned {
             return Err(ManifestError::TooLarge(bytes.len() as u64));
         }
         let envelope: Envelope<'_> =
-            serde_json::from_slice(bytes).map_err(|error| ManifestError::Foreign(error.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|error| ManifestError::Foreign(told(&error)))?;
         if envelope.sluice != Self::KIND {
             return Err(ManifestError::Kind {
                 found: envelope.sluice.chars().take(40).collect(),
@@ -139,8 +142,13 @@ pub trait Document: Serialize + DeserializeOwned {
         if sha256_hex(envelope.body.get().as_bytes()) != envelope.sha256 {
             return Err(ManifestError::Checksum);
         }
-        serde_json::from_str(envelope.body.get()).map_err(|error| ManifestError::Body(error.to_string()))
+        serde_json::from_str(envelope.body.get()).map_err(|error| ManifestError::Body(told(&error)))
     }
+}
+
+/// What the parser says. It may quote the document, of which no error needs megabytes.
+fn told(error: &serde_json::Error) -> String {
+    error.to_string().chars().take(300).collect()
 }
 
 /// The segments of a shard, as a root names them all at once: their number and a digest chained over them. Their
@@ -403,8 +411,12 @@ impl Tiles {
         if range.from != self.reached || range.until < range.from || range.number != self.objects {
             return Err(self.overlap(shard, key, &range.from));
         }
+        let Some(counts) = self.counts.checked_add(range.counts) else {
+            let (what, said, found) = ("events and bytes", shard.counts.bytes, u64::MAX);
+            return Err(ManifestError::Sums { shard: shard.shard.clone(), what, said, found });
+        };
         self.reached = range.until.clone();
-        self.counts += range.counts;
+        self.counts = counts;
         self.objects += 1;
         Ok(())
     }
@@ -414,6 +426,9 @@ impl Tiles {
         self.pass_gaps(shard, &shard.until)?;
         if self.reached != shard.until {
             return Err(self.overlap(shard, "the last object", &shard.until));
+        }
+        if let Some(gap) = shard.gaps.get(self.gaps) {
+            return Err(self.overlap(shard, "a gap", &gap.from));
         }
         let said = shard.counts;
         let sums = [
@@ -457,5 +472,6 @@ impl Tiles {
     }
 }
 
+mod root;
 #[cfg(test)]
 mod tests;

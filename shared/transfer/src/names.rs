@@ -136,6 +136,8 @@ fn resource_name(text: &str) -> Option<&str> {
     let fields: Vec<&str> = text.splitn(6, ':').collect();
     let safe = text.len() <= 512 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/".contains(&b));
     match fields[..] {
+        // A service of that name would have two readings: its streams begin as resource names do.
+        ["arn", _, "arn", ..] => None,
         ["arn", _, service, _, _, resource] if safe && !service.is_empty() && !resource.is_empty() => Some(service),
         _ => None,
     }
@@ -215,6 +217,16 @@ mod tests {
             assert!(format!("local:{name}").parse::<StreamUri>().is_err(), "{name:?}");
         }
         assert!("shardId-000000000001".parse::<ShardId>().is_ok());
+    }
+
+    #[test]
+    fn a_resource_name_has_one_reading() {
+        let nested = "arn:aws:arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
+        for text in [nested.to_owned(), format!("arn:{nested}"), format!("aws:{nested}")] {
+            if let Ok(uri) = text.parse::<StreamUri>() {
+                assert_eq!(uri.to_string().parse(), Ok(uri));
+            }
+        }
     }
 
     #[test]

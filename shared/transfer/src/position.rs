@@ -22,6 +22,9 @@ pub enum PositionError {
     Cut(String),
 }
 
+/// Digits of a sequence number, at most.
+const LONGEST: usize = 256;
+
 /// A number that a store gave to an event, unique and growing within a shard.
 ///
 /// Every store that Sluice knows numbers in decimal; Kinesis uses 56 digits, which no integer holds
@@ -82,9 +85,23 @@ impl Sequence {
                     }
                     *digit = b'9';
                 }
-                String::from_utf8(digits).ok()?.parse().ok()
+                Some(Self::of_digits(std::str::from_utf8(&digits).ok()?))
             }
         }
+    }
+
+    /// Of decimal digits, zeros in front or not.
+    fn of_digits(text: &str) -> Self {
+        let digits = text.trim_start_matches('0');
+        match if digits.is_empty() { "0" } else { digits }.parse::<u64>() {
+            Ok(number) => Self::new(number),
+            Err(_) => Self(Digits::Large(digits.into())),
+        }
+    }
+
+    /// Whether the number one above is longer than any that is read.
+    fn is_last(&self) -> bool {
+        matches!(&self.0, Digits::Large(text) if text.len() == LONGEST && text.bytes().all(|digit| digit == b'9'))
     }
 
     /// The number one above.
@@ -148,14 +165,10 @@ impl FromStr for Sequence {
     type Err = PositionError;
 
     fn from_str(text: &str) -> Result<Self, PositionError> {
-        if text.is_empty() || text.len() > 256 || !text.bytes().all(|b| b.is_ascii_digit()) {
+        if text.is_empty() || text.len() > LONGEST || !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(PositionError::Sequence(text.chars().take(80).collect()));
         }
-        let digits = text.trim_start_matches('0');
-        Ok(match if digits.is_empty() { "0" } else { digits }.parse::<u64>() {
-            Ok(number) => Self::new(number),
-            Err(_) => Self(Digits::Large(digits.into())),
-        })
+        Ok(Self::of_digits(text))
     }
 }
 
@@ -230,6 +243,8 @@ impl FromStr for Position {
             _ => text
                 .strip_prefix("after:")
                 .and_then(|sequence| sequence.parse().ok())
+                // Behind the last number that can be read there is none, and a cut is written by the one behind.
+                .filter(|sequence: &Sequence| !sequence.is_last())
                 .map(Self::After)
                 .ok_or_else(|| PositionError::Position(text.chars().take(80).collect())),
         }
@@ -390,6 +405,18 @@ mod tests {
 
     fn position() -> impl Strategy<Value = Position> {
         prop_oneof![Just(Position::Beginning), number().prop_map(Position::After), Just(Position::End)]
+    }
+
+    #[test]
+    fn behind_the_longest_numbers_nothing_is_lost() {
+        let last: Sequence = "9".repeat(256).parse().unwrap();
+        assert_eq!(last.next().before(), Some(last.clone()));
+        assert!(format!("after:{last}").parse::<Position>().is_err(), "a cut could not name the number behind it");
+        assert!(format!("1{last}").parse::<Sequence>().is_err());
+        let position = Position::before(&last);
+        assert_eq!(position.to_string().parse(), Ok(position.clone()));
+        let cut = Cut([("0".parse().unwrap(), position)].into());
+        assert_eq!(cut.to_string().parse(), Ok(cut));
     }
 
     proptest! {

@@ -66,7 +66,9 @@ impl FromStr for Timestamp {
         if let Some(micros) = text.strip_suffix("us").and_then(|micros| micros.parse().ok()) {
             return Ok(Self(micros));
         }
-        text.parse::<jiff::Timestamp>().map(|time| Self(time.as_microsecond())).map_err(|_| TimeError(text.to_owned()))
+        text.parse::<jiff::Timestamp>()
+            .map(|time| Self(time.as_microsecond()))
+            .map_err(|_| TimeError(text.chars().take(80).collect()))
     }
 }
 
@@ -97,6 +99,12 @@ impl TimeRange {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_does_not_hold_all_that_it_refuses() {
+        let error = "x".repeat(1_000_000).parse::<Timestamp>().unwrap_err().to_string();
+        assert!(error.len() < 300, "{} bytes", error.len());
+    }
 
     #[test]
     fn text_and_back() {

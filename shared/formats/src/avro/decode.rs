@@ -19,6 +19,7 @@ use super::codec::inflate;
 use super::header::{HEAD_BYTES, Marker, check_schema, read_header};
 use super::mapped::Mapped;
 use super::varint::{Fault, LONGEST, Reader};
+use crate::shortly;
 
 /// Largest block that is read, as it lies in the file and as it is inflated. Ours end at the first event past 64 KiB;
 /// others may write larger ones.
@@ -181,7 +182,7 @@ impl Decoder for AvroDecoder {
 
     fn head(&mut self, bytes: &[u8]) -> Result<u64, UnpackError> {
         let header = read_header(bytes)?;
-        let refused = |why| UnpackError::Damaged { offset: 0, why };
+        let refused = |why: String| UnpackError::Damaged { offset: 0, why: shortly(why) };
         if self.fields.is_empty() {
             check_schema(header.schema).map_err(refused)?;
         } else {

@@ -1,15 +1,19 @@
 //! Lines into events.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use sluice_transfer::limits::{EVENT_BYTES, HEADERS};
 use sluice_transfer::{Compression, Decoded, Header, Value};
 
 use crate::lines::{Line, LineDecoder, LineFault, LineFormat};
+use crate::shortly;
 
 /// Lines as [`crate::JsonlEncoder`] writes them.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +53,7 @@ struct Fields<'a> {
     key: Text<'a>,
     #[serde(borrow, default)]
     key_base64: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "few")]
     headers: Vec<HeaderFields<'a>>,
     #[serde(borrow, default, deserialize_with = "there")]
     payload: Option<&'a RawValue>,
@@ -89,9 +93,37 @@ fn there<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawVal
     <&RawValue>::deserialize(from).map(Some)
 }
 
+/// As many headers as an event may have, and one more that tells of too many: a line of 64 MiB has room for millions,
+/// and each is far larger here than there.
+fn few<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Vec<HeaderFields<'a>>, D::Error> {
+    struct Few<'a>(PhantomData<HeaderFields<'a>>);
+
+    impl<'de: 'a, 'a> Visitor<'de> for Few<'a> {
+        type Value = Vec<HeaderFields<'a>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of headers")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut of: A) -> Result<Self::Value, A::Error> {
+            let mut headers = Vec::new();
+            while headers.len() <= HEADERS {
+                match of.next_element()? {
+                    Some(header) => headers.push(header),
+                    None => return Ok(headers),
+                }
+            }
+            while of.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(headers)
+        }
+    }
+
+    from.deserialize_seq(Few(PhantomData))
+}
+
 fn event_of(line: &Line) -> Result<Decoded, LineFault> {
     let fields: Fields<'_> =
-        serde_json::from_slice(&line.bytes).map_err(|error| LineFault::Damaged(error.to_string()))?;
+        serde_json::from_slice(&line.bytes).map_err(|error| LineFault::Damaged(shortly(&error)))?;
     let digits = !fields.sequence.is_empty() && fields.sequence.bytes().all(|byte| byte.is_ascii_digit());
     if !digits {
         return Err(LineFault::damaged("its sequence is no number"));

@@ -174,3 +174,27 @@ fn giant_lines_are_refused_and_large_events_are_not() {
     let mut encoder = JsonlEncoder::new(seed().shard, Compression::Plain);
     assert!(encoder.push(&small(1, vec![0; EVENT_BYTES + 1]), &mut Vec::new()).is_err());
 }
+
+#[test]
+fn what_a_line_quotes_is_not_all_in_the_error() {
+    let front = r#"{"shard":"0","sequence":"1","time":"1970-01-01T00:00:00Z""#;
+    let long = "x".repeat(1_000_000);
+    for line in [format!("{front},\"{long}\":1}}\n"), format!("{front},\"headers\":\"{long}\"}}\n")] {
+        let error = read(line.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("the line is no event") && error.len() < 500, "{} bytes", error.len());
+    }
+}
+
+#[test]
+fn headers_past_the_limit_are_counted_and_not_built() {
+    let front = r#"{"shard":"0","sequence":"1","time":"1970-01-01T00:00:00Z""#;
+    let of = |header: &str, more: usize| {
+        let headers = [r#"{"name":""}"#].repeat(HEADERS).into_iter().chain([header].repeat(more));
+        format!("{front},\"headers\":[{}]}}\n", headers.collect::<Vec<_>>().join(","))
+    };
+    assert_eq!(read(of("", 0).as_bytes()).unwrap()[0].headers.len(), HEADERS);
+    // What lies behind the first that is too many is only looked at as JSON: it could not be built.
+    let error = read(of(r#"{"name":""},{"no":"header"}"#, 1_000).as_bytes()).unwrap_err();
+    assert!(matches!(error, UnpackError::TooLarge { .. }), "{error}");
+    assert!(matches!(read(of("{", 1).as_bytes()), Err(UnpackError::Damaged { .. })));
+}

@@ -12,7 +12,7 @@ use super::list::{ListWriter, ListedShard};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 use crate::listing::Listing;
-use crate::objects::get_document;
+use crate::objects::{get_document, in_document};
 
 /// Objects asked for in one listing.
 const LISTED_AT_ONCE: usize = 1_000;
@@ -296,6 +296,7 @@ async fn from_manifest(
         ));
     }
     let manifest: ExportManifest = get_document(engine, bucket, root, None).await?;
+    manifest.check().map_err(|error| in_document(root, error))?;
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
     for shard in &manifest.shards {
         list.begin(Some(shard.shard.clone()));

@@ -61,6 +61,85 @@ fn what_tiles_and_what_does_not() {
 }
 
 #[test]
+fn a_gap_lies_where_nothing_is_covered() {
+    let (a, b) = (object(0, 0, 5), object(1, 5, 9));
+    for gap in [(2, 4), (0, 5), (5, 9), (9, 12), (20, 30)] {
+        let refused = check(&shard(0, 9, 9, 2, &[gap]), &[a.clone(), b.clone()]).unwrap_err();
+        assert!(matches!(refused, ManifestError::Overlap { .. }), "{gap:?}: {refused}");
+    }
+    assert!(matches!(check(&shard(0, 12, 9, 2, &[(9, 12), (9, 12)]), &[a, b]), Err(ManifestError::Overlap { .. })));
+}
+
+#[test]
+fn sums_past_all_numbers_are_no_sums() {
+    let (mut a, mut b) = (object(0, 0, 5), object(1, 5, 9));
+    (a.object.counts, b.object.counts) = (Counts::new(u64::MAX, 1), Counts::new(10, 1));
+    // As they would be if they went round, and as they would be if they stood still.
+    for events in [9, u64::MAX] {
+        let mut shard = shard(0, 9, events, 2, &[]);
+        shard.counts.bytes = 2;
+        let refused = check(&shard, &[a.clone(), b.clone()]).unwrap_err();
+        assert!(refused.to_string().contains("do not add up"), "{refused}");
+    }
+}
+
+fn root(shards: Vec<ShardManifest>) -> ExportManifest {
+    ExportManifest {
+        transfer: "t".parse().unwrap(),
+        stream: "local:a".parse().unwrap(),
+        format: Format::Avro,
+        compression: Compression::Plain,
+        encoder: 1,
+        state: State::Completed,
+        created: Timestamp::default(),
+        counts: shards.iter().map(|shard| shard.counts).sum(),
+        objects: shards.iter().map(|shard| shard.objects).sum(),
+        shards,
+        previous: None,
+    }
+}
+
+fn named(name: &str, parents: &[&str]) -> ShardManifest {
+    let parents = parents.iter().map(|parent| parent.parse().unwrap()).collect();
+    ShardManifest { shard: name.parse().unwrap(), parents, ..shard(0, 9, 9, 2, &[]) }
+}
+
+#[test]
+fn a_root_does_not_contradict_itself() {
+    let fine = root(vec![named("c", &["a", "b", "long-gone"]), named("a", &[]), named("b", &["a"])]);
+    assert_eq!(fine.check(), Ok(()));
+    let refused = |shards: Vec<ShardManifest>| root(shards).check().unwrap_err().to_string();
+    assert!(refused(vec![named("a", &[]), named("b", &[]), named("a", &[])]).contains("shard a is listed twice"));
+    assert!(refused(vec![named("a", &["a"])]).contains("shard a continues itself"));
+    let circle = refused(vec![named("x", &[]), named("a", &["c"]), named("b", &["a", "x"]), named("c", &["b", "b"])]);
+    assert!(circle.contains("continues itself"), "{circle}");
+    let many = (0..=crate::limits::SHARDS).map(|n| named(&n.to_string(), &[])).collect();
+    assert!(refused(many).contains("at most 1000"));
+    let gaps = ShardManifest { gaps: vec![Gap { from: at(0), until: at(1) }; 101], ..named("a", &[]) };
+    assert!(refused(vec![gaps]).contains("101 gaps"));
+    let huge = || ShardManifest { counts: Counts::new(u64::MAX, 1), ..named("a", &[]) };
+    assert!(
+        refused(vec![huge(), ShardManifest { shard: "b".parse().unwrap(), ..huge() }]).contains("past all numbers")
+    );
+    let mut sums = fine;
+    sums.counts.events += 1;
+    assert!(sums.check().unwrap_err().to_string().contains("27 events of 27 bytes in 6 objects together"));
+}
+
+#[test]
+fn an_error_does_not_hold_all_that_it_refuses() {
+    let text = String::from_utf8(root(vec![named("a", &[])]).to_bytes()).unwrap();
+    let long = text.replace("\"avro\"", &format!("\"{}\"", "x".repeat(1_000_000)));
+    let body = long.split_once("\"body\":").unwrap().1.trim_end().strip_suffix('}').unwrap();
+    let sealed = long.replace(&text[text.find("\"sha256\"").unwrap()..][10..74], &sha256_hex(body.as_bytes()));
+    for bytes in [sealed, long.replace("\"version\":1", &format!("\"version\":\"{}\"", "x".repeat(1_000_000)))] {
+        let error = ExportManifest::from_bytes(bytes.as_bytes()).unwrap_err();
+        assert!(matches!(error, ManifestError::Body(_) | ManifestError::Foreign(_)), "{error:.200}");
+        assert!(error.to_string().len() < 500, "{} bytes", error.to_string().len());
+    }
+}
+
+#[test]
 fn a_chain_tells_order_and_number() {
     let chain = |digests: &[&str]| {
         let mut chain = SegmentChain::default();
