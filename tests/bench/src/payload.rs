@@ -8,8 +8,22 @@ use crate::{Load, Result};
 
 /// What the words are drawn from.
 const WORDS: [&str; 16] = [
-    "order ", "customer ", "was ", "sent ", "to ", "the ", "warehouse ", "invoice ", "paid ", "returned ", "in ",
-    "parcel ", "north ", "address ", "of ", "delivery ",
+    "order ",
+    "customer ",
+    "was ",
+    "sent ",
+    "to ",
+    "the ",
+    "warehouse ",
+    "invoice ",
+    "paid ",
+    "returned ",
+    "in ",
+    "parcel ",
+    "north ",
+    "address ",
+    "of ",
+    "delivery ",
 ];
 /// Digits of the noise: six bits each.
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -165,9 +165,10 @@ impl Objects {
     fn list(&self, request: &Request) -> Answer {
         let (prefix, after) = (request.query("prefix").unwrap_or(""), request.query("start-after").unwrap_or(""));
         let most = request.query("max-keys").and_then(|most| most.parse().ok()).unwrap_or(1_000);
-        let found = self.objects.iter().filter(|((bucket, key), _)| {
-            *bucket == request.bucket && key.starts_with(prefix) && key.as_str() > after
-        });
+        let found = self
+            .objects
+            .iter()
+            .filter(|((bucket, key), _)| *bucket == request.bucket && key.starts_with(prefix) && key.as_str() > after);
         let (mut body, mut count) = (String::new(), 0_usize);
         for ((_, key), object) in found {
             count += 1;
