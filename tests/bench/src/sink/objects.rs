@@ -34,7 +34,7 @@ struct Upload {
 
 #[derive(Default)]
 pub(crate) struct Objects {
-    objects: BTreeMap<Name, Object>,
+    made: BTreeMap<Name, Object>,
     uploads: BTreeMap<String, Upload>,
     /// For names and etags that are each given once.
     given: u64,
@@ -81,7 +81,7 @@ impl Objects {
 
     /// Whether the condition under which an object may be made does not hold.
     fn is_in_the_way(&self, request: &Request) -> bool {
-        request.header("if-none-match").is_some() && self.objects.contains_key(&name(request))
+        request.header("if-none-match").is_some() && self.made.contains_key(&name(request))
     }
 
     fn put(&mut self, request: &Request) -> Answer {
@@ -91,7 +91,7 @@ impl Objects {
         let (etag, crc) = (self.next(), request.header(CRC).map(str::to_owned));
         let answer = Answer::new(200).with("etag", format!("\"{etag}\""));
         let (size, metadata, bytes) = (request.len, request.metadata(), request.body.clone());
-        self.objects.insert(name(request), Object { size, etag, crc, metadata, bytes });
+        self.made.insert(name(request), Object { size, etag, crc, metadata, bytes });
         answer
     }
 
@@ -133,12 +133,12 @@ impl Objects {
         let answer = Answer::xml(&format!(
             "<CompleteMultipartUploadResult><ETag>&quot;{etag}&quot;</ETag></CompleteMultipartUploadResult>"
         ));
-        self.objects.insert(upload.name, Object { size, etag, crc, metadata: upload.metadata, bytes: None });
+        self.made.insert(upload.name, Object { size, etag, crc, metadata: upload.metadata, bytes: None });
         answer
     }
 
     fn head(&self, request: &Request) -> Answer {
-        let Some(object) = self.objects.get(&name(request)) else { return Answer::new(404) };
+        let Some(object) = self.made.get(&name(request)) else { return Answer::new(404) };
         let answer = Answer::new(200).with("etag", format!("\"{}\"", object.etag)).of_length(object.size);
         let answer = answer.all(object.metadata.clone());
         match &object.crc {
@@ -148,7 +148,7 @@ impl Objects {
     }
 
     fn get(&self, request: &Request) -> Answer {
-        let Some(object) = self.objects.get(&name(request)) else { return Answer::error(404, "NoSuchKey") };
+        let Some(object) = self.made.get(&name(request)) else { return Answer::error(404, "NoSuchKey") };
         // What was forgotten cannot be read; no export does.
         let Some(bytes) = &object.bytes else { return Answer::error(501, "NotImplemented") };
         let etag = format!("\"{}\"", object.etag);
@@ -166,7 +166,7 @@ impl Objects {
         let (prefix, after) = (request.query("prefix").unwrap_or(""), request.query("start-after").unwrap_or(""));
         let most = request.query("max-keys").and_then(|most| most.parse().ok()).unwrap_or(1_000);
         let found = self
-            .objects
+            .made
             .iter()
             .filter(|((bucket, key), _)| *bucket == request.bucket && key.starts_with(prefix) && key.as_str() > after);
         let (mut body, mut count) = (String::new(), 0_usize);
