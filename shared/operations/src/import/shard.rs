@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use futures::future::join;
-use sluice_ports::{Appended, NewEvent};
+use sluice_ports::{Appended, Appends, NewEvent};
 use sluice_transfer::manifest::{ListShard, Segment};
 use sluice_transfer::record::{Check, ImportRecord, SourceCursor, Work};
 use sluice_transfer::{Counts, EventDigest, ObjectKeys, Position, Remaining, Wanted};
@@ -106,9 +106,12 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     async fn send(&mut self) -> Result<(), Halt> {
         let expected = import_record(self.held)?.tail.clone();
         let batch: Vec<NewEvent> = self.unsent.iter().take(self.batch()).map(|sourced| sourced.event.clone()).collect();
-        // The next batch is read while the target makes this one durable: neither waits for the other.
+        // The next batch is read while the target makes this one durable: neither waits for the other. Where appends go
+        // by key it is the target's own limits that are waited for.
+        let conditional = self.route.stream.appends() == Appends::Conditional;
         let append = self.begin_append(&expected, &batch)?;
-        let (answer, ahead) = join(append, self.read_ahead(batch.len())).await;
+        let (answer, ahead) =
+            if conditional { join(append, self.read_ahead(batch.len())).await } else { (append.await, Ok(())) };
         match self.appended(answer)? {
             Sent::Done(tail) => {
                 self.sent(batch.len(), tail).await?;
