@@ -404,13 +404,20 @@ impl Host {
         (self.world.faults_left() > 0 && self.world.chance(120)).then(|| self.world.within(0, 60))
     }
 
+    /// Whether an actor is waited for to its end: that nobody else lives would be no truth any more once another begins
+    /// beside it, and where appends are not conditional nothing but the truth will do.
+    fn stays(&self, order: &SliceOrder) -> bool {
+        self.scenario.by_key && order.proof == Proof::SoleOwner
+    }
+
     fn act<T: 'static>(
         &mut self,
         id: &TransferId,
         actor: u64,
+        stays: bool,
         future: impl Future<Output = Result<T, OperationError>> + 'static,
     ) -> Result<Option<T>, Violation> {
-        let patience = self.patience();
+        let patience = self.patience().filter(|_| !stays);
         let checker = &mut self.checker;
         match self.scheduler.run(actor, future, patience, &mut || checker.step(id))? {
             Ended::Answered(Ok(value)) => Ok(Some(value)),
@@ -437,11 +444,12 @@ impl Host {
     ) -> Result<Option<SliceOutcome>, Violation> {
         let (actor, order) = self.order(id, last);
         let engine = self.stores.engine(&self.world, actor, &self.scenario);
+        let stays = self.stays(&order);
         self.tally.slices += 1;
         let outcome = if request.kind() == Kind::Export {
-            self.act(id, actor, async move { export_slice(&engine, &order).await })?
+            self.act(id, actor, stays, async move { export_slice(&engine, &order).await })?
         } else {
-            self.act(id, actor, async move { import_slice(&engine, &order).await })?
+            self.act(id, actor, stays, async move { import_slice(&engine, &order).await })?
         };
         if let Some(outcome) = &outcome {
             self.world.note(|| format!("actor {actor} answers {outcome:?}"));
@@ -456,13 +464,15 @@ impl Host {
         last: &mut Option<ActorId>,
     ) -> Result<Option<Settled>, Violation> {
         let (actor, order) = self.order(id, last);
+        let stays = self.stays(&order);
         let engine = self.stores.engine(&self.world, actor, &self.scenario);
-        self.act(id, actor, async move { settle(&engine, &order, failure).await })
+        self.act(id, actor, stays, async move { settle(&engine, &order, failure).await })
     }
 
     fn finish(&mut self, id: &TransferId, last: &mut Option<ActorId>) -> Result<Option<Finish>, Violation> {
         let (actor, order) = self.order(id, last);
+        let stays = self.stays(&order);
         let engine = self.stores.engine(&self.world, actor, &self.scenario);
-        self.act(id, actor, async move { finish(&engine, &order).await })
+        self.act(id, actor, stays, async move { finish(&engine, &order).await })
     }
 }

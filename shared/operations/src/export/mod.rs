@@ -34,9 +34,11 @@ pub async fn export_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
     over_lane(&slice, &transfer, at_once, |record| export_shard(&slice, &target, record)).await
 }
 
-/// As many shards as memory admits: each holds a part that is filled, one that is sent, and what was read.
+/// As many shards as memory admits: each holds a part that is filled or sent, what was read, and what is read ahead
+/// meanwhile, or a part that went past its size.
 fn shards_at_once(engine: &Engine, config: &DestinationConfig) -> usize {
-    let a_shard = 2 * config.part_size + engine.settings.read_bytes as u64;
+    let read = engine.settings.read_bytes as u64;
+    let a_shard = config.part_size + read + config.part_size.max(read);
     usize::try_from(engine.settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, 32)
 }
 

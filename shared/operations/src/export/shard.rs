@@ -4,6 +4,7 @@
 //! soon as an upload exists, and before the next part is sent. So there is at most one write for each part, and a
 //! crash costs at most one part that is sent again, with the same bytes.
 
+use futures::future::join;
 use sluice_formats::packer;
 use sluice_ports::{PartAnswer, Read, ReadLimit};
 use sluice_transfer::manifest::{ManifestObject, Segment};
@@ -150,6 +151,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         let mut packer = self.packer()?;
         let mut from = self.destination()?.cursor().position.clone();
         let mut last = from.clone();
+        let mut ahead = None;
         loop {
             match slice.wanted().await? {
                 Wanted::Running => {}
@@ -167,7 +169,11 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                 }
                 return Ok(Stretch::Ends(self.end()?));
             }
-            match self.read(&from).await? {
+            let read = match ahead.take() {
+                Some(read) => read,
+                None => self.read(&from).await,
+            };
+            match read? {
                 Read::Trimmed { earliest } => {
                     self.record_gap(&mut packer, earliest).await?;
                     return Ok(Stretch::Again);
@@ -178,7 +184,16 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                     if let Some(event) = events.last() {
                         last = Position::After(event.sequence.clone());
                     }
-                    if !self.pack(&mut packer, events).await? {
+                    let stored = if !at_tail && self.may_read_ahead(&from, &events) {
+                        // The source is read while parts go to the bucket: neither waits for the other.
+                        let read = self.read(&from);
+                        let (read, stored) = join(read, self.pack(&mut packer, events)).await;
+                        ahead = Some(read);
+                        stored
+                    } else {
+                        self.pack(&mut packer, events).await
+                    };
+                    if !stored? {
                         return Ok(Stretch::Again);
                     }
                     if from >= self.held.record.range.until {
@@ -210,8 +225,39 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         Ok(if drained { ShardEnd::Drained } else { ShardEnd::More })
     }
 
-    /// Events behind `from`, as many as budget and memory allow, none behind the shard's bound.
-    async fn read(&self, from: &Position) -> Result<Read, Halt> {
+    /// Whether what stands behind `from` may be read before `events`, which stand in front of it, are packed: if it is
+    /// wanted, and the budget has room for both.
+    fn may_read_ahead(&self, from: &Position, events: &[Event]) -> bool {
+        let slice = self.held.slice;
+        let settings = &slice.engine.settings;
+        let Remaining::Limit { events: most, bytes: most_bytes } = slice.remaining() else { return false };
+        let bytes: u64 = events.iter().map(|event| event.payload.len() as u64).sum();
+        let fits = |limit: u64, used: u64, more: usize| limit.saturating_sub(used) >= more as u64;
+        *from < self.held.record.range.until
+            && fits(most, events.len() as u64, settings.read_events)
+            && fits(most_bytes, bytes, settings.read_bytes)
+    }
+
+    /// Events behind `from`, as many as budget and memory allow, none behind the shard's bound. Holds on to nothing of
+    /// the shard, so that it can go on while the shard is written to.
+    fn read(&self, from: &Position) -> impl Future<Output = Result<Read, Halt>> + use<'a, 'h> {
+        let (slice, target) = (self.held.slice, self.target);
+        let (shard, until, from) = (self.held.record.shard.clone(), self.held.record.range.until.clone(), from.clone());
+        let limit = self.read_limit();
+        async move {
+            let read = slice.engine.persist(async || target.stream.read(&shard, &from, limit).await);
+            let mut read = slice.bounded(read).await?;
+            if let Read::Events { events, next, .. } = &mut read {
+                events.retain(|event| until.covers(&event.sequence));
+                if *next > until {
+                    *next = until;
+                }
+            }
+            Ok(read)
+        }
+    }
+
+    fn read_limit(&self) -> ReadLimit {
         let slice = self.held.slice;
         let settings = &slice.engine.settings;
         let (events, bytes) = match slice.remaining() {
@@ -220,21 +266,10 @@ impl<'a, 'h> ShardExport<'a, 'h> {
             Remaining::Exhausted => (u64::MAX, self.target.config.part_size),
         };
         let at_most = |limit: u64, most: usize| usize::try_from(limit).unwrap_or(usize::MAX).min(most);
-        let limit = ReadLimit {
+        ReadLimit {
             events: at_most(events, settings.read_events),
             bytes: at_most(bytes, slice.at_once(settings.read_bytes)),
-        };
-        let (stream, record) = (&self.target.stream, &self.held.record);
-        let read = slice.engine.persist(async || stream.read(&record.shard, from, limit).await);
-        let mut read = slice.bounded(read).await?;
-        if let Read::Events { events, next, .. } = &mut read {
-            let until = &record.range.until;
-            events.retain(|event| until.covers(&event.sequence));
-            if *next > *until {
-                *next = until.clone();
-            }
         }
-        Ok(read)
     }
 
     /// Packs events and stores the parts that are full. Answers false if the upload was lost and all begins again.

@@ -1,5 +1,6 @@
 //! The end of an import: the target is read back and compared with what was sent.
 
+use futures::future::join;
 use sluice_ports::{Appends, NewEvent, Read, ReadLimit, StreamStore};
 use sluice_transfer::manifest::{ImportManifest, ImportedShard};
 use sluice_transfer::record::{ImportConfig, ImportRecord, ManifestRef, ReadBack, TransferRecord};
@@ -77,6 +78,7 @@ async fn check_shard(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>) -> R
 
 /// Reads the target up to the end of its range, as far as time allows. Answers whether it came to the end.
 async fn read_back(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>, range: &Range) -> Result<bool, Halt> {
+    let mut ahead = None;
     loop {
         let record = import_record(held)?;
         let mut back = record.read_back.clone().unwrap_or_else(|| record.to_read_back(range.from.clone()));
@@ -87,7 +89,7 @@ async fn read_back(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>, range:
         if !slice.has_time() || slice.wanted().await? != Wanted::Running {
             return Ok(false);
         }
-        let step = read_more(slice.engine, &*route.stream, &held.record.shard, &mut back, &range.until);
+        let step = read_more(slice.engine, &*route.stream, &held.record.shard, &mut back, &range.until, &mut ahead);
         if !slice.bounded(step).await? {
             return Err(failed(&format!(
                 "{} no longer holds all that was imported into shard {}: it was trimmed up to {} before it was read back",
@@ -100,28 +102,46 @@ async fn read_back(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>, range:
     }
 }
 
-/// Reads on in the target and adds to the comparison. Answers false if the target was trimmed under it.
+/// Reads on in the target and adds to the comparison. Answers false if the target was trimmed under it. What comes next
+/// is read while that is done, and left in `ahead` for the next call.
 pub(crate) async fn read_more(
     engine: &Engine,
     stream: &dyn StreamStore,
     shard: &ShardId,
     back: &mut ReadBack,
     until: &Position,
+    ahead: &mut Option<Result<Read, OperationError>>,
 ) -> Result<bool, OperationError> {
     let limit = ReadLimit { events: engine.settings.read_events, bytes: engine.settings.read_bytes };
-    let read = async || engine.persist(async || stream.read(shard, &back.position, limit).await).await;
-    let mut answer = read().await?;
+    let read = async |from: &Position| {
+        engine.persist(async || stream.read(shard, from, limit).await).await.map_err(OperationError::from)
+    };
+    let mut answer = match ahead.take() {
+        Some(answer) => answer?,
+        None => read(&back.position).await?,
+    };
     if is_at_end(&answer) && stream.appends() == Appends::ByKey {
         // What was written last may not be seen yet.
         engine.clock.sleep(engine.settings.landing_millis).await;
-        answer = read().await?;
+        answer = read(&back.position).await?;
     }
     let at_end = is_at_end(&answer);
-    let Read::Events { events, next, .. } = answer else { return Ok(false) };
-    for event in events.into_iter().filter(|event| until.covers(&event.sequence)) {
-        let NewEvent { time, key, headers, payload } = stream.kept(event.into())?;
-        back.counts += Counts::new(1, payload.len() as u64);
-        back.digest = back.digest.with(time, &key, &headers, &payload);
+    let Read::Events { events, next, at_tail } = answer else { return Ok(false) };
+    let compare = async {
+        for event in events.into_iter().filter(|event| until.covers(&event.sequence)) {
+            let NewEvent { time, key, headers, payload } = stream.kept(event.into())?;
+            back.counts += Counts::new(1, payload.len() as u64);
+            back.digest = back.digest.with(time, &key, &headers, &payload);
+        }
+        Ok::<_, OperationError>(())
+    };
+    if at_tail || next >= *until {
+        compare.await?;
+    } else {
+        // Begun first, so that it is under way while this thread compares.
+        let (read, compared) = join(read(&next), compare).await;
+        compared?;
+        *ahead = Some(read);
     }
     // At the end of fewer events than were sent the counts tell.
     back.position = if at_end { until.clone() } else { next.min(until.clone()) };

@@ -6,7 +6,8 @@
 
 use std::collections::VecDeque;
 
-use sluice_ports::{Appended, NewEvent};
+use futures::future::join;
+use sluice_ports::{Appended, Appends, NewEvent};
 use sluice_transfer::manifest::{ListShard, Segment};
 use sluice_transfer::record::{Check, ImportRecord, Share, SourceCursor, Work};
 use sluice_transfer::{Counts, EventDigest, ObjectKeys, Position, Remaining, Wanted};
@@ -105,15 +106,43 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     async fn send(&mut self) -> Result<(), Halt> {
         let expected = import_record(self.held)?.tail.clone();
         let batch: Vec<NewEvent> = self.unsent.iter().take(self.batch()).map(|sourced| sourced.event.clone()).collect();
-        match self.append(&expected, &batch).await? {
-            Sent::Done(tail) => self.sent(batch.len(), tail).await,
-            Sent::Elsewhere => self.reconcile().await,
+        // The next batch is read while the target makes this one durable: neither waits for the other. Where appends go
+        // by key it is the target's own limits that are waited for.
+        let conditional = self.route.stream.appends() == Appends::Conditional;
+        let append = self.begin_append(&expected, &batch)?;
+        let (answer, ahead) =
+            if conditional { join(append, self.read_ahead(batch.len())).await } else { (append.await, Ok(())) };
+        match self.appended(answer)? {
+            Sent::Done(tail) => {
+                self.sent(batch.len(), tail).await?;
+                ahead
+            }
+            // A reader that failed has perhaps dropped an event, so nothing is compared with what it said.
+            Sent::Elsewhere => {
+                ahead?;
+                self.reconcile().await
+            }
             // Whether it happened is not known: the target tells.
             Sent::Unsure(_) => {
+                ahead?;
                 self.wait(50).await?;
                 self.reconcile().await
             }
         }
+    }
+
+    /// Reads until there is another batch behind the first `sent` events. Where the sources end, or time does, the next
+    /// [`Self::fill`] finds the same.
+    async fn read_ahead(&mut self, sent: usize) -> Result<(), Halt> {
+        let slice = self.held.slice;
+        let (events, most_bytes) = self.limits();
+        let mut bytes: usize = self.unsent.iter().skip(sent).map(|sourced| sourced.event.payload.len()).sum();
+        while self.unsent.len() - sent < events && bytes < most_bytes && slice.has_time() {
+            let Next::Event(sourced) = self.reader.next().await? else { break };
+            bytes += sourced.event.payload.len();
+            self.unsent.push_back(sourced);
+        }
+        Ok(())
     }
 
     /// How many of the unsent events go at once: reconciling may have read more than that.
@@ -128,13 +157,29 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         self.unsent.iter().take(most).take_while(within).count().max(1)
     }
 
-    /// Appends, and says on the record that this is being done: it is written if the shard is given back before it is
-    /// known what became of it.
     pub(super) async fn append(&mut self, expected: &Position, events: &[NewEvent]) -> Result<Sent, Halt> {
+        let answer = self.begin_append(expected, events)?.await;
+        self.appended(answer)
+    }
+
+    /// Appends, and says on the record that this is being done: it is written if the shard is given back before it is
+    /// known what became of it. Holds on to nothing of the shard, so that more can be read meanwhile.
+    fn begin_append<'e>(
+        &mut self,
+        expected: &'e Position,
+        events: &'e [NewEvent],
+    ) -> Result<impl Future<Output = Result<Appended, Halt>> + use<'a, 'h, 'e>, Halt> {
         import_record_mut(self.held)?.unsettled = true;
-        let (slice, stream) = (self.held.slice, &self.route.stream);
-        let append = stream.append(&self.held.record.shard, Some(&slice.order.id), expected, events);
-        match slice.bounded(append).await {
+        let (slice, route, shard) = (self.held.slice, self.route, self.held.record.shard.clone());
+        Ok(async move {
+            let append = route.stream.append(&shard, Some(&slice.order.id), expected, events);
+            slice.bounded(append).await
+        })
+    }
+
+    /// What became of an append.
+    fn appended(&mut self, answer: Result<Appended, Halt>) -> Result<Sent, Halt> {
+        match answer {
             Ok(Appended::Done { tail }) => {
                 import_record_mut(self.held)?.unsettled = false;
                 Ok(Sent::Done(tail))

@@ -36,14 +36,14 @@ async fn verify_shard(run: &mut Run<'_>, config: &ImportConfig, record: &ShardRe
     let Work::Import(sent) = &record.work else { return Ok(End::All) };
     let stream = engine.places.stream(&config.stream).await?;
     let mut back = run.at.back.take().unwrap_or_else(|| sent.to_read_back(record.range.from.clone()));
-    let mut whole = true;
+    let (mut whole, mut ahead) = (true, None);
     while whole && back.position < sent.tail {
         if run.is_over() {
             run.at.back = Some(back);
             return Ok(End::Time);
         }
         let before = back.counts.bytes;
-        whole = match read_more(engine, &*stream, shard, &mut back, &sent.tail).await {
+        whole = match read_more(engine, &*stream, shard, &mut back, &sent.tail, &mut ahead).await {
             Ok(true) => true,
             Ok(false) => {
                 let what = format!(

@@ -1,0 +1,108 @@
+"""Figures of all rounds as tables of medians, and what they are held against."""
+
+import statistics
+
+# Row, ratio or CPU ratio, and its bound: a ratio must reach it, a CPU ratio must not pass it.
+TARGETS = (
+    ("export raw none 10 KiB", "of", "write", 0.8),
+    ("export avro none 10 KiB", "of", "write", 0.8),
+    ("import raw none 10 KiB", "of", "sqlite", 0.7),
+    ("import avro none 10 KiB", "of", "sqlite", 0.7),
+    ("append 10 KiB", "of", "sqlite", 0.7),
+    ("s3 raw none 10 KiB", "cpu_of", "sdk", 1.5),
+    ("s3 avro none 10 KiB", "cpu_of", "sdk", 1.5),
+)
+# What a ratio is called.
+BESIDE = {
+    "write": "write and fsync", "copy": "memory copy", "codec": "the codec", "sqlite": "SQLite", "sdk": "the SDK"
+}
+# How rows begin, what their table is called, and its ratios.
+KINDS = (
+    ("export", "local -> dir", (("of", "write"), ("of", "copy"), ("of", "codec"))),
+    ("import", "dir -> local", (("of", "sqlite"), ("of", "copy"), ("of", "codec"))),
+    ("append", "lines -> local", (("of", "sqlite"), ("of", "copy"))),
+    ("s3", "local -> S3", (("of", "sdk"), ("cpu_of", "sdk"), ("of", "copy"))),
+)
+
+
+def median(figures, *path):
+    """Of a figure of each round; none if no round has it."""
+    found = []
+    for figure in figures:
+        for name in path:
+            figure = figure.get(name, {})
+        if figure != {}:
+            found.append(figure)
+    return statistics.median(found) if found else None
+
+
+def number(value):
+    """With three digits that count, at least."""
+    if value is None:
+        return ""
+    if value >= 1_000:
+        return f"{value:,.0f}"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def table(head, lines):
+    ruler = ["---"] * 2 + ["---:"] * (len(head) - 2)
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ruler, *lines])
+
+
+def of_kind(kind, title, ratios, rows):
+    """One table; none if it has no rows."""
+    lines = []
+    for name, figures in rows.items():
+        words = name.split(" ")
+        if words[0] != kind:
+            continue
+        encoding = " ".join(words[1:-2]) or "-"
+        line = [" ".join(words[-2:]), encoding.replace(" none", "")]
+        line += [number(median(figures, what)) for what in ("rate", "events", "cpu", "peak")]
+        line += [number(median(figures, "stored"))] if kind == "export" else []
+        lines.append(line + [number(median(figures, *ratio)) for ratio in ratios])
+    if not lines:
+        return None
+    head = ["event", "format", "MB/s", "events/s", "CPU s/GB", "peak MiB"] + (["stored"] if kind == "export" else [])
+    head += [("of " if how == "of" else "CPU, x ") + BESIDE[what] for how, what in ratios]
+    order = ["100 B", "1 KiB", "10 KiB", "1 MiB"]
+    lines.sort(key=lambda line: order.index(line[0]))
+    return f"**{title}**\n\n" + table(head, lines)
+
+
+def rate(told):
+    return told["bytes"] / told["seconds"] / 1e6
+
+
+def of_baselines(baselines):
+    """Baselines once for each event size; what depends on no event size, over all of them."""
+    lines = []
+    for (name, label), figures in baselines.items():
+        cpu = [told["cpu"] / (told["bytes"] / 1e9) for told in figures if told["cpu"]]
+        line = [name, label, number(statistics.median(map(rate, figures)))]
+        line.append(number(statistics.median(cpu)) if cpu else "")
+        back = [rate(dict(told["back"], bytes=told["bytes"])) for told in figures if "back" in told]
+        lines.append(line + [number(statistics.median(back)) if back else ""])
+    lines.sort(key=lambda line: line[0])
+    return "**Baselines**\n\n" + table(["job", "event", "MB/s", "CPU s/GB", "MB/s back"], lines)
+
+
+def tables(rows, baselines):
+    parts = [of_kind(kind, title, ratios, rows) for kind, title, ratios in KINDS]
+    return "\n\n".join([*filter(None, parts), of_baselines(baselines)]) + "\n"
+
+
+def check(rows):
+    """A line for each target that has a row, and whether it is reached."""
+    lines = []
+    for name, how, what, bound in TARGETS:
+        value = median(rows.get(name, []), how, what)
+        if value is None:
+            continue
+        reached = value >= bound if how == "of" else value <= bound
+        held = f"{value:.2f} of {BESIDE[what]}, wanted {bound} at least"
+        if how == "cpu_of":
+            held = f"{value:.2f} times the CPU of {BESIDE[what]}, wanted {bound} at most"
+        lines.append((f"{'reached' if reached else 'MISSED '}  {name}: {held}", reached))
+    return lines
