@@ -184,16 +184,16 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                     if let Some(event) = events.last() {
                         last = Position::After(event.sequence.clone());
                     }
-                    let packed = if !at_tail && self.may_read_ahead(&from, &events) {
+                    let stored = if !at_tail && self.may_read_ahead(&from, &events) {
                         // The source is read while parts go to the bucket: neither waits for the other.
                         let read = self.read(&from);
-                        let (read, packed) = join(read, self.pack(&mut packer, events)).await;
+                        let (read, stored) = join(read, self.pack(&mut packer, events)).await;
                         ahead = Some(read);
-                        packed
+                        stored
                     } else {
                         self.pack(&mut packer, events).await
                     };
-                    if !packed? {
+                    if !stored? {
                         return Ok(Stretch::Again);
                     }
                     if from >= self.held.record.range.until {
