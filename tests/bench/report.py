@@ -101,8 +101,11 @@ def check(rows):
         if value is None:
             continue
         reached = value >= bound if how == "of" else value <= bound
-        held = f"{value:.2f} of {BESIDE[what]}, wanted {bound} at least"
+        each = [figure[how][what] for figure in rows[name] if what in figure[how]]
+        # A median of few rounds on a busy machine says little: the reader is to see how far they lie apart.
+        held = f"{value:.2f} ({min(each):.2f} to {max(each):.2f})"
+        held += f" of {BESIDE[what]}, wanted {bound} at least"
         if how == "cpu_of":
-            held = f"{value:.2f} times the CPU of {BESIDE[what]}, wanted {bound} at most"
+            held = held.replace(" of ", " times the CPU of ").replace("at least", "at most")
         lines.append((f"{'reached' if reached else 'MISSED '}  {name}: {held}", reached))
     return lines
