@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use futures::FutureExt;
 use sluice_operations::{
     Code, Engine, Finish, OperationError, Settings, Settled, SliceOrder, SliceOutcome, Verdict, export_slice, finish,
     import_slice, plan, settle, verify,
 };
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream};
+use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream, now};
 use sluice_ports::{
     Appended, Appends, BucketStore, Capabilities, Clock, Error, ErrorKind, NewEvent, Places, Read, ReadLimit,
     Reservation, Result, StreamInfo, StreamStore,
@@ -141,11 +140,6 @@ impl Places for Memory {
     fn work(&self) -> BucketUri {
         BucketUri { scheme: "memory".into(), rest: "work".into() }
     }
-}
-
-/// What is in memory answers at once.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("stores in memory answer at once")
 }
 
 fn event(key: &str, payload: &str) -> NewEvent {

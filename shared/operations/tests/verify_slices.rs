@@ -2,18 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test, with helpers, that shows what it counts
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use futures::FutureExt;
 use proptest::prelude::*;
 use sluice_operations::{
     Code, Engine, Finish, Progress, Settings, Settled, SliceOrder, SliceOutcome, Verdict, Verification, export_slice,
     finish, import_slice, plan, settle, verify, verify_slice,
 };
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryPlaces, MemoryStream};
-use sluice_ports::{Appended, Capabilities, Clock, NewEvent, StreamStore};
+use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, MemoryStream, now};
+use sluice_ports::{Appended, Capabilities, NewEvent, StreamStore};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{
     Budget, ExportRequest, Format, ImportRequest, Kind, Position, Request, ShardId, Timestamp, TransferId, Value,
@@ -22,28 +19,6 @@ use sluice_transfer::{
 const SHARDS: u32 = 2;
 /// A block of Avro ends at the first event past 64 KiB: an object has several.
 const EVENT: usize = 10_000;
-
-/// Time passes by a millisecond with each look at the clock: a deadline ends a slice after so many steps.
-#[derive(Default)]
-struct Looks(AtomicU64);
-
-#[async_trait]
-impl Clock for Looks {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_700_000_000_000).plus_millis(self.0.fetch_add(1, Ordering::Relaxed))
-    }
-    async fn sleep(&self, millis: u64) {
-        // Whoever waits for a slice's deadline waits for ever.
-        if millis > 1_000_000 {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-/// What is in memory answers at once.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("stores in memory answer at once")
-}
 
 fn shard(number: u32) -> ShardId {
     number.to_string().parse().unwrap()
@@ -70,7 +45,7 @@ impl Rig {
         let engine = Engine {
             checkpoints: Arc::new(MemoryCheckpoints::default()),
             places: Arc::new(places),
-            clock: Arc::new(Looks::default()),
+            clock: Arc::new(MemoryClock::stepping()),
             settings,
         };
         let rig = Self { engine, target, bucket };

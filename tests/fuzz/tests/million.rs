@@ -8,15 +8,14 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::FutureExt;
 use sluice_operations::{Code, Engine, OperationError, Planned, Settings, plan};
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream};
+use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryStream, now};
 use sluice_ports::{
-    BucketStore, Capabilities, Clock, CompleteAnswer, Error, ErrorKind, Listed, Metadata, ObjectInfo, OpenUpload,
-    PartAnswer, Places, PutAnswer, Result, StreamStore,
+    BucketStore, Capabilities, CompleteAnswer, Error, ErrorKind, Listed, Metadata, ObjectInfo, OpenUpload, PartAnswer,
+    Places, PutAnswer, Result, StreamStore,
 };
 use sluice_transfer::record::PartEntry;
-use sluice_transfer::{BucketUri, Checksum, ImportRequest, Request, StreamUri, Timestamp, UploadId, sha256_hex};
+use sluice_transfer::{BucketUri, Checksum, ImportRequest, Request, StreamUri, UploadId, sha256_hex};
 
 const MILLION: u64 = 1_000_000;
 /// Entries of a segment: of some 40 MB.
@@ -240,16 +239,6 @@ impl Places for World {
     }
 }
 
-struct Still;
-
-#[async_trait]
-impl Clock for Still {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_700_000_000_000)
-    }
-    async fn sleep(&self, _: u64) {}
-}
-
 /// Plans an import. Nothing is written into the archive in any case, and no target is made of what is refused.
 fn planned(forged: Forged) -> std::result::Result<Planned, OperationError> {
     let (archive, work) = (Arc::new(Endless::new(forged)), Arc::new(Endless::new(forged)));
@@ -257,15 +246,15 @@ fn planned(forged: Forged) -> std::result::Result<Planned, OperationError> {
     let engine = Engine {
         checkpoints: Arc::new(MemoryCheckpoints::default()),
         places: Arc::new(World { archive: archive.clone(), work, target: target.clone() }),
-        clock: Arc::new(Still),
+        clock: Arc::new(MemoryClock::still()),
         settings: Settings::default(),
     };
     let request =
         Request::Import(ImportRequest::new("memory:archive".parse().unwrap(), "memory:target".parse().unwrap()));
-    let planned = plan(&engine, &"import".parse().unwrap(), &request, "test").now_or_never().unwrap();
+    let planned = now(plan(&engine, &"import".parse().unwrap(), &request, "test"));
     assert_eq!(*archive.put.lock().unwrap(), 0, "the archive is written to");
     if planned.is_err() {
-        let there = target.describe().now_or_never().unwrap();
+        let there = now(target.describe());
         assert_eq!(there.unwrap_err().kind(), ErrorKind::NotFound, "a target was made");
     }
     planned

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sluice_operations::Report;
-use sluice_ports::memory::MemoryBucket;
+use sluice_ports::memory::{MemoryBucket, now};
 use sluice_ports::{BucketStore, CheckpointStore, NewEvent, StreamStore};
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, Segment, Tiles};
 use sluice_transfer::record::{DestinationRecord, Phase, SealedObject, ShardRecord, Work};
@@ -14,7 +14,7 @@ use sluice_transfer::{
     Checksum, Compression, Counts, Cursor, Encoding, Format, ObjectKeys, Place, ShardId, TransferId, Value,
 };
 
-use crate::scenario::{Scenario, Stores, now};
+use crate::scenario::{Scenario, Stores};
 use crate::scheduler::Violation;
 use crate::world::World;
 
@@ -296,7 +296,7 @@ pub(crate) fn decode(
         let source = scenario.events[index].iter().enumerate();
         let kept: Vec<&NewEvent> = source.filter(|(n, _)| !lost(*n) && end(*n)).map(|(_, event)| event).collect();
         let events = match scenario.encoding.format {
-            Format::Avro | Format::Jsonl | Format::Lines => units(scenario.encoding, &bytes, &kept)?,
+            Format::Avro | Format::Jsonl => units(scenario.encoding, &bytes, &kept)?,
             Format::Raw => raw(&bytes, &kept, shard, scenario, complete)?,
         };
         all.insert(shard.shard.clone(), events);

@@ -8,13 +8,14 @@ use sluice_operations::{
     Code, Engine, Finish, OperationError, Report, Settled, SliceOrder, SliceOutcome, Verdict, describe, export_slice,
     finish, import_slice, plan, settle, verify,
 };
+use sluice_ports::memory::now;
 use sluice_ports::{CheckpointStore, StreamStore};
 use sluice_transfer::record::{Failure as RecordedFailure, Proof};
 use sluice_transfer::{Budget, Kind, Position, Request, State, TransferId};
 
 use crate::checker::{Checker, decode};
 use crate::guards::Guard;
-use crate::scenario::{LEASE_MARGIN_MILLIS, Scenario, Stores, before, export_request, import_request, now};
+use crate::scenario::{LEASE_MARGIN_MILLIS, Scenario, Stores, before, export_request, import_request};
 use crate::scheduler::{Ended, Scheduler, Violation};
 use crate::tally::Tally;
 use crate::world::{ActorId, World};

@@ -4,9 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::FutureExt;
 use sluice_operations::{Engine, Settings};
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream};
+use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream, now};
 use sluice_ports::{
     Appended, BucketStore, Capabilities, CheckpointStore, Error, ErrorKind, NewEvent, Places, Result, StreamStore,
 };
@@ -167,10 +166,6 @@ pub(crate) struct Stores {
     without: Option<Guard>,
     /// Appends to the target that were not answered, where the guard against them is taken out.
     unanswered: Arc<Mutex<Unanswered>>,
-}
-
-pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("stores in memory answer at once")
 }
 
 impl Stores {

@@ -9,14 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::FutureExt;
 use sluice_operations::{
     Engine, Finish, Settings, Settled, SliceOrder, SliceOutcome, export_slice, finish, import_slice, pause, plan,
     settle,
 };
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryPlaces, MemoryStream};
+use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, MemoryStream, now};
 use sluice_ports::{
-    Appended, Capabilities, CheckpointStore, Clock, Created, NewEvent, Result, Stored, StreamStore, WriterAnswer,
+    Appended, Capabilities, CheckpointStore, Created, NewEvent, Result, Stored, StreamStore, WriterAnswer,
 };
 use sluice_transfer::record::{LedgerPage, Proof, ShardRecord, TransferRecord};
 use sluice_transfer::{
@@ -101,28 +100,12 @@ impl CheckpointStore for Counting {
     }
 }
 
-/// Time stands still.
-struct Still;
-
-#[async_trait]
-impl Clock for Still {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_700_000_000_000)
-    }
-    async fn sleep(&self, _: u64) {}
-}
-
 /// An engine over the memory stores.
 struct Rig {
     engine: Engine,
     table: Arc<Counting>,
     source: MemoryStream,
     target: MemoryStream,
-}
-
-/// What is in memory answers at once.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("stores in memory answer at once")
 }
 
 impl Rig {
@@ -147,7 +130,12 @@ impl Rig {
         let table = Arc::new(Counting::default());
         let places = MemoryPlaces { source: source.clone(), target: target.clone(), bucket, work: MemoryBucket::new() };
         let settings = Settings { read_bytes: 4_000, append_bytes: 2_000, ..Settings::default() };
-        let engine = Engine { checkpoints: table.clone(), places: Arc::new(places), clock: Arc::new(Still), settings };
+        let engine = Engine {
+            checkpoints: table.clone(),
+            places: Arc::new(places),
+            clock: Arc::new(MemoryClock::still()),
+            settings,
+        };
         Self { engine, table, source, target }
     }
 

@@ -3,10 +3,12 @@
 
 mod bucket;
 mod checkpoint;
+mod clock;
 mod places;
 mod stream;
 
 pub use bucket::MemoryBucket;
 pub use checkpoint::MemoryCheckpoints;
+pub use clock::{MemoryClock, now};
 pub use places::MemoryPlaces;
 pub use stream::MemoryStream;
