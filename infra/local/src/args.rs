@@ -1,19 +1,22 @@
 //! The command line. What it cannot mean is refused here, with exit code 2, before anything is touched.
 
-use std::path::{Path, PathBuf};
+mod values;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use sluice_bucket_s3::place;
-use sluice_stream_kinesis::arn;
-use sluice_transfer::limits::EVENT_BYTES;
-use sluice_transfer::{BucketUri, Compression, Format, Inflate, PositionSpec, StreamUri, TransferId};
+use sluice_transfer::{BucketUri, Compression, Format, Inflate, PositionSpec, SourceFormat, StreamUri, TransferId};
 
 use crate::Output;
 use crate::failure::{Failure, USAGE};
 use crate::output;
-use crate::places::{BUCKETS, STREAMS, is_local};
+
+pub(crate) use values::absolute;
+use values::{
+    account, appendable, bucket, compression, event_bytes, format, inflate, positive_size, rate, size, source_format,
+    stream, trimmable,
+};
 
 const POSITIONS: &str = "\
 Positions: earliest | latest | RFC 3339 time | ago:1h | SHARD@SEQUENCE | cut:SHARD@SEQUENCE,…
@@ -128,7 +131,8 @@ Examples:
 SOURCE: an export's manifest, a folder that holds one manifest, a folder of any files, or one file. Files that are not
 an export's are cut into events of --event-size (1 MiB), each file by itself; --pack fills each event to its size
 across files. Or they hold events of their own: --format lines, each line one; --format jsonl or avro with the names of
-fields. Without names jsonl and avro are what Sluice itself writes, wherever it lies. Symbolic links, and names that are not UTF-8, are left out of a folder.
+fields. Without names jsonl and avro are what Sluice itself writes, wherever it lies. Symbolic links, and names that are
+not UTF-8, are left out of a folder.
 A local target is made if it is not there; the target must be empty unless --append is given.
 The same --id with the same request continues that transfer; with another request it is an error.
 Into Kinesis: nobody else may write meanwhile. Its times are those of arrival; events without a key get the key '-';
@@ -295,7 +299,7 @@ pub(crate) struct Import {
     pub stream: StreamUri,
     /// What files are that are no export's [default: raw]
     #[arg(long, value_name = "raw|lines|jsonl|avro", value_parser = source_format)]
-    pub format: Option<Format>,
+    pub format: Option<SourceFormat>,
     /// Whether such files are inflated that are gzip or zstd [default: auto, but none for raw]
     #[arg(long, value_name = "auto|none", value_parser = inflate)]
     pub compression: Option<Inflate>,
@@ -371,163 +375,14 @@ fn wants_json() -> bool {
         || args.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
 }
 
-fn stream(text: &str) -> Result<StreamUri, String> {
-    let uri = StreamUri::from_str(text).map_err(|error| error.to_string())?;
-    if !STREAMS.contains(&uri.scheme.as_str()) {
-        return Err(format!("this command has no streams '{}:'; it has {}", uri.scheme, with_colons(&STREAMS)));
-    }
-    if uri.name.contains(':') && arn(&uri.name).is_none() {
-        return Err("this is no stream's ARN: write arn:aws:kinesis:REGION:ACCOUNT:stream/NAME".to_owned());
-    }
-    Ok(uri)
-}
-
-fn appendable(text: &str) -> Result<StreamUri, String> {
-    local(text, "only local: streams are appended to; `aws kinesis put-records` writes to those of Kinesis")
-}
-
-fn trimmable(text: &str) -> Result<StreamUri, String> {
-    local(
-        text,
-        "only local: streams are trimmed; Kinesis drops events by age, \
-         see `aws kinesis decrease-stream-retention-period`",
-    )
-}
-
-fn local(text: &str, otherwise: &str) -> Result<StreamUri, String> {
-    let uri = stream(text)?;
-    if is_local(&uri) { Ok(uri) } else { Err(otherwise.to_owned()) }
-}
-
-/// A bucket under the one name that means the same from every folder and however it was spelt, so that a request can
-/// be repeated.
-fn bucket(text: &str) -> Result<BucketUri, String> {
-    let uri = BucketUri::from_str(text).map_err(|error| error.to_string())?;
-    let rest = match uri.scheme.as_str() {
-        "dir" => absolute(Path::new(&uri.rest))?,
-        "s3" => {
-            let (bucket, prefix) = place(&uri).map_err(|error| error.to_string())?;
-            if prefix.is_empty() { format!("//{bucket}") } else { format!("//{bucket}/{prefix}") }
-        }
-        other => return Err(format!("this command has no buckets '{other}:'; it has {}", with_colons(&BUCKETS))),
-    };
-    Ok(BucketUri { scheme: uri.scheme, rest })
-}
-
-fn account(text: &str) -> Result<String, String> {
-    if text.len() == 12 && text.bytes().all(|digit| digit.is_ascii_digit()) {
-        return Ok(text.to_owned());
-    }
-    Err("an AWS account has 12 digits".to_owned())
-}
-
-pub(crate) fn absolute(path: &Path) -> Result<String, String> {
-    let whole = std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    // Without slashes at its end.
-    let whole: PathBuf = whole.components().collect();
-    whole.into_os_string().into_string().map_err(|path| format!("{} is not UTF-8", path.display()))
-}
-
-fn with_colons(schemes: &[&str]) -> String {
-    schemes.iter().map(|scheme| format!("{scheme}:")).collect::<Vec<_>>().join(", ")
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    bytesize::ByteSize::from_str(text)
-        .map(|size| size.as_u64())
-        .map_err(|_| "write a number of bytes such as 8388608 or 8MiB".to_owned())
-}
-
-fn positive_size(text: &str) -> Result<u64, String> {
-    match size(text)? {
-        0 => Err("at least 1 byte".to_owned()),
-        size => Ok(size),
-    }
-}
-
-fn event_bytes(text: &str) -> Result<u64, String> {
-    match size(text)? {
-        size if (1..=EVENT_BYTES as u64).contains(&size) => Ok(size),
-        size => Err(format!("{size} bytes; it must be 1 to {EVENT_BYTES}")),
-    }
-}
-
-fn rate(text: &str) -> Result<u64, String> {
-    size(text.strip_suffix("/s").unwrap_or(text))
-}
-
-fn format(text: &str) -> Result<Format, String> {
-    let known = [Format::Avro, Format::Raw, Format::Jsonl].into_iter().find(|one| one.name() == text);
-    known.ok_or_else(|| "it is avro, raw or jsonl".to_owned())
-}
-
-fn source_format(text: &str) -> Result<Format, String> {
-    let known = [Format::Raw, Format::Lines, Format::Jsonl, Format::Avro].into_iter().find(|one| one.name() == text);
-    known.ok_or_else(|| "it is raw, lines, jsonl or avro".to_owned())
-}
-
-fn inflate(text: &str) -> Result<Inflate, String> {
-    match text {
-        "auto" => Ok(Inflate::Auto),
-        "none" => Ok(Inflate::None),
-        _ => Err("it is auto or none".to_owned()),
-    }
-}
-
-fn compression(text: &str) -> Result<Compression, String> {
-    let all = [Compression::Plain, Compression::Zstd, Compression::Gzip, Compression::Deflate];
-    let known = all.into_iter().find(|one| one.name() == text);
-    known.ok_or_else(|| "it is none, zstd, gzip or deflate".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes_as_people_type_them() {
-        assert_eq!(size("8MiB"), Ok(8 << 20));
-        assert_eq!(size("8388608"), Ok(8 << 20));
-        assert_eq!(rate("1MiB/s"), Ok(1 << 20));
-        assert!(size("8 apples").is_err() && size("").is_err() && size("-1").is_err());
-        assert!(event_bytes("0").is_err() && event_bytes("33MiB").is_err());
-    }
-
-    #[test]
-    fn only_schemes_that_are_there() {
-        for wrong in ["kafka:orders", "arn:aws:sqs:eu-west-1:123456789012:orders"] {
-            assert!(stream(wrong).unwrap_err().contains("it has local:, kinesis:"), "{wrong}");
-        }
-        assert!(stream("arn:aws:kinesis:eu-west-1:123456789012:stream/a/consumer/b:1").unwrap_err().contains("ARN"));
-        assert!(bucket("gs://orders").unwrap_err().contains("it has dir:, s3:"));
-        assert!(bucket("s3://Orders").unwrap_err().contains("lower case"));
-    }
-
-    #[test]
-    fn one_name_for_a_bucket() {
-        assert_eq!(bucket("dir:/a/./b//c/").unwrap().rest, "/a/b/c");
-        for spelt in ["s3:archive/orders", "s3://archive/orders", "s3://archive/orders/"] {
-            assert_eq!(bucket(spelt).unwrap().to_string(), "s3://archive/orders");
-        }
-        assert_eq!(bucket("s3://archive/").unwrap().to_string(), "s3://archive");
-    }
-
-    #[test]
-    fn what_kinesis_does_another_way_is_said() {
-        assert_eq!(appendable("local:a"), stream("local:a"));
-        assert!(appendable("kinesis:a").unwrap_err().contains("put-records"));
-        assert!(trimmable("kinesis:a").unwrap_err().contains("retention"));
-    }
-
-    #[test]
-    fn accounts_have_12_digits() {
-        assert_eq!(account("123456789012"), Ok("123456789012".to_owned()));
-        assert!(account("").is_err() && account("12345678901").is_err() && account("12345678901x").is_err());
     }
 }

@@ -1,0 +1,177 @@
+//! What the words of a command line mean.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use sluice_bucket_s3::place;
+use sluice_stream_kinesis::arn;
+use sluice_transfer::limits::EVENT_BYTES;
+use sluice_transfer::{BucketUri, Compression, Format, Inflate, SourceFormat, StreamUri};
+
+use crate::places::{BUCKETS, STREAMS, is_local};
+
+pub(super) fn stream(text: &str) -> Result<StreamUri, String> {
+    let uri = StreamUri::from_str(text).map_err(|error| error.to_string())?;
+    if !STREAMS.contains(&uri.scheme.as_str()) {
+        return Err(format!("this command has no streams '{}:'; it has {}", uri.scheme, with_colons(&STREAMS)));
+    }
+    if uri.name.contains(':') && arn(&uri.name).is_none() {
+        return Err("this is no stream's ARN: write arn:aws:kinesis:REGION:ACCOUNT:stream/NAME".to_owned());
+    }
+    Ok(uri)
+}
+
+pub(super) fn appendable(text: &str) -> Result<StreamUri, String> {
+    local(text, "only local: streams are appended to; `aws kinesis put-records` writes to those of Kinesis")
+}
+
+pub(super) fn trimmable(text: &str) -> Result<StreamUri, String> {
+    local(
+        text,
+        "only local: streams are trimmed; Kinesis drops events by age, \
+         see `aws kinesis decrease-stream-retention-period`",
+    )
+}
+
+fn local(text: &str, otherwise: &str) -> Result<StreamUri, String> {
+    let uri = stream(text)?;
+    if is_local(&uri) { Ok(uri) } else { Err(otherwise.to_owned()) }
+}
+
+/// A bucket under the one name that means the same from every folder and however it was spelt, so that a request can
+/// be repeated.
+pub(super) fn bucket(text: &str) -> Result<BucketUri, String> {
+    let uri = BucketUri::from_str(text).map_err(|error| error.to_string())?;
+    let rest = match uri.scheme.as_str() {
+        "dir" => absolute(Path::new(&uri.rest))?,
+        "s3" => {
+            let (bucket, prefix) = place(&uri).map_err(|error| error.to_string())?;
+            if prefix.is_empty() { format!("//{bucket}") } else { format!("//{bucket}/{prefix}") }
+        }
+        other => return Err(format!("this command has no buckets '{other}:'; it has {}", with_colons(&BUCKETS))),
+    };
+    Ok(BucketUri { scheme: uri.scheme, rest })
+}
+
+pub(super) fn account(text: &str) -> Result<String, String> {
+    if text.len() == 12 && text.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Ok(text.to_owned());
+    }
+    Err("an AWS account has 12 digits".to_owned())
+}
+
+pub(crate) fn absolute(path: &Path) -> Result<String, String> {
+    let whole = std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    // Without slashes at its end.
+    let whole: PathBuf = whole.components().collect();
+    whole.into_os_string().into_string().map_err(|path| format!("{} is not UTF-8", path.display()))
+}
+
+fn with_colons(schemes: &[&str]) -> String {
+    schemes.iter().map(|scheme| format!("{scheme}:")).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    bytesize::ByteSize::from_str(text)
+        .map(|size| size.as_u64())
+        .map_err(|_| "write a number of bytes such as 8388608 or 8MiB".to_owned())
+}
+
+pub(super) fn positive_size(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        0 => Err("at least 1 byte".to_owned()),
+        size => Ok(size),
+    }
+}
+
+pub(super) fn event_bytes(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        size if (1..=EVENT_BYTES as u64).contains(&size) => Ok(size),
+        size => Err(format!("{size} bytes; it must be 1 to {EVENT_BYTES}")),
+    }
+}
+
+pub(super) fn rate(text: &str) -> Result<u64, String> {
+    size(text.strip_suffix("/s").unwrap_or(text))
+}
+
+/// One of these, by its name.
+fn one_of<T: Copy, const N: usize>(text: &str, all: [T; N], name: fn(T) -> &'static str) -> Result<T, String> {
+    let names = all.map(name);
+    let found = all.into_iter().zip(names).find(|(_, name)| *name == text);
+    found.map(|(one, _)| one).ok_or_else(|| format!("it is one of {}", names.join(", ")))
+}
+
+pub(super) fn format(text: &str) -> Result<Format, String> {
+    one_of(text, [Format::Avro, Format::Jsonl, Format::Raw], Format::name)
+}
+
+pub(super) fn source_format(text: &str) -> Result<SourceFormat, String> {
+    use SourceFormat::{Avro, Jsonl, Lines, Raw};
+    one_of(text, [Raw, Lines, Jsonl, Avro], SourceFormat::name)
+}
+
+pub(super) fn inflate(text: &str) -> Result<Inflate, String> {
+    one_of(text, [Inflate::Auto, Inflate::None], Inflate::name)
+}
+
+pub(super) fn compression(text: &str) -> Result<Compression, String> {
+    use Compression::{Deflate, Gzip, Plain, Zstd};
+    one_of(text, [Plain, Zstd, Gzip, Deflate], Compression::name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_as_people_type_them() {
+        assert_eq!(size("8MiB"), Ok(8 << 20));
+        assert_eq!(size("8388608"), Ok(8 << 20));
+        assert_eq!(rate("1MiB/s"), Ok(1 << 20));
+        assert!(size("8 apples").is_err() && size("").is_err() && size("-1").is_err());
+        assert!(event_bytes("0").is_err() && event_bytes("33MiB").is_err());
+    }
+
+    #[test]
+    fn only_schemes_that_are_there() {
+        for wrong in ["kafka:orders", "arn:aws:sqs:eu-west-1:123456789012:orders"] {
+            assert!(stream(wrong).unwrap_err().contains("it has local:, kinesis:"), "{wrong}");
+        }
+        assert!(stream("arn:aws:kinesis:eu-west-1:123456789012:stream/a/consumer/b:1").unwrap_err().contains("ARN"));
+        assert!(bucket("gs://orders").unwrap_err().contains("it has dir:, s3:"));
+        assert!(bucket("s3://Orders").unwrap_err().contains("lower case"));
+    }
+
+    #[test]
+    fn one_name_for_a_bucket() {
+        assert_eq!(bucket("dir:/a/./b//c/").unwrap().rest, "/a/b/c");
+        for spelt in ["s3:archive/orders", "s3://archive/orders", "s3://archive/orders/"] {
+            assert_eq!(bucket(spelt).unwrap().to_string(), "s3://archive/orders");
+        }
+        assert_eq!(bucket("s3://archive/").unwrap().to_string(), "s3://archive");
+    }
+
+    #[test]
+    fn what_kinesis_does_another_way_is_said() {
+        assert_eq!(appendable("local:a"), stream("local:a"));
+        assert!(appendable("kinesis:a").unwrap_err().contains("put-records"));
+        assert!(trimmable("kinesis:a").unwrap_err().contains("retention"));
+    }
+
+    #[test]
+    fn accounts_have_12_digits() {
+        assert_eq!(account("123456789012"), Ok("123456789012".to_owned()));
+        assert!(account("").is_err() && account("12345678901").is_err() && account("12345678901x").is_err());
+    }
+
+    #[test]
+    fn names_are_those_of_requests() {
+        assert_eq!(format("jsonl"), Ok(Format::Jsonl));
+        assert_eq!(format("lines"), Err("it is one of avro, jsonl, raw".to_owned()));
+        assert_eq!(source_format("lines"), Ok(SourceFormat::Lines));
+        assert_eq!(inflate("auto"), Ok(Inflate::Auto));
+        assert_eq!(compression("gzip"), Ok(Compression::Gzip));
+        assert_eq!(compression("lz4"), Err("it is one of none, zstd, gzip, deflate".to_owned()));
+    }
+}
