@@ -1,6 +1,6 @@
 """Files that nothing of ours wrote go into a stream: lines, lines of JSON and Avro by fastavro, as they are and in one
 gzip or Zstandard stream of Python's, in many slices that each go on in the middle of a file. What arrives is what was
-written, in order.
+written, in order, and memory follows no file that becomes a thousand times as much.
 
 And what cannot be read is refused, with the reason, before anything is written.
 """
@@ -14,7 +14,7 @@ import random
 import fastavro
 
 from events import of_sluice
-from lib import check, scenario
+from lib import MIB, check, scenario
 
 try:
     from compression import zstd
@@ -23,6 +23,7 @@ except ImportError:
 
 WRITERS = {"": open, ".gz": gzip.open, ".zst": zstd.open}
 EPOCH = datetime.datetime(2026, 11, 25, tzinfo=datetime.timezone.utc)
+PEAK = 200 * MIB
 SLICES = ["--slice-events", "900"]
 
 
@@ -127,6 +128,24 @@ def avro(stage, chance, codec):
     same(stage, f"local:{folder}", wanted, folder)
 
 
+def bombs(stage):
+    """Files that become a thousand times as much: long lines, and lines of nothing. Memory follows neither."""
+    os.mkdir(stage.folder / "bombs")
+    for name, line, count in (("long", b"x" * MIB + b"\n", 300), ("empty", b"\n" * MIB, 6)):
+        for ending in (".gz", ".zst"):
+            path = stage.folder / "bombs" / (name + ending)
+            with WRITERS[ending](path, "wb") as file:
+                for _ in range(count):
+                    file.write(line)
+            stream = f"local:{name}{ending}"
+            words = ["import", f"dir:bombs/{path.name}", stream, "--format", "lines", "--output", "json"]
+            done, peak = stage.measured(*words)
+            events = count if name == "long" else count * MIB
+            check(done.json()["events"] == events, f"{path.name}: {done.json()}")
+            check(peak < PEAK, f"{path.name}, {path.stat().st_size} bytes, takes {peak // MIB} MiB of memory")
+            print(f"  {path.name}: {path.stat().st_size} bytes, {events} events, peak {peak // MIB} MiB", flush=True)
+
+
 def refusals(stage):
     os.mkdir(stage.folder / "bad")
     for name, content, words, code, why in (
@@ -152,6 +171,7 @@ def run(stage, args):
         json_lines(stage, chance, ending)
     for codec in ("null", "deflate", "zstandard"):
         avro(stage, chance, codec)
+    bombs(stage)
     refusals(stage)
 
 

@@ -75,9 +75,8 @@ async fn command(args: Args) -> Result<ExitCode, Failure> {
         Command::Read(read) => read::run(host, &read).await,
         Command::Streams => streams::list(host, output).await,
         Command::Trim(trim) => streams::trim(host, &trim, output).await,
-        // Boxed, as most of this future would be theirs.
-        Command::Export(export) => Box::pin(transfer::export(host, export, output)).await,
-        Command::Import(import) => Box::pin(transfer::import(host, import, output)).await,
+        Command::Export(export) => transfer::export(host, export, output).await,
+        Command::Import(import) => transfer::import(host, import, output).await,
         Command::Resume(resume) => transfer::resume(host, resume, output).await,
         Command::Pause(named) => outside::pause(host, &named.id, output).await,
         Command::Cancel(named) => outside::cancel(host, &named.id, output).await,

@@ -70,10 +70,7 @@ pub fn packer(
         (Format::Raw, Compression::Plain) => return Packer::joined(spec, object, taken, cursor),
         (Format::Raw, compression) => Box::new(raw::RawEncoder::new(compression)),
         (Format::Avro, compression) => Box::new(AvroEncoder::new(identity.clone(), compression)),
-        // Lines are what sources hold: what is written as lines is written as these.
-        (Format::Jsonl | Format::Lines, compression) => {
-            Box::new(JsonlEncoder::new(identity.shard.clone(), compression))
-        }
+        (Format::Jsonl, compression) => Box::new(JsonlEncoder::new(&identity.shard, compression)),
     };
     Packer::units(encoder, spec, object, taken, cursor)
 }
@@ -82,16 +79,11 @@ pub fn packer(
 /// [`sluice_transfer::Cutter`] cuts them into payloads of a size that the caller chooses.
 pub fn decoder(encoding: Encoding) -> Option<Box<dyn Decoder>> {
     match encoding.format {
-        Format::Raw | Format::Lines => None,
+        Format::Raw => None,
         // Its files say how they are compressed.
         Format::Avro => Some(Box::new(AvroDecoder::new())),
         Format::Jsonl => Some(Box::new(JsonlDecoder::new(encoding.compression))),
     }
-}
-
-/// What a parser says. It may quote what it was given, of which no error needs megabytes.
-fn shortly(said: impl std::fmt::Display) -> String {
-    said.to_string().chars().take(300).collect()
 }
 
 /// The limits that the decoder holds files to.

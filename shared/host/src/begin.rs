@@ -80,7 +80,7 @@ async fn start(
     request: &Request,
     execution: &str,
 ) -> Result<(TransferRecord, Next), OperationError> {
-    let planned = Box::pin(sluice_operations::plan(&host.engine, id, request, execution)).await?;
+    let planned = sluice_operations::plan(&host.engine, id, request, execution).await?;
     let transfer = planned.transfer;
     // The same request under the same id goes on with a transfer that rests. One that another execution runs is shown:
     // whoever asks twice means the same transfer.
@@ -97,7 +97,7 @@ async fn go_on(host: &Host, id: &TransferId, execution: &str) -> Result<(Transfe
     if record.state != State::Preparing {
         return Ok(along(record));
     }
-    let planned = Box::pin(sluice_operations::plan(&host.engine, id, &record.request, execution)).await?;
+    let planned = sluice_operations::plan(&host.engine, id, &record.request, execution).await?;
     Ok(along(planned.transfer))
 }
 

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sluice_operations::OperationError;
+use sluice_transfer::limits::shortly;
 use sluice_transfer::{Request, TransferId};
 
 use crate::error::invalid;
@@ -171,11 +172,8 @@ fn fields(
 }
 
 fn typed<T: DeserializeOwned>(command: &str, body: Map<String, Value>) -> Result<T, OperationError> {
-    serde_path_to_error::deserialize(Value::Object(body)).map_err(|error| {
-        // It may quote the input, and an error has to fit into an answer.
-        let why: String = error.inner().to_string().chars().take(300).collect();
-        invalid(format!("{command}.{}: {why}", error.path()))
-    })
+    serde_path_to_error::deserialize(Value::Object(body))
+        .map_err(|error| invalid(format!("{command}.{}: {}", error.path(), shortly(error.inner()))))
 }
 
 fn check_known(place: &str, key: &str, known: &[&str]) -> Result<(), OperationError> {

@@ -3,41 +3,16 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
-use futures::FutureExt;
 use proptest::prelude::*;
 use sluice_operations::{
     Code, Engine, Finish, OperationError, Settings, Settled, SliceOrder, SliceOutcome, describe, finish, import_slice,
     plan, settle,
 };
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryPlaces, MemoryStream};
-use sluice_ports::{Capabilities, Clock};
+use sluice_ports::Capabilities;
+use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, MemoryStream, now};
 use sluice_transfer::record::{Failure, Proof};
-use sluice_transfer::{Budget, Compression, Format, ImportRequest, Inflate, Request, Timestamp, TransferId};
-
-/// Time passes by a millisecond with each look at the clock: a deadline ends a slice after so many steps.
-#[derive(Default)]
-struct Looks(AtomicU64);
-
-#[async_trait]
-impl Clock for Looks {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_700_000_000_000).plus_millis(self.0.fetch_add(1, Ordering::Relaxed))
-    }
-    async fn sleep(&self, millis: u64) {
-        // Whoever waits for a slice's deadline waits for ever.
-        if millis > 10_000 {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-/// What is in memory answers at once.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("stores in memory answer at once")
-}
+use sluice_transfer::{Budget, Compression, ImportRequest, Inflate, Request, SourceFormat, TransferId};
 
 struct Rig {
     engine: Engine,
@@ -62,13 +37,13 @@ impl Rig {
         let engine = Engine {
             checkpoints: Arc::new(MemoryCheckpoints::default()),
             places: Arc::new(places),
-            clock: Arc::new(Looks::default()),
+            clock: Arc::new(MemoryClock::stepping()),
             settings,
         };
         Self { engine, target, id: "import".parse().unwrap() }
     }
 
-    fn plan(&self, format: Format, compression: Option<Inflate>) -> Result<(), OperationError> {
+    fn plan(&self, format: SourceFormat, compression: Option<Inflate>) -> Result<(), OperationError> {
         let asked = ImportRequest::new("memory:archive".parse().unwrap(), "memory:target".parse().unwrap());
         let request = Request::Import(ImportRequest { format: Some(format), compression, ..asked });
         now(plan(&self.engine, &self.id, &request, "test")).map(|_| ())
@@ -144,7 +119,7 @@ proptest! {
         let each = text.len().div_ceil(streams).max(1);
         let file: Vec<u8> = text.chunks(each).flat_map(|part| compressed(compression, part)).collect();
         let rig = Rig::new(&[("a", file.clone()), ("b", file)], read_bytes, 1 << 20);
-        rig.plan(Format::Lines, None).unwrap();
+        rig.plan(SourceFormat::Lines, None).unwrap();
         let (mut before, mut through) = (0.0, false);
         for steps in steps.iter().cycle().take(2_000) {
             through = rig.slice(*steps).unwrap();
@@ -171,13 +146,13 @@ fn one_stream_longer_than_a_slice_is_refused_by_the_plan() {
         let pieces: Vec<u8> = noise(60_000).chunks(20_000).flat_map(|part| compressed(compression, part)).collect();
         let plan =
             |file: &[u8], format, inflate| Rig::new(&[("a", file.to_vec())], 1_000, 30_000).plan(format, inflate);
-        let refused = plan(&long, Format::Lines, None).unwrap_err();
+        let refused = plan(&long, SourceFormat::Lines, None).unwrap_err();
         assert_eq!(refused.code, Code::OutOfRange);
         assert!(refused.message.contains("a is one compressed stream of more than 30000 bytes"), "{refused}");
-        assert!(plan(&long, Format::Raw, Some(Inflate::Auto)).is_err());
-        plan(&long, Format::Raw, None).unwrap();
-        plan(&long, Format::Lines, Some(Inflate::None)).unwrap();
-        plan(&pieces, Format::Lines, None).unwrap();
+        assert!(plan(&long, SourceFormat::Raw, Some(Inflate::Auto)).is_err());
+        plan(&long, SourceFormat::Raw, None).unwrap();
+        plan(&long, SourceFormat::Lines, Some(Inflate::None)).unwrap();
+        plan(&pieces, SourceFormat::Lines, None).unwrap();
     }
 }
 
@@ -186,7 +161,7 @@ fn slices_that_never_get_past_what_they_have_say_so() {
     let text: String = noise(30_000).iter().map(u8::to_string).collect::<Vec<_>>().join("\n");
     for compression in [Compression::Zstd, Compression::Gzip] {
         let rig = Rig::new(&[("a", compressed(compression, text.as_bytes()))], 20, 64 << 10);
-        rig.plan(Format::Lines, None).unwrap();
+        rig.plan(SourceFormat::Lines, None).unwrap();
         assert!(!rig.slice(8_000).unwrap());
         let before = rig.payloads().len();
         assert!(before > 10);
@@ -205,7 +180,7 @@ fn raw_bytes_are_inflated_only_if_asked() {
     let file = compressed(Compression::Gzip, &bytes);
     for (inflate, wanted) in [(None, &file), (Some(Inflate::None), &file), (Some(Inflate::Auto), &bytes)] {
         let rig = Rig::new(&[("a", file.clone())], 100, 1 << 20);
-        rig.plan(Format::Raw, inflate).unwrap();
+        rig.plan(SourceFormat::Raw, inflate).unwrap();
         while !rig.slice(100_000).unwrap() {}
         assert_eq!(&rig.payloads().concat(), wanted);
     }

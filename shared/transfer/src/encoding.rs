@@ -15,8 +15,6 @@ pub enum Format {
     Raw,
     /// One JSON object a line (JSON Lines): nothing lost, read by everything.
     Jsonl,
-    /// Lines of text, each a payload. Only sources are.
-    Lines,
 }
 
 impl Format {
@@ -26,7 +24,6 @@ impl Format {
             Self::Avro => "avro",
             Self::Raw => "raw",
             Self::Jsonl => "jsonl",
-            Self::Lines => "lines",
         }
     }
 }
@@ -101,10 +98,6 @@ impl Encoding {
         if Self::ALL.contains(&asked) {
             return Ok(asked);
         }
-        if format == Format::Lines {
-            let why = "lines are what an import finds in files; export as jsonl, avro or raw".to_owned();
-            return Err(RequestError::OutOfRange { field: "format", why });
-        }
         let of_format = Self::ALL.iter().filter(|one| one.format == asked.format);
         let there: Vec<_> = of_format.map(|one| one.compression.name()).collect();
         let why = format!("{} has {}, not {}", asked.format.name(), there.join(", "), asked.compression.name());
@@ -121,7 +114,6 @@ impl Encoding {
             (Format::Jsonl, Compression::Zstd) => "jsonl.zst",
             (Format::Jsonl, Compression::Gzip) => "jsonl.gz",
             (Format::Jsonl, _) => "jsonl",
-            (Format::Lines, _) => "txt",
         }
     }
 

@@ -2,6 +2,48 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Compression, Timestamp};
+
+/// What such files hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceFormat {
+    /// Any bytes, cut into events.
+    #[default]
+    Raw,
+    /// Lines of text, each a payload.
+    Lines,
+    /// Lines of JSON: records of others if fields of them are named, else as Sluice writes them.
+    Jsonl,
+    /// Avro object container files: likewise.
+    Avro,
+}
+
+impl SourceFormat {
+    /// As a request names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Lines => "lines",
+            Self::Jsonl => "jsonl",
+            Self::Avro => "avro",
+        }
+    }
+}
+
+/// How events are found in such files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignFiles {
+    /// What they hold.
+    pub format: SourceFormat,
+    /// Whether each is inflated that begins as if it were compressed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inflate: bool,
+    /// Which fields of their records are read.
+    #[serde(default, skip_serializing_if = "FieldNames::is_empty")]
+    pub fields: FieldNames,
+}
+
 /// Fields of a record that others wrote, by what they become of an event. `a.b` is the field `b` of the field `a`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -39,17 +81,27 @@ pub enum Inflate {
     None,
 }
 
-/// What a file is compressed with, by the bytes that it begins with.
-pub fn recognise(head: &[u8]) -> crate::Compression {
-    match head {
-        [0x1f, 0x8b, 8, ..] => crate::Compression::Gzip,
-        // A frame, or a skippable one in front of it.
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => crate::Compression::Zstd,
-        _ => crate::Compression::Plain,
+impl Inflate {
+    /// As a request names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::None => "none",
+        }
     }
 }
 
-impl crate::Timestamp {
+/// What a file is compressed with, by the bytes that it begins with.
+pub fn recognise(head: &[u8]) -> Compression {
+    match head {
+        [0x1f, 0x8b, 8, ..] => Compression::Gzip,
+        // A frame, or a skippable one in front of it.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
+        _ => Compression::Plain,
+    }
+}
+
+impl Timestamp {
     /// A number that others wrote as a time, since 1970: seconds, or, where that would be past the year 5138, milli-,
     /// micro- or nanoseconds, whichever comes first in that order.
     pub fn of_any_unit(number: f64) -> Self {
@@ -67,7 +119,6 @@ impl crate::Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Compression, Timestamp};
 
     #[test]
     fn times_in_any_unit() {

@@ -30,3 +30,11 @@ pub const LIST_ENTRIES: usize = 500;
 pub const GAPS: usize = 100;
 /// Slices without any movement before a transfer fails.
 pub const IDLE_SLICES: u32 = 20;
+
+/// Characters of what an error quotes.
+const QUOTED: usize = 300;
+
+/// What a parser says. It may quote all that it was given, of which no record, answer or log needs megabytes.
+pub fn shortly(said: impl std::fmt::Display) -> String {
+    said.to_string().chars().take(QUOTED).collect()
+}

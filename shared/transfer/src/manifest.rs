@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::limits::MANIFEST_BYTES;
+use crate::limits::{MANIFEST_BYTES, shortly};
 use crate::record::{Mark, SealedObject};
 use crate::{
     BucketUri, Checksum, Compression, Counts, Cursor, Encoding, EventDigest, Format, Gap, Range, ShardId, State,
@@ -129,7 +129,7 @@ pub trait Document: Serialize + DeserializeOwned {
             return Err(ManifestError::TooLarge(bytes.len() as u64));
         }
         let envelope: Envelope<'_> =
-            serde_json::from_slice(bytes).map_err(|error| ManifestError::Foreign(told(&error)))?;
+            serde_json::from_slice(bytes).map_err(|error| ManifestError::Foreign(shortly(error)))?;
         if envelope.sluice != Self::KIND {
             return Err(ManifestError::Kind {
                 found: envelope.sluice.chars().take(40).collect(),
@@ -142,13 +142,8 @@ pub trait Document: Serialize + DeserializeOwned {
         if sha256_hex(envelope.body.get().as_bytes()) != envelope.sha256 {
             return Err(ManifestError::Checksum);
         }
-        serde_json::from_str(envelope.body.get()).map_err(|error| ManifestError::Body(told(&error)))
+        serde_json::from_str(envelope.body.get()).map_err(|error| ManifestError::Body(shortly(error)))
     }
-}
-
-/// What the parser says. It may quote the document, of which no error needs megabytes.
-fn told(error: &serde_json::Error) -> String {
-    error.to_string().chars().take(300).collect()
 }
 
 /// The segments of a shard, as a root names them all at once: their number and a digest chained over them. Their

@@ -222,7 +222,8 @@ mod tests {
     #[test]
     fn a_resource_name_has_one_reading() {
         let nested = "arn:aws:arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
-        for text in [nested.to_owned(), format!("arn:{nested}"), format!("aws:{nested}")] {
+        assert!(nested.parse::<StreamUri>().is_err());
+        for text in [format!("arn:{nested}"), format!("aws:{nested}"), nested[8..].to_owned()] {
             if let Ok(uri) = text.parse::<StreamUri>() {
                 assert_eq!(uri.to_string().parse(), Ok(uri));
             }

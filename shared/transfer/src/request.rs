@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BucketUri, Compression, Format, Inflate, Kind, PositionSpec, StreamUri};
+use crate::{BucketUri, Compression, Format, Inflate, Kind, PositionSpec, SourceFormat, StreamUri};
 
 /// Why a request cannot be carried out as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +58,7 @@ pub struct ImportRequest {
     pub stream: StreamUri,
     /// What files are that are no export's; default raw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<Format>,
+    pub format: Option<SourceFormat>,
     /// Whether such files are inflated; default auto, but none for raw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Inflate>,

@@ -109,6 +109,11 @@ impl Cutter {
         }
     }
 
+    /// Bytes of a payload.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
     /// Bytes that wait for more.
     pub fn held(&self) -> usize {
         self.held.len()

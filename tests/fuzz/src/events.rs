@@ -56,7 +56,7 @@ pub fn jsonl(bytes: &[u8]) {
     if outcome.is_whole() {
         let shard = "0".parse().expect("a plain name");
         let decoder = Box::new(JsonlDecoder::new(Compression::Plain));
-        writes_back(&outcome.events, &mut JsonlEncoder::new(shard, Compression::Plain), decoder);
+        writes_back(&outcome.events, &mut JsonlEncoder::new(&shard, Compression::Plain), decoder);
     }
 }
 

@@ -1,18 +1,15 @@
 //! A whole export in a bucket, with a manifest that somebody else wrote, and an import of it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use futures::FutureExt;
 use serde_json::Value;
 use sluice_operations::{
     Engine, Finish, Settings, Settled, SliceOrder, SliceOutcome, export_slice, finish, import_slice, plan, settle,
 };
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryPlaces, MemoryStream};
-use sluice_ports::{Capabilities, Clock, NewEvent, StreamStore};
+use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, MemoryStream, now};
+use sluice_ports::{Capabilities, NewEvent, StreamStore};
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, Segment, SegmentChain};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{
@@ -26,33 +23,11 @@ const SHARDS: u32 = 2;
 const EVENTS: u64 = 6;
 const ROOT: &str = "export/manifest.json";
 
-/// Time passes by a millisecond with each look at the clock, and waiting takes none.
-#[derive(Default)]
-struct Looks(AtomicU64);
-
-#[async_trait]
-impl Clock for Looks {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_700_000_000_000).plus_millis(self.0.fetch_add(1, Ordering::Relaxed))
-    }
-    async fn sleep(&self, millis: u64) {
-        // Whoever waits for a slice's deadline waits for ever.
-        if millis > 1_000_000 {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-/// What is in memory answers at once.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("stores in memory answer at once")
-}
-
 fn engine(source: MemoryStream, target: MemoryStream, bucket: MemoryBucket) -> Engine {
     Engine {
         checkpoints: Arc::new(MemoryCheckpoints::default()),
         places: Arc::new(MemoryPlaces { source, target, bucket, work: MemoryBucket::new() }),
-        clock: Arc::new(Looks::default()),
+        clock: Arc::new(MemoryClock::stepping()),
         settings: Settings { wind_down_millis: 0, ..Settings::default() },
     }
 }
@@ -73,7 +48,7 @@ pub(crate) fn exported(format: Format) -> &'static BTreeMap<String, Bytes> {
     let place = match format {
         Format::Avro => 0,
         Format::Raw => 1,
-        Format::Jsonl | Format::Lines => 2,
+        Format::Jsonl => 2,
     };
     KEPT[place].get_or_init(|| export(format))
 }

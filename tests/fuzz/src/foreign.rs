@@ -1,15 +1,9 @@
 //! Files that others wrote: lines, and records of which some fields are read. The first byte says which.
 
 use sluice_formats::foreign_decoder;
-use sluice_transfer::{Compression, Decoder, Encoding, FieldNames, Format, recognise};
+use sluice_transfer::{Compression, FieldNames, ForeignFiles, SourceFormat, recognise};
 
 use crate::events::read_everyhow;
-
-fn encoding(format: Format, file: &[u8]) -> Encoding {
-    // Avro's files say themselves how they are compressed.
-    let compression = if format == Format::Avro { Compression::Plain } else { recognise(file) };
-    Encoding { format, compression }
-}
 
 fn fields() -> FieldNames {
     let name = |name: &str| Some(name.to_owned());
@@ -20,13 +14,14 @@ fn fields() -> FieldNames {
 pub fn foreign(bytes: &[u8]) {
     let Some((kind, file)) = bytes.split_first() else { return };
     let (format, fields) = match kind % 3 {
-        0 => (Format::Lines, FieldNames::default()),
-        1 => (Format::Jsonl, fields()),
-        _ => (Format::Avro, fields()),
+        0 => (SourceFormat::Lines, FieldNames::default()),
+        1 => (SourceFormat::Jsonl, fields()),
+        _ => (SourceFormat::Avro, fields()),
     };
-    let encoding = encoding(format, file);
-    let new = || -> Box<dyn Decoder> { foreign_decoder(encoding, &fields).expect("it has one") };
-    read_everyhow(&new, file, encoding.compression.is_plain());
+    let files = ForeignFiles { format, inflate: format != SourceFormat::Avro, fields };
+    let compression = if files.inflate { recognise(file) } else { Compression::Plain };
+    let new = || foreign_decoder(&files, compression).expect("it has one");
+    read_everyhow(&new, file, compression.is_plain());
 }
 
 /// A file of a schema and one block.

@@ -83,7 +83,7 @@ fn avro_object(compression: Compression, events: &[Event]) -> Vec<u8> {
 }
 
 fn jsonl_object(compression: Compression, events: &[Event]) -> Vec<u8> {
-    object(&mut JsonlEncoder::new("0".parse().expect("a plain name"), compression), events)
+    object(&mut JsonlEncoder::new(&"0".parse().expect("a plain name"), compression), events)
 }
 
 fn zigzag(out: &mut Vec<u8>, number: i64) {

@@ -9,17 +9,15 @@
 //! only if the block ends with it. After an error the same error is answered until the decoder is sent elsewhere.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use sluice_transfer::limits::{EVENT_BYTES, HEADERS};
+use sluice_transfer::limits::{EVENT_BYTES, HEADERS, shortly};
 use sluice_transfer::{Compression, Decoded, Decoder, FieldNames, Header, Place, Timestamp, UnpackError, Value};
 
 use super::codec::inflate;
 use super::header::{HEAD_BYTES, Marker, check_schema, read_header};
 use super::mapped::Mapped;
 use super::varint::{Fault, LONGEST, Reader};
-use crate::shortly;
 
 /// Largest block that is read, as it lies in the file and as it is inflated. Ours end at the first event past 64 KiB;
 /// others may write larger ones.
@@ -38,7 +36,7 @@ pub struct AvroDecoder {
     /// Fields of records that others wrote; none for our own.
     fields: FieldNames,
     /// Where they stand, once the header was read.
-    mapped: Option<Arc<Mapped>>,
+    mapped: Option<Mapped>,
     /// What was fed and not used.
     fed: VecDeque<Bytes>,
     /// Bytes in `fed`.
@@ -70,7 +68,7 @@ impl AvroDecoder {
         Self::default()
     }
 
-    /// The same for files of any schema, of whose records these fields are read.
+    /// The same for files of any schema, of whose records these fields are read; without any, for our own.
     pub fn of_fields(fields: FieldNames) -> Self {
         Self { fields, ..Self::default() }
     }
@@ -87,7 +85,7 @@ impl AvroDecoder {
                 }
                 return Ok(None);
             };
-            let mut decoded = block.next_event(self.mapped.as_deref()).map_err(|fault| refused(block.unit, fault))?;
+            let mut decoded = block.next_event(self.mapped.as_ref()).map_err(|fault| refused(block.unit, fault))?;
             if block.within == block.count {
                 decoded.after = Place { offset: self.at, within: 0 };
                 self.block = None;
@@ -186,7 +184,7 @@ impl Decoder for AvroDecoder {
         if self.fields.is_empty() {
             check_schema(header.schema).map_err(refused)?;
         } else {
-            self.mapped = Some(Arc::new(Mapped::new(header.schema, &self.fields).map_err(refused)?));
+            self.mapped = Some(Mapped::new(header.schema, &self.fields).map_err(refused)?);
         }
         self.known = Some((header.marker, header.compression));
         self.seek(Place { offset: header.first, within: 0 });

@@ -9,11 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use sluice_transfer::limits::{EVENT_BYTES, HEADERS};
+use sluice_transfer::limits::{EVENT_BYTES, HEADERS, shortly};
 use sluice_transfer::{Compression, Decoded, Header, Value};
 
 use crate::lines::{Line, LineDecoder, LineFault, LineFormat};
-use crate::shortly;
 
 /// Lines as [`crate::JsonlEncoder`] writes them.
 #[derive(Clone, Copy, Debug)]
@@ -122,8 +121,7 @@ fn few<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Vec<HeaderFields<'a
 }
 
 fn event_of(line: &Line) -> Result<Decoded, LineFault> {
-    let fields: Fields<'_> =
-        serde_json::from_slice(&line.bytes).map_err(|error| LineFault::Damaged(shortly(&error)))?;
+    let fields: Fields<'_> = serde_json::from_slice(&line.bytes).map_err(|error| LineFault::Damaged(shortly(error)))?;
     let digits = !fields.sequence.is_empty() && fields.sequence.bytes().all(|byte| byte.is_ascii_digit());
     if !digits {
         return Err(LineFault::damaged("its sequence is no number"));

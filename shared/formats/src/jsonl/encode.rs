@@ -19,8 +19,7 @@ pub struct JsonlEncoder {
 
 impl JsonlEncoder {
     /// Writes the objects of one shard.
-    #[allow(clippy::needless_pass_by_value, reason = "it is the shard's own")]
-    pub fn new(shard: ShardId, compression: Compression) -> Self {
+    pub fn new(shard: &ShardId, compression: Compression) -> Self {
         let mut front = b"{\"shard\":".to_vec();
         put_text(&mut front, shard.as_str());
         front.extend_from_slice(b",\"sequence\":\"");

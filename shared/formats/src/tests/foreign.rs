@@ -1,7 +1,7 @@
 //! Files of others: lines, lines of JSON, and Avro as the crate `apache-avro` writes it.
 
 use apache_avro::types::Value as Theirs;
-use sluice_transfer::FieldNames;
+use sluice_transfer::{FieldNames, ForeignFiles, SourceFormat};
 
 use super::*;
 use crate::avro::varint::{put_long, put_size};
@@ -13,12 +13,19 @@ fn names(payload: &str, key: &str, time: &str) -> FieldNames {
     FieldNames { payload: name(payload), key: name(key), time: name(time) }
 }
 
-fn encoding(format: Format, compression: Compression) -> Encoding {
-    Encoding { format, compression }
+fn decoder(format: SourceFormat, fields: &FieldNames, compression: Compression) -> Box<dyn Decoder> {
+    let files = ForeignFiles { format, inflate: true, fields: fields.clone() };
+    foreign_decoder(&files, compression).unwrap()
 }
 
-fn read(encoding: Encoding, fields: &FieldNames, object: &[u8], sizes: &[usize]) -> Result<Vec<Decoded>, UnpackError> {
-    read_from(foreign_decoder(encoding, fields).unwrap(), object, None, sizes)
+/// Of what is not compressed, or says so itself.
+fn read(
+    format: SourceFormat,
+    fields: &FieldNames,
+    object: &[u8],
+    sizes: &[usize],
+) -> Result<Vec<Decoded>, UnpackError> {
+    read_from(decoder(format, fields, Compression::Plain), object, None, sizes)
 }
 
 fn payloads(decoded: &[Decoded]) -> Vec<&[u8]> {
@@ -43,12 +50,11 @@ proptest! {
                 None => text.clone(),
                 Some(mut compressor) => text.chunks(cuts[0]).flat_map(|frame| compressor.compress(frame).to_vec()).collect(),
             };
-            let lines = encoding(Format::Lines, compression);
-            let whole = read(lines, &FieldNames::default(), &object, &cuts).unwrap();
+            let lines = || decoder(SourceFormat::Lines, &FieldNames::default(), compression);
+            let whole = read_from(lines(), &object, None, &cuts).unwrap();
             prop_assert_eq!(payloads(&whole), wanted.clone());
             for (index, event) in whole.iter().enumerate() {
-                let decoder = foreign_decoder(lines, &FieldNames::default()).unwrap();
-                let rest = read_from(decoder, &object, Some(event.after), &cuts).unwrap();
+                let rest = read_from(lines(), &object, Some(event.after), &cuts).unwrap();
                 prop_assert_eq!(payloads(&rest), wanted[index + 1..].to_vec());
             }
             if !wanted.is_empty() {
@@ -69,7 +75,7 @@ fn fields_of_lines_of_json() {
         "\n",
         r#"{"other": true, "meta": 5, "body": 1, "body": 2.50}"#,
     );
-    let json = encoding(Format::Jsonl, Compression::Plain);
+    let json = SourceFormat::Jsonl;
     let events = read(json, &names("body", "meta.id", "meta.at"), text.as_bytes(), &[3]).unwrap();
     let time: Timestamp = "2026-11-25T08:00:00Z".parse().unwrap();
     let found: Vec<_> = events.iter().map(|event| (event.payload.clone(), event.key.clone(), event.time)).collect();
@@ -85,12 +91,14 @@ fn fields_of_lines_of_json() {
     let keyed = read(json, &names("", "other", ""), text.as_bytes(), &[1_000]).unwrap();
     assert_eq!(keyed[3].payload, Value::from(text.lines().last().unwrap()), "the whole line");
     assert_eq!(keyed[3].key, Value::from("true"));
-    assert!(foreign_decoder(json, &FieldNames::default()).is_none(), "then lines are Sluice's own");
+    let own = read(json, &FieldNames::default(), text.as_bytes(), &[1_000]).unwrap_err();
+    assert!(own.to_string().contains("unknown field"), "then lines are Sluice's own: {own}");
+    assert!(foreign_decoder(&ForeignFiles::default(), Compression::Plain).is_none(), "raw bytes hold no events");
 }
 
 #[test]
 fn lines_that_are_no_records_are_named() {
-    let json = encoding(Format::Jsonl, Compression::Plain);
+    let json = SourceFormat::Jsonl;
     let deep = format!("{{\"a\":{}", "[".repeat(1 << 20));
     for (line, why) in [
         ("[1]", "JSON object"),
@@ -163,7 +171,7 @@ fn fields_of_avro_of_any_schema() {
         order(Some("e"), 5, union(4, Theirs::Boolean(true))),
         order(Some("f"), 5, union(5, Theirs::Float(1.5))),
     ];
-    let avro = encoding(Format::Avro, Compression::Plain);
+    let avro = SourceFormat::Avro;
     for codec in [apache_avro::Codec::Null, apache_avro::Codec::Deflate(apache_avro::DeflateSettings::default())] {
         let object = written(&values, codec);
         let events = read(avro, &names("body", "meta.parent.id", "meta.at"), &object, &[5]).unwrap();
@@ -181,7 +189,7 @@ fn fields_of_avro_of_any_schema() {
         );
         assert_eq!(events[0].time, Some(Timestamp::from_micros(1_795_593_600_123_000)));
         for (index, event) in events.iter().enumerate() {
-            let decoder = foreign_decoder(avro, &names("body", "", "")).unwrap();
+            let decoder = decoder(avro, &names("body", "", ""), Compression::Plain);
             let rest = read_from(decoder, &object, Some(event.after), &[11]).unwrap();
             let wanted: Vec<_> = events[index + 1..].iter().map(|event| &event.payload).collect();
             assert_eq!(rest.iter().map(|event| &event.payload).collect::<Vec<_>>(), wanted);
@@ -219,7 +227,7 @@ fn hostile(schema: &str, count: i64, data: &[u8]) -> Vec<u8> {
 
 #[test]
 fn hostile_schemas_end() {
-    let avro = encoding(Format::Avro, Compression::Plain);
+    let avro = SourceFormat::Avro;
     let record = |fields: &str| format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#);
     let of = |schema: &str, data: &[u8]| read(avro, &names("p", "", ""), &hostile(schema, 1, data), &[]);
     // Itself within itself, without end and without a byte.

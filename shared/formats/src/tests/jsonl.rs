@@ -10,7 +10,7 @@ use crate::{JsonlDecoder, JsonlEncoder};
 const ALL: [Compression; 3] = [Compression::Plain, Compression::Zstd, Compression::Gzip];
 
 fn lines_of(compression: Compression, events: &[Event]) -> Vec<u8> {
-    encode(&mut JsonlEncoder::new(seed().shard, compression), 0, events)
+    encode(&mut JsonlEncoder::new(&seed().shard, compression), 0, events)
 }
 
 fn read(object: &[u8]) -> Result<Vec<Decoded>, UnpackError> {
@@ -171,7 +171,7 @@ fn giant_lines_are_refused_and_large_events_are_not() {
         let error = read_from(Box::new(JsonlDecoder::new(compression)), &object, None, &[100_000]).unwrap_err();
         assert!(matches!(error, UnpackError::TooLarge { offset: 0, .. }), "{error}");
     }
-    let mut encoder = JsonlEncoder::new(seed().shard, Compression::Plain);
+    let mut encoder = JsonlEncoder::new(&seed().shard, Compression::Plain);
     assert!(encoder.push(&small(1, vec![0; EVENT_BYTES + 1]), &mut Vec::new()).is_err());
 }
 

@@ -11,7 +11,7 @@ use sluice_ports::NewEvent;
 use sluice_transfer::limits::LIST_ENTRIES;
 use sluice_transfer::manifest::{ListShard, Segment, SourceEntry};
 use sluice_transfer::record::{Check, SourceCursor};
-use sluice_transfer::{Checksum, Cutter, Decoded, Decoder, Encoding, Place, UnpackError, Value, Wanted, recognise};
+use sluice_transfer::{Checksum, Cutter, Decoded, Decoder, Place, UnpackError, Value, Wanted, recognise};
 
 use super::Route;
 use crate::error::{Code, Halt, OperationError};
@@ -36,12 +36,16 @@ pub(crate) enum Next {
 
 /// Bytes that tell what a file is compressed with.
 const RECOGNISED: u64 = 4;
+/// Bytes of a compressed object that are fed at once: they may inflate to a thousand times as many.
+const COMPRESSED_FEED: usize = 64 << 10;
 
 /// The object at hand.
 struct Open {
     entry: SourceEntry,
     /// Byte from which on bytes are asked for next.
     at: u64,
+    /// Bytes that are fed at once.
+    feed: usize,
     unpacks: Unpacks,
 }
 
@@ -63,8 +67,8 @@ pub(crate) struct Reader<'a> {
     /// What is known of the object at the cursor.
     pub check: Option<Check>,
     open: Option<Open>,
-    /// Bytes of all sources in front of the one at the cursor of the record; of those behind it, as they are passed.
-    sizes: VecDeque<(u64, u64)>,
+    /// Entries that were consumed and their bytes, until [`Self::take_passed`] is asked for them.
+    passed: VecDeque<(u64, u64)>,
     /// Raw: cuts events; may hold the beginning of one.
     cutter: Cutter,
     ready: VecDeque<Sourced>,
@@ -89,7 +93,7 @@ impl<'a> Reader<'a> {
             cursor,
             check,
             open: None,
-            sizes: VecDeque::new(),
+            passed: VecDeque::new(),
             cutter: Cutter::new(size),
             ready: VecDeque::new(),
             chunk: None,
@@ -217,11 +221,21 @@ impl<'a> Reader<'a> {
     async fn begin(&mut self, entry: SourceEntry) -> Result<(), Halt> {
         let mut place = Place { offset: self.cursor.offset, within: self.cursor.within };
         let config = &self.route.config;
-        let mut encoding = config.encoding();
-        if config.inflate {
-            encoding = Encoding { compression: recognise(&self.head(&entry, RECOGNISED).await?), ..encoding };
-        }
-        let decoder = foreign_decoder(encoding, &config.fields).or_else(|| decoder(encoding));
+        let (decoder, compression) = if let Some(files) = &config.foreign {
+            let head = if files.inflate { self.head(&entry, RECOGNISED).await? } else { Bytes::new() };
+            let compression = recognise(&head);
+            (foreign_decoder(files, compression), compression)
+        } else {
+            (decoder(config.encoding()), config.compression)
+        };
+        let feed = if !compression.is_plain() {
+            COMPRESSED_FEED
+        } else if decoder.is_none() {
+            // Each byte may be an event.
+            self.cutter.size().saturating_mul(self.slice.engine.settings.read_events)
+        } else {
+            usize::MAX
+        };
         let unpacks = if let Some(mut decoder) = decoder {
             let head = self.head(&entry, decoder.head_len()).await?;
             let first = decoder.head(&head).map_err(|error| damaged(&entry, error))?;
@@ -229,9 +243,9 @@ impl<'a> Reader<'a> {
             decoder.seek(place);
             Unpacks::Units(decoder)
         } else {
-            Unpacks::Cut(Box::new(Inflater::at(encoding.compression, place)))
+            Unpacks::Cut(Box::new(Inflater::at(compression, place)))
         };
-        self.open = Some(Open { at: place.offset, entry, unpacks });
+        self.open = Some(Open { at: place.offset, entry, feed, unpacks });
         Ok(())
     }
 
@@ -245,9 +259,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes of the sources that were passed on the way to an entry. Each is answered once.
-    pub(crate) fn passed(&mut self, entry: u64) -> u64 {
+    pub(crate) fn take_passed(&mut self, entry: u64) -> u64 {
         let mut bytes = 0;
-        while let Some((_, size)) = self.sizes.pop_front_if(|(number, _)| *number < entry) {
+        while let Some((_, size)) = self.passed.pop_front_if(|(number, _)| *number < entry) {
             bytes += size;
         }
         bytes
@@ -256,19 +270,21 @@ impl<'a> Reader<'a> {
     /// The object at hand is consumed.
     fn close(&mut self) {
         if let Some(open) = self.open.take() {
-            self.sizes.push_back((self.cursor.entry, open.entry.size));
+            self.passed.push_back((self.cursor.entry, open.entry.size));
         }
         self.check = None;
         self.cursor = SourceCursor { entry: self.cursor.entry + 1, offset: 0, within: 0 };
     }
 
-    /// Makes events of the bytes at hand; with none there, more are read, or the object ends.
+    /// Makes events of the bytes at hand, about as many as are read of a stream at once, whatever the bytes inflate to;
+    /// with none there, more are read, or the object ends.
     async fn unpack(&mut self) -> Result<(), Halt> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let (entry, at) = (open.entry.clone(), open.at);
+        let settings = &self.slice.engine.settings;
         let unpacked = match &mut open.unpacks {
             Unpacks::Cut(inflater) => cut(inflater, &mut self.cutter),
-            Unpacks::Units(decoder) => take_apart(&mut **decoder),
+            Unpacks::Units(decoder) => take_apart(&mut **decoder, settings.read_events, settings.read_bytes),
         };
         for decoded in unpacked.map_err(|error| damaged(&entry, error))? {
             let after = self.cursor_at(decoded.after, entry.size);
@@ -280,8 +296,9 @@ impl<'a> Reader<'a> {
         }
         if at < entry.size {
             self.go_on(&entry)?;
-            let bytes = self.get(&entry, at).await?;
+            let mut bytes = self.get(&entry, at).await?;
             if let Some(open) = &mut self.open {
+                bytes.truncate(open.feed);
                 open.at += bytes.len() as u64;
                 match &mut open.unpacks {
                     Unpacks::Cut(inflater) => inflater.feed(bytes),
@@ -322,7 +339,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let read = self.open.as_ref().map_or(0, |open| open.at.saturating_sub(self.cursor.offset));
-        if !self.route.config.inflate || read < self.slice.engine.settings.longest_stream / 16 {
+        if self.route.config.foreign.is_none() || read < self.slice.engine.settings.longest_stream / 16 {
             return Err(Halt::Deadline);
         }
         let message = format!(
@@ -354,7 +371,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Cuts what was fed into events. Each ends where the next one begins.
+/// Cuts the next piece of what was fed that completes an event. Each ends where the next one begins.
 fn cut(inflater: &mut Inflater, cutter: &mut Cutter) -> Result<Vec<Decoded>, UnpackError> {
     let mut events = Vec::new();
     while let Some(piece) = inflater.piece()? {
@@ -366,6 +383,9 @@ fn cut(inflater: &mut Inflater, cutter: &mut Cutter) -> Result<Vec<Decoded>, Unp
             end += payload.len() - std::mem::take(&mut held);
             events.push(raw_event(payload, piece.place(end)));
         }
+        if !events.is_empty() {
+            break;
+        }
     }
     Ok(events)
 }
@@ -374,10 +394,12 @@ fn raw_event(payload: Bytes, after: Place) -> Decoded {
     Decoded { time: None, key: Value::Absent, headers: Vec::new(), payload: Value::Bytes(payload), after }
 }
 
-/// All events that were fed whole.
-fn take_apart(decoder: &mut dyn Decoder) -> Result<Vec<Decoded>, UnpackError> {
-    let mut events = Vec::new();
-    while let Some(event) = decoder.next()? {
+/// Events that were fed whole, until there are so many of them, or so many bytes.
+fn take_apart(decoder: &mut dyn Decoder, most: usize, most_bytes: usize) -> Result<Vec<Decoded>, UnpackError> {
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while events.len() < most && bytes < most_bytes {
+        let Some(event) = decoder.next()? else { break };
+        bytes += event.payload.len() + event.key.len();
         events.push(event);
     }
     Ok(events)

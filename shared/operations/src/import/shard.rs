@@ -245,10 +245,11 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
             return Ok(());
         }
         let whole = listed(self.route, self.held)?.bytes;
-        let more = self.reader.passed(cursor.entry);
+        let more = self.reader.take_passed(cursor.entry);
         let record = import_record_mut(self.held)?;
-        record.passed += more;
-        let done = record.passed.saturating_add(cursor.offset);
+        let passed = record.passed.unwrap_or(0).saturating_add(more);
+        record.passed = Some(passed);
+        let done = passed.saturating_add(cursor.offset);
         self.held.record.share = Some(Share::of_bytes(done, whole));
         Ok(())
     }

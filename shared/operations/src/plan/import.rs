@@ -7,13 +7,14 @@ use sluice_transfer::limits::{EVENT_BYTES, SHARDS};
 use sluice_transfer::manifest::SourceList;
 use sluice_transfer::record::{Config, ImportConfig, ImportRecord, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
-    Counts, EventDigest, FieldNames, Format, ImportRequest, Position, Range, Request, ShardId, State, StreamUri,
-    Timestamp, TransferId, Value,
+    Counts, EventDigest, Format, ImportRequest, Position, Range, Request, ShardId, State, StreamUri, Timestamp,
+    TransferId, Value,
 };
 
 use super::Resolved;
+use super::foreign::Asked;
 use super::list::{ListWriter, write_root};
-use super::sources::{Asked, find};
+use super::sources::find;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 use crate::finish::release;
@@ -52,7 +53,7 @@ pub(super) async fn resolve(
     let key = list.key();
     let asked = Asked::of(request)?;
     let sources = find(engine, &*bucket, &path, &request.source, &asked, list).await?;
-    if sources.encoding.format != Format::Raw && (request.event_size.is_some() || request.pack) {
+    if !sources.are_cut() && (request.event_size.is_some() || request.pack) {
         return Err(OperationError::new(
             Code::Invalid,
             "eventSize and pack cut bytes into events; these sources hold events of their own, which stay as they are",
@@ -67,8 +68,7 @@ pub(super) async fn resolve(
         stream: request.stream.clone(),
         format: sources.encoding.format,
         compression: sources.encoding.compression,
-        inflate: sources.foreign && asked.inflate,
-        fields: if sources.foreign { asked.fields } else { FieldNames::default() },
+        foreign: sources.foreign,
         // Of a target that was made just now too, which told nothing before.
         event_size: event_size(&*stream, &info, request)?,
         largest_event: Some(info.largest_event),
@@ -223,9 +223,9 @@ pub(super) async fn shards(
             let range = Range { from: tail.clone(), until: Position::End };
             // Raw files do not say how many events they make.
             let expected = match config.format {
-                Format::Avro | Format::Jsonl | Format::Lines => listed.counts,
-                // What files inflate to is not known before.
-                Format::Raw if config.inflate => None,
+                // What lines, records and compressed files come to is not known before.
+                _ if config.foreign.is_some() => None,
+                Format::Avro | Format::Jsonl => listed.counts,
                 Format::Raw => {
                     let bytes = listed.counts.map_or(listed.bytes, |counts| counts.bytes);
                     Some(Counts::new(bytes.div_ceil(config.event_size), bytes))

@@ -2,6 +2,7 @@
 //! that can be checked is.
 
 mod export;
+mod foreign;
 mod import;
 mod list;
 mod sources;

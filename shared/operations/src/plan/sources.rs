@@ -1,13 +1,10 @@
 //! What an import's source is: a manifest, a prefix that holds one, a prefix of any files, or one file.
 
-use sluice_formats::Inflater;
 use sluice_ports::{BucketStore, Listed};
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, SourceEntry};
-use sluice_transfer::{
-    BucketUri, Compression, Encoding, FieldNames, Format, ImportRequest, Inflate, ObjectKeys, ShardId, check_key,
-    recognise,
-};
+use sluice_transfer::{BucketUri, Encoding, ForeignFiles, Format, ObjectKeys, ShardId, SourceFormat, check_key};
 
+use super::foreign::Asked;
 use super::list::{ListWriter, ListedShard};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
@@ -17,65 +14,11 @@ use crate::objects::{get_document, in_document};
 /// Objects asked for in one listing.
 const LISTED_AT_ONCE: usize = 1_000;
 
-/// How files that are no export's are to be read.
-pub(super) struct Asked {
-    pub format: Format,
-    pub inflate: bool,
-    pub fields: FieldNames,
-    /// One of these was said.
-    said: bool,
-}
-
-impl Asked {
-    pub(super) fn of(request: &ImportRequest) -> Result<Self, OperationError> {
-        let name = |field: &Option<String>, what: &str| match field {
-            Some(name) if name.is_empty() || name.len() > LONGEST_NAME => Err(OperationError::new(
-                Code::OutOfRange,
-                format!("{what}: the name of a field has 1 to {LONGEST_NAME} bytes"),
-            )),
-            name => Ok(name.clone()),
-        };
-        let fields = FieldNames {
-            payload: name(&request.payload_field, "payloadField")?,
-            key: name(&request.key_field, "keyField")?,
-            time: name(&request.time_field, "timeField")?,
-        };
-        let said = request.format.is_some() || request.compression.is_some() || !fields.is_empty();
-        let format = request.format.unwrap_or(Format::Raw);
-        let refused = |why: &str| Err(OperationError::new(Code::Invalid, why.to_owned()));
-        match format {
-            Format::Raw | Format::Lines if !fields.is_empty() => {
-                return refused("payloadField, keyField and timeField are fields of records: say format jsonl or avro");
-            }
-            Format::Avro if !fields.is_empty() && fields.payload.is_none() => {
-                return refused("payloadField: say which field of the records is the payload");
-            }
-            Format::Avro if request.compression == Some(Inflate::Auto) => {
-                return refused("compression: Avro's files say themselves how they are compressed");
-            }
-            _ => {}
-        }
-        // Raw bytes are any bytes: those of a compressed file stay what they are unless it is asked for.
-        let inflate = match request.compression {
-            Some(asked) => asked == Inflate::Auto,
-            None => matches!(format, Format::Lines | Format::Jsonl),
-        };
-        Ok(Self { format, inflate, fields, said })
-    }
-
-    fn encoding(&self) -> Encoding {
-        Encoding { format: self.format, compression: Compression::Plain }
-    }
-}
-
-/// Bytes of a field's name.
-const LONGEST_NAME: usize = 256;
-
 /// What is to be imported. The sources themselves are in the list that was written.
 pub(super) struct Sources {
     pub encoding: Encoding,
-    /// Whether they are files that no export wrote.
-    pub foreign: bool,
+    /// Files that no export wrote, if they are more than any bytes.
+    pub foreign: Option<Box<ForeignFiles>>,
     /// Whether events go on from one source in the next.
     pub joined: bool,
     /// By shard of the source; one for foreign files.
@@ -83,6 +26,12 @@ pub(super) struct Sources {
 }
 
 impl Sources {
+    /// Whether their bytes are cut into events.
+    pub(super) fn are_cut(&self) -> bool {
+        self.encoding.format == Format::Raw
+            && self.foreign.as_ref().is_none_or(|files| files.format == SourceFormat::Raw)
+    }
+
     /// The shards that the sources come from.
     pub(super) fn names(&self) -> Vec<Option<ShardId>> {
         self.shards.iter().map(|shard| shard.source.clone()).collect()
@@ -108,7 +57,7 @@ pub(super) async fn find(
             return from_manifest(engine, bucket, path, asked, list).await;
         }
         let file = Listed { key: path.to_owned(), size: info.size, etag: info.etag };
-        return foreign(engine, bucket, vec![file], asked, list).await;
+        return foreign_file(engine, bucket, file, asked, list).await;
     }
     let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
     match &manifests(engine, bucket, &prefix).await?[..] {
@@ -169,7 +118,7 @@ async fn foreign_prefix(
         let files = page(engine, bucket, prefix, &mut after).await?;
         let more = files.len() == LISTED_AT_ONCE;
         for file in files {
-            check_length(engine, bucket, &file, asked).await?;
+            asked.check_length(engine, bucket, &file).await?;
             list.push(foreign_entry(file)?).await?;
         }
         if !more {
@@ -180,7 +129,7 @@ async fn foreign_prefix(
         return Err(OperationError::new(Code::NothingToImport, format!("{uri} holds nothing; check the path")));
     }
     list.end(None, Vec::new()).await?;
-    Ok(Sources { encoding: asked.encoding(), foreign: true, joined: false, shards: list.shards })
+    Ok(asked.sources(list.shards))
 }
 
 /// Whether a file begins as the root of an export's manifest does. Whether it is whole is found out later.
@@ -191,66 +140,20 @@ async fn is_root(engine: &Engine, bucket: &dyn BucketStore, key: &str) -> Result
     Ok(head == start.as_bytes())
 }
 
-/// Given files, each a source.
-async fn foreign(
+/// One file that was named. It is taken for what it is, also if it belongs to an export.
+async fn foreign_file(
     engine: &Engine,
     bucket: &dyn BucketStore,
-    files: Vec<Listed>,
+    file: Listed,
     asked: &Asked,
     mut list: ListWriter<'_>,
 ) -> Result<Sources, OperationError> {
     list.begin(None);
-    for file in files {
-        check_length(engine, bucket, &file, asked).await?;
-        // One that was named is taken for what it is, also if it belongs to an export.
-        check_key(&file.key)?;
-        list.push(entry(file)).await?;
-    }
+    asked.check_length(engine, bucket, &file).await?;
+    check_key(&file.key)?;
+    list.push(entry(file)).await?;
     list.end(None, Vec::new()).await?;
-    Ok(Sources { encoding: asked.encoding(), foreign: true, joined: false, shards: list.shards })
-}
-
-/// Refuses a compressed stream that is too long to be read from its beginning in every slice. Only files of some size
-/// are looked at: what a smaller one inflates to, a slice gets through.
-async fn check_length(
-    engine: &Engine,
-    bucket: &dyn BucketStore,
-    file: &Listed,
-    asked: &Asked,
-) -> Result<(), OperationError> {
-    let longest = engine.settings.longest_stream;
-    if !asked.inflate || file.size <= longest {
-        return Ok(());
-    }
-    let read =
-        async |at: u64, len: u64| engine.persist(async || bucket.get(&file.key, Some(&file.etag), at, len).await).await;
-    let compression = recognise(&read(0, 4).await?);
-    if compression == Compression::Plain {
-        return Ok(());
-    }
-    let (mut inflater, mut at) = (Inflater::new(compression), 0);
-    while at < longest {
-        let bytes = read(at, engine.settings.read_bytes as u64).await?;
-        at += bytes.len() as u64;
-        inflater.feed(bytes);
-        loop {
-            match inflater.piece() {
-                Ok(Some(piece)) if piece.place(piece.bytes.len()).within == 0 => return Ok(()),
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                // What is wrong with it is said when it is read.
-                Err(_) => return Ok(()),
-            }
-        }
-    }
-    Err(OperationError::new(
-        Code::OutOfRange,
-        format!(
-            "{} is one compressed stream of more than {longest} bytes. Such a stream can only be read from its \
-             beginning, so no slice could go on with it: inflate it, or compress it in pieces, each a stream of its own",
-            file.key
-        ),
-    ))
+    Ok(asked.sources(list.shards))
 }
 
 fn entry(file: Listed) -> SourceEntry {
@@ -308,7 +211,7 @@ async fn from_manifest(
         list.end(Some(shard.counts), shard.gaps.clone()).await?;
     }
     let encoding = Encoding { format: manifest.format, compression: manifest.compression };
-    Ok(Sources { encoding, foreign: false, joined: true, shards: list.shards })
+    Ok(Sources { encoding, foreign: None, joined: true, shards: list.shards })
 }
 
 /// An object as it is now, if it is still of the size that the manifest says.

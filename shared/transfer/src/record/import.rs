@@ -63,8 +63,8 @@ pub struct ImportRecord {
     /// Consumed up to here.
     pub cursor: SourceCursor,
     /// Bytes of the sources in front of the one at the cursor, counted where nothing else tells how far an import is.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub passed: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed: Option<u64>,
     /// The comparison of the object at hand with its checksum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
@@ -88,18 +88,13 @@ pub struct ImportRecord {
     pub read_back: Option<ReadBack>,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
 impl ImportRecord {
     /// Nothing done; the target shard ends at `tail`.
     pub fn new(entries: u64, tail: Position, gaps: u64) -> Self {
         Self {
             entries,
             cursor: SourceCursor::default(),
-            passed: 0,
+            passed: None,
             check: None,
             tail,
             unsettled: false,

@@ -18,7 +18,8 @@ pub enum Work {
 }
 
 /// How far a shard is whose source cannot count what its range holds: told from sequence numbers, which grow with
-/// time and not with bytes, or from bytes of files that may be compressed; so an estimate. It never goes back, also when an upload is given up.
+/// time and not with bytes, or from bytes of files that may be compressed; so an estimate. It never goes back, also
+/// when an upload is given up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Share {
     /// The first number that was reached, where the range begins before whatever the shard held: from nothing to the
@@ -31,10 +32,9 @@ pub struct Share {
 
 impl Share {
     /// So many bytes of all.
-    #[allow(clippy::cast_precision_loss, reason = "a share")]
     pub fn of_bytes(done: u64, whole: u64) -> Self {
-        let share = if whole == 0 { 0.0 } else { (done as f64 / whole as f64).min(1.0) };
-        Self { since: None, done: (share * 1e6).floor() / 1e6 }
+        let millionths = u128::from(done.min(whole)) * 1_000_000 / u128::from(whole.max(1));
+        Self { since: None, done: f64::from(u32::try_from(millionths).unwrap_or(u32::MAX)) / 1e6 }
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RECORD_VERSION;
 use crate::{
-    BucketUri, Compression, Counts, DestinationName, Encoding, FieldNames, Format, Illegal, Kind, PackSpec, Request,
+    BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, PackSpec, Request,
     ShardId, State, Step, StreamUri, Timestamp, TransferId, Wanted,
 };
 
@@ -89,12 +89,9 @@ pub struct ImportConfig {
     /// How bytes were made fewer; what does not say so has none.
     #[serde(default, skip_serializing_if = "Compression::is_plain")]
     pub compression: Compression,
-    /// Whether each source is inflated that begins as if it were compressed: files that are no export's.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub inflate: bool,
-    /// Fields of records that others wrote.
-    #[serde(default, skip_serializing_if = "FieldNames::is_empty")]
-    pub fields: FieldNames,
+    /// Files that no export wrote, where they are more than any bytes; then the two above are of no weight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<Box<ForeignFiles>>,
     /// Bytes of an event, for raw.
     pub event_size: u64,
     /// Bytes of payload, key and headers that the target takes of one event; none in records of before it was asked.
@@ -109,8 +106,14 @@ pub struct ImportConfig {
     pub rate: Option<u64>,
 }
 
+impl ImportConfig {
+    /// How the objects of an export are written.
+    pub fn encoding(&self) -> Encoding {
+        Encoding { format: self.format, compression: self.compression }
+    }
+}
+
 /// A resolved configuration.
-#[allow(clippy::large_enum_variant, reason = "there is one of it")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Config {
@@ -177,20 +180,13 @@ pub struct TransferRecord {
     pub failure: Option<Failure>,
 }
 
-impl ImportConfig {
-    /// How its sources are written.
-    pub fn encoding(&self) -> Encoding {
-        Encoding { format: self.format, compression: self.compression }
-    }
-}
-
 impl Config {
     /// The first version that can go on with it. Every slice reads the transfer's record before anything else, so it
     /// is enough that this one says so.
     fn version(&self) -> u32 {
         let old = match self {
             Self::Export(config) => config.destinations.values().all(|one| one.encoding().is_of_version_1()),
-            Self::Import(config) => config.encoding().is_of_version_1() && !config.inflate && config.fields.is_empty(),
+            Self::Import(config) => config.encoding().is_of_version_1() && config.foreign.is_none(),
         };
         if old { 1 } else { RECORD_VERSION }
     }

@@ -9,9 +9,9 @@ use sluice_transfer::record::{
     SourceCursor, TransferRecord, Upload, Work,
 };
 use sluice_transfer::{
-    Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, Format, Gap, ImportRequest,
-    Inflate, Pace, Position, Range, Request, Sequence, ShardId, State, StreamUri, TimeRange, Timestamp, TransferId,
-    UploadId, Value, Wanted,
+    Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles, Format, Gap,
+    ImportRequest, Inflate, Pace, Position, Range, Request, Sequence, ShardId, SourceFormat, State, StreamUri,
+    TimeRange, Timestamp, TransferId, UploadId, Value, Wanted,
 };
 
 /// The largest number that a stream gives (Kinesis): 56 digits.
@@ -117,7 +117,7 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
     let request = ImportRequest {
         source: "dir:/archive/orders".parse().expect("a bucket"),
         stream: stream("copy"),
-        format: full.then_some(Format::Jsonl),
+        format: full.then_some(SourceFormat::Jsonl),
         compression: full.then_some(Inflate::Auto),
         payload_field: full.then(|| "order.body".to_owned()),
         key_field: None,
@@ -134,8 +134,10 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
         stream: stream("copy"),
         format: if full { Format::Raw } else { Format::Avro },
         compression: sluice_transfer::Compression::Plain,
-        inflate: full,
-        fields: FieldNames { payload: full.then(|| "order.body".to_owned()), ..FieldNames::default() },
+        foreign: full.then(|| {
+            let fields = FieldNames { payload: Some("order.body".to_owned()), ..FieldNames::default() };
+            Box::new(ForeignFiles { format: SourceFormat::Jsonl, inflate: true, fields })
+        }),
         event_size: 1_024,
         largest_event: full.then_some(1 << 20),
         pack: full,
