@@ -26,6 +26,7 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
+use jsonl::JsonlDecoder;
 use sluice_transfer::limits::{EVENT_BYTES, HEADERS};
 use sluice_transfer::{
     Compression, Cursor, Decoder, DestinationName, Encoding, Event, Format, PackError, PackSpec, Packer, Position,
@@ -37,8 +38,7 @@ pub use avro::encode::AvroEncoder;
 pub use avro::header::AVRO_SCHEMA;
 pub use foreign::foreign_decoder;
 pub use inflate::{Inflater, Piece};
-pub use jsonl::{JsonlDecoder, JsonlEncoder, OwnLines};
-pub use lines::{Line, LineDecoder, LineFault, LineFormat};
+pub use jsonl::JsonlEncoder;
 
 /// Version of what the encoders write, recorded in manifests. It rises when the same events would give other bytes:
 /// another schema, another header, other ends of units.

@@ -11,14 +11,14 @@ use sluice_transfer::{Compression, Place, UnpackError};
 
 use crate::inflate::{Inflater, Piece};
 
-pub use decoder::{LineDecoder, LineFault, LineFormat};
+pub(crate) use decoder::{LineDecoder, LineFault, LineFormat};
 
 /// The longest line: twice the largest event, since base64 makes a third more of it.
 pub(crate) const LINE_BYTES: usize = 2 * EVENT_BYTES;
 
 /// A line, without the newline behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub(crate) struct Line {
     /// The bytes.
     pub bytes: Bytes,
     /// In front of its first byte.

@@ -104,7 +104,17 @@ pub fn recognise(head: &[u8]) -> Compression {
 impl Timestamp {
     /// A number that others wrote as a time, since 1970: seconds, or, where that would be past the year 5138, milli-,
     /// micro- or nanoseconds, whichever comes first in that order.
-    pub fn of_any_unit(number: f64) -> Self {
+    pub fn of_any_unit(number: i64) -> Self {
+        Self::from_micros(match number.unsigned_abs() {
+            0..SECONDS => number * 1_000_000,
+            SECONDS..MILLIS => number * 1_000,
+            MILLIS..MICROS => number,
+            _ => number.div_euclid(1_000),
+        })
+    }
+
+    /// The same of a number with a fraction.
+    pub fn of_any_fraction(number: f64) -> Self {
         let micros = match number.abs() {
             size if size < 1e11 => number * 1e6,
             size if size < 1e14 => number * 1e3,
@@ -116,6 +126,11 @@ impl Timestamp {
     }
 }
 
+/// The first numbers that are no seconds, milliseconds and microseconds any more.
+const SECONDS: u64 = 100_000_000_000;
+const MILLIS: u64 = 1_000 * SECONDS;
+const MICROS: u64 = 1_000 * MILLIS;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,13 +138,18 @@ mod tests {
     #[test]
     fn times_in_any_unit() {
         let time: Timestamp = "2026-11-25T08:00:00Z".parse().unwrap();
-        let seconds = 1_795_593_600.0;
-        for number in [seconds, seconds * 1e3, seconds * 1e6, seconds * 1e9] {
+        let seconds = 1_795_593_600;
+        for number in [seconds, seconds * 1_000, seconds * 1_000_000, seconds * 1_000_000_000] {
             assert_eq!(Timestamp::of_any_unit(number), time, "{number}");
         }
-        assert_eq!(Timestamp::of_any_unit(-1.5), Timestamp::from_micros(-1_500_000));
-        assert_eq!(Timestamp::of_any_unit(seconds + 0.25), time.plus_millis(250));
-        assert_eq!(Timestamp::of_any_unit(f64::MAX), Timestamp::from_micros(i64::MAX));
+        assert_eq!(Timestamp::of_any_unit(-1), Timestamp::from_micros(-1_000_000));
+        for number in [i64::MIN, i64::MAX] {
+            assert_eq!(Timestamp::of_any_unit(number).micros(), number.div_euclid(1_000));
+        }
+        assert_eq!(Timestamp::of_any_fraction(1_795_593_600.25), time.plus_millis(250));
+        assert_eq!(Timestamp::of_any_fraction(1_795_593_600_250.5).micros(), time.plus_millis(250).micros() + 500);
+        assert_eq!(Timestamp::of_any_fraction(-1.5), Timestamp::from_micros(-1_500_000));
+        assert_eq!(Timestamp::of_any_fraction(f64::MAX), Timestamp::from_micros(i64::MAX));
     }
 
     #[test]

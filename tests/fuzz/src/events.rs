@@ -1,11 +1,11 @@
 //! Objects that hold events: Avro's container files, and lines of JSON.
 
 use bytes::Bytes;
-use sluice_formats::{AvroDecoder, AvroEncoder, JsonlDecoder, JsonlEncoder, ObjectSeed};
+use sluice_formats::{AvroDecoder, AvroEncoder, JsonlEncoder, ObjectSeed, decoder};
 use sluice_transfer::limits::{EVENT_BYTES, HEADERS};
 use sluice_transfer::{
-    Compression, Decoded, Decoder, DestinationName, Event, Header, Place, Sequence, Timestamp, UnitEncoder,
-    UnpackError, Value,
+    Compression, Decoded, Decoder, DestinationName, Encoding, Event, Format, Header, Place, Sequence, Timestamp,
+    UnitEncoder, UnpackError, Value,
 };
 
 /// Events of one reading, at most, and bytes in them: what goes on for ever is left off. Compressed input can make
@@ -51,13 +51,17 @@ pub fn jsonl(bytes: &[u8]) {
         Some(0x1f) => Compression::Gzip,
         _ => Compression::Plain,
     };
-    let new = || Box::new(JsonlDecoder::new(compression)) as Box<dyn Decoder>;
+    let new = || lines_of(compression);
     let outcome = read_everyhow(&new, bytes, compression.is_plain());
     if outcome.is_whole() {
         let shard = "0".parse().expect("a plain name");
-        let decoder = Box::new(JsonlDecoder::new(Compression::Plain));
+        let decoder = lines_of(Compression::Plain);
         writes_back(&outcome.events, &mut JsonlEncoder::new(&shard, Compression::Plain), decoder);
     }
+}
+
+fn lines_of(compression: Compression) -> Box<dyn Decoder> {
+    decoder(Encoding { format: Format::Jsonl, compression }).expect("it has one")
 }
 
 /// Reads in all splits and from places in between. `exact` if the bytes alone decide which events come before an

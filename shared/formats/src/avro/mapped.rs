@@ -71,9 +71,8 @@ fn instant(found: &Found, data: &Bytes) -> Result<Option<Timestamp>, Fault> {
         Found::Long(number, Unit::Millis) => micros(number.saturating_mul(1_000)),
         Found::Long(number, Unit::Micros) => micros(*number),
         Found::Long(number, Unit::Nanos) => micros(number.div_euclid(1_000)),
-        #[allow(clippy::cast_precision_loss, reason = "a time of a unit that is guessed")]
-        Found::Long(number, Unit::None) => Ok(Some(Timestamp::of_any_unit(*number as f64))),
-        Found::Double(number) => Ok(Some(Timestamp::of_any_unit(*number))),
+        Found::Long(number, Unit::None) => Ok(Some(Timestamp::of_any_unit(*number))),
+        Found::Double(number) => Ok(Some(Timestamp::of_any_fraction(*number))),
         Found::Bytes(range) => text(&data[range.clone()]),
         Found::Text(held) => text(held.as_bytes()),
         Found::Boolean(_) => Err(Fault::Damaged("a time is true or false")),

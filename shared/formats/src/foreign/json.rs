@@ -108,12 +108,14 @@ fn time(raw: &RawValue) -> Result<Option<Timestamp>, LineFault> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Time {
-        Number(f64),
+        Whole(i64),
+        Fraction(f64),
         Text(String),
     }
     match serde_json::from_str(raw.get()) {
         _ if raw.get() == "null" => Ok(None),
-        Ok(Time::Number(number)) => Ok(Some(Timestamp::of_any_unit(number))),
+        Ok(Time::Whole(number)) => Ok(Some(Timestamp::of_any_unit(number))),
+        Ok(Time::Fraction(number)) => Ok(Some(Timestamp::of_any_fraction(number))),
         Ok(Time::Text(text)) => {
             text.parse().map(Some).map_err(|error| LineFault::Damaged(format!("its time: {error}")))
         }

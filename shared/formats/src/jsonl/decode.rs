@@ -16,14 +16,14 @@ use crate::lines::{Line, LineDecoder, LineFault, LineFormat};
 
 /// Lines as [`crate::JsonlEncoder`] writes them.
 #[derive(Clone, Copy, Debug)]
-pub struct OwnLines;
+pub(crate) struct OwnLines;
 
 /// Reads JSON Lines as [`crate::JsonlEncoder`] writes them.
-pub type JsonlDecoder = LineDecoder<OwnLines>;
+pub(crate) type JsonlDecoder = LineDecoder<OwnLines>;
 
 impl JsonlDecoder {
     /// Reads objects that are compressed so.
-    pub fn new(compression: Compression) -> Self {
+    pub(crate) fn new(compression: Compression) -> Self {
         Self::of(OwnLines, compression)
     }
 }

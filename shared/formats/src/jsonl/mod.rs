@@ -21,5 +21,5 @@ mod decode;
 mod embed;
 mod encode;
 
-pub use decode::{JsonlDecoder, OwnLines};
+pub(crate) use decode::JsonlDecoder;
 pub use encode::JsonlEncoder;

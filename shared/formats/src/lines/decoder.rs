@@ -6,7 +6,7 @@ use sluice_transfer::{Compression, Decoded, Decoder, Place, UnpackError};
 use super::{Line, Lines};
 
 /// What a line is.
-pub trait LineFormat: Send {
+pub(crate) trait LineFormat: Send {
     /// The event that it holds; none if it holds nothing.
     fn event(&self, line: &Line) -> Result<Option<Decoded>, LineFault>;
 
@@ -16,7 +16,7 @@ pub trait LineFormat: Send {
 
 /// Why a line is none.
 #[derive(Debug)]
-pub enum LineFault {
+pub(crate) enum LineFault {
     /// It is not what it should be.
     Damaged(String),
     /// It holds more than the limits allow.
@@ -31,7 +31,7 @@ impl LineFault {
 }
 
 /// Reads an object line by line, compressed or not; a unit is a line, or a frame.
-pub struct LineDecoder<F> {
+pub(crate) struct LineDecoder<F> {
     lines: Lines,
     format: F,
     failed: Option<UnpackError>,
