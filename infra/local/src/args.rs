@@ -133,15 +133,19 @@ an export's are cut into events of --event-size (1 MiB), each file by itself; --
 across files. Or they hold events of their own: --format lines, each line one; --format jsonl or avro with the names of
 fields. Without names jsonl and avro are what Sluice itself writes, wherever it lies. Symbolic links, and names that are
 not UTF-8, are left out of a folder.
+Of an export a range can be taken, with --from and --until: only the parts of objects that hold it are read. Raw objects
+do not hold where events end, so there a range begins and ends where parts do.
 A local target is made if it is not there; the target must be empty unless --append is given.
 The same --id with the same request continues that transfer; with another request it is an error.
 Into Kinesis: nobody else may write meanwhile. Its times are those of arrival; events without a key get the key '-';
 those with headers, without a payload, or larger than the stream takes are refused.
 
 {PLACES}
+{POSITIONS}
 
 Examples:
   sluice import dir:/backup/orders-2026 local:orders-copy
+  sluice import dir:/backup/orders-2026 local:one-hour --from 2026-11-22T08:00:00Z --until 2026-11-22T09:00:00Z
   sluice import dir:/backup/orders-2026/manifest.json local:orders-copy --append
   sluice import dir:/data/images local:images --event-size 4MiB --pack
   sluice import dir:/var/log/app local:logs --format lines
@@ -297,6 +301,12 @@ pub(crate) struct Import {
     /// Such as `local:orders-copy` or `kinesis:orders-copy`
     #[arg(value_parser = stream)]
     pub stream: StreamUri,
+    /// First event of an export, inclusive, by its sequence number or time there [default: earliest]
+    #[arg(long, value_name = "P")]
+    pub from: Option<PositionSpec>,
+    /// End, exclusive [default: latest]
+    #[arg(long, value_name = "P")]
+    pub until: Option<PositionSpec>,
     /// What files are that are no export's [default: raw]
     #[arg(long, value_name = "raw|lines|jsonl|avro", value_parser = source_format)]
     pub format: Option<SourceFormat>,

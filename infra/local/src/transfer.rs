@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::pin::pin;
 use std::process::ExitCode;
 
 use sluice_operations::{Code, Engine, Report, describe};
@@ -42,6 +41,8 @@ pub(crate) async fn import(host: &HostArgs, args: Import, output: Output) -> Res
     let request = Request::Import(ImportRequest {
         source: args.source,
         stream: args.stream,
+        from: args.from,
+        until: args.until,
         format: args.format,
         compression: args.compression,
         payload_field: args.payload_field,
@@ -127,7 +128,8 @@ async fn run(
         drop(lock);
         Ok::<(), Failure>(())
     };
-    let mut driven = pin!(driven);
+    // On the heap: it holds all that a slice does.
+    let mut driven = Box::pin(driven);
     let end = loop {
         tokio::select! {
             end = &mut driven => break end,

@@ -13,7 +13,7 @@ use crate::error::invalid;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// A transfer begins, or goes on if it is there with the same request.
-    Start(TransferId, Request),
+    Start(TransferId, Box<Request>),
     /// A paused, failed or stopped transfer goes on.
     Resume(TransferId),
     /// A transfer comes to rest.
@@ -44,10 +44,12 @@ pub(crate) struct Stopped {
 const COMMANDS: [&str; 7] = ["export", "import", "resume", "pause", "cancel", "verify", "describe"];
 const EXPORT: [&str; 10] =
     ["stream", "to", "id", "format", "compression", "from", "until", "objectSize", "partSize", "rate"];
-const IMPORT: [&str; 12] = [
+const IMPORT: [&str; 14] = [
     "source",
     "stream",
     "id",
+    "from",
+    "until",
     "format",
     "compression",
     "payloadField",
@@ -89,11 +91,11 @@ impl Command {
         Ok(match command.as_str() {
             "export" => {
                 let (id, body) = fields(command, body, name, &EXPORT, &["stream", "to"])?;
-                Self::Start(id, Request::Export(typed(command, body)?))
+                Self::Start(id, Box::new(Request::Export(typed(command, body)?)))
             }
             "import" => {
                 let (id, body) = fields(command, body, name, &IMPORT, &["source", "stream"])?;
-                Self::Start(id, Request::Import(typed(command, body)?))
+                Self::Start(id, Box::new(Request::Import(typed(command, body)?)))
             }
             "resume" => Self::Resume(id(body)?),
             "pause" => Self::Pause(id(body)?),
@@ -213,9 +215,14 @@ mod tests {
             rate: Some(1_000_000),
         };
         let read = Command::read(&input, "run-1");
-        assert_eq!(read, Ok(Command::Start("run-1".parse().unwrap(), Request::Export(request))));
+        assert_eq!(read, Ok(Command::Start("run-1".parse().unwrap(), Box::new(Request::Export(request)))));
         let input = json!({"import": {"source": "s3://b/x/manifest.json", "stream": "kinesis:copy", "id": "mine"}});
         assert_eq!(Command::read(&input, "run-1").unwrap().id().unwrap().as_str(), "mine");
+        let import = json!({"import": {"source": "s3://archive/orders", "stream": "kinesis:copy",
+            "from": "shardId-000000000000@7", "until": "2026-11-22T08:00:00Z"}});
+        let Ok(Command::Start(_, read)) = Command::read(&import, "run-1") else { panic!("an import") };
+        let Request::Import(read) = *read else { panic!("an import") };
+        assert!(matches!((read.from, read.until), (Some(PositionSpec::Sequence { .. }), Some(PositionSpec::Time(_)))));
         let id: TransferId = "nightly".parse().unwrap();
         assert_eq!(Command::read(&json!({"resume": "nightly"}), "x"), Ok(Command::Resume(id.clone())));
         assert_eq!(Command::read(&json!({"pause": "nightly"}), "x"), Ok(Command::Pause(id.clone())));

@@ -24,6 +24,9 @@ pub struct Settings {
     pub largest_part: u64,
     /// Bytes asked of a source at once.
     pub read_bytes: usize,
+    /// The largest part of an object that an import holds, in bytes: a larger one is read twice, to be compared and then
+    /// to be used.
+    pub part_bytes: u64,
     /// Events asked of a source, or sent to a target, at once. While imports are under way into a stream that does not
     /// append conditionally, this and `append_bytes` are lowered to a half at most.
     pub read_events: usize,
@@ -48,6 +51,7 @@ impl Default for Settings {
             memory_bytes: 64 << 20,
             largest_part: LARGEST_PART,
             read_bytes: 4 << 20,
+            part_bytes: 10 << 20,
             read_events: 8_192,
             append_bytes: 8 << 20,
             landing_millis: 1_000,

@@ -4,12 +4,14 @@
 use serde::{Deserialize, Serialize};
 use sluice_ports::BucketStore;
 use sluice_transfer::limits::MANIFEST_BYTES;
-use sluice_transfer::manifest::{Document, ManifestError, ManifestObject, Segment, SegmentChain, ShardManifest, Tiles};
+use sluice_transfer::manifest::{
+    Document, ManifestError, ManifestObject, ObjectIndex, Segment, SegmentChain, ShardManifest, Tiles,
+};
 use sluice_transfer::{ObjectKeys, resolve_key, sha256_hex};
 
 use crate::engine::Engine;
 use crate::error::OperationError;
-use crate::objects::{get_whole, in_document};
+use crate::objects::{get_document, get_whole, in_document};
 
 /// A place in a shard's list of objects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,8 @@ pub(crate) struct Place {
 pub(crate) struct Listed {
     /// Its whole key.
     pub key: String,
+    /// That of its index, if it has one.
+    pub index: Option<String>,
     pub object: ManifestObject,
     /// All that is covered with it.
     tiles: Tiles,
@@ -71,7 +75,10 @@ impl<'a> Listing<'a> {
             if let Some(object) = next {
                 let mut tiles = self.place.tiles.clone();
                 tiles.object(self.shard, &object)?;
-                return Ok(Some(Listed { key: resolve_key(self.folder, &object.key)?, object, tiles }));
+                let key = resolve_key(self.folder, &object.key)?;
+                let index = || resolve_key(self.folder, &ObjectKeys::index(&self.shard.shard, object.object.number));
+                let index = object.object.parts.is_some().then(index).transpose()?;
+                return Ok(Some(Listed { key, index, object, tiles }));
             }
             self.place.chain.push(&self.place.segment.take().unwrap_or_default());
             self.place.passed = 0;
@@ -83,6 +90,19 @@ impl<'a> Listing<'a> {
     pub(crate) fn pass(&mut self, object: Listed) {
         self.place.passed += 1;
         self.place.tiles = object.tiles;
+    }
+
+    /// The index of an object, if it has one: whole, and of that object.
+    pub(crate) async fn index(&self, listed: &Listed) -> Result<Option<ObjectIndex>, OperationError> {
+        let Some(key) = &listed.index else { return Ok(None) };
+        let index: ObjectIndex = get_document(self.engine, self.bucket, key, None).await?;
+        index.check(&listed.object.object).map_err(|error| in_document(key, error))?;
+        Ok(Some(index))
+    }
+
+    /// Where the objects are.
+    pub(crate) fn bucket(&self) -> &'a dyn BucketStore {
+        self.bucket
     }
 
     /// Where to go on, the object that comes next included.

@@ -1,74 +1,32 @@
 //! A verification that is interrupted anywhere comes to the same as one that is not, damage or no damage.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test, with helpers, that shows what it counts
 
-use std::sync::Arc;
+mod rig;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use sluice_operations::{
-    Code, Engine, Finish, Progress, Settings, Settled, SliceOrder, SliceOutcome, Verdict, Verification, export_slice,
-    finish, import_slice, plan, settle, verify, verify_slice,
-};
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, MemoryStream, now};
-use sluice_ports::{Appended, Capabilities, NewEvent, StreamStore};
-use sluice_transfer::record::Proof;
-use sluice_transfer::{
-    Budget, ExportRequest, Format, ImportRequest, Kind, Position, Request, ShardId, Timestamp, TransferId, Value,
-};
+use rig::{Rig, append, shard};
+use sluice_operations::{Code, Progress, Settings, Verdict, Verification, verify, verify_slice};
+use sluice_ports::memory::now;
+use sluice_ports::{NewEvent, StreamStore};
+use sluice_transfer::{ExportRequest, Format, ImportRequest, Position, Request, Timestamp, TransferId, Value};
 
-const SHARDS: u32 = 2;
+const SHARDS: usize = 2;
 /// A block of Avro ends at the first event past 64 KiB: an object has several.
 const EVENT: usize = 10_000;
 
-fn shard(number: u32) -> ShardId {
-    number.to_string().parse().unwrap()
-}
-
 /// A complete export and a complete import of it.
-struct Rig {
-    engine: Engine,
-    target: MemoryStream,
-    bucket: MemoryBucket,
+fn moved(format: Format, events: u64, object_size: u64, read_bytes: usize) -> Rig {
+    let shards: Vec<Vec<NewEvent>> =
+        (0..SHARDS as u64).map(|number| (number..events + number).map(event).collect()).collect();
+    let settings = Settings { read_bytes, read_events: 5, wind_down_millis: 0, ..Settings::default() };
+    let rig = Rig::new(settings, &shards);
+    rig.transfer("export", &export(format, object_size), 1_000_000_000).unwrap();
+    rig.transfer("import", &import(format), 1_000_000_000).unwrap();
+    rig
 }
 
 impl Rig {
-    fn new(format: Format, events: u64, object_size: u64, read_bytes: usize) -> Self {
-        let (source, target) = (MemoryStream::new(), MemoryStream::new());
-        now(source.create(SHARDS)).unwrap();
-        for number in 0..SHARDS {
-            let new: Vec<NewEvent> = (0..events).map(|n| event(n + u64::from(number))).collect();
-            append(&source, number, &Position::Beginning, &new);
-        }
-        let bucket = MemoryBucket::with(Capabilities { create_only: true, smallest_part: 1, attests_content: false });
-        let places = MemoryPlaces { source, target: target.clone(), bucket: bucket.clone(), work: MemoryBucket::new() };
-        let settings = Settings { read_bytes, read_events: 5, wind_down_millis: 0, ..Settings::default() };
-        let engine = Engine {
-            checkpoints: Arc::new(MemoryCheckpoints::default()),
-            places: Arc::new(places),
-            clock: Arc::new(MemoryClock::stepping()),
-            settings,
-        };
-        let rig = Self { engine, target, bucket };
-        rig.transfer("export", &export(format, object_size));
-        rig.transfer("import", &import(format));
-        rig
-    }
-
-    fn transfer(&self, id: &str, request: &Request) {
-        let id: TransferId = id.parse().unwrap();
-        now(plan(&self.engine, &id, request, "test")).unwrap();
-        let deadline = self.engine.clock.now().plus_millis(1_000_000_000);
-        let budget = Budget { events: None, bytes: None, deadline };
-        let order = SliceOrder { id, lane: Vec::new(), slice: "slice".to_owned(), budget, proof: Proof::SoleOwner };
-        let outcome = match request.kind() {
-            Kind::Export => now(export_slice(&self.engine, &order)).unwrap(),
-            Kind::Import => now(import_slice(&self.engine, &order)).unwrap(),
-        };
-        assert_eq!(outcome, SliceOutcome::Done);
-        assert_eq!(now(settle(&self.engine, &order, None)).unwrap(), Settled::Finish);
-        assert_eq!(now(finish(&self.engine, &order)).unwrap(), Finish::Ended);
-    }
-
     /// In one go.
     fn whole(&self, id: &str) -> (Verification, u64) {
         let mut bytes = 0;
@@ -162,11 +120,6 @@ fn event(n: u64) -> NewEvent {
     }
 }
 
-fn append(stream: &MemoryStream, number: u32, tail: &Position, events: &[NewEvent]) {
-    let appended = now(stream.append(&shard(number), None, tail, events)).unwrap();
-    assert!(matches!(appended, Appended::Done { .. }), "{appended:?}");
-}
-
 fn export(format: Format, object_size: u64) -> Request {
     Request::Export(ExportRequest {
         stream: "memory:source".parse().unwrap(),
@@ -213,7 +166,7 @@ proptest! {
         steps in proptest::collection::vec(0_u64..12, 1..6),
         damage in damages(),
     ) {
-        let rig = Rig::new(if raw { Format::Raw } else { Format::Avro }, events, object_size, read_bytes);
+        let rig = moved(if raw { Format::Raw } else { Format::Avro }, events, object_size, read_bytes);
         rig.damage(&damage);
         let (of_export, of_import) = damage.verdicts();
         let (whole, _) = rig.whole("export");
@@ -229,9 +182,9 @@ proptest! {
 #[test]
 fn an_object_longer_than_a_slice_comes_to_its_end() {
     for format in [Format::Raw, Format::Avro] {
-        let rig = Rig::new(format, 200, 4_000_000, 30_000);
+        let rig = moved(format, 200, 4_000_000, 30_000);
         let (whole, bytes) = rig.whole("export");
-        assert_eq!((whole.verdict, whole.read), (Verdict::Proved, u64::from(SHARDS)));
+        assert_eq!((whole.verdict, whole.read), (Verdict::Proved, SHARDS as u64));
         let objects: usize =
             rig.bucket.read_all().iter().filter(|(key, _)| key.contains("/data/")).map(|(_, bytes)| bytes.len()).sum();
         assert_eq!(bytes, objects as u64, "every byte is read once");
@@ -244,7 +197,7 @@ fn an_object_longer_than_a_slice_comes_to_its_end() {
 
 #[test]
 fn what_changes_between_two_slices_is_found() {
-    let rig = Rig::new(Format::Avro, 100, 4_000_000, 30_000);
+    let rig = moved(Format::Avro, 100, 4_000_000, 30_000);
     let id: TransferId = "export".parse().unwrap();
     let slice = |before| {
         let deadline = rig.engine.clock.now();

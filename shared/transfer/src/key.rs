@@ -81,6 +81,11 @@ impl ObjectKeys {
         format!("manifest/shard={shard}/{number:06}.json")
     }
 
+    /// The index of the object of that number.
+    pub fn index(shard: &ShardId, number: u64) -> String {
+        format!("manifest/shard={shard}/index/{number:08}.json")
+    }
+
     /// The manifest's root.
     pub fn root() -> &'static str {
         "manifest.json"

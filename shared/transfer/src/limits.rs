@@ -20,7 +20,7 @@ pub const SHARDS: usize = 1_000;
 /// Encoded size of a manifest's root or of one segment.
 pub const MANIFEST_BYTES: u64 = 64 << 20;
 /// Entries of the parts' ledger that a shard's record holds before they become a page.
-pub const LEDGER_TAIL: usize = 8;
+pub const LEDGER_TAIL: usize = 4;
 /// Objects, or marks of an import, in one segment of a manifest: what a shard's record can hold within 4 KB beside a
 /// full ledger's tail and an object that is being closed, with Kinesis' sequence numbers.
 pub const SEGMENT_ENTRIES: usize = 6;

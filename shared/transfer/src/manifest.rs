@@ -3,6 +3,8 @@
 //! A manifest is a root that names segments; each is a JSON document whose body is covered by a SHA-256. Keys in it
 //! are relative to the root's folder, so a folder can be copied elsewhere and still be read.
 
+use std::ops::Range as Interval;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -84,6 +86,14 @@ pub enum ManifestError {
     /// The root contradicts itself.
     #[error("{0}")]
     Root(String),
+    /// The index of an object is not that object's.
+    #[error("the index of object {number} is not its: {why}")]
+    Index {
+        /// The object.
+        number: u64,
+        /// What differs.
+        why: String,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -287,6 +297,19 @@ pub struct SourceEntry {
     /// As a manifest says; none for foreign files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
+    /// Key of its index; none where it has none: then it is compared as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<String>,
+    /// The bytes that are imported, whole parts; none for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<Interval<u64>>,
+}
+
+impl SourceEntry {
+    /// The bytes that are imported.
+    pub fn extent(&self) -> Interval<u64> {
+        self.bytes.clone().unwrap_or(0..self.size)
+    }
 }
 
 /// The sources of one target shard.
@@ -303,8 +326,14 @@ pub struct ListShard {
     /// Events and bytes of payload in them, where they come from a manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
-    /// Encoded bytes of all sources.
+    /// Encoded bytes of all sources that are imported.
     pub bytes: u64,
+    /// Byte of the first source at which that begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<u64>,
+    /// Of the sources' events those that are imported; none for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<Range>,
     /// What the sources' manifest had lost.
     pub gaps: Vec<Gap>,
     /// Where they are listed.
@@ -340,6 +369,9 @@ pub struct ImportedShard {
     /// The shard its events came from, if they have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<ShardId>,
+    /// Of the source's events those that were imported; none for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<Range>,
     /// Where its events stand.
     pub range: Range,
     /// How many.
@@ -467,6 +499,9 @@ impl Tiles {
     }
 }
 
+mod index;
 mod root;
 #[cfg(test)]
 mod tests;
+
+pub use index::{Extent, IndexedPart, ObjectIndex};

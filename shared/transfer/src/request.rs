@@ -56,6 +56,12 @@ pub struct ImportRequest {
     pub source: BucketUri,
     /// The target, reserved for this import.
     pub stream: StreamUri,
+    /// First event of an export's objects, inclusive; default earliest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<PositionSpec>,
+    /// End of them, exclusive; default latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<PositionSpec>,
     /// What files are that are no export's; default raw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<SourceFormat>,
@@ -91,6 +97,8 @@ impl ImportRequest {
         Self {
             source,
             stream,
+            from: None,
+            until: None,
             format: None,
             compression: None,
             payload_field: None,

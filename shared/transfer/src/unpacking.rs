@@ -5,7 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{Header, Timestamp, Value};
+use crate::{Header, Sequence, Timestamp, Value};
 
 /// Bytes that are not what they should be. Offsets count from the object's beginning.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +31,8 @@ pub enum UnpackError {
 /// What an object says of an event. The sequence number it gets is the target's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
+    /// The number that its source gave it; none where the object does not hold it.
+    pub sequence: Option<Sequence>,
     /// The event's own time; none in raw bytes.
     pub time: Option<Timestamp>,
     /// The key.

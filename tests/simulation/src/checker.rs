@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sluice_operations::Report;
 use sluice_ports::memory::{MemoryBucket, now};
 use sluice_ports::{BucketStore, CheckpointStore, NewEvent, StreamStore};
-use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, Segment, Tiles};
+use sluice_transfer::manifest::{Document, ExportManifest, ManifestError, ManifestObject, ObjectIndex, Segment, Tiles};
 use sluice_transfer::record::{DestinationRecord, Phase, SealedObject, ShardRecord, Work};
 use sluice_transfer::{
     Checksum, Compression, Counts, Cursor, Encoding, Format, ObjectKeys, Place, ShardId, TransferId, Value,
@@ -267,7 +267,7 @@ pub(crate) fn decode(
     scenario: &Scenario,
     complete: bool,
 ) -> Result<BTreeMap<ShardId, Vec<NewEvent>>, Violation> {
-    let text = |error: sluice_transfer::manifest::ManifestError| error.to_string();
+    let text = |error: ManifestError| error.to_string();
     let read = |key: &str| bucket.read(key).ok_or_else(|| format!("{key} does not exist"));
     let manifest = ExportManifest::from_bytes(&read(root)?).map_err(text)?;
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -284,6 +284,10 @@ pub(crate) fn decode(
                 if Checksum::of(&there) != object.object.checksum {
                     return Err(format!("{} is not what the manifest says", object.key));
                 }
+                if object.object.parts.is_some() {
+                    let key = ObjectKeys::index(&shard.shard, object.object.number);
+                    check_index(&read(&format!("{folder}/{key}"))?, &object, &there).map_err(text)?;
+                }
                 bytes.push(there);
             }
         }
@@ -294,14 +298,32 @@ pub(crate) fn decode(
         };
         let end = |n: usize| complete || crate::scenario::before(n as u64 + 1) <= shard.until.position;
         let source = scenario.events[index].iter().enumerate();
-        let kept: Vec<&NewEvent> = source.filter(|(n, _)| !lost(*n) && end(*n)).map(|(_, event)| event).collect();
+        let (numbers, kept): (Vec<usize>, Vec<&NewEvent>) = source.filter(|(n, _)| !lost(*n) && end(*n)).unzip();
+        let wanted = |n: usize| scenario.range.is_none_or(|(from, until)| (from..until).contains(&(n as u64)));
         let events = match scenario.encoding.format {
-            Format::Avro | Format::Jsonl => units(scenario.encoding, &bytes, &kept)?,
+            Format::Avro | Format::Jsonl => {
+                let events = units(scenario.encoding, &bytes, &kept)?.into_iter().zip(numbers);
+                events.filter(|(_, n)| wanted(*n)).map(|(event, _)| event).collect()
+            }
             Format::Raw => raw(&bytes, &kept, shard, scenario, complete)?,
         };
         all.insert(shard.shard.clone(), events);
     }
     Ok(all)
+}
+
+/// The index is the object's, and each of its parts is there as it says.
+fn check_index(index: &[u8], listed: &ManifestObject, object: &Bytes) -> Result<(), ManifestError> {
+    let index = ObjectIndex::from_bytes(index)?;
+    index.check(&listed.object)?;
+    for (part, extent) in index.parts.iter().zip(index.extents()) {
+        let within = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX).min(object.len());
+        if Checksum::of(&object[within(extent.bytes.start)..within(extent.bytes.end)]) != part.checksum {
+            let why = format!("the part at byte {} is another", extent.bytes.start);
+            return Err(ManifestError::Index { number: index.number, why });
+        }
+    }
+    Ok(())
 }
 
 fn units(encoding: Encoding, objects: &[Bytes], kept: &[&NewEvent]) -> Result<Vec<NewEvent>, Violation> {

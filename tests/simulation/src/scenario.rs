@@ -10,8 +10,8 @@ use sluice_ports::{
     Appended, BucketStore, Capabilities, CheckpointStore, Error, ErrorKind, NewEvent, Places, Result, StreamStore,
 };
 use sluice_transfer::{
-    BucketUri, Compression, Encoding, ExportRequest, Format, Header, ImportRequest, Position, Request, Sequence,
-    StreamUri, Timestamp, Value,
+    BucketUri, Compression, Cut, Encoding, ExportRequest, Format, Header, ImportRequest, Position, PositionSpec,
+    Request, Sequence, StreamUri, Timestamp, Value,
 };
 
 use crate::by_key::{BlindStream, LANDING_MILLIS, Unanswered};
@@ -35,6 +35,10 @@ pub(crate) struct Scenario {
     pub read_bytes: usize,
     pub read_events: usize,
     pub append_bytes: usize,
+    /// The largest part that an import holds.
+    pub part_bytes: u64,
+    /// Of each shard the events from the one of that number to the one of this are imported, if some of them are there.
+    pub range: Option<(u64, u64)>,
     pub slice_events: Option<u64>,
     pub slice_bytes: Option<u64>,
     /// The same bytes uploaded twice get another etag, as in a bucket under KMS.
@@ -76,10 +80,13 @@ impl Scenario {
         let all: usize = events.iter().flatten().map(|event| event.payload.len()).sum();
         let part_size = (random.within(1, 120) * scale).max(all as u64 / 100);
         let format = if random.chance(600) { Format::Avro } else { Format::Raw };
+        let encoding = encoding(seed, format);
+        let longest_shard = events.iter().map(Vec::len).max().unwrap_or_default();
+        let (part_bytes, range) = reading(seed, encoding, part_size, longest_shard);
         Self {
             shards,
             events,
-            encoding: encoding(seed, format),
+            encoding,
             part_size,
             object_size: if random.chance(300) {
                 random.within(1, part_size).max(all as u64 / 100)
@@ -90,6 +97,8 @@ impl Scenario {
             read_bytes: random.size(200, 900) * unit,
             read_events: random.size(1, 9),
             append_bytes: (random.size(1, 200) * unit).max(all / 150),
+            part_bytes,
+            range,
             slice_events: random.chance(300).then(|| random.within(1, 12)),
             slice_bytes: random.chance(300).then(|| (random.within(1, 300) * scale).max(all as u64 / 150)),
             fresh_etags: random.chance(500),
@@ -111,6 +120,15 @@ fn encoding(seed: u64, format: Format) -> Encoding {
     let others: Vec<_> = others.filter(|one| !one.is_of_version_1()).collect();
     let plain = Encoding { format, compression: Compression::Plain };
     if apart.chance(500) { others[apart.size(0, others.len() - 1)] } else { plain }
+}
+
+/// How an import reads: what it holds of a part, and the range that it takes, where the objects hold positions.
+fn reading(seed: u64, encoding: Encoding, part_size: u64, events: usize) -> (u64, Option<(u64, u64)>) {
+    let mut apart = Random::new(seed ^ 0x1de4_1de4);
+    let part_bytes = if apart.chance(300) { apart.within(1, part_size) } else { u64::MAX };
+    let ranged = encoding.format != Format::Raw && apart.chance(300);
+    let from = apart.within(0, events as u64 / 2);
+    (part_bytes, ranged.then(|| (from, apart.within(from + 1, events as u64 + 1))))
 }
 
 fn value(random: &mut Random, longest: usize) -> Value {
@@ -231,6 +249,7 @@ impl Stores {
                 memory_bytes: 1 << 20,
                 largest_part: u64::MAX,
                 read_bytes: scenario.read_bytes,
+                part_bytes: scenario.part_bytes,
                 read_events: scenario.read_events,
                 append_bytes: scenario.append_bytes,
                 landing_millis: if self.without == Some(Guard::LandingWait) { 0 } else { LANDING_MILLIS },
@@ -297,7 +316,14 @@ pub(crate) fn export_request(scenario: &Scenario) -> Request {
 }
 
 pub(crate) fn import_request(scenario: &Scenario) -> Request {
+    let bound = |number: u64| {
+        let shards =
+            (0..scenario.shards).map(|shard| (shard.to_string().parse().expect("a shard's name"), before(number)));
+        PositionSpec::Cut(Cut(shards.collect()))
+    };
     Request::Import(ImportRequest {
+        from: scenario.range.map(|(from, _)| bound(from)),
+        until: scenario.range.map(|(_, until)| bound(until)),
         event_size: (scenario.encoding.format == Format::Raw).then_some(scenario.event_size),
         ..ImportRequest::new(
             BucketUri { scheme: "memory".into(), rest: "archive".into() },

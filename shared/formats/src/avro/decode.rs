@@ -241,18 +241,18 @@ fn check_count(count: u64, len: usize, shortest: usize) -> Result<(), Fault> {
 impl Block {
     fn next_event(&mut self, mapped: Option<&Mapped>) -> Result<Decoded, Fault> {
         let mut reader = Reader::new(&self.data, self.read);
-        let (time, key, headers, payload) = if let Some(mapped) = mapped {
+        let (sequence, time, key, headers, payload) = if let Some(mapped) = mapped {
             let event = mapped.event(&mut reader, &self.data)?;
-            (event.time, event.key, Vec::new(), event.payload)
+            (None, event.time, event.key, Vec::new(), event.payload)
         } else {
-            // The number that the source gave; the target gives its own.
-            reader.sized()?;
+            let sequence = std::str::from_utf8(reader.sized()?).ok().and_then(|text| text.parse().ok());
+            let sequence = Some(sequence.ok_or(Fault::Damaged("an event's sequence is no number"))?);
             let time = Timestamp::from_micros(reader.long()?);
             let mut bytes = 0;
             let key = read_value(&self.data, &mut reader, &mut bytes)?;
             let headers = read_headers(&self.data, &mut reader, &mut bytes)?;
             let payload = read_value(&self.data, &mut reader, &mut bytes)?;
-            (Some(time), key, headers, payload)
+            (sequence, Some(time), key, headers, payload)
         };
         self.read = reader.at();
         self.within += 1;
@@ -260,7 +260,7 @@ impl Block {
             return Err(Fault::Damaged("a block goes on behind its last event"));
         }
         let after = Place { offset: self.unit, within: self.within };
-        Ok(Decoded { time, key, headers, payload, after })
+        Ok(Decoded { sequence, time, key, headers, payload, after })
     }
 }
 

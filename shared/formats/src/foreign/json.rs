@@ -41,7 +41,7 @@ impl LineFormat for MappedJson {
         if payload.len() + key.len() > EVENT_BYTES {
             return Err(LineFault::TooLarge("an event has more than 32 MiB"));
         }
-        Ok(Some(Decoded { time, key, headers: Vec::new(), payload, after: line.after }))
+        Ok(Some(Decoded { sequence: None, time, key, headers: Vec::new(), payload, after: line.after }))
     }
 
     fn may_end_open(&self) -> bool {

@@ -17,7 +17,14 @@ impl LineFormat for WholeLines {
             return Err(LineFault::TooLarge("a line has more than 32 MiB"));
         }
         let payload = Value::Bytes(line.bytes.clone());
-        Ok(Some(Decoded { time: None, key: Value::Absent, headers: Vec::new(), payload, after: line.after }))
+        Ok(Some(Decoded {
+            sequence: None,
+            time: None,
+            key: Value::Absent,
+            headers: Vec::new(),
+            payload,
+            after: line.after,
+        }))
     }
 
     fn may_end_open(&self) -> bool {

@@ -122,10 +122,7 @@ fn few<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Vec<HeaderFields<'a
 
 fn event_of(line: &Line) -> Result<Decoded, LineFault> {
     let fields: Fields<'_> = serde_json::from_slice(&line.bytes).map_err(|error| LineFault::Damaged(shortly(error)))?;
-    let digits = !fields.sequence.is_empty() && fields.sequence.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits {
-        return Err(LineFault::damaged("its sequence is no number"));
-    }
+    let sequence = fields.sequence.parse().map_err(|_| LineFault::damaged("its sequence is no number"))?;
     let time = fields.time.parse().map_err(|_| LineFault::damaged("its time is none"))?;
     if fields.headers.len() > HEADERS {
         return Err(LineFault::TooLarge("an event has more than 10,000 headers"));
@@ -149,7 +146,7 @@ fn event_of(line: &Line) -> Result<Decoded, LineFault> {
     if size + payload.len() > EVENT_BYTES {
         return Err(LineFault::TooLarge("an event has more than 32 MiB"));
     }
-    Ok(Decoded { time: Some(time), key, headers, payload, after: line.after })
+    Ok(Decoded { sequence: Some(sequence), time: Some(time), key, headers, payload, after: line.after })
 }
 
 fn text_value(text: Text<'_>, base64: Option<Cow<'_, str>>) -> Result<Value, LineFault> {

@@ -5,12 +5,13 @@
 
 use bytes::Bytes;
 use sluice_ports::{CompleteAnswer, PartAnswer, PutAnswer, Read, ReadLimit};
+use sluice_transfer::manifest::ObjectIndex;
 use sluice_transfer::record::{Closing, PartEntry, Phase};
-use sluice_transfer::{Checksum, Packed, Seal, UploadId};
+use sluice_transfer::{Checksum, ObjectKeys, Packed, Seal, UploadId};
 
 use super::shard::ShardExport;
 use crate::error::{Code, Halt, OperationError};
-use crate::objects::{metadata, recognise};
+use crate::objects::{metadata, put_document, recognise};
 
 /// What stands at the key of a closing object.
 enum Found {
@@ -33,7 +34,7 @@ pub(crate) async fn complete(shard: &mut ShardExport<'_, '_>, last: Option<Bytes
         let Some(bytes) = last_bytes(shard, &closing, last).await? else { return Ok(false) };
         return put(shard, &closing, bytes).await;
     };
-    let mut ledger = shard.ledger.clone();
+    let mut ledger: Vec<PartEntry> = shard.ledger.iter().map(|entry| entry.part.clone()).collect();
     if let Some(checksum) = closing.last {
         let stored = if fresh { None } else { stored_part(shard, &upload.id, ledger.len(), checksum).await? };
         let entry = if let Some(entry) = stored {
@@ -65,7 +66,7 @@ async fn put(shard: &mut ShardExport<'_, '_>, closing: &Closing, bytes: Bytes) -
     let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
     let send = slice.engine.persist(async || bucket.put(&key, bytes.clone(), closing.checksum, &ours).await);
     match slice.bounded(send).await? {
-        PutAnswer::Stored { etag } => seal(shard, closing, etag),
+        PutAnswer::Stored { etag } => seal(shard, closing, etag).await,
         PutAnswer::Exists if look(shard, closing).await? => Ok(true),
         // It was there a moment ago: the next slice sees what it is.
         PutAnswer::Exists => Err(unsteady(&key)),
@@ -105,7 +106,7 @@ async fn complete_upload(
     for _ in 0..slice.engine.settings.attempts.max(2) {
         trouble = None;
         match slice.bounded(bucket.complete(&key, upload, &ledger, closing.checksum)).await {
-            Ok(CompleteAnswer::Completed { etag }) => return seal(shard, closing, etag),
+            Ok(CompleteAnswer::Completed { etag }) => return seal(shard, closing, etag).await,
             Ok(CompleteAnswer::InvalidPart) if !adopted => {
                 adopted = true;
                 match adopt(shard, upload, &ledger).await? {
@@ -190,7 +191,7 @@ async fn find(shard: &mut ShardExport<'_, '_>, closing: &Closing) -> Result<Foun
     let head = slice.engine.persist(async || bucket.head(&key).await);
     let Some(found) = slice.bounded(head).await? else { return Ok(Found::Nothing) };
     let Some(which) = recognise(&found, &our_metadata(shard)?, closing).cloned() else { return Ok(Found::Foreign) };
-    seal(shard, &which, found.etag)?;
+    seal(shard, &which, found.etag).await?;
     Ok(Found::Ours)
 }
 
@@ -199,15 +200,36 @@ fn our_metadata(shard: &ShardExport<'_, '_>) -> Result<sluice_ports::Metadata, H
     Ok(metadata(&shard.target.seed(&record.transfer, &record.shard), shard.destination()?))
 }
 
-/// The object exists: on the record, to be written with the next flush. The closing on record holds until then.
-fn seal(shard: &mut ShardExport<'_, '_>, which: &Closing, etag: String) -> Result<bool, Halt> {
+/// The object exists: its index is written, then it is on the record, to be written with the next flush. The closing on
+/// record holds until then, and whoever goes on from there writes the same index.
+async fn seal(shard: &mut ShardExport<'_, '_>, which: &Closing, etag: String) -> Result<bool, Halt> {
     let number = shard.destination()?.objects;
-    shard.destination_mut()?.sealed_as(which, etag)?;
+    // Once an object, and behind much else: on the heap it does not make all that leads here larger.
+    let parts = Box::pin(write_index(shard, which)).await?;
+    shard.destination_mut()?.sealed_as(which, etag, parts)?;
     tracing::info!(object = number, bytes = which.checksum.len, "an object is sealed");
     shard.ledger.clear();
     shard.held.touch();
     shard.stored = true;
     Ok(true)
+}
+
+/// Writes the index of an object that exists, if it has one. Answers how many parts it lists.
+async fn write_index(shard: &ShardExport<'_, '_>, which: &Closing) -> Result<Option<u64>, Halt> {
+    let Some(parts) = ObjectIndex::parts_of(&shard.ledger, which) else { return Ok(None) };
+    let (record, destination) = (&shard.held.record, shard.destination()?);
+    let listed = parts.len() as u64;
+    let index = ObjectIndex {
+        transfer: record.transfer.clone(),
+        shard: record.shard.clone(),
+        number: destination.objects,
+        from: destination.sealed.clone(),
+        parts,
+    };
+    let key = shard.target.keys(&record.transfer).whole(&ObjectKeys::index(&record.shard, index.number));
+    let slice = shard.held.slice;
+    slice.bounded(put_document(slice.engine, &*shard.target.bucket, &key, &index)).await?;
+    Ok(Some(listed))
 }
 
 fn unsteady(key: &str) -> Halt {

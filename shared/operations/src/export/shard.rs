@@ -8,7 +8,7 @@ use futures::future::join;
 use sluice_formats::packer;
 use sluice_ports::{PartAnswer, Read, ReadLimit};
 use sluice_transfer::manifest::{ManifestObject, Segment};
-use sluice_transfer::record::{DestinationRecord, PartEntry, Phase, Work};
+use sluice_transfer::record::{DestinationRecord, LedgerEntry, PartEntry, Phase, Work};
 use sluice_transfer::{
     Checksum, Counts, Event, ObjectKeys, Packed, Packer, Position, Remaining, Seal, UploadId, Wanted,
 };
@@ -25,7 +25,7 @@ pub(crate) struct ShardExport<'a, 'h> {
     pub target: &'a Target,
     pub held: &'a mut Held<'h>,
     /// All parts of the upload at hand, also those that went into pages.
-    pub ledger: Vec<PartEntry>,
+    pub ledger: Vec<LedgerEntry>,
     /// Whether this slice stored a part or sealed an object.
     pub stored: bool,
 }
@@ -305,8 +305,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
             .persist(async || bucket.upload_part(&key, &upload, number, offset, part.bytes.clone(), checksum).await);
         match slice.bounded(send).await? {
             PartAnswer::Stored { etag } => {
-                let entry = PartEntry { etag, checksum };
-                self.destination_mut()?.part_stored(&part, entry.clone())?;
+                let entry = self.destination_mut()?.part_stored(&part, PartEntry { etag, checksum })?;
                 self.ledger.push(entry);
                 self.held.touch();
                 self.stored = true;

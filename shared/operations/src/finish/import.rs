@@ -67,6 +67,7 @@ async fn check_shard(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>) -> R
     let listed = route.list.shards.iter().find(|listed| listed.shard == shard);
     Ok(Some(ImportedShard {
         source: listed.and_then(|listed| listed.source.clone()),
+        taken: listed.and_then(|listed| listed.range.clone()),
         gaps: listed.map(|listed| listed.gaps.clone()).unwrap_or_default(),
         range,
         counts: record.counts,

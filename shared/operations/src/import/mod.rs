@@ -3,6 +3,7 @@
 mod reader;
 mod reconcile;
 mod shard;
+mod source;
 
 use std::sync::Arc;
 
@@ -31,7 +32,8 @@ pub async fn import_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
         Ok(route) => route,
         Err(halt) => return Ok(gather(vec![Err(halt)])),
     };
-    let a_shard = 2 * (engine.settings.append_bytes + engine.settings.read_bytes) as u64;
+    // What is sent, the next batch that is read meanwhile, what is taken apart, and the part that it is taken of.
+    let a_shard = (2 * engine.settings.append_bytes + engine.settings.read_bytes) as u64 + engine.settings.part_bytes;
     let at_once = usize::try_from(engine.settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, 32);
     over_lane(&slice, &transfer, at_once, |record| import_shard(&slice, &route, record)).await
 }

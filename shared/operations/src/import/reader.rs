@@ -1,21 +1,17 @@
 //! The events of a shard's sources, in order, from any cursor on.
-//!
-//! An object that a manifest vouches for is compared with its checksum before the first of its events is used:
-//! what has been appended to a stream cannot be taken back.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use sluice_formats::{Inflater, decoder, foreign_decoder};
 use sluice_ports::NewEvent;
-use sluice_transfer::limits::LIST_ENTRIES;
-use sluice_transfer::manifest::{ListShard, Segment, SourceEntry};
+use sluice_transfer::manifest::{ListShard, SourceEntry};
 use sluice_transfer::record::{Check, SourceCursor};
-use sluice_transfer::{Checksum, Cutter, Decoded, Decoder, Place, UnpackError, Value, Wanted, recognise};
+use sluice_transfer::{Cutter, Decoded, Decoder, Place, UnpackError, Value, recognise};
 
 use super::Route;
+use super::source::{Compared, Source, damaged};
 use crate::error::{Code, Halt, OperationError};
-use crate::objects::get_document;
 use crate::slice::Slice;
 
 /// An event and where in the sources the next one begins.
@@ -30,7 +26,7 @@ pub(crate) enum Next {
     Event(Sourced),
     /// The sources are at their end; trailing ones may have been empty.
     End(SourceCursor),
-    /// There is no more time to compare the object at hand; so far it is compared up to here.
+    /// There is no more time to compare what comes next; so far it is compared up to here.
     NoTime(Check),
 }
 
@@ -61,19 +57,15 @@ pub(crate) struct Reader<'a> {
     slice: &'a Slice<'a>,
     route: &'a Route,
     listed: &'a ListShard,
-    segment: Option<(u64, Vec<SourceEntry>)>,
+    source: Source<'a>,
     /// Where the bytes that were asked for end.
     cursor: SourceCursor,
-    /// What is known of the object at the cursor.
-    pub check: Option<Check>,
     open: Option<Open>,
-    /// Entries that were consumed and their bytes, until [`Self::take_passed`] is asked for them.
-    passed: VecDeque<(u64, u64)>,
+    /// Entries that were opened and their bytes, until [`Self::take_passed`] is asked for them.
+    entered: VecDeque<(u64, u64)>,
     /// Raw: cuts events; may hold the beginning of one.
     cutter: Cutter,
     ready: VecDeque<Sourced>,
-    /// The last chunk that was read: an object of one chunk is read once, to be compared and used.
-    chunk: Option<(u64, u64, Bytes)>,
 }
 
 impl<'a> Reader<'a> {
@@ -89,15 +81,18 @@ impl<'a> Reader<'a> {
             slice,
             route,
             listed,
-            segment: None,
+            source: Source::new(slice, route, listed, check),
             cursor,
-            check,
             open: None,
-            passed: VecDeque::new(),
+            entered: VecDeque::new(),
             cutter: Cutter::new(size),
             ready: VecDeque::new(),
-            chunk: None,
         }
+    }
+
+    /// What is known of the part that was compared last.
+    pub(crate) fn check(&self) -> Option<Check> {
+        self.source.check
     }
 
     /// The next event.
@@ -113,13 +108,14 @@ impl<'a> Reader<'a> {
                         end => Ok(end),
                     };
                 }
-                let entry = self.entry(self.cursor.entry).await?;
-                if let Some(check) = self.compare(&entry).await? {
+                let entry = self.source.entry(self.cursor.entry).await?;
+                if let Some(check) = self.begin(entry).await? {
                     return Ok(Next::NoTime(check));
                 }
-                self.begin(entry).await?;
             }
-            self.unpack().await?;
+            if let Some(check) = self.unpack().await? {
+                return Ok(Next::NoTime(check));
+            }
         }
     }
 
@@ -138,7 +134,7 @@ impl<'a> Reader<'a> {
         };
         // An event ends in the source in front of the cursor, which may be at the beginning of the next.
         let at_beginning = after.offset == 0 && after.within == 0;
-        let key = self.entry(if at_beginning { after.entry.saturating_sub(1) } else { after.entry }).await?.key;
+        let key = self.source.entry(if at_beginning { after.entry.saturating_sub(1) } else { after.entry }).await?.key;
         let which = match after.within {
             0 if at_beginning => "its last event".to_owned(),
             0 => format!("the event that ends at byte {}", after.offset),
@@ -152,77 +148,26 @@ impl<'a> Reader<'a> {
     fn last_event(&mut self) -> Next {
         let after = SourceCursor { entry: self.cursor.entry, offset: 0, within: 0 };
         match self.cutter.finish() {
-            Some(payload) => Next::Event(Sourced { event: self.event_of(raw_event(payload, Place::default())), after }),
+            Some(payload) => {
+                Next::Event(Sourced { event: event_of(self.route, raw_event(payload, Place::default())), after })
+            }
             None => Next::End(after),
         }
     }
 
-    async fn entry(&mut self, number: u64) -> Result<SourceEntry, Halt> {
-        let segment = number / LIST_ENTRIES as u64;
-        if self.segment.as_ref().is_none_or(|(have, _)| *have != segment) {
-            let missing = || OperationError::new(Code::Corrupt, "the list of sources has fewer segments than it says");
-            let index = usize::try_from(segment).unwrap_or(usize::MAX);
-            let named = self.listed.segments.get(index).ok_or_else(missing)?;
-            let key = format!("{}/{}", self.route.list_folder(), named.key);
-            let read = get_document(self.slice.engine, &*self.route.work, &key, Some(&named.sha256));
-            let document: Segment<SourceEntry> = self.slice.bounded(read).await?;
-            self.segment = Some((segment, document.entries));
-        }
-        let within = usize::try_from(number % LIST_ENTRIES as u64).unwrap_or(usize::MAX);
-        let entries = self.segment.as_ref().map(|(_, entries)| entries);
-        entries.and_then(|entries| entries.get(within)).cloned().ok_or_else(|| {
-            OperationError::new(Code::Corrupt, format!("the list of sources has no entry {number}")).into()
-        })
-    }
-
-    /// Bytes of a source; fewer than asked for only at its end.
-    async fn get(&mut self, entry: &SourceEntry, offset: u64) -> Result<Bytes, Halt> {
-        let number = self.cursor.entry;
-        if let Some((of, at, bytes)) = &self.chunk
-            && *of == number
-            && (*at..*at + bytes.len() as u64).contains(&offset)
+    /// Opens the next object, at the cursor. Answers how far its first part is compared if time ran out for that.
+    async fn begin(&mut self, entry: SourceEntry) -> Result<Option<Check>, Halt> {
+        let (number, config) = (self.cursor.entry, &self.route.config);
+        let mut place = Place { offset: self.cursor.offset.max(entry.extent().start), within: self.cursor.within };
+        // Its head is read with its first part.
+        if place.offset == 0
+            && entry.size > 0
+            && let Compared::NoTime(check) = self.source.compared(number, &entry, 0).await?
         {
-            return Ok(bytes.slice(usize::try_from(offset - at).unwrap_or(bytes.len())..));
+            return Ok(Some(check));
         }
-        let (bucket, slice) = (&self.route.sources, self.slice);
-        let len = slice.engine.settings.read_bytes as u64;
-        let read = slice.engine.persist(async || bucket.get(&entry.key, Some(&entry.etag), offset, len).await);
-        let bytes = slice.bounded(read).await.map_err(|halt| name_the_object(halt, &entry.key))?;
-        if bytes.is_empty() && offset < entry.size {
-            return Err(damaged(entry, format!("it ends at byte {offset}, not at {}", entry.size)));
-        }
-        self.chunk = Some((number, offset, bytes.clone()));
-        Ok(bytes)
-    }
-
-    /// Compares an object with its checksum, unless that is done. Answers how far it came if time ran out.
-    async fn compare(&mut self, entry: &SourceEntry) -> Result<Option<Check>, Halt> {
-        let Some(wanted) = entry.checksum else { return Ok(None) };
-        let number = self.cursor.entry;
-        let mut check = match self.check {
-            Some(check) if check.entry == number => check,
-            _ => Check { entry: number, seen: Checksum::default() },
-        };
-        while check.seen.len < entry.size {
-            if !self.slice.has_time() || self.slice.wanted().await? != Wanted::Running {
-                return Ok(Some(check));
-            }
-            let bytes = self.get(entry, check.seen.len).await?;
-            check.seen = check.seen.then(Checksum::of(&bytes));
-            self.check = Some(check);
-        }
-        if check.seen != wanted {
-            return Err(damaged(entry, "its bytes are not those that were exported: the checksum differs"));
-        }
-        self.check = Some(check);
-        Ok(None)
-    }
-
-    async fn begin(&mut self, entry: SourceEntry) -> Result<(), Halt> {
-        let mut place = Place { offset: self.cursor.offset, within: self.cursor.within };
-        let config = &self.route.config;
         let (decoder, compression) = if let Some(files) = &config.foreign {
-            let head = if files.inflate { self.head(&entry, RECOGNISED).await? } else { Bytes::new() };
+            let head = if files.inflate { self.source.head(number, &entry, RECOGNISED).await? } else { Bytes::new() };
             let compression = recognise(&head);
             (foreign_decoder(files, compression), compression)
         } else {
@@ -237,7 +182,7 @@ impl<'a> Reader<'a> {
             usize::MAX
         };
         let unpacks = if let Some(mut decoder) = decoder {
-            let head = self.head(&entry, decoder.head_len()).await?;
+            let head = self.source.head(number, &entry, decoder.head_len()).await?;
             let first = decoder.head(&head).map_err(|error| damaged(&entry, error))?;
             place.offset = place.offset.max(first);
             decoder.seek(place);
@@ -245,23 +190,16 @@ impl<'a> Reader<'a> {
         } else {
             Unpacks::Cut(Box::new(Inflater::at(compression, place)))
         };
+        let bytes = entry.extent();
+        self.entered.push_back((number, bytes.end - bytes.start));
         self.open = Some(Open { at: place.offset, entry, feed, unpacks });
-        Ok(())
-    }
-
-    async fn head(&mut self, entry: &SourceEntry, len: u64) -> Result<Bytes, Halt> {
-        let mut head = Vec::new();
-        while (head.len() as u64) < len.min(entry.size) {
-            let bytes = self.get(entry, head.len() as u64).await?;
-            head.extend_from_slice(&bytes);
-        }
-        Ok(head.into())
+        Ok(None)
     }
 
     /// Bytes of the sources that were passed on the way to an entry. Each is answered once.
     pub(crate) fn take_passed(&mut self, entry: u64) -> u64 {
         let mut bytes = 0;
-        while let Some((_, size)) = self.passed.pop_front_if(|(number, _)| *number < entry) {
+        while let Some((_, size)) = self.entered.pop_front_if(|(number, _)| *number < entry) {
             bytes += size;
         }
         bytes
@@ -269,59 +207,71 @@ impl<'a> Reader<'a> {
 
     /// The object at hand is consumed.
     fn close(&mut self) {
-        if let Some(open) = self.open.take() {
-            self.passed.push_back((self.cursor.entry, open.entry.size));
-        }
-        self.check = None;
+        self.open = None;
         self.cursor = SourceCursor { entry: self.cursor.entry + 1, offset: 0, within: 0 };
     }
 
     /// Makes events of the bytes at hand, about as many as are read of a stream at once, whatever the bytes inflate to;
-    /// with none there, more are read, or the object ends.
-    async fn unpack(&mut self) -> Result<(), Halt> {
-        let Some(open) = &mut self.open else { return Ok(()) };
+    /// with none there, more are read, or the object ends. Answers how far the next part is compared if time ran out.
+    async fn unpack(&mut self) -> Result<Option<Check>, Halt> {
+        let Some(open) = &mut self.open else { return Ok(None) };
         let (entry, at) = (open.entry.clone(), open.at);
+        let end = entry.extent().end;
         let settings = &self.slice.engine.settings;
-        let unpacked = match &mut open.unpacks {
-            Unpacks::Cut(inflater) => cut(inflater, &mut self.cutter),
-            Unpacks::Units(decoder) => take_apart(&mut **decoder, settings.read_events, settings.read_bytes),
-        };
-        for decoded in unpacked.map_err(|error| damaged(&entry, error))? {
-            let after = self.cursor_at(decoded.after, entry.size);
-            let event = self.event_of(decoded);
-            self.ready.push_back(Sourced { event, after });
-        }
-        if !self.ready.is_empty() {
-            return Ok(());
-        }
-        if at < entry.size {
-            self.go_on(&entry)?;
-            let mut bytes = self.get(&entry, at).await?;
-            if let Some(open) = &mut self.open {
-                bytes.truncate(open.feed);
-                open.at += bytes.len() as u64;
-                match &mut open.unpacks {
-                    Unpacks::Cut(inflater) => inflater.feed(bytes),
-                    Unpacks::Units(decoder) => decoder.feed(bytes),
-                }
+        loop {
+            let unpacked = match &mut open.unpacks {
+                Unpacks::Cut(inflater) => cut(inflater, &mut self.cutter),
+                Unpacks::Units(decoder) => take_apart(&mut **decoder, settings.read_events, settings.read_bytes),
+            };
+            let unpacked = unpacked.map_err(|error| damaged(&entry, error))?;
+            if unpacked.is_empty() {
+                break;
             }
-            return Ok(());
+            for decoded in unpacked.into_iter().filter(|decoded| is_wanted(self.listed, decoded)) {
+                let after = cursor_at(self.cursor.entry, decoded.after, end);
+                self.ready.push_back(Sourced { event: event_of(self.route, decoded), after });
+            }
+            if !self.ready.is_empty() {
+                return Ok(None);
+            }
         }
-        let Some(Open { unpacks, .. }) = &mut self.open else { return Ok(()) };
-        let finished = match unpacks {
-            Unpacks::Cut(inflater) => inflater.finish().map(|()| None),
-            Unpacks::Units(decoder) => decoder.finish(),
+        if at < end { self.feed(&entry, at).await } else { self.finish(&entry).map(|()| None) }
+    }
+
+    /// Feeds the bytes that come next. Answers how far their part is compared if time ran out.
+    async fn feed(&mut self, entry: &SourceEntry, at: u64) -> Result<Option<Check>, Halt> {
+        self.go_on(entry)?;
+        let mut bytes = match self.source.compared(self.cursor.entry, entry, at).await? {
+            Compared::Bytes(bytes) => bytes,
+            Compared::NoTime(check) => return Ok(Some(check)),
         };
-        let last = finished.map_err(|error| damaged(&entry, error))?;
+        if let Some(open) = &mut self.open {
+            bytes.truncate(open.feed);
+            open.at += bytes.len() as u64;
+            match &mut open.unpacks {
+                Unpacks::Cut(inflater) => inflater.feed(bytes),
+                Unpacks::Units(decoder) => decoder.feed(bytes),
+            }
+        }
+        Ok(None)
+    }
+
+    /// All bytes of the object at hand were fed.
+    fn finish(&mut self, entry: &SourceEntry) -> Result<(), Halt> {
+        let finished = match self.open.as_mut().map(|open| &mut open.unpacks) {
+            Some(Unpacks::Cut(inflater)) => inflater.finish().map(|()| None),
+            Some(Unpacks::Units(decoder)) => decoder.finish(),
+            None => Ok(None),
+        };
+        let last = finished.map_err(|error| damaged(entry, error))?;
         self.close();
-        if let Some(decoded) = last {
-            let event = self.event_of(decoded);
-            self.ready.push_back(Sourced { event, after: self.cursor });
+        if let Some(decoded) = last.filter(|decoded| is_wanted(self.listed, decoded)) {
+            self.ready.push_back(Sourced { event: event_of(self.route, decoded), after: self.cursor });
         }
         if !self.route.config.pack
             && let Some(payload) = self.cutter.finish()
         {
-            let event = self.event_of(raw_event(payload, Place::default()));
+            let event = event_of(self.route, raw_event(payload, Place::default()));
             self.ready.push_back(Sourced { event, after: self.cursor });
         }
         Ok(())
@@ -349,25 +299,32 @@ impl<'a> Reader<'a> {
         );
         Err(OperationError::new(Code::OutOfRange, message).into())
     }
+}
 
-    /// The cursor at a place of the object at hand; at its end that is the beginning of the next.
-    fn cursor_at(&self, Place { offset, within }: Place, size: u64) -> SourceCursor {
-        let entry = self.cursor.entry;
-        if within == 0 && offset >= size {
-            SourceCursor { entry: entry + 1, offset: 0, within: 0 }
-        } else {
-            SourceCursor { entry, offset, within }
-        }
+/// The cursor at a place of the object of an entry; where what is imported of it ends that is the beginning of the next.
+fn cursor_at(entry: u64, Place { offset, within }: Place, end: u64) -> SourceCursor {
+    if within == 0 && offset >= end {
+        SourceCursor { entry: entry + 1, offset: 0, within: 0 }
+    } else {
+        SourceCursor { entry, offset, within }
     }
+}
 
-    /// Raw bytes have no time of their own: they get the one at which the import was planned.
-    fn event_of(&self, decoded: Decoded) -> NewEvent {
-        NewEvent {
-            time: decoded.time.unwrap_or(self.route.config.time),
-            key: decoded.key,
-            headers: decoded.headers,
-            payload: decoded.payload,
-        }
+/// Whether an event is one of those that are imported: parts at a range's ends hold others, too.
+fn is_wanted(listed: &ListShard, decoded: &Decoded) -> bool {
+    match (&listed.range, &decoded.sequence) {
+        (Some(range), Some(sequence)) => !range.from.covers(sequence) && range.until.covers(sequence),
+        _ => true,
+    }
+}
+
+/// Raw bytes have no time of their own: they get the one at which the import was planned.
+fn event_of(route: &Route, decoded: Decoded) -> NewEvent {
+    NewEvent {
+        time: decoded.time.unwrap_or(route.config.time),
+        key: decoded.key,
+        headers: decoded.headers,
+        payload: decoded.payload,
     }
 }
 
@@ -391,7 +348,14 @@ fn cut(inflater: &mut Inflater, cutter: &mut Cutter) -> Result<Vec<Decoded>, Unp
 }
 
 fn raw_event(payload: Bytes, after: Place) -> Decoded {
-    Decoded { time: None, key: Value::Absent, headers: Vec::new(), payload: Value::Bytes(payload), after }
+    Decoded {
+        sequence: None,
+        time: None,
+        key: Value::Absent,
+        headers: Vec::new(),
+        payload: Value::Bytes(payload),
+        after,
+    }
 }
 
 /// Events that were fed whole, until there are so many of them, or so many bytes.
@@ -403,33 +367,4 @@ fn take_apart(decoder: &mut dyn Decoder, most: usize, most_bytes: usize) -> Resu
         events.push(event);
     }
     Ok(events)
-}
-
-fn damaged(entry: &SourceEntry, why: impl std::fmt::Display) -> Halt {
-    let key = &entry.key;
-    let message = if entry.checksum.is_some() {
-        format!(
-            "{key} is damaged: {why}. Nothing of it was imported that does not match; put the original back and resume"
-        )
-    } else {
-        format!(
-            "{key} cannot be read: {why}. What stands in front of that was imported; cancel this import, mend the file \
-             or the options, and import into another stream"
-        )
-    };
-    OperationError::new(Code::ObjectDamaged, message).into()
-}
-
-/// What a source's store says, in the terms of an import.
-fn name_the_object(halt: Halt, key: &str) -> Halt {
-    let Halt::Failed(error) = halt else { return halt };
-    let changed = |code, what: &str| {
-        let message = format!("{key} {what}; put the original back and resume, or cancel this import");
-        Halt::Failed(OperationError::new(code, message))
-    };
-    match error.code {
-        Code::NotFound => changed(Code::ObjectMissing, "is not there any more"),
-        Code::ObjectChanged => changed(Code::ObjectChanged, "was replaced or edited since the import was planned"),
-        _ => Halt::Failed(error),
-    }
 }

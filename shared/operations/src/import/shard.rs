@@ -229,7 +229,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         counts: Counts,
         digest: EventDigest,
     ) -> Result<(), Halt> {
-        let check = self.reader.check.filter(|check| check.entry == cursor.entry);
+        let check = self.reader.check().filter(|check| check.entry == cursor.entry);
         let record = import_record_mut(self.held)?;
         record.advanced(cursor, tail, counts, digest);
         record.check = check;
@@ -244,13 +244,14 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         if self.held.record.expected.is_some() {
             return Ok(());
         }
-        let whole = listed(self.route, self.held)?.bytes;
+        let listed = listed(self.route, self.held)?;
+        let start = if cursor.entry == 0 { listed.start.unwrap_or(0) } else { 0 };
         let more = self.reader.take_passed(cursor.entry);
         let record = import_record_mut(self.held)?;
         let passed = record.passed.unwrap_or(0).saturating_add(more);
         record.passed = Some(passed);
-        let done = passed.saturating_add(cursor.offset);
-        self.held.record.share = Some(Share::of_bytes(done, whole));
+        let done = passed.saturating_add(cursor.offset.saturating_sub(start));
+        self.held.record.share = Some(Share::of_bytes(done, listed.bytes));
         Ok(())
     }
 

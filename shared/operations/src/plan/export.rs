@@ -138,7 +138,7 @@ pub async fn bounds(
     field: &str,
     spec: &PositionSpec,
 ) -> Result<Vec<Option<Position>>, OperationError> {
-    check_shards(field, spec, &info.shards)?;
+    check_shards(field, spec, &info.shards.iter().map(|shard| &shard.shard).collect::<Vec<_>>())?;
     let now = engine.clock.now();
     let mut positions = Vec::with_capacity(info.shards.len());
     for shard in &info.shards {
@@ -170,19 +170,19 @@ async fn position(
 }
 
 /// A bound that names a shard must name one that is there.
-fn check_shards(field: &str, spec: &PositionSpec, shards: &[ShardInfo]) -> Result<(), OperationError> {
+pub(super) fn check_shards(field: &str, spec: &PositionSpec, shards: &[&ShardId]) -> Result<(), OperationError> {
     let named: Vec<&ShardId> = match spec {
         PositionSpec::Sequence { shard, .. } => vec![shard],
         PositionSpec::Cut(cut) => cut.0.keys().collect(),
         _ => Vec::new(),
     };
-    match named.into_iter().find(|name| !shards.iter().any(|shard| shard.shard == **name)) {
+    match named.into_iter().find(|name| !shards.contains(name)) {
         None => Ok(()),
         Some(name) => {
-            let there: Vec<_> = shards.iter().take(20).map(|shard| shard.shard.to_string()).collect();
+            let there: Vec<_> = shards.iter().take(20).map(ToString::to_string).collect();
             Err(OperationError::new(
                 Code::NotFound,
-                format!("{field}: the stream has no shard '{name}'; it has {}", there.join(", ")),
+                format!("{field}: there is no shard '{name}', but {}", there.join(", ")),
             ))
         }
     }

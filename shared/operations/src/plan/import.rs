@@ -51,8 +51,9 @@ pub(super) async fn resolve(
     }
     let list = ListWriter::new(engine, id).await?;
     let key = list.key();
-    let asked = Asked::of(request)?;
-    let sources = find(engine, &*bucket, &path, &request.source, &asked, list).await?;
+    let asked = Asked::of(engine, request)?;
+    // Large, and once in a plan.
+    let sources = Box::pin(find(engine, &*bucket, &path, &request.source, &asked, list)).await?;
     if !sources.are_cut() && (request.event_size.is_some() || request.pack) {
         return Err(OperationError::new(
             Code::Invalid,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sluice_ports::BucketStore;
 use sluice_transfer::limits::LIST_ENTRIES;
 use sluice_transfer::manifest::{ListShard, Segment, SegmentRef, SourceEntry, SourceList};
-use sluice_transfer::{BucketUri, Counts, Gap, ShardId, TransferId};
+use sluice_transfer::{BucketUri, Counts, Gap, Range, ShardId, TransferId};
 
 use crate::engine::Engine;
 use crate::error::OperationError;
@@ -18,8 +18,23 @@ pub(super) struct ListedShard {
     entries: u64,
     bytes: u64,
     counts: Option<Counts>,
+    start: Option<u64>,
+    range: Option<Range>,
     gaps: Vec<Gap>,
     segments: Vec<SegmentRef>,
+}
+
+/// What is known of a shard once all its sources are listed.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Events and bytes of payload in them.
+    pub counts: Option<Counts>,
+    /// Byte of the first one at which what is imported begins.
+    pub start: Option<u64>,
+    /// The events that are imported, if not all are.
+    pub range: Option<Range>,
+    /// What had been lost of them.
+    pub gaps: Vec<Gap>,
 }
 
 /// Writes segments as they fill, and at the end the root.
@@ -48,8 +63,16 @@ impl<'a> ListWriter<'a> {
 
     /// The next shard's sources follow.
     pub(super) fn begin(&mut self, source: Option<ShardId>) {
-        let shard = ListedShard { source, entries: 0, bytes: 0, counts: None, gaps: Vec::new(), segments: Vec::new() };
-        self.shards.push(shard);
+        self.shards.push(ListedShard {
+            source,
+            entries: 0,
+            bytes: 0,
+            counts: None,
+            start: None,
+            range: None,
+            gaps: Vec::new(),
+            segments: Vec::new(),
+        });
     }
 
     /// Whether the shard at hand has no sources yet.
@@ -57,23 +80,37 @@ impl<'a> ListWriter<'a> {
         self.shards.last().is_none_or(|shard| shard.entries == 0)
     }
 
+    /// Whether no shard has any.
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.shards.iter().all(|shard| shard.entries == 0)
+    }
+
+    /// Progress is told of all shards together, so either all know what is to come or none does.
+    pub(super) fn count_alike(&mut self) {
+        if self.shards.iter().any(|shard| shard.counts.is_none()) {
+            self.shards.iter_mut().for_each(|shard| shard.counts = None);
+        }
+    }
+
     /// The next source of the shard at hand.
     pub(super) async fn push(&mut self, entry: SourceEntry) -> Result<(), OperationError> {
         if let Some(shard) = self.shards.last_mut() {
             shard.entries += 1;
-            shard.bytes += entry.size;
+            let bytes = entry.extent();
+            shard.bytes += bytes.end - bytes.start;
             self.open.push(entry);
         }
         if self.open.len() == LIST_ENTRIES { self.write().await } else { Ok(()) }
     }
 
     /// The shard at hand has no more sources.
-    pub(super) async fn end(&mut self, counts: Option<Counts>, gaps: Vec<Gap>) -> Result<(), OperationError> {
+    pub(super) async fn end(&mut self, known: Known) -> Result<(), OperationError> {
         if !self.open.is_empty() {
             self.write().await?;
         }
         if let Some(shard) = self.shards.last_mut() {
-            (shard.counts, shard.gaps) = (counts, gaps);
+            let Known { counts, start, range, gaps } = known;
+            (shard.counts, shard.start, shard.range, shard.gaps) = (counts, start, range, gaps);
         }
         Ok(())
     }
@@ -108,6 +145,8 @@ pub(super) async fn write_root(
         entries: shard.entries,
         counts: shard.counts,
         bytes: shard.bytes,
+        start: shard.start,
+        range: shard.range,
         gaps: shard.gaps,
         segments: shard.segments,
     });

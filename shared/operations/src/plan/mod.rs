@@ -5,6 +5,7 @@ mod export;
 mod foreign;
 mod import;
 mod list;
+mod range;
 mod sources;
 
 pub use export::bounds;

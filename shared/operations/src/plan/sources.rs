@@ -1,14 +1,15 @@
 //! What an import's source is: a manifest, a prefix that holds one, a prefix of any files, or one file.
 
-use sluice_ports::{BucketStore, Listed};
-use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, SourceEntry};
+use sluice_ports::{BucketStore, Listed as File};
+use sluice_transfer::manifest::{Document, ExportManifest, SourceEntry};
 use sluice_transfer::{BucketUri, Encoding, ForeignFiles, Format, ObjectKeys, ShardId, SourceFormat, check_key};
 
 use super::foreign::Asked;
-use super::list::{ListWriter, ListedShard};
+use super::list::{Known, ListWriter, ListedShard};
+use super::range::Share;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
-use crate::listing::Listing;
+use crate::listing::{Listed, Listing};
 use crate::objects::{get_document, in_document};
 
 /// Objects asked for in one listing.
@@ -56,13 +57,17 @@ pub(super) async fn find(
         if [ObjectKeys::root(), ObjectKeys::cancelled()].contains(&name) || is_root(engine, bucket, path).await? {
             return from_manifest(engine, bucket, path, asked, list).await;
         }
-        let file = Listed { key: path.to_owned(), size: info.size, etag: info.etag };
+        let file = File { key: path.to_owned(), size: info.size, etag: info.etag };
+        asked.refuse_bounds()?;
         return foreign_file(engine, bucket, file, asked, list).await;
     }
     let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
     match &manifests(engine, bucket, &prefix).await?[..] {
         [root] => from_manifest(engine, bucket, root, asked, list).await,
-        [] => foreign_prefix(engine, bucket, &prefix, uri, asked, list).await,
+        [] => {
+            asked.refuse_bounds()?;
+            foreign_prefix(engine, bucket, &prefix, uri, asked, list).await
+        }
         several => {
             let shown: Vec<_> = several.iter().take(20).map(String::as_str).collect();
             Err(OperationError::new(
@@ -79,7 +84,7 @@ async fn page(
     bucket: &dyn BucketStore,
     prefix: &str,
     after: &mut Option<String>,
-) -> Result<Vec<Listed>, OperationError> {
+) -> Result<Vec<File>, OperationError> {
     let page = engine.persist(async || bucket.list(prefix, after.as_deref(), LISTED_AT_ONCE).await).await?;
     if let Some(last) = page.last() {
         *after = Some(last.key.clone());
@@ -128,7 +133,7 @@ async fn foreign_prefix(
     if list.is_empty() {
         return Err(OperationError::new(Code::NothingToImport, format!("{uri} holds nothing; check the path")));
     }
-    list.end(None, Vec::new()).await?;
+    list.end(Known::default()).await?;
     Ok(asked.sources(list.shards))
 }
 
@@ -144,7 +149,7 @@ async fn is_root(engine: &Engine, bucket: &dyn BucketStore, key: &str) -> Result
 async fn foreign_file(
     engine: &Engine,
     bucket: &dyn BucketStore,
-    file: Listed,
+    file: File,
     asked: &Asked,
     mut list: ListWriter<'_>,
 ) -> Result<Sources, OperationError> {
@@ -152,15 +157,23 @@ async fn foreign_file(
     asked.check_length(engine, bucket, &file).await?;
     check_key(&file.key)?;
     list.push(entry(file)).await?;
-    list.end(None, Vec::new()).await?;
+    list.end(Known::default()).await?;
     Ok(asked.sources(list.shards))
 }
 
-fn entry(file: Listed) -> SourceEntry {
-    SourceEntry { key: file.key, size: file.size, etag: file.etag, checksum: None, counts: None }
+fn entry(file: File) -> SourceEntry {
+    SourceEntry {
+        key: file.key,
+        size: file.size,
+        etag: file.etag,
+        checksum: None,
+        counts: None,
+        index: None,
+        bytes: None,
+    }
 }
 
-fn foreign_entry(file: Listed) -> Result<SourceEntry, OperationError> {
+fn foreign_entry(file: File) -> Result<SourceEntry, OperationError> {
     if is_ours(&file.key) {
         return Err(OperationError::new(
             Code::ManifestInvalid,
@@ -200,17 +213,30 @@ async fn from_manifest(
     }
     let manifest: ExportManifest = get_document(engine, bucket, root, None).await?;
     manifest.check().map_err(|error| in_document(root, error))?;
+    let bounds = &asked.bounds;
+    bounds.check(&manifest)?;
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let encoding = manifest.encoding();
     for shard in &manifest.shards {
         list.begin(Some(shard.shard.clone()));
+        let mut range = bounds.of_shard(engine, encoding, shard);
         let mut listing = Listing::new(engine, bucket, folder, shard, None);
         while let Some(listed) = listing.next().await? {
-            list.push(pin(engine, bucket, listed.key.clone(), &listed.object).await?).await?;
+            if let Some(share) = range.share(&listing, &listed).await? {
+                list.push(pin(engine, bucket, &listed, share).await?).await?;
+            }
             listing.pass(listed);
         }
-        list.end(Some(shard.counts), shard.gaps.clone()).await?;
+        let gaps = range.gaps(&shard.gaps).cloned().collect();
+        let taken = range.taken();
+        let (start, of) = if bounds.said { (Some(taken.start), Some(taken.range)) } else { (None, None) };
+        list.end(Known { counts: taken.counts, start, range: of, gaps }).await?;
     }
-    let encoding = Encoding { format: manifest.format, compression: manifest.compression };
+    list.count_alike();
+    if bounds.said && list.holds_nothing() {
+        let what = format!("{root} holds nothing between from and until; check both");
+        return Err(OperationError::new(Code::NothingToImport, what));
+    }
     Ok(Sources { encoding, foreign: None, joined: true, shards: list.shards })
 }
 
@@ -218,10 +244,11 @@ async fn from_manifest(
 async fn pin(
     engine: &Engine,
     bucket: &dyn BucketStore,
-    key: String,
-    object: &ManifestObject,
+    listed: &Listed,
+    share: Share,
 ) -> Result<SourceEntry, OperationError> {
-    let wanted = object.object.checksum;
+    let (key, object) = (listed.key.clone(), &listed.object.object);
+    let wanted = object.checksum;
     let Some(info) = engine.persist(async || bucket.head(&key).await).await? else {
         return Err(OperationError::new(Code::ObjectMissing, format!("{key} is missing, but the manifest names it")));
     };
@@ -242,6 +269,8 @@ async fn pin(
         size: info.size,
         etag: info.etag,
         checksum: Some(wanted),
-        counts: Some(object.object.counts),
+        counts: Some(object.counts),
+        index: listed.index.clone(),
+        bytes: share.bytes,
     })
 }

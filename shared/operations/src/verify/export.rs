@@ -96,7 +96,11 @@ async fn verify_shard(
             run.at.place = Some(listing.place());
             return End::Time;
         }
-        match read_object(run, bucket, manifest.encoding(), &listed.key, &listed.object).await {
+        let read = async {
+            let index = listing.index(&listed).await?;
+            read_object(run, bucket, manifest.encoding(), &listed, index.as_ref()).await
+        };
+        match read.await {
             Ok(Outcome::Whole(counts)) => {
                 run.found.counts += counts;
                 run.found.read += 1;

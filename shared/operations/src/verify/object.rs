@@ -2,17 +2,22 @@
 //!
 //! A slice leaves off where a unit ends: all in front of it is counted and in the checksum, which the next slice
 //! goes on with. Raw bytes have no units, so there it is wherever reading stopped.
+//!
+//! Where the object has an index, each part is held to what that says: an import of a range trusts it.
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sluice_formats::decoder;
 use sluice_ports::{BucketStore, Error, ErrorKind};
-use sluice_transfer::manifest::ManifestObject;
-use sluice_transfer::{Checksum, Counts, Decoder, Encoding, Place, UnpackError};
+use sluice_transfer::manifest::ObjectIndex;
+use sluice_transfer::{Checksum, Counts, Decoder, Encoding, Place, Position, Sequence, UnpackError};
 
 use super::Run;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
+use crate::listing::Listed;
 
 /// How far an object was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,25 +47,30 @@ pub(super) async fn read_object(
     run: &mut Run<'_>,
     bucket: &dyn BucketStore,
     encoding: Encoding,
-    key: &str,
-    object: &ManifestObject,
+    listed: &Listed,
+    index: Option<&ObjectIndex>,
 ) -> Result<Outcome, OperationError> {
-    let wanted = object.object.checksum;
+    let (key, object) = (&listed.key[..], &listed.object.object);
+    let wanted = object.checksum;
     let part = match run.at.object.take() {
         Some(part) => part,
         None => begin(run.engine, bucket, key, wanted.len).await?,
     };
     let began = part.checksum.len;
-    let mut reading = Reading::new(run.engine, bucket, key, part);
+    let mut reading = Reading::new(run.engine, bucket, key, part, index);
     let mut ahead = reading.open(encoding, wanted.len).await?;
     (run.seen)(reading.seen.len - began);
     while reading.seen.len < wanted.len {
         if run.is_over() {
             return Ok(Outcome::Part(reading.part));
         }
-        let (bytes, before) = (reading.next(ahead.take()).await?, reading.part.checksum);
+        let (mut bytes, before) = (reading.next(ahead.take()).await?, reading.part.checksum);
+        if bytes.len() > reading.left_of_part() {
+            ahead = Some(bytes.split_off(reading.left_of_part()));
+        }
         (run.seen)(bytes.len() as u64);
         reading.take(&bytes);
+        reading.end_of_part()?;
         run.came_further |= reading.part.checksum != before;
     }
     if reading.seen != wanted {
@@ -71,13 +81,13 @@ pub(super) async fn read_object(
     }
     if let Some(mut decoder) = reading.decoder {
         decoder.finish().map_err(|error| damaged(key, error))?;
-        let (found, said) = (reading.part.counts, object.object.counts);
+        let (found, said) = (reading.part.counts, object.counts);
         if found != said {
             let what = format!("it holds {} events, the manifest says {}", found.events, said.events);
             return Err(damaged(key, what));
         }
     }
-    Ok(Outcome::Whole(object.object.counts))
+    Ok(Outcome::Whole(object.counts))
 }
 
 fn damaged(key: &str, why: impl std::fmt::Display) -> OperationError {
@@ -105,13 +115,56 @@ struct Reading<'a> {
     seen: Checksum,
     /// Of all events that were read.
     counts: Counts,
+    /// The last event that was read.
+    last: Option<Sequence>,
     /// None for raw bytes, and for what is broken.
     decoder: Option<Box<dyn Decoder>>,
+    /// Where the parts end that were not read to theirs.
+    ends: VecDeque<End>,
+}
+
+/// The end of a part, and all in front of it, as the index says.
+struct End {
+    checksum: Checksum,
+    counts: Counts,
+    until: Position,
 }
 
 impl<'a> Reading<'a> {
-    fn new(engine: &'a Engine, bucket: &'a dyn BucketStore, key: &'a str, part: Part) -> Self {
-        Self { engine, bucket, key, seen: part.checksum, counts: part.counts, part, decoder: None }
+    fn new(
+        engine: &'a Engine,
+        bucket: &'a dyn BucketStore,
+        key: &'a str,
+        part: Part,
+        index: Option<&ObjectIndex>,
+    ) -> Self {
+        let (mut checksum, mut counts) = (Checksum::default(), Counts::default());
+        let ends = index.into_iter().flat_map(|index| &index.parts).map(|part| {
+            (checksum, counts) = (checksum.then(part.checksum), counts + part.span.counts);
+            End { checksum, counts, until: part.span.until.position.clone() }
+        });
+        let ends = ends.filter(|end| end.checksum.len > part.checksum.len).collect();
+        let (seen, counts) = (part.checksum, part.counts);
+        Self { engine, bucket, key, part, seen, counts, last: None, decoder: None, ends }
+    }
+
+    /// Bytes up to the end of the part at hand.
+    fn left_of_part(&self) -> usize {
+        let left = self.ends.front().map(|end| end.checksum.len.saturating_sub(self.seen.len));
+        left.and_then(|left| usize::try_from(left).ok()).unwrap_or(usize::MAX)
+    }
+
+    /// Holds a part to its index, where it ends. One behind it may be empty.
+    fn end_of_part(&mut self) -> Result<(), OperationError> {
+        while let Some(end) = self.ends.pop_front_if(|end| end.checksum.len == self.seen.len) {
+            let last = self.last.take().map(Position::After);
+            let counted = self.decoder.is_none() || (self.part.checksum, self.part.counts) == (self.seen, end.counts);
+            if self.seen != end.checksum || !counted || last.is_some_and(|last| last != end.until) {
+                let what = format!("its part that ends at byte {} is not what its index says", self.seen.len);
+                return Err(damaged(self.key, what));
+            }
+        }
+        Ok(())
     }
 
     /// Sends a decoder to where the part ends. Answers bytes that were read with the object's head and come next.
@@ -170,7 +223,7 @@ impl<'a> Reading<'a> {
         let from = self.seen.len;
         let end = match &mut self.decoder {
             None => Some((from + bytes.len() as u64, self.counts)),
-            Some(decoder) => match count(&mut **decoder, bytes.clone(), &mut self.counts) {
+            Some(decoder) => match count(&mut **decoder, bytes.clone(), &mut self.counts, &mut self.last) {
                 Ok(end) => end,
                 Err(error) => {
                     self.part.broken = Some(error.to_string());
@@ -192,7 +245,12 @@ impl<'a> Reading<'a> {
 
 /// Counts the events that more bytes complete. Answers where the last unit ended, if one did, and what was counted
 /// up to there.
-fn count(decoder: &mut dyn Decoder, bytes: Bytes, counts: &mut Counts) -> Result<Option<(u64, Counts)>, UnpackError> {
+fn count(
+    decoder: &mut dyn Decoder,
+    bytes: Bytes,
+    counts: &mut Counts,
+    last: &mut Option<Sequence>,
+) -> Result<Option<(u64, Counts)>, UnpackError> {
     decoder.feed(bytes);
     let mut end = None;
     while let Some(event) = decoder.next()? {
@@ -200,6 +258,7 @@ fn count(decoder: &mut dyn Decoder, bytes: Bytes, counts: &mut Counts) -> Result
         if event.after.within == 0 {
             end = Some((event.after.offset, *counts));
         }
+        *last = event.sequence;
     }
     Ok(end)
 }

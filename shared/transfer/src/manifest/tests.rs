@@ -19,6 +19,7 @@ fn object(number: u64, from: u64, until: u64) -> ManifestObject {
             etag: "e".into(),
             counts: Counts::new(until - from, until - from),
             times: None,
+            parts: None,
         },
     }
 }

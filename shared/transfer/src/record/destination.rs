@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{LedgerEntry, LedgerPage, PartEntry, PartSpan};
 use crate::limits::{GAPS, LEDGER_TAIL, PARTS_PER_OBJECT, SEGMENT_ENTRIES};
 use crate::manifest::SegmentChain;
 use crate::{Checksum, Counts, Cursor, Gap, Packed, Position, TimeRange, UploadId};
@@ -37,32 +38,6 @@ pub enum AlgebraError {
     TooManyGaps,
 }
 
-/// A stored part; its number is its place in the ledger, from 1.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartEntry {
-    /// As the bucket answered.
-    pub etag: String,
-    /// Checksum and size.
-    pub checksum: Checksum,
-}
-
-/// Some entries of a ledger that no longer fit the shard's record. Pages are overwritten by the next object's; the
-/// record tells how many count.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LedgerPage {
-    /// Version of this record's shape.
-    pub version: u32,
-    /// Object it belongs to.
-    pub object: u64,
-    /// Upload it belongs to.
-    pub incarnation: u32,
-    /// Its place among the pages, from 0.
-    pub index: u32,
-    /// Its entries.
-    pub entries: Vec<PartEntry>,
-}
-
 /// An upload that is under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -83,7 +58,7 @@ pub struct Upload {
     /// Full pages of the ledger.
     pub pages: u32,
     /// Entries behind the last full page.
-    pub tail: Vec<PartEntry>,
+    pub tail: Vec<LedgerEntry>,
 }
 
 /// An object whose end is fixed and that may exist already.
@@ -105,6 +80,9 @@ pub struct Closing {
     /// Times of those events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<TimeRange>,
+    /// Times of the events of the last part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_times: Option<TimeRange>,
     /// An earlier fixing of the end that could not be repeated, since the source lost the last part's events; a
     /// completion of it may still be found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,6 +122,9 @@ pub struct SealedObject {
     /// Times of those events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<TimeRange>,
+    /// Parts that its index lists. None where there is no index: it has one part, or an earlier version began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u64>,
 }
 
 /// A shard at a destination.
@@ -249,8 +230,8 @@ impl DestinationRecord {
         Ok(())
     }
 
-    /// A part that does not end its object was stored.
-    pub fn part_stored(&mut self, part: &Packed, entry: PartEntry) -> Result<(), AlgebraError> {
+    /// A part that does not end its object was stored. Answers its entry in the ledger.
+    pub fn part_stored(&mut self, part: &Packed, stored: PartEntry) -> Result<LedgerEntry, AlgebraError> {
         let Phase::Open(upload) = &mut self.phase else { return Err(self.wrong("store a part")) };
         if part.end < upload.cursor {
             return Err(AlgebraError::Backwards { from: upload.cursor.clone().into(), to: part.end.clone().into() });
@@ -260,19 +241,23 @@ impl DestinationRecord {
         }
         upload.cursor = part.end.clone();
         upload.parts += 1;
-        upload.checksum = upload.checksum.then(entry.checksum);
+        upload.checksum = upload.checksum.then(stored.checksum);
         upload.counts += part.counts;
         upload.times = TimeRange::cover(upload.times, part.times);
-        upload.tail.push(entry);
+        let span = PartSpan { until: part.end.clone(), counts: part.counts, times: part.times };
+        let entry = LedgerEntry { part: stored, span: Some(span) };
+        upload.tail.push(entry.clone());
         let stored = self.counts + upload.counts;
         self.raise(stored);
-        Ok(())
+        Ok(entry)
     }
 
     /// Takes a full page off the ledger, to be written together with this record.
     pub fn take_page(&mut self) -> Option<LedgerPage> {
         let (object, incarnation) = (self.objects, self.incarnation);
-        let Phase::Open(upload) = &mut self.phase else { return None };
+        let (Phase::Open(upload) | Phase::Closing(Closing { upload: Some(upload), .. })) = &mut self.phase else {
+            return None;
+        };
         if upload.tail.len() < LEDGER_TAIL {
             return None;
         }
@@ -306,6 +291,7 @@ impl DestinationRecord {
             checksum: last_sum.map_or(before.0, |sum| before.0.then(sum)),
             counts: last.map_or(before.1, |part| before.1 + part.counts),
             times: TimeRange::cover(before.2, last.and_then(|part| part.times)),
+            last_times: last.and_then(|part| part.times),
             superseded: None,
         });
         Ok(())
@@ -323,6 +309,7 @@ impl DestinationRecord {
                 checksum: upload.checksum,
                 counts: upload.counts,
                 times: upload.times,
+                last_times: None,
                 upload: Some(upload.clone()),
                 superseded: Some(Box::new(Closing { upload: None, superseded: None, ..lost })),
             }),
@@ -332,7 +319,8 @@ impl DestinationRecord {
     }
 
     /// The closing object exists. `which` is the closing that was found: the one at hand, or the superseded one.
-    pub fn sealed_as(&mut self, which: &Closing, etag: String) -> Result<(), AlgebraError> {
+    /// `parts` are those that its index lists, if it has one.
+    pub fn sealed_as(&mut self, which: &Closing, etag: String, parts: Option<u64>) -> Result<(), AlgebraError> {
         let Phase::Closing(_) = &self.phase else { return Err(self.wrong("seal an object")) };
         if which.until < self.sealed {
             return Err(AlgebraError::Backwards { from: self.sealed.clone().into(), to: which.until.clone().into() });
@@ -346,6 +334,7 @@ impl DestinationRecord {
             etag,
             counts: which.counts,
             times: which.times,
+            parts,
         });
         self.sealed = which.until.clone();
         self.counts += which.counts;

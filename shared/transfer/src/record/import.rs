@@ -18,13 +18,22 @@ pub struct SourceCursor {
     pub within: u64,
 }
 
-/// An object is compared with its checksum before the first of its events is used.
+/// The part of an object that is being, or was, compared with its checksum; an object without an index is compared as
+/// one. That is done before the first of its events is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// Entry that is being, or was, compared.
+    /// Entry of the object.
     pub entry: u64,
-    /// Of its bytes so far.
+    /// Byte of the object at which the part begins.
+    #[serde(default, skip_serializing_if = "is_at_beginning")]
+    pub from: u64,
+    /// Of the part's bytes so far.
     pub seen: Checksum,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over what it skips by reference")]
+const fn is_at_beginning(from: &u64) -> bool {
+    *from == 0
 }
 
 /// A place in the sources and the place in the target that belongs to it.
@@ -65,7 +74,7 @@ pub struct ImportRecord {
     /// Bytes of the sources in front of the one at the cursor, counted where nothing else tells how far an import is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed: Option<u64>,
-    /// The comparison of the object at hand with its checksum.
+    /// The comparison at hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
     /// The target ends here when the cursor stands where it does.

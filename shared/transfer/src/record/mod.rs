@@ -7,12 +7,14 @@
 mod claim;
 mod destination;
 mod import;
+mod ledger;
 mod shard;
 mod transfer;
 
 pub use claim::{Claim, Owner, Proof};
-pub use destination::{AlgebraError, Closing, DestinationRecord, LedgerPage, PartEntry, Phase, SealedObject, Upload};
+pub use destination::{AlgebraError, Closing, DestinationRecord, Phase, SealedObject, Upload};
 pub use import::{Check, ImportRecord, Mark, ReadBack, SourceCursor};
+pub use ledger::{LedgerEntry, LedgerPage, PartEntry, PartSpan};
 pub use shard::{ShardRecord, Share, Work};
 pub use transfer::{
     Config, DestinationConfig, ExportConfig, Failure, ImportConfig, ManifestRef, Totals, TransferRecord,

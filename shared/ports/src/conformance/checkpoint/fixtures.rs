@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use sluice_transfer::manifest::SegmentChain;
 use sluice_transfer::record::{
     Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, FIRST_VERSION, Failure, ImportConfig,
-    ImportRecord, LedgerPage, ManifestRef, Mark, Owner, PartEntry, Phase, ReadBack, SealedObject, ShardRecord,
-    SourceCursor, TransferRecord, Upload, Work,
+    ImportRecord, LedgerEntry, LedgerPage, ManifestRef, Mark, Owner, PartEntry, PartSpan, Phase, ReadBack,
+    SealedObject, ShardRecord, SourceCursor, TransferRecord, Upload, Work,
 };
 use sluice_transfer::{
     Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles, Format, Gap,
-    ImportRequest, Inflate, Pace, Position, Range, Request, Sequence, ShardId, SourceFormat, State, StreamUri,
-    TimeRange, Timestamp, TransferId, UploadId, Value, Wanted,
+    ImportRequest, Inflate, Pace, Position, PositionSpec, Range, Request, Sequence, ShardId, SourceFormat, State,
+    StreamUri, TimeRange, Timestamp, TransferId, UploadId, Value, Wanted,
 };
 
 /// The largest number that a stream gives (Kinesis): 56 digits.
@@ -117,6 +117,8 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
     let request = ImportRequest {
         source: "dir:/archive/orders".parse().expect("a bucket"),
         stream: stream("copy"),
+        from: full.then_some(PositionSpec::Ago(1)),
+        until: full.then_some(PositionSpec::Latest),
         format: full.then_some(SourceFormat::Jsonl),
         compression: full.then_some(Inflate::Auto),
         payload_field: full.then(|| "order.body".to_owned()),
@@ -159,8 +161,13 @@ pub(super) fn transfers() -> Vec<TransferRecord> {
 }
 
 pub(super) fn page(index: u32, text: &str) -> LedgerPage {
-    let entry = |part: &str| PartEntry { etag: format!("{text}{part}"), checksum: Checksum::of(text.as_bytes()) };
-    LedgerPage { version: FIRST_VERSION, object: 3, incarnation: 1, index, entries: vec![entry("a"), entry("b")] }
+    let entry = |part: &str, span| {
+        let part = PartEntry { etag: format!("{text}{part}"), checksum: Checksum::of(text.as_bytes()) };
+        LedgerEntry { part, span }
+    };
+    let span = |times| Some(PartSpan { until: at(7), counts: counts(), times });
+    let entries = vec![entry("a", None), entry("b", span(None)), entry("c", span(Some(times())))];
+    LedgerPage { version: FIRST_VERSION, object: 3, incarnation: 1, index, entries }
 }
 
 fn upload(full: bool) -> Upload {
@@ -184,12 +191,14 @@ fn closing(full: bool) -> Closing {
         checksum: Checksum::of(b"object"),
         counts: counts(),
         times: None,
+        last_times: None,
         superseded: None,
     };
     if !full {
         return bare;
     }
-    let superseded = Closing { last: Some(Checksum::of(b"lost")), times: Some(times()), ..bare.clone() };
+    let superseded =
+        Closing { last: Some(Checksum::of(b"lost")), times: Some(times()), last_times: Some(times()), ..bare.clone() };
     Closing { upload: Some(upload(true)), superseded: Some(Box::new(superseded)), ..bare }
 }
 
@@ -203,8 +212,9 @@ fn full_destination(phase: Phase) -> DestinationRecord {
         etag: "\"0123456789abcdef0123456789abcdef-12\"".to_owned(),
         counts: counts(),
         times: Some(times()),
+        parts: Some(10_000),
     };
-    let untimed = SealedObject { times: None, number: 1, from: at(7), until: at(8), ..object.clone() };
+    let untimed = SealedObject { times: None, parts: None, number: 1, from: at(7), until: at(8), ..object.clone() };
     DestinationRecord {
         sealed: at(8),
         counts: counts(),
@@ -235,7 +245,7 @@ fn full_import() -> ImportRecord {
     let value = Value::from("payload");
     let digest = EventDigest::default().with(Timestamp::from_millis(1), &Value::Null, &[], &value);
     ImportRecord {
-        check: Some(Check { entry: 4, seen: Checksum::of(b"seen") }),
+        check: Some(Check { entry: 4, from: 1 << 23, seen: Checksum::of(b"seen") }),
         segments: SegmentChain { count: 2, digest: "d".repeat(64) },
         cursor,
         counts: counts(),

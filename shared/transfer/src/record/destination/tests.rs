@@ -38,9 +38,10 @@ fn an_object_of_several_parts() {
     record.close(Some(&part(3, b"ef"))).unwrap();
     let found = closing(&record);
     assert_eq!(found.checksum, Checksum::of(b"abcdef"));
-    record.sealed_as(&found, "etag".into()).unwrap();
+    record.sealed_as(&found, "etag".into(), Some(3)).unwrap();
     assert_eq!((&record.sealed, record.objects, record.counts), (&at(3), 1, Counts::new(3, 6)));
-    assert_eq!((&record.unlisted[0].from, &record.unlisted[0].until), (&Cursor::default(), &at(3)));
+    let object = &record.unlisted[0];
+    assert_eq!((&object.from, &object.until, object.parts), (&Cursor::default(), &at(3), Some(3)));
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn a_lost_last_part_ends_the_object_with_what_is_stored() {
     let found = closing(&record);
     assert_eq!((found.until.clone(), found.checksum), (at(1), Checksum::of(b"ab")));
     assert_eq!(found.candidates().map(|c| c.until.clone()).collect::<Vec<_>>(), [at(1), at(2)]);
-    record.sealed_as(&found, "etag".into()).unwrap();
+    record.sealed_as(&found, "etag".into(), Some(3)).unwrap();
     record.lost(Position::After(Sequence::new(7))).unwrap();
     record.lost(Position::After(Sequence::new(9))).unwrap();
     assert_eq!(record.gaps, [Gap { from: at(1), until: at(9) }]);

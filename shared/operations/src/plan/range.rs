@@ -1,0 +1,271 @@
+//! What of an export an import takes: which of its objects, and which bytes of them.
+//!
+//! Bounds mean what they mean for an export. What a time means is found in the manifest: the first object whose times
+//! reach it, the first of its parts, and in that part the first event. All else that is needed is known without reading
+//! objects.
+
+use std::ops::Range as Interval;
+
+use sluice_formats::decoder;
+use sluice_ports::BucketStore;
+use sluice_transfer::manifest::{ExportManifest, Extent, ShardManifest};
+use sluice_transfer::{
+    Counts, Cursor, Cut, Encoding, Format, Gap, ImportRequest, Place, Position, PositionSpec, Range, ShardId, Timestamp,
+};
+
+use super::export::check_shards;
+use crate::engine::Engine;
+use crate::error::{Code, OperationError};
+use crate::listing::{Listed, Listing};
+
+/// The bounds that were asked for.
+pub(super) struct Bounds {
+    from: PositionSpec,
+    until: PositionSpec,
+    now: Timestamp,
+    /// One of them was.
+    pub said: bool,
+}
+
+impl Bounds {
+    pub(super) fn of(engine: &Engine, request: &ImportRequest) -> Self {
+        Self {
+            from: request.from.clone().unwrap_or(PositionSpec::Earliest),
+            until: request.until.clone().unwrap_or(PositionSpec::Latest),
+            now: engine.clock.now(),
+            said: request.from.is_some() || request.until.is_some(),
+        }
+    }
+
+    /// Bounds that name shards name some of the export's.
+    pub(super) fn check(&self, manifest: &ExportManifest) -> Result<(), OperationError> {
+        let there: Vec<&ShardId> = manifest.shards.iter().map(|shard| &shard.shard).collect();
+        check_shards("from", &self.from, &there)?;
+        check_shards("until", &self.until, &there)
+    }
+
+    /// The same for one shard.
+    pub(super) fn of_shard<'a>(
+        &self,
+        engine: &'a Engine,
+        encoding: Encoding,
+        shard: &'a ShardManifest,
+    ) -> ShardRange<'a> {
+        let of = |spec: &PositionSpec, unbounded| match spec {
+            PositionSpec::Earliest => Bound::At(Position::Beginning),
+            PositionSpec::Latest => Bound::At(Position::End),
+            PositionSpec::Time(time) => Bound::Time(*time),
+            PositionSpec::Ago(millis) => Bound::Time(self.now.minus_millis(*millis)),
+            PositionSpec::Sequence { shard: named, sequence } if *named == shard.shard => {
+                Bound::At(Position::before(sequence))
+            }
+            PositionSpec::Sequence { .. } => Bound::At(unbounded),
+            PositionSpec::Cut(Cut(positions)) => Bound::At(positions.get(&shard.shard).cloned().unwrap_or(unbounded)),
+        };
+        let (from, until) = (of(&self.from, Position::Beginning), of(&self.until, Position::End));
+        ShardRange { engine, encoding, shard, from, until, counts: Some(Counts::default()), start: None }
+    }
+}
+
+/// A bound of one shard.
+enum Bound {
+    /// It is known.
+    At(Position),
+    /// In front of the first event of that time or later, which was not found yet.
+    Time(Timestamp),
+}
+
+impl Bound {
+    /// Where it is; a time that no event has reached is behind all of them.
+    fn position(&self) -> Position {
+        match self {
+            Self::At(position) => position.clone(),
+            Self::Time(_) => Position::End,
+        }
+    }
+}
+
+/// What is taken of a shard. It is shown the shard's objects in order.
+pub(super) struct ShardRange<'a> {
+    engine: &'a Engine,
+    encoding: Encoding,
+    shard: &'a ShardManifest,
+    from: Bound,
+    until: Bound,
+    /// Events and bytes in what is taken; none once part of something is.
+    counts: Option<Counts>,
+    /// Byte at which the first object that is taken begins to be.
+    start: Option<u64>,
+}
+
+/// What is taken of an object.
+pub(super) struct Share {
+    /// These bytes of it; none for all.
+    pub bytes: Option<Interval<u64>>,
+}
+
+/// What was taken of a shard.
+pub(super) struct Taken {
+    /// Events and bytes of payload, if they are known.
+    pub counts: Option<Counts>,
+    /// Byte of the first object at which that begins.
+    pub start: u64,
+    pub range: Range,
+}
+
+impl ShardRange<'_> {
+    /// The gaps that are in it.
+    pub(super) fn gaps<'g>(&self, gaps: &'g [Gap]) -> impl Iterator<Item = &'g Gap> {
+        let (from, until) = (Cursor::at(self.from.position()), Cursor::at(self.until.position()));
+        gaps.iter().filter(move |gap| gap.until > from && gap.from < until)
+    }
+
+    /// Looks at the next object. None if nothing of it is taken.
+    pub(super) async fn share(
+        &mut self,
+        listing: &Listing<'_>,
+        listed: &Listed,
+    ) -> Result<Option<Share>, OperationError> {
+        let object = &listed.object.object;
+        let whole = Extent::whole(object);
+        let reached = |bound: &Bound| match bound {
+            Bound::Time(time) => object.times.is_some_and(|times| times.max >= *time),
+            Bound::At(_) => false,
+        };
+        let (from, until) = (reached(&self.from), reached(&self.until));
+        let extents = if from || until || !whole.lies_within(&self.range()) {
+            self.extents(listing, listed, &whole).await?
+        } else {
+            Vec::new()
+        };
+        if from {
+            self.from = self.find(listing, listed, &extents, &self.from).await?;
+        }
+        if until {
+            self.until = self.find(listing, listed, &extents, &self.until).await?;
+        }
+        let range = self.range();
+        if matches!(self.from, Bound::Time(_)) || !whole.meets(&range) {
+            return Ok(None);
+        }
+        if whole.lies_within(&range) {
+            self.take(&whole);
+            return Ok(Some(Share { bytes: None }));
+        }
+        let Some(joined) = Extent::joined(&extents, &range) else { return Ok(None) };
+        if joined.lies_within(&range) {
+            self.take(&joined);
+        } else if self.encoding.format == Format::Raw {
+            let within = joined.from < Cursor::at(range.from.clone());
+            return Err(self.refuse(listed, if within { &range.from } else { &range.until }, &extents));
+        } else {
+            self.take(&joined);
+            self.counts = None;
+        }
+        Ok(Some(Share { bytes: (joined.bytes != whole.bytes).then_some(joined.bytes) }))
+    }
+
+    fn take(&mut self, extent: &Extent) {
+        self.counts = self.counts.map(|counts| counts + extent.span.counts);
+        self.start.get_or_insert(extent.bytes.start);
+    }
+
+    fn range(&self) -> Range {
+        Range { from: self.from.position(), until: self.until.position() }
+    }
+
+    /// All objects were shown.
+    pub(super) fn taken(self) -> Taken {
+        Taken { counts: self.counts, start: self.start.unwrap_or(0), range: self.range() }
+    }
+
+    /// The parts of an object, or all of it where it has no index.
+    async fn extents(
+        &self,
+        listing: &Listing<'_>,
+        listed: &Listed,
+        whole: &Extent,
+    ) -> Result<Vec<Extent>, OperationError> {
+        Ok(listing.index(listed).await?.map_or_else(|| vec![whole.clone()], |index| index.extents()))
+    }
+
+    /// Where a time is in an object that reaches it.
+    async fn find(
+        &self,
+        listing: &Listing<'_>,
+        listed: &Listed,
+        extents: &[Extent],
+        bound: &Bound,
+    ) -> Result<Bound, OperationError> {
+        let Bound::Time(time) = *bound else { return Ok(Bound::At(bound.position())) };
+        let reaches = |extent: &&Extent| extent.span.times.is_some_and(|times| times.max >= time);
+        // The index was compared with what the segment says, so there is one.
+        let Some(extent) = extents.iter().find(reaches) else { return Ok(Bound::Time(time)) };
+        if extent.span.times.is_some_and(|times| times.min >= time) {
+            return Ok(Bound::At(extent.from.position.clone()));
+        }
+        if self.encoding.format == Format::Raw {
+            return Err(self.refuse(listed, &extent.from.position, extents));
+        }
+        first_of_time(self.engine, listing.bucket(), self.encoding, listed, &extent.bytes, time).await.map(Bound::At)
+    }
+
+    /// Raw objects do not hold where in them an event ends. Of some parts it is known: those that end where one does.
+    fn refuse(&self, listed: &Listed, bound: &Position, extents: &[Extent]) -> OperationError {
+        let known =
+            || extents.iter().flat_map(|extent| [&extent.from, &extent.span.until]).filter(|end| end.offset == 0);
+        let name = |cursor: Option<&Cursor>| {
+            let sequence = cursor.and_then(|cursor| cursor.position.next_sequence());
+            sequence.map_or_else(|| "none".to_owned(), |sequence| format!("{}@{sequence}", self.shard.shard))
+        };
+        let before = name(known().rfind(|end| end.position <= *bound));
+        let behind = name(known().find(|end| end.position > *bound));
+        OperationError::new(
+            Code::Invalid,
+            format!(
+                "{}: a range of raw objects can begin and end only where one of their parts ends with an event, since they \
+                 do not hold where others do; in front of this bound the nearest such place is {before}, behind it \
+                 {behind}",
+                listed.key
+            ),
+        )
+    }
+}
+
+/// In front of the first event of that time or later in some parts of an object.
+async fn first_of_time(
+    engine: &Engine,
+    bucket: &dyn BucketStore,
+    encoding: Encoding,
+    listed: &Listed,
+    bytes: &Interval<u64>,
+    time: Timestamp,
+) -> Result<Position, OperationError> {
+    let damaged = |why: String| OperationError::new(Code::ObjectDamaged, format!("{}: {why}", listed.key));
+    let Some(mut decoder) = decoder(encoding) else { return Ok(Position::End) };
+    let read =
+        async |offset: u64, len: u64| engine.persist(async || bucket.get(&listed.key, None, offset, len).await).await;
+    let head = if decoder.head_len() == 0 { bytes::Bytes::new() } else { read(0, decoder.head_len()).await? };
+    let first = decoder.head(&head).map_err(|error| damaged(error.to_string()))?;
+    let mut at = bytes.start.max(first);
+    decoder.seek(Place { offset: at, within: 0 });
+    loop {
+        while let Some(event) = decoder.next().map_err(|error| damaged(error.to_string()))? {
+            if let (Some(sequence), true) = (event.sequence, event.time.is_some_and(|found| found >= time)) {
+                return Ok(Position::before(&sequence));
+            }
+        }
+        let more = if at < bytes.end {
+            read(at, (bytes.end - at).min(engine.settings.read_bytes as u64)).await?
+        } else {
+            bytes::Bytes::new()
+        };
+        if more.is_empty() {
+            return Err(damaged(format!(
+                "its manifest says that it holds an event of {time} or later, but it does not"
+            )));
+        }
+        at += more.len() as u64;
+        decoder.feed(more);
+    }
+}
