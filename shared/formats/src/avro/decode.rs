@@ -245,8 +245,8 @@ impl Block {
             let event = mapped.event(&mut reader, &self.data)?;
             (None, event.time, event.key, Vec::new(), event.payload)
         } else {
+            // Another writer of this schema may have put anything there.
             let sequence = std::str::from_utf8(reader.sized()?).ok().and_then(|text| text.parse().ok());
-            let sequence = Some(sequence.ok_or(Fault::Damaged("an event's sequence is no number"))?);
             let time = Timestamp::from_micros(reader.long()?);
             let mut bytes = 0;
             let key = read_value(&self.data, &mut reader, &mut bytes)?;

@@ -227,9 +227,11 @@ impl<'a> Reader<'a> {
             if unpacked.is_empty() {
                 break;
             }
-            for decoded in unpacked.into_iter().filter(|decoded| is_wanted(self.listed, decoded)) {
-                let after = cursor_at(self.cursor.entry, decoded.after, end);
-                self.ready.push_back(Sourced { event: event_of(self.route, decoded), after });
+            for decoded in unpacked {
+                if is_wanted(self.listed, &entry, &decoded)? {
+                    let after = cursor_at(self.cursor.entry, decoded.after, end);
+                    self.ready.push_back(Sourced { event: event_of(self.route, decoded), after });
+                }
             }
             if !self.ready.is_empty() {
                 return Ok(None);
@@ -265,7 +267,9 @@ impl<'a> Reader<'a> {
         };
         let last = finished.map_err(|error| damaged(entry, error))?;
         self.close();
-        if let Some(decoded) = last.filter(|decoded| is_wanted(self.listed, decoded)) {
+        if let Some(decoded) = last
+            && is_wanted(self.listed, entry, &decoded)?
+        {
             self.ready.push_back(Sourced { event: event_of(self.route, decoded), after: self.cursor });
         }
         if !self.route.config.pack
@@ -310,11 +314,13 @@ fn cursor_at(entry: u64, Place { offset, within }: Place, end: u64) -> SourceCur
     }
 }
 
-/// Whether an event is one of those that are imported: parts at a range's ends hold others, too.
-fn is_wanted(listed: &ListShard, decoded: &Decoded) -> bool {
+/// Whether an event is one of those that are imported: parts at a range's ends hold others, too. Of raw bytes only whole
+/// parts are taken.
+fn is_wanted(listed: &ListShard, entry: &SourceEntry, decoded: &Decoded) -> Result<bool, Halt> {
     match (&listed.range, &decoded.sequence) {
-        (Some(range), Some(sequence)) => !range.from.covers(sequence) && range.until.covers(sequence),
-        _ => true,
+        (Some(range), Some(sequence)) => Ok(!range.from.covers(sequence) && range.until.covers(sequence)),
+        (Some(_), None) if decoded.time.is_some() => Err(damaged(entry, "an event of it has no sequence number")),
+        _ => Ok(true),
     }
 }
 
