@@ -174,21 +174,13 @@ impl<'a, 'h> ShardExport<'a, 'h> {
             }
             let may_stop = self.stored || self.sending.is_some() || !packer.has_tail();
             if !slice.has_time() || (slice.remaining() == Remaining::Exhausted && may_stop) {
-                if !self.landed().await? {
-                    return Ok(Stretch::Again);
-                }
-                // Bytes behind the last full part are dropped here and read again, unless nothing else would move.
-                if !self.stored && packer.has_tail() {
-                    self.seal(&mut packer).await?;
-                }
-                return Ok(Stretch::Ends(self.end()?));
+                return self.stop(&mut packer).await;
             }
-            let read = match ahead.take() {
-                Some(read) => read,
-                None => {
-                    let read = self.read(&from);
-                    beside(&mut self.sending, read).await
-                }
+            let read = if let Some(read) = ahead.take() {
+                read
+            } else {
+                let read = self.read(&from);
+                beside(&mut self.sending, read).await
             };
             match read? {
                 Read::Trimmed { earliest } => {
@@ -241,9 +233,17 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         }
     }
 
-    fn end(&self) -> Result<ShardEnd, Halt> {
+    /// Time or budget are spent. Bytes behind the last full part are dropped here and read again, unless nothing else
+    /// would move.
+    async fn stop(&mut self, packer: &mut Packer) -> Result<Stretch, Halt> {
+        if !self.landed().await? {
+            return Ok(Stretch::Again);
+        }
+        if !self.stored && packer.has_tail() {
+            self.seal(packer).await?;
+        }
         let drained = self.destination()?.is_drained(&self.held.record.range.until);
-        Ok(if drained { ShardEnd::Drained } else { ShardEnd::More })
+        Ok(Stretch::Ends(if drained { ShardEnd::Drained } else { ShardEnd::More }))
     }
 
     /// Whether what stands behind `from` may be read before `events`, which stand in front of it, are packed: if it is
