@@ -1,4 +1,5 @@
-//! Appending lines or pieces of a file to a stream, in batches of bounded size.
+//! Appending lines or pieces of a file to a stream, in batches of bounded size. While one becomes durable the next is
+//! read: neither the disk nor whoever writes the pipe waits for the other.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -10,7 +11,7 @@ use serde::Serialize;
 use sluice_operations::Code;
 use sluice_ports::{Appended, NewEvent, StreamInfo, StreamStore};
 use sluice_transfer::limits::EVENT_BYTES;
-use sluice_transfer::{Counts, Position, ShardId, StreamUri, Value, sha256_hex};
+use sluice_transfer::{Counts, Position, ShardId, StreamUri, Timestamp, Value, sha256_hex};
 
 use crate::args::{Append, By, HostArgs};
 use crate::bounds::known;
@@ -21,9 +22,11 @@ use crate::output::{self, Output, bytes, grouped};
 
 /// Bytes of a piece, unless told otherwise.
 const PIECE: u64 = 1 << 20;
-/// A batch is written once it has so many bytes or events.
+/// A batch is written once it has so many bytes or events. Two are held at once.
 const BATCH_BYTES: usize = 4 << 20;
 const BATCH_EVENTS: usize = 8_192;
+/// Bytes asked of the input at once.
+const READ_BYTES: usize = 1 << 20;
 /// Tries of one batch while somebody else appends to the same shard.
 const ATTEMPTS: u32 = 1_000;
 
@@ -34,7 +37,7 @@ pub(crate) async fn run(host: &HostArgs, args: &Append, output: Output) -> Resul
         events: u64,
         bytes: u64,
     }
-    let mut pieces = Pieces::open(args)?;
+    let pieces = Pieces::open(args)?;
     let home = Home::create(host)?;
     let stream = home.places()?.local(&args.stream)?;
     let made = stream.create(args.shards.unwrap_or(1)).await?;
@@ -45,7 +48,7 @@ pub(crate) async fn run(host: &HostArgs, args: &Append, output: Output) -> Resul
         return Err(Failure::new(Code::Invalid, what));
     }
     let mut writer = Writer::new(&stream, &args.stream, &info, args.key.as_deref());
-    let appended = append_all(&mut pieces, &mut writer).await;
+    let appended = append_all(pieces, &mut writer).await;
     let counts = writer.written;
     if let Err(mut failure) = appended {
         failure.message = format!(
@@ -76,30 +79,44 @@ pub(crate) async fn append_file(
     file: &Path,
     piece: u64,
 ) -> Result<Counts, Failure> {
-    let mut pieces = Pieces::of(file, By::Bytes, piece, None)?;
+    let pieces = Pieces::of(file, By::Bytes, piece, None)?;
     let info = known(stream, uri).await?;
     let mut writer = Writer::new(stream, uri, &info, None);
-    append_all(&mut pieces, &mut writer).await?;
+    append_all(pieces, &mut writer).await?;
     Ok(writer.written)
 }
 
-async fn append_all(pieces: &mut Pieces, writer: &mut Writer<'_>) -> Result<(), Failure> {
-    // A read may wait for whoever writes the pipe; this process has nothing else to do meanwhile.
-    while let Some(piece) = pieces.next()? {
-        writer.add(piece).await?;
+async fn append_all(pieces: Pieces, writer: &mut Writer<'_>) -> Result<(), Failure> {
+    let (mut pieces, mut batch) = read(pieces).await?;
+    while !batch.is_empty() {
+        // What cannot be read is told once what was read before is written; what cannot be written, at once.
+        let next = async { Ok(read(pieces).await) };
+        let ((), next) = tokio::try_join!(writer.write(batch), next)?;
+        (pieces, batch) = next?;
     }
-    writer.flush().await
+    Ok(())
+}
+
+/// Payloads, each with the time at which it was read.
+type Batch = Vec<(Timestamp, Bytes)>;
+
+/// Reads a batch where waiting is allowed: a pipe may stay silent for long.
+async fn read(mut pieces: Pieces) -> Result<(Pieces, Batch), Failure> {
+    let read = tokio::task::spawn_blocking(move || pieces.batch().map(|batch| (pieces, batch)));
+    read.await.map_err(|error| Failure::new(Code::Defect, error.to_string()))?
 }
 
 /// The input, cut.
 struct Pieces {
-    input: Box<dyn BufRead>,
+    input: Box<dyn BufRead + Send>,
     name: String,
     by: By,
     longest: u64,
     /// Bytes of the key that goes with each event.
     key: usize,
     lines: u64,
+    /// Bytes of the piece before, as the next one may be as long.
+    before: usize,
 }
 
 impl Pieces {
@@ -115,8 +132,9 @@ impl Pieces {
 
     fn of(file: &Path, by: By, longest: u64, key: Option<&str>) -> Result<Self, Failure> {
         let key = key.map_or(0, str::len);
-        let (input, name): (Box<dyn BufRead>, _) = if file == Path::new("-") {
-            (Box::new(io::stdin().lock()), "stdin".to_owned())
+        let (input, name): (Box<dyn BufRead + Send>, _) = if file == Path::new("-") {
+            // Its own buffer is small and passed over by reads that are larger.
+            (Box::new(BufReader::with_capacity(READ_BYTES, io::stdin())), "stdin".to_owned())
         } else {
             let name = file.display().to_string();
             let open = || {
@@ -127,14 +145,25 @@ impl Pieces {
                 Ok(file)
             };
             let file = open().map_err(|error| Failure::of_io(&error, format!("{name} cannot be read")))?;
-            (Box::new(BufReader::with_capacity(1 << 20, file)), name)
+            (Box::new(BufReader::with_capacity(READ_BYTES, file)), name)
         };
-        Ok(Self { input, name, by, longest, key, lines: 0 })
+        Ok(Self { input, name, by, longest, key, lines: 0, before: 0 })
+    }
+
+    /// The next batch; empty at the end. With an error what was read of it is dropped.
+    fn batch(&mut self) -> Result<Batch, Failure> {
+        let (mut batch, mut bytes) = (Batch::new(), 0);
+        while bytes < BATCH_BYTES && batch.len() < BATCH_EVENTS {
+            let Some(piece) = self.next()? else { break };
+            bytes += piece.len();
+            batch.push((now(), piece));
+        }
+        Ok(batch)
     }
 
     /// The next event's payload; none at the end.
     fn next(&mut self) -> Result<Option<Bytes>, Failure> {
-        let mut piece = Vec::new();
+        let mut piece = Vec::with_capacity(self.before.min(READ_BYTES));
         let failed = |error: io::Error| Failure::of_io(&error, format!("{} cannot be read", self.name));
         if self.by == By::Bytes {
             self.input.by_ref().take(self.longest).read_to_end(&mut piece).map_err(failed)?;
@@ -148,6 +177,7 @@ impl Pieces {
             return Ok(None);
         }
         self.lines += 1;
+        self.before = piece.len();
         if piece.last() == Some(&b'\n') {
             piece.pop();
         }
@@ -172,7 +202,6 @@ struct Writer<'a> {
     /// The shard of all events; none: one after the other.
     only: Option<usize>,
     events: u64,
-    waiting: Counts,
     written: Counts,
 }
 
@@ -182,24 +211,17 @@ impl<'a> Writer<'a> {
             info.shards.iter().map(|shard| (shard.shard.clone(), shard.tail.clone(), Vec::new())).collect();
         let only = key.map(|key| shard_of(key, shards.len()));
         let key = key.map_or(Value::Absent, |key| Bytes::copy_from_slice(key.as_bytes()).into());
-        let none = Counts::default();
-        Self { stream, uri, shards, key, only, events: 0, waiting: none, written: none }
+        Self { stream, uri, shards, key, only, events: 0, written: Counts::default() }
     }
 
-    async fn add(&mut self, payload: Bytes) -> Result<(), Failure> {
+    async fn write(&mut self, batch: Batch) -> Result<(), Failure> {
         let count = self.shards.len() as u64;
-        let shard = self.only.unwrap_or_else(|| usize::try_from(self.events % count.max(1)).unwrap_or_default());
-        self.events += 1;
-        self.waiting += Counts::new(1, payload.len() as u64);
-        let event = NewEvent { time: now(), key: self.key.clone(), headers: Vec::new(), payload: payload.into() };
-        self.shards[shard].2.push(event);
-        if self.waiting.bytes >= BATCH_BYTES as u64 || self.waiting.events >= BATCH_EVENTS as u64 {
-            self.flush().await?;
+        for (time, payload) in batch {
+            let shard = self.only.unwrap_or_else(|| usize::try_from(self.events % count.max(1)).unwrap_or_default());
+            self.events += 1;
+            let event = NewEvent { time, key: self.key.clone(), headers: Vec::new(), payload: payload.into() };
+            self.shards[shard].2.push(event);
         }
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> Result<(), Failure> {
         for (shard, tail, events) in &mut self.shards {
             if events.is_empty() {
                 continue;
@@ -209,7 +231,6 @@ impl<'a> Writer<'a> {
             events.clear();
             self.written += counts;
         }
-        self.waiting = Counts::default();
         Ok(())
     }
 }
@@ -253,7 +274,7 @@ mod tests {
     use super::*;
 
     fn pieces(input: &'static [u8], by: By, longest: u64) -> Result<Vec<Bytes>, String> {
-        let mut pieces = Pieces { input: Box::new(input), name: "x".into(), by, longest, key: 0, lines: 0 };
+        let mut pieces = Pieces { input: Box::new(input), name: "x".into(), by, longest, key: 0, lines: 0, before: 0 };
         let mut all = Vec::new();
         while let Some(piece) = pieces.next().map_err(|failure| failure.message)? {
             all.push(piece);

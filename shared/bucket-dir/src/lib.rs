@@ -16,7 +16,8 @@
 //! under it whether the upload is still one.
 //!
 //! What a crash or a power cut leaves:
-//! - Hidden files are swept up when the bucket is opened for writing the next time; nothing trusts them before.
+//! - Hidden files are swept up when the bucket is opened for writing the next time, those of a completed upload also
+//!   when uploads are listed; nothing trusts them before.
 //! - Metadata are durable before the link is made. Without an object of just that etag nobody looks at them.
 //! - A part is on disk before it is answered, its line in `parts` need not be: it is not synced, since that would be a
 //!   second wait for the disk with every part. After a power cut a completion may so answer `InvalidPart` or

@@ -237,14 +237,17 @@ fn names(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// The uploads that are open. What is left of completed ones goes.
 pub(crate) fn list(layout: &Layout, prefix: &str) -> Result<Vec<OpenUpload>> {
     let mut open = Vec::new();
     for name in names(&layout.uploads())? {
         let id = UploadId(name);
         let Some(folder) = layout.upload(&id) else { continue };
-        if let Some(document) = document(&folder)?.filter(|found| found.key.starts_with(prefix))
-            && !is_completed(&folder)?
-        {
+        let Some(document) = document(&folder)?.filter(|found| found.key.starts_with(prefix)) else { continue };
+        if is_completed(&folder)? {
+            // Whoever completed it died before he could tidy up, and the bucket need not be opened for writing again.
+            let _ = sweep_upload(layout, &id, &folder);
+        } else {
             open.push(OpenUpload { key: document.key, id });
         }
     }

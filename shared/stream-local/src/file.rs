@@ -21,7 +21,7 @@ const LOG_PAGES: u32 = 1_024;
 const LOG_BYTES: u32 = 64 << 20;
 /// Pages that a connection keeps in memory, in KiB. A large transaction spills into the log.
 const WRITER_CACHE: u32 = 8 << 10;
-const READER_CACHE: u32 = 4 << 10;
+const READER_CACHE: u32 = 1 << 10;
 /// How long a call waits for another process's transaction; each is a single append or a piece of a trim.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -7,8 +7,9 @@
 //! Calls run on the runtime's blocking threads: a commit waits for the disk, and a read may wait for it too. A call
 //! whose future is dropped still runs to its end there; nothing depends on it, since an append names its tail.
 //!
-//! **Invariant.** The file is the only state: between two calls nothing is remembered but open connections, so any
-//! number of processes may use one stream. Memory is bounded by what one call carries, never by the stream's size.
+//! **Invariant.** The file is the only state: between two calls nothing is remembered but open connections, and some
+//! memory that reads use again, so any number of processes may use one stream. Memory is bounded by what one call
+//! carries, never by the stream's size.
 
 mod fault;
 mod file;
@@ -28,6 +29,7 @@ use sluice_ports::{
 use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
 
 use crate::file::Access;
+use crate::row::Values;
 
 /// What a stream's file is called behind its name.
 const SUFFIX: &str = ".sqlite";
@@ -44,13 +46,15 @@ struct Shared {
     name: String,
     writer: Mutex<Option<Connection>>,
     reader: Mutex<Option<Connection>>,
+    /// Memory of reads. Used by who holds the reader.
+    values: Mutex<Values>,
 }
 
 impl LocalStream {
     /// The stream in the file at `path`, which need not exist; messages call it `name`.
     pub fn new(path: impl Into<PathBuf>, name: impl Into<String>) -> Self {
-        let (writer, reader) = (Mutex::new(None), Mutex::new(None));
-        Self { shared: Arc::new(Shared { path: path.into(), name: name.into(), writer, reader }) }
+        let (writer, reader, values) = (Mutex::new(None), Mutex::new(None), Mutex::default());
+        Self { shared: Arc::new(Shared { path: path.into(), name: name.into(), writer, reader, values }) }
     }
 
     /// The stream of that name among those that [`Self::list`] finds in a directory.
@@ -138,8 +142,12 @@ impl StreamStore for LocalStream {
 
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
         let (shard, from) = (shard.clone(), from.clone());
-        self.run(Access::Read, move |shared, connection| read::read(connection, &shared.name, &shard, &from, limit))
-            .await
+        self.run(Access::Read, move |shared, connection| {
+            // A panic within leaves a chunk that is part filled, and nobody has a value of what is behind that.
+            let mut values = shared.values.lock().unwrap_or_else(PoisonError::into_inner);
+            read::read(connection, &shared.name, &shard, &from, limit, &mut values)
+        })
+        .await
     }
 
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {

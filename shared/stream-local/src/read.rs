@@ -40,6 +40,7 @@ pub(crate) fn read(
     id: &ShardId,
     from: &Position,
     limit: ReadLimit,
+    values: &mut Values,
 ) -> Result<Read> {
     let snapshot = snapshot(connection, name)?;
     let shard = layout::shard(&snapshot, name, id)?;
@@ -50,19 +51,25 @@ pub(crate) fn read(
     if first == shard.next {
         return Ok(Read::Events { events: Vec::new(), next: from.clone(), at_tail: true });
     }
-    let events = events(&snapshot, name, &shard, first, limit)?;
+    let events = events(&snapshot, name, &shard, first, limit, values)?;
     let behind = first + events.len() as u64;
     Ok(Read::Events { events, next: boundary(behind), at_tail: behind == shard.next })
 }
 
 /// Events from `first` on, at least one.
-fn events(snapshot: &Connection, name: &str, shard: &Shard, first: u64, limit: ReadLimit) -> Result<Vec<Event>> {
+fn events(
+    snapshot: &Connection,
+    name: &str,
+    shard: &Shard,
+    first: u64,
+    limit: ReadLimit,
+    values: &mut Values,
+) -> Result<Vec<Event>> {
     let failed = |error| fault(name, "reading its events", error);
     let mut statement = snapshot
         .prepare_cached("SELECT id, time, key, headers, payload FROM events WHERE id BETWEEN ?1 AND ?2 ORDER BY id")
         .map_err(failed)?;
     let mut rows = statement.query([shard.id(first), shard.id(shard.next - 1)]).map_err(failed)?;
-    let mut values = Values::default();
     let (mut events, mut bytes) = (Vec::new(), 0_usize);
     for number in first..shard.next {
         if !events.is_empty() && (events.len() >= limit.events || bytes >= limit.bytes) {
@@ -70,7 +77,7 @@ fn events(snapshot: &Connection, name: &str, shard: &Shard, first: u64, limit: R
         }
         let row = rows.next().map_err(failed)?;
         let row = row.ok_or_else(|| corrupt(name, format!("event {number} of shard {} is missing", shard.index)))?;
-        let event = event(row, number, &mut values).map_err(failed)?;
+        let event = event(row, number, values).map_err(failed)?;
         let event =
             event.ok_or_else(|| corrupt(name, format!("event {number} of shard {} is damaged", shard.index)))?;
         let headers: usize = event.headers.iter().map(|header| header.name.len() + header.value.len()).sum();

@@ -4,6 +4,8 @@
 //! have the length 0, so lengths add up. Headers are one blob, NULL if there are none: of each the length of its name,
 //! its name, a number (0 absent, 1 null, else 2 more than the length), its bytes. Numbers are LEB128.
 
+use std::collections::VecDeque;
+
 use bytes::{Bytes, BytesMut};
 use rusqlite::ToSql;
 use rusqlite::types::{Null, ToSqlOutput, ValueRef};
@@ -28,6 +30,8 @@ const SMALL: usize = 64 << 10;
 /// A read's first chunk; each further one is twice as large, up to the largest.
 const FIRST_CHUNK: usize = 16 << 10;
 const LARGEST_CHUNK: usize = 1 << 20;
+/// Full chunks that are kept to be used again, at most: what two reads of an export hold.
+const KEPT: usize = 10;
 
 /// Takes values out of rows, with one copy and few allocations.
 #[derive(Debug, Default)]
@@ -35,6 +39,9 @@ pub(crate) struct Values {
     chunk: BytesMut,
     /// Size of the chunk at hand; 0 before the first.
     size: usize,
+    /// Full chunks of the largest size, the oldest first. Once its values are gone a chunk is filled again: to touch
+    /// fresh memory takes longer than to fill it.
+    full: VecDeque<BytesMut>,
 }
 
 impl Values {
@@ -53,11 +60,25 @@ impl Values {
             return Bytes::copy_from_slice(bytes);
         }
         if self.chunk.capacity() < bytes.len() {
-            self.size = (2 * self.size).clamp(FIRST_CHUNK, LARGEST_CHUNK).max(bytes.len());
-            self.chunk = BytesMut::with_capacity(self.size);
+            self.chunk = self.next_chunk(bytes.len());
         }
         self.chunk.extend_from_slice(bytes);
         self.chunk.split().freeze()
+    }
+
+    fn next_chunk(&mut self, least: usize) -> BytesMut {
+        if self.size == LARGEST_CHUNK {
+            self.full.push_back(std::mem::take(&mut self.chunk));
+        }
+        self.size = (2 * self.size).clamp(FIRST_CHUNK, LARGEST_CHUNK).max(least);
+        if self.full.front_mut().is_some_and(|oldest| oldest.try_reclaim(LARGEST_CHUNK)) {
+            return self.full.pop_front().unwrap_or_default();
+        }
+        if self.full.len() > KEPT {
+            // Somebody holds on to its values: it goes with the last of them.
+            self.full.pop_front();
+        }
+        BytesMut::with_capacity(self.size)
     }
 
     /// Headers; none if they are damaged.
@@ -178,6 +199,26 @@ mod tests {
         #[test]
         fn damaged_headers_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             let _ = Values::default().headers(ValueRef::Blob(&bytes));
+        }
+    }
+
+    #[test]
+    fn chunks_are_filled_again_but_never_over_a_value_that_is_held() {
+        let mut values = Values::default();
+        let payload = |number: usize| vec![number.to_le_bytes()[0]; SMALL - 1];
+        // Many times the chunks that are kept.
+        let (mut held, mut places) = (Vec::new(), std::collections::BTreeSet::new());
+        for number in 0..2_000 {
+            let value = values.value(ValueRef::Blob(&payload(number))).unwrap();
+            places.insert(value.as_slice().as_ptr() as usize);
+            if number % 100 == 0 {
+                held.push((number, value));
+            }
+            assert!(values.full.len() <= KEPT + 1);
+        }
+        assert!(places.len() < 1_000, "memory is used again");
+        for (number, value) in held {
+            assert_eq!(value, Value::from(payload(number)));
         }
     }
 

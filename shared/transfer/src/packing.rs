@@ -103,6 +103,8 @@ pub struct Packer {
     /// Encoded bytes of the object at hand in parts that were taken.
     taken: u64,
     part: Vec<u8>,
+    /// Memory for the next part, of one that is stored.
+    spare: Vec<u8>,
     /// Behind the last byte in `part`.
     cursor: Cursor,
     counts: Counts,
@@ -140,6 +142,7 @@ impl Packer {
             object,
             taken,
             part: Vec::new(),
+            spare: Vec::new(),
             cursor,
             counts: Counts::default(),
             times: None,
@@ -202,6 +205,15 @@ impl Packer {
             if ended {
                 return None;
             }
+        }
+    }
+
+    /// Takes back the memory of a part that is stored, if nobody else looks at it any more: to touch fresh memory takes
+    /// longer than to fill it.
+    pub fn reuse(&mut self, bytes: Bytes) {
+        if let Ok(mut bytes) = bytes.try_into_mut() {
+            bytes.clear();
+            self.spare = bytes.into();
         }
     }
 
@@ -269,6 +281,7 @@ impl Packer {
         if self.part.capacity() == 0 {
             let past = if matches!(self.mode, Mode::Units(_)) { 1 << 20 } else { 0 };
             let whole = self.spec.part_size.min(self.spec.object_size).min(16 << 20) + past;
+            self.part = std::mem::take(&mut self.spare);
             self.part.reserve(usize::try_from(whole).unwrap_or(more).max(more));
         }
     }

@@ -1,6 +1,7 @@
 //! One slice of an export: shards to parts.
 
 mod closing;
+mod sending;
 mod shard;
 
 use std::sync::Arc;
@@ -34,11 +35,11 @@ pub async fn export_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
     over_lane(&slice, &transfer, at_once, |record| export_shard(&slice, &target, record)).await
 }
 
-/// As many shards as memory admits: each holds a part that is filled or sent, what was read, and what is read ahead
-/// meanwhile, or a part that went past its size.
+/// As many shards as memory admits: each holds a part that is sent, one that is filled, what was read, and what is read
+/// ahead meanwhile, or a part that went past its size.
 fn shards_at_once(engine: &Engine, config: &DestinationConfig) -> usize {
     let read = engine.settings.read_bytes as u64;
-    let a_shard = config.part_size + read + config.part_size.max(read);
+    let a_shard = 2 * config.part_size + read + config.part_size.max(read);
     usize::try_from(engine.settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, 32)
 }
 

@@ -1,20 +1,20 @@
 //! One shard of a slice: read, pack, upload, checkpoint.
 //!
 //! A checkpoint is written before anything that depends on it: before an object is completed (its end is fixed), as
-//! soon as an upload exists, and before the next part is sent. So there is at most one write for each part, and a
-//! crash costs at most one part that is sent again, with the same bytes.
+//! soon as an upload exists, and of each part once it is stored, while the next one is on its way. So there is at most
+//! one write for each part, and a crash costs at most two parts that are sent again, with the same bytes.
 
+use bytes::Bytes;
 use futures::future::join;
 use sluice_formats::packer;
 use sluice_ports::{PartAnswer, Read, ReadLimit};
 use sluice_transfer::manifest::{ManifestObject, Segment};
 use sluice_transfer::record::{DestinationRecord, LedgerEntry, PartEntry, Phase, Work};
-use sluice_transfer::{
-    Checksum, Counts, Event, ObjectKeys, Packed, Packer, Position, Remaining, Seal, UploadId, Wanted,
-};
+use sluice_transfer::{Checksum, Counts, Event, ObjectKeys, Packed, Packer, Position, Remaining, Seal, Wanted};
 
 use super::Target;
 use super::closing::{complete, give_up};
+use super::sending::{Sending, beside};
 use crate::error::{Code, Halt, OperationError};
 use crate::held::Held;
 use crate::objects::{metadata, put_document};
@@ -28,6 +28,10 @@ pub(crate) struct ShardExport<'a, 'h> {
     pub ledger: Vec<LedgerEntry>,
     /// Whether this slice stored a part or sealed an object.
     pub stored: bool,
+    /// A part of the upload at hand, behind those of the ledger. There is none while an object is closing.
+    sending: Option<Sending<'a>>,
+    /// Bytes of a part that is stored, whose memory the packer may have.
+    spare: Option<Bytes>,
 }
 
 /// How a stretch of packing ended.
@@ -40,7 +44,7 @@ enum Stretch {
 
 impl<'a, 'h> ShardExport<'a, 'h> {
     pub(crate) async fn new(target: &'a Target, held: &'a mut Held<'h>) -> Result<Self, Halt> {
-        let mut shard = Self { target, held, ledger: Vec::new(), stored: false };
+        let mut shard = Self { target, held, ledger: Vec::new(), stored: false, sending: None, spare: None };
         shard.load_ledger().await?;
         Ok(shard)
     }
@@ -115,9 +119,16 @@ impl<'a, 'h> ShardExport<'a, 'h> {
 
     /// Works until the shard is drained, the slice is over, or something is in the way.
     pub(crate) async fn run(mut self) -> Result<ShardEnd, Halt> {
+        let end = self.work().await;
+        // Whatever ended it leaves no part on its way.
+        let landed = self.landed().await;
+        end.and_then(|end| landed.map(|_| end))
+    }
+
+    async fn work(&mut self) -> Result<ShardEnd, Halt> {
         loop {
             if matches!(self.destination()?.phase, Phase::Closing(_)) {
-                complete(&mut self, None).await?;
+                complete(self, None).await?;
                 continue;
             }
             if self.destination()?.is_drained(&self.held.record.range.until) {
@@ -161,17 +172,15 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                 }
                 Wanted::Cancelled => return Ok(Stretch::Ends(ShardEnd::Stopped)),
             }
-            let may_stop = self.stored || !packer.has_tail();
+            let may_stop = self.stored || self.sending.is_some() || !packer.has_tail();
             if !slice.has_time() || (slice.remaining() == Remaining::Exhausted && may_stop) {
-                // Bytes behind the last full part are dropped here and read again, unless nothing else would move.
-                if !self.stored && packer.has_tail() {
-                    self.seal(&mut packer).await?;
-                }
-                return Ok(Stretch::Ends(self.end()?));
+                return self.stop(&mut packer).await;
             }
-            let read = match ahead.take() {
-                Some(read) => read,
-                None => self.read(&from).await,
+            let read = if let Some(read) = ahead.take() {
+                read
+            } else {
+                let read = self.read(&from);
+                beside(&mut self.sending, read).await
             };
             match read? {
                 Read::Trimmed { earliest } => {
@@ -207,7 +216,11 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                     }
                 }
             }
-            self.held.flush_if_late().await?;
+            // A part that arrived is to be seen, also where the next one takes long to fill.
+            if self.has_arrived().await && !self.landed().await? {
+                return Ok(Stretch::Again);
+            }
+            beside(&mut self.sending, self.held.flush_if_late()).await?;
         }
     }
 
@@ -220,9 +233,17 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         }
     }
 
-    fn end(&self) -> Result<ShardEnd, Halt> {
+    /// Time or budget are spent. Bytes behind the last full part are dropped here and read again, unless nothing else
+    /// would move.
+    async fn stop(&mut self, packer: &mut Packer) -> Result<Stretch, Halt> {
+        if !self.landed().await? {
+            return Ok(Stretch::Again);
+        }
+        if !self.stored && packer.has_tail() {
+            self.seal(packer).await?;
+        }
         let drained = self.destination()?.is_drained(&self.held.record.range.until);
-        Ok(if drained { ShardEnd::Drained } else { ShardEnd::More })
+        Ok(Stretch::Ends(if drained { ShardEnd::Drained } else { ShardEnd::More }))
     }
 
     /// Whether what stands behind `from` may be read before `events`, which stand in front of it, are packed: if it is
@@ -281,31 +302,87 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                 if !self.store(part).await? {
                     return Ok(false);
                 }
+                self.spare.take().into_iter().for_each(|bytes| packer.reuse(bytes));
             }
-            self.held.slice.spend(counts).await;
+            let slice = self.held.slice;
+            beside(&mut self.sending, slice.spend(counts)).await;
         }
         Ok(true)
     }
 
-    /// Stores a part. Answers false if its upload is gone: the packer must begin again.
+    /// Sends a part, and meanwhile writes the record of the one before; one that ends its object is stored when this
+    /// returns. Answers false if the upload is gone: the packer must begin again.
     async fn store(&mut self, part: Packed) -> Result<bool, Halt> {
         if part.ends_object {
+            if !self.landed().await? {
+                return Ok(false);
+            }
             self.destination_mut()?.close(Some(&part))?;
             self.flush().await?;
             return complete(self, Some(part.bytes)).await;
         }
-        let (upload, offset) = self.upload().await?;
-        let key = self.object_key()?;
+        // The part before may still be on its way.
         let checksum = Checksum::of(&part.bytes);
+        if !self.landed().await? {
+            return Ok(false);
+        }
+        let is_first = self.destination()?.is_idle();
+        if is_first {
+            self.open().await?;
+        }
+        self.send(part, checksum).await?;
+        if !is_first && self.held.is_dirty() {
+            beside(&mut self.sending, self.held.flush()).await?;
+        }
+        Ok(true)
+    }
+
+    /// A new upload, which is on record before anything is sent to it.
+    async fn open(&mut self) -> Result<(), Halt> {
+        let key = self.object_key()?;
+        let record = &self.held.record;
+        let metadata = metadata(&self.target.seed(&record.transfer, &record.shard), self.destination()?);
+        let (slice, bucket) = (self.held.slice, &self.target.bucket);
+        let create = slice.engine.persist(async || bucket.create_upload(&key, &metadata).await);
+        let id = slice.bounded(create).await?;
+        self.destination_mut()?.opened(id)?;
+        self.ledger.clear();
+        self.flush().await
+    }
+
+    /// Sends a part behind those of the ledger, to the upload at hand.
+    async fn send(&mut self, part: Packed, checksum: Checksum) -> Result<(), Halt> {
+        let Phase::Open(upload) = &self.destination()?.phase else {
+            return Err(self.corrupt("is not in the phase it was brought to"));
+        };
+        let (upload, offset, key) = (upload.id.clone(), upload.checksum.len, self.object_key()?);
+        let bytes = part.bytes.clone();
         let number = self.ledger.len() as u64 + 1;
-        let slice = self.held.slice;
-        let bucket = &self.target.bucket;
-        let send = slice
-            .engine
-            .persist(async || bucket.upload_part(&key, &upload, number, offset, part.bytes.clone(), checksum).await);
-        match slice.bounded(send).await? {
+        let (slice, target) = (self.held.slice, self.target);
+        let call = async move {
+            let send = async || target.bucket.upload_part(&key, &upload, number, offset, bytes.clone(), checksum).await;
+            slice.bounded(slice.engine.persist(send)).await
+        };
+        self.sending = Some(Sending::begin(part, checksum, Box::pin(call)).await);
+        Ok(())
+    }
+
+    /// Whether a part was on its way and is stored by now, or will not be.
+    async fn has_arrived(&mut self) -> bool {
+        match &mut self.sending {
+            Some(sending) => sending.has_arrived().await,
+            None => false,
+        }
+    }
+
+    /// Waits for the part that is on its way. Answers false if its upload is gone: the packer must begin again.
+    async fn landed(&mut self) -> Result<bool, Halt> {
+        let Some(sending) = self.sending.take() else { return Ok(true) };
+        let (part, checksum, answer) = sending.landed().await;
+        match answer? {
             PartAnswer::Stored { etag } => {
                 let entry = self.destination_mut()?.part_stored(&part, PartEntry { etag, checksum })?;
+                self.spare = Some(part.bytes);
                 self.ledger.push(entry);
                 self.held.touch();
                 self.stored = true;
@@ -318,30 +395,12 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         }
     }
 
-    /// The upload at hand and where its next part begins. A new one is on record before anything is sent to it; so
-    /// is the part before.
-    async fn upload(&mut self) -> Result<(UploadId, u64), Halt> {
-        if self.destination()?.is_idle() {
-            let key = self.object_key()?;
-            let record = &self.held.record;
-            let metadata = metadata(&self.target.seed(&record.transfer, &record.shard), self.destination()?);
-            let (slice, bucket) = (self.held.slice, &self.target.bucket);
-            let create = slice.engine.persist(async || bucket.create_upload(&key, &metadata).await);
-            let id = slice.bounded(create).await?;
-            self.destination_mut()?.opened(id)?;
-            self.ledger.clear();
-            self.flush().await?;
-        } else if self.held.is_dirty() {
-            self.flush().await?;
-        }
-        match &self.destination()?.phase {
-            Phase::Open(upload) => Ok((upload.id.clone(), upload.checksum.len)),
-            Phase::Idle | Phase::Closing(_) => Err(self.corrupt("is not in the phase it was brought to")),
-        }
-    }
-
     /// Ends the object at hand where the packed events end, so that nothing stays open.
     async fn seal(&mut self, packer: &mut Packer) -> Result<(), Halt> {
+        if !self.landed().await? {
+            // All of it begins anew.
+            return Ok(());
+        }
         let last = match packer.seal() {
             Seal::Part(part) => {
                 self.destination_mut()?.close(Some(&part))?;
