@@ -3,11 +3,11 @@
 use std::fmt::Debug;
 
 use sluice_transfer::manifest::{
-    Document, ExportManifest, ImportManifest, ManifestError, ManifestObject, Segment, ShardManifest, SourceEntry,
-    SourceList, Tiles,
+    Document, ExportManifest, ImportManifest, ManifestError, ManifestObject, ObjectIndex, Segment, ShardManifest,
+    SourceEntry, SourceList, Tiles,
 };
-use sluice_transfer::record::Mark;
-use sluice_transfer::{Counts, Cursor, sha256_hex};
+use sluice_transfer::record::{Mark, SealedObject};
+use sluice_transfer::{Checksum, Counts, Cursor, TimeRange, sha256_hex};
 
 /// What an error may say, so that no document fills a log.
 const LONGEST_ERROR: usize = 4_000;
@@ -23,7 +23,39 @@ pub fn documents(bytes: &[u8]) {
         document::<Segment<SourceEntry>>(&sealed(Segment::<SourceEntry>::KIND, body));
         document::<ImportManifest>(&sealed(ImportManifest::KIND, body));
         document::<Segment<Mark>>(&sealed(Segment::<Mark>::KIND, body));
+        index(&sealed(ObjectIndex::KIND, body));
     }
+}
+
+/// An index: where it says its parts lie they follow one another, and it is that of an object that is said to be so.
+fn index(bytes: &[u8]) {
+    document::<ObjectIndex>(bytes);
+    let Ok(index) = ObjectIndex::from_bytes(bytes) else { return };
+    let (mut byte, mut from, mut times) = (0, index.from.clone(), None);
+    let (mut checksum, mut counts) = (Checksum::default(), Some(Counts::default()));
+    for (extent, part) in index.extents().into_iter().zip(&index.parts) {
+        assert_eq!((extent.bytes.start, &extent.from), (byte, &from), "a part does not begin where the last one ends");
+        (byte, from) = (extent.bytes.end, extent.span.until);
+        checksum = checksum.then(part.checksum);
+        counts = counts.and_then(|counts| counts.checked_add(part.span.counts));
+        times = TimeRange::cover(times, part.span.times);
+    }
+    let object = SealedObject {
+        number: index.number,
+        incarnation: 0,
+        from: index.from.clone(),
+        until: from,
+        checksum,
+        etag: String::new(),
+        counts: counts.unwrap_or_default(),
+        times,
+        parts: Some(index.parts.len() as u64),
+    };
+    let checked = index.check(&object);
+    let grows = index.parts.is_sorted_by(|one, next| one.span.until <= next.span.until)
+        && index.parts.first().is_none_or(|first| first.span.until >= index.from);
+    assert_eq!(checked.is_ok(), grows && counts.is_some(), "{checked:?}");
+    assert!(index.check(&SealedObject { number: index.number ^ 1, ..object }).is_err(), "it is of another object too");
 }
 
 fn every_kind(bytes: &[u8]) {
@@ -34,6 +66,7 @@ fn every_kind(bytes: &[u8]) {
         document::<Segment<SourceEntry>>(bytes),
         document::<ImportManifest>(bytes),
         document::<Segment<Mark>>(bytes),
+        document::<ObjectIndex>(bytes),
     ];
     assert!(read.into_iter().filter(|read| *read).count() <= 1, "it is of two kinds at once");
 }

@@ -235,6 +235,12 @@ fn documents() -> Seeds {
     let listed = json!({"shard": "0", "entries": 1, "bytes": 9, "gaps": [],
         "segments": [{"key": "0001/000001.json", "sha256": sha256_hex(b""), "entries": 1}]});
     let mark = json!({"source": {"entry": 0, "offset": 5, "within": 1}, "target": "after:1"});
+    let part = |until: &str, len: u64| {
+        json!({"checksum": format!("0123456789abcdef-{len}"), "until": until,
+        "counts": {"events": 3, "bytes": len}, "times": {"min": 1, "max": 2}})
+    };
+    let index = json!({"transfer": "t", "shard": "0", "number": 0, "from": "start",
+        "parts": [part("after:2", 9), part("after:5", 9), part("after:5+4", u64::MAX)]});
     let segment = |entries: Json| json!({"transfer": "t", "shard": "0", "number": 1, "entries": entries});
     let whole = crate::folder::exported(Format::Avro)["export/manifest.json"].to_vec();
     let text = String::from_utf8(whole.clone()).expect("JSON");
@@ -247,6 +253,7 @@ fn documents() -> Seeds {
         seed("import", line(&of_import)),
         seed("marks", line(&segment(json!([mark, mark])))),
         seed("sources", line(&json!({"transfer": "i", "source": "dir:out", "shards": [listed]}))),
+        seed("index", line(&index)),
         seed("source-entries", line(&segment(json!([entry])))),
         seed("deep", format!("{{\"transfer\":{}", "[".repeat(9_000))),
         seed("deep-envelope", format!("{{\"sluice\":\"export-manifest\",\"body\":{}", "{\"a\":".repeat(2_000))),
