@@ -133,16 +133,16 @@ impl ShardRange<'_> {
             Bound::At(_) => false,
         };
         let (from, until) = (reached(&self.from), reached(&self.until));
-        let extents = if from || until || !whole.lies_within(&self.range()) {
-            self.extents(listing, listed, &whole).await?
-        } else {
-            Vec::new()
-        };
-        if from {
-            self.from = self.find(listing, listed, &extents, &self.from).await?;
-        }
-        if until {
-            self.until = self.find(listing, listed, &extents, &self.until).await?;
+        let mut extents = None;
+        if from || until {
+            let parts = self.extents(listing, listed, &whole).await?;
+            if from {
+                self.from = self.find(listing, listed, &parts, &self.from).await?;
+            }
+            if until {
+                self.until = self.find(listing, listed, &parts, &self.until).await?;
+            }
+            extents = Some(parts);
         }
         let range = self.range();
         if matches!(self.from, Bound::Time(_)) || !whole.meets(&range) {
@@ -152,6 +152,11 @@ impl ShardRange<'_> {
             self.take(&whole);
             return Ok(Some(Share { bytes: None }));
         }
+        // Of the objects that lie outside no index is read.
+        let extents = match extents {
+            Some(extents) => extents,
+            None => self.extents(listing, listed, &whole).await?,
+        };
         let Some(joined) = Extent::joined(&extents, &range) else { return Ok(None) };
         if joined.lies_within(&range) {
             self.take(&joined);
