@@ -61,11 +61,11 @@ pub(crate) fn settled(last: ErrorKind, tries: &Tries) -> ErrorKind {
 
 /// Where a query goes on; an error if that is where it was, since it would never end.
 pub(crate) fn further(
-    before: Option<Item>,
+    before: Option<&Item>,
     next: Option<Item>,
     what: impl FnOnce() -> String,
 ) -> Result<Option<Item>, Error> {
-    if next.is_some() && next == before {
+    if next.is_some() && next.as_ref() == before {
         return Err(Error::new(ErrorKind::Corrupt, format!("{}: the answer does not go on", what())));
     }
     Ok(next)

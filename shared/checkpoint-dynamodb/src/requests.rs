@@ -202,7 +202,7 @@ impl DynamoCheckpoints {
             let answer = request.clone().set_exclusive_start_key(start.clone()).send().await;
             let answer = answer.map_err(|error| fault::reading(error, self.about("reading from", from)))?;
             items.extend(answer.items.unwrap_or_default());
-            start = fault::further(start, answer.last_evaluated_key, || self.about("reading from", from))?;
+            start = fault::further(start.as_ref(), answer.last_evaluated_key, || self.about("reading from", from))?;
             if start.is_none() {
                 return Ok(items);
             }
@@ -227,7 +227,9 @@ impl DynamoCheckpoints {
             let answer = request.clone().set_exclusive_start_key(start.clone()).send().await;
             let answer = answer.map_err(|error| fault::reading(error, self.about("listing the pages of", shard)))?;
             keys.extend(answer.items.unwrap_or_default());
-            start = fault::further(start, answer.last_evaluated_key, || self.about("listing the pages of", shard))?;
+            start = fault::further(start.as_ref(), answer.last_evaluated_key, || {
+                self.about("listing the pages of", shard)
+            })?;
             if start.is_none() {
                 return Ok(keys);
             }

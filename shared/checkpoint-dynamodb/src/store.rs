@@ -81,7 +81,7 @@ impl DynamoCheckpoints {
             for item in answer.items.unwrap_or_default() {
                 records.push(from_item(item)?);
             }
-            start = fault::further(start, answer.last_evaluated_key, what)?;
+            start = fault::further(start.as_ref(), answer.last_evaluated_key, what)?;
             if start.is_none() {
                 break;
             }

@@ -1,4 +1,4 @@
-//! What a table of DynamoDB answers: items, and what they are refused with.
+//! What a table of `DynamoDB` answers: items, and what they are refused with.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
