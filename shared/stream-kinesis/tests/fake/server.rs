@@ -121,8 +121,8 @@ impl State {
     fn answer(&mut self, operation: &str, body: &Value) -> Result<Value, Refused> {
         let names = [("StreamName", "orders"), ("StreamARN", "arn:aws:kinesis:eu-west-1:123456789012:stream/orders")];
         // A token names the stream as well.
-        let named = operation == "GetRecords" || body["NextToken"].is_string();
-        if !named && !names.iter().any(|(field, name)| body[*field] == *name) {
+        let tokened = operation == "GetRecords" || body["NextToken"].is_string();
+        if !tokened && !names.iter().any(|(field, name)| body[*field] == *name) {
             return refused("ResourceNotFoundException");
         }
         if self.trims {
