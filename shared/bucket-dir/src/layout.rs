@@ -86,12 +86,17 @@ impl Layout {
             return Err(invalid(format!("{} is not a directory", path.display())));
         }
         let layout = Self { root, durable: Mutex::default() };
-        let hidden = layout.hidden();
-        // Or else what a directory is told to hold would be read and written elsewhere.
-        match if_there(fs::symlink_metadata(&hidden), "look at", &hidden)? {
-            Some(stat) if !stat.is_dir() => Err(invalid(format!("{} is not a directory", hidden.display()))),
-            _ => Ok(layout),
+        // Or else what a directory is told to hold would be read, written and swept up elsewhere.
+        for dir in [layout.hidden(), layout.objects(), layout.puts(), layout.uploads()] {
+            if !is_or_nothing(&dir, Stat::is_dir)? {
+                return Err(invalid(format!("{} is not a directory", dir.display())));
+            }
         }
+        let lock = layout.lock_file();
+        if !is_or_nothing(&lock, Stat::is_file)? {
+            return Err(invalid(format!("{} is not a file", lock.display())));
+        }
+        Ok(layout)
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -248,6 +253,20 @@ impl Layout {
         let path = self.lock_file();
         if_there(File::options().read(true).write(true).open(&path), "open", &path)
     }
+}
+
+/// Whether what is at a path, if anything, is of that kind itself and no link to it.
+pub(crate) fn is_or_nothing(path: &Path, kind: fn(&Stat) -> bool) -> Result<bool> {
+    Ok(if_there(fs::symlink_metadata(path), "look at", path)?.is_none_or(|stat| kind(&stat)))
+}
+
+/// A whole file of at most so many bytes; none if there is none, or a longer one, which is none of ours: a file can
+/// seem to have more than any memory.
+pub(crate) fn read_whole(path: &Path, most: u64) -> Result<Option<Vec<u8>>> {
+    let Some(file) = if_there(File::open(path), "read", path)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).map_err(at("read", path))?;
+    Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= most))
 }
 
 /// Makes a directory; answers whether it was made now.

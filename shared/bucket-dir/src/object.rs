@@ -13,10 +13,13 @@ use sluice_ports::{Error, ErrorKind, Metadata, ObjectInfo, PutAnswer, Result};
 use sluice_transfer::Checksum;
 
 use crate::error::{at, if_there, invalid, is_absent, of};
-use crate::layout::{Found, Key, Layout, new_name, sync_dir};
+use crate::layout::{Found, Key, Layout, new_name, read_whole, sync_dir};
 
 /// Version of every JSON document of this crate, and of the layout.
 pub(crate) const VERSION: u32 = 1;
+
+/// Bytes of a document, far more than any has.
+pub(crate) const DOCUMENT_BYTES: u64 = 1 << 20;
 
 /// Of every version we know only this much.
 #[derive(Deserialize)]
@@ -67,7 +70,7 @@ pub(crate) fn head(layout: &Layout, key: &Key) -> Result<Option<ObjectInfo>> {
     let Found::Object(stat) = layout.find(key)? else { return Ok(None) };
     let etag = etag(&stat);
     let path = layout.object_metadata(key, &etag);
-    let document: Option<Document> = match if_there(fs::read(&path), "read", &path)? {
+    let document: Option<Document> = match read_whole(&path, DOCUMENT_BYTES)? {
         Some(json) => read_document(&json, &path)?,
         None => None,
     };

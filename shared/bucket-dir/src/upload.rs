@@ -5,7 +5,7 @@
 //! back, so a late writer either wrote before the object was made, and the log tells what, or finds no upload.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata as Stat};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::panic::resume_unwind;
@@ -13,15 +13,18 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use serde::{Deserialize, Serialize};
-use sluice_ports::{CompleteAnswer, Metadata, OpenUpload, PartAnswer, Result};
+use sluice_ports::{CompleteAnswer, Error, ErrorKind, Metadata, OpenUpload, PartAnswer, Result};
 use sluice_transfer::limits::PARTS_PER_OBJECT;
 use sluice_transfer::record::PartEntry;
 use sluice_transfer::{Checksum, UploadId};
 
 use crate::error::{at, if_there, invalid};
-use crate::layout::{Key, Layout, new_name, retried, sync_dir};
-use crate::object::{VERSION, matching, publish, read_document, to_document};
+use crate::layout::{Key, Layout, is_or_nothing, new_name, read_whole, retried, sync_dir};
+use crate::object::{DOCUMENT_BYTES, VERSION, matching, publish, read_document, to_document};
 use crate::parts::{Line, Part, Place, append, replay};
+
+/// Bytes of an upload's log: of some hundred for each part, also where all were written over many times.
+const LOG_BYTES: u64 = 64 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
@@ -53,7 +56,9 @@ impl Held {
 
     fn parts(&self) -> Result<BTreeMap<u64, Part>> {
         let log = self.log();
-        Ok(replay(&fs::read(&log).map_err(at("read", &log))?))
+        let lines = read_whole(&log, LOG_BYTES)?;
+        let lines = lines.ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("{} is no log", log.display())))?;
+        Ok(replay(&lines))
     }
 
     /// Writes durably, and looks at the checksum while the disk is waited for.
@@ -94,10 +99,23 @@ pub(crate) fn create(layout: &Layout, key: &Key, metadata: Metadata) -> Result<U
     Ok(UploadId(name))
 }
 
-/// What `upload.json` says; none if there is none that is whole.
+/// Whether an upload's folder and files are such, as far as they are there, and no links: those lead out of the bucket.
+fn is_ours(folder: &Path) -> Result<bool> {
+    if !is_or_nothing(folder, Stat::is_dir)? {
+        return Ok(false);
+    }
+    for name in ["data", "parts", "upload.json"] {
+        if !is_or_nothing(&folder.join(name), Stat::is_file)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What `upload.json` says; none if there is none that is whole. The folder is one of ours.
 fn document(folder: &Path) -> Result<Option<Document>> {
     let path = folder.join("upload.json");
-    match if_there(fs::read(&path), "read", &path)? {
+    match read_whole(&path, DOCUMENT_BYTES)? {
         Some(json) => read_document(&json, &path),
         None => Ok(None),
     }
@@ -106,6 +124,9 @@ fn document(folder: &Path) -> Result<Option<Document>> {
 /// Waits until nobody else holds the upload; none if there is none of this key.
 fn hold(layout: &Layout, key: &Key, id: &UploadId) -> Result<Option<Held>> {
     let Some(folder) = layout.upload(id) else { return Ok(None) };
+    if !is_ours(&folder)? {
+        return Ok(None);
+    }
     let path = folder.join("data");
     let opened = File::options().read(true).write(true).open(&path);
     let Some(data) = if_there(opened, "open", &path)? else { return Ok(None) };
@@ -243,7 +264,11 @@ pub(crate) fn list(layout: &Layout, prefix: &str) -> Result<Vec<OpenUpload>> {
     for name in names(&layout.uploads())? {
         let id = UploadId(name);
         let Some(folder) = layout.upload(&id) else { continue };
-        let Some(document) = document(&folder)?.filter(|found| found.key.starts_with(prefix)) else { continue };
+        if !is_ours(&folder)? {
+            continue;
+        }
+        let ours = |found: &Document| found.key.starts_with(prefix) && Key::new(&found.key).is_ok();
+        let Some(document) = document(&folder)?.filter(ours) else { continue };
         if is_completed(&folder)? {
             // Whoever completed it died before he could tidy up, and the bucket need not be opened for writing again.
             let _ = sweep_upload(layout, &id, &folder);
@@ -280,6 +305,9 @@ pub(crate) fn sweep(layout: &Layout) {
 }
 
 fn sweep_upload(layout: &Layout, id: &UploadId, folder: &Path) -> Result<()> {
+    if !is_ours(folder)? {
+        return Ok(());
+    }
     if let Some(document) = document(folder)? {
         if !is_completed(folder)? {
             return Ok(());

@@ -7,6 +7,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use sluice_ports::{Error, ErrorKind};
+use sluice_transfer::limits::shortly;
 
 use crate::S3Bucket;
 
@@ -101,7 +102,7 @@ impl S3Bucket {
             (Some("RequestTimeTooSkewed"), _, _) => " (this machine's clock is wrong)".to_owned(),
             (Some("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed"), _, Some(region))
             | (None, Some(301 | 307 | 400), Some(region)) => {
-                format!(" (the bucket is in the region {region}: set that)")
+                format!(" (the bucket is in the region {}: set that)", shortly(region))
             }
             (Some("PermanentRedirect"), _, None) => " (the bucket is in another region)".to_owned(),
             (_, Some(_), _) if kind == ErrorKind::Denied => self.missing_right(call),
@@ -225,12 +226,16 @@ impl Cause {
             SdkError::ServiceError(service) => {
                 let status = format!("status {}", service.raw().status().as_u16());
                 let code = service.err().code().unwrap_or(&status);
-                service.err().message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
+                let code = shortly(code);
+                match service.err().message() {
+                    Some(message) => format!("{code}: {}", shortly(message)),
+                    None => code,
+                }
             }
             other => causes(other).map(ToString::to_string).collect::<Vec<_>>().join(": "),
         };
         if let Some(id) = error.raw_response().and_then(RequestId::request_id) {
-            text = format!("{text} (request {id})");
+            text = format!("{text} (request {})", shortly(id));
         }
         Self { text, source: error.into() }
     }

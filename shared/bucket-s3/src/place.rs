@@ -1,6 +1,7 @@
 //! Which bucket, and where in it, a name means.
 
 use sluice_ports::{Error, ErrorKind, Result};
+use sluice_transfer::limits::shortly;
 use sluice_transfer::{BucketUri, check_key};
 
 /// Names that S3 keeps for itself, by how they begin.
@@ -18,11 +19,13 @@ pub fn place(uri: &BucketUri) -> Result<(String, String)> {
     let path = match uri.scheme.as_str() {
         "s3" => uri.rest.strip_prefix("//").unwrap_or(&uri.rest),
         "arn" => resource(uri)?,
-        other => return refuse(uri, &format!("'{other}' is no kind of S3 bucket: write s3://BUCKET/PREFIX")),
+        other => {
+            return refuse(uri, &format!("'{}' is no kind of S3 bucket: write s3://BUCKET/PREFIX", shortly(other)));
+        }
     };
     let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
     if let Err(why) = check_name(bucket) {
-        return refuse(uri, &format!("'{}' is no bucket's name: {why}", bucket.escape_debug()));
+        return refuse(uri, &format!("'{}' is no bucket's name: {why}", shortly(bucket.escape_debug())));
     }
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
     match check_key(prefix) {
@@ -32,7 +35,7 @@ pub fn place(uri: &BucketUri) -> Result<(String, String)> {
 }
 
 fn refuse<T>(uri: &BucketUri, why: &str) -> Result<T> {
-    Err(Error::new(ErrorKind::Invalid, format!("{uri}: {why}")))
+    Err(Error::new(ErrorKind::Invalid, format!("{}: {why}", shortly(uri))))
 }
 
 /// What an ARN names: `PARTITION:s3:::BUCKET/PREFIX` behind its first word.
@@ -133,5 +136,7 @@ mod tests {
             let refused = placed(text).expect_err(text);
             assert!(refused.contains(why), "{text}: {refused}");
         }
+        let long = placed(&format!("s3://{}", "a".repeat(9_000))).unwrap_err();
+        assert!(long.len() < 1_000 && long.contains("3 to 63"), "{long}");
     }
 }

@@ -12,7 +12,7 @@ use sluice_ports::{
     BucketStore, Capabilities, CompleteAnswer, Error, ErrorKind, Listed, Metadata, ObjectInfo, OpenUpload, PartAnswer,
     PutAnswer, Result,
 };
-use sluice_transfer::limits::{LARGEST_OBJECT, S3_SMALLEST_PART};
+use sluice_transfer::limits::{LARGEST_OBJECT, PARTS_PER_OBJECT, S3_SMALLEST_PART};
 use sluice_transfer::record::PartEntry;
 use sluice_transfer::{Checksum, UploadId};
 
@@ -73,8 +73,8 @@ impl S3Bucket {
     }
 
     fn etag(&self, call: Call, key: &str, etag: Option<&str>) -> Result<String> {
-        let etag = etag.filter(|etag| !etag.is_empty()).map(wire::etag);
-        etag.ok_or_else(|| self.garbled(call, key, "the answer has no etag"))
+        let etag = etag.map(wire::etag).filter(|etag| wire::is_name(etag));
+        etag.ok_or_else(|| self.garbled(call, key, "the answer has no etag, or one that is too long"))
     }
 
     /// A page of parts; none if the upload is gone.
@@ -128,9 +128,10 @@ impl S3Bucket {
 
 /// A part as the ledger has it; none if it has no checksum of its own.
 fn entry(part: &Part) -> Option<(u64, PartEntry)> {
-    let number = u64::try_from(part.part_number()?).ok()?;
+    let number = u64::try_from(part.part_number()?).ok().filter(|number| (1..=PARTS_PER_OBJECT).contains(number))?;
     let checksum = wire::checksum(part.checksum_crc64_nvme()?, wire::size(part.size())?)?;
-    Some((number, PartEntry { etag: wire::etag(part.e_tag()?), checksum }))
+    let etag = Some(wire::etag(part.e_tag()?)).filter(|etag| wire::is_name(etag))?;
+    Some((number, PartEntry { etag, checksum }))
 }
 
 fn not_there(key: &str) -> Error {
@@ -295,8 +296,11 @@ impl BucketStore for S3Bucket {
                         "the bucket {bucket} lists keys in another order than their bytes'"
                     )));
                 }
+                if !key.starts_with(prefix) {
+                    return Err(self.garbled(LIST, prefix, "the listing has keys that begin otherwise"));
+                }
                 behind = Some(key.clone());
-                if !key.starts_with(NO_DATA) {
+                if !key.starts_with(NO_DATA) && listed.len() < limit {
                     listed.push(Listed { key, size, etag });
                 }
             }
@@ -320,9 +324,13 @@ impl BucketStore for S3Bucket {
                 let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else {
                     return Err(self.garbled(UPLOADS, prefix, "the listing has an upload without key or name"));
                 };
-                if !key.starts_with(NO_DATA) {
-                    open.push(OpenUpload { key: key.to_owned(), id: UploadId(id.to_owned()) });
+                if key.starts_with(NO_DATA) {
+                    continue;
                 }
+                if !key.starts_with(prefix) || !wire::is_name(id) {
+                    return Err(self.garbled(UPLOADS, prefix, "the listing has others, or names that are too long"));
+                }
+                open.push(OpenUpload { key: key.to_owned(), id: UploadId(id.to_owned()) });
             }
             if page.is_truncated() != Some(true) {
                 return Ok(open);

@@ -20,6 +20,14 @@ pub(crate) fn checksum(crc: &str, len: u64) -> Option<Checksum> {
     Some(Checksum { crc: u64::from_be_bytes(bytes), len })
 }
 
+/// Bytes of an etag or of an upload's name; Amazon's own have less than 200. They go on record.
+const NAME_BYTES: usize = 2_048;
+
+/// Whether a service may call something so.
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=NAME_BYTES).contains(&name.len())
+}
+
 /// An etag without the quotes in which it came.
 pub(crate) fn etag(quoted: &str) -> String {
     let bare = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -52,7 +60,7 @@ pub(crate) fn number(key: &str, number: u64) -> Result<i32> {
 /// An upload's name; none if S3 cannot have given it. An empty one would make another request of a part: a put.
 pub(crate) fn upload(id: &UploadId) -> Option<&str> {
     let UploadId(id) = id;
-    (!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic())).then_some(id.as_str())
+    (is_name(id) && id.bytes().all(|byte| byte.is_ascii_graphic())).then_some(id.as_str())
 }
 
 /// The checksum is of as many bytes as there are. Whether it is theirs S3 finds.

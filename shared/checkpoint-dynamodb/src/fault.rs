@@ -7,6 +7,9 @@ use aws_sdk_dynamodb::config::interceptors::FinalizerInterceptorContextRef;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
 use sluice_ports::{Error, ErrorKind};
+use sluice_transfer::limits::shortly;
+
+use crate::item::Item;
 
 /// Watches the tries of one write: whether any ended without word of what became of it.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +59,18 @@ pub(crate) fn settled(last: ErrorKind, tries: &Tries) -> ErrorKind {
     if tries.unanswered.load(Ordering::Relaxed) { ErrorKind::Indeterminate } else { last }
 }
 
+/// Where a query goes on; an error if that is where it was, since it would never end.
+pub(crate) fn further(
+    before: Option<&Item>,
+    next: Option<Item>,
+    what: impl FnOnce() -> String,
+) -> Result<Option<Item>, Error> {
+    if next.is_some() && next.as_ref() == before {
+        return Err(Error::new(ErrorKind::Corrupt, format!("{}: the answer does not go on", what())));
+    }
+    Ok(next)
+}
+
 fn with_source<E>(kind: ErrorKind, what: String, error: SdkError<E>) -> Error
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
@@ -65,7 +80,7 @@ where
     let source = error.into_source().unwrap_or_else(Into::into);
     // Of an error that it has no type for, the cause tells the code alone.
     let what = match message {
-        Some(message) if !source.to_string().contains(&message) => format!("{what}: {message}"),
+        Some(message) if !source.to_string().contains(&message) => format!("{what}: {}", shortly(message)),
         _ => what,
     };
     Error::with(kind, what, source)

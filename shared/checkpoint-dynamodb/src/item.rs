@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sluice_ports::{Error, ErrorKind, Result};
+use sluice_transfer::limits::shortly;
 use sluice_transfer::record::RECORD_VERSION;
 use sluice_transfer::{StreamUri, TransferId};
 
@@ -49,7 +50,7 @@ pub(crate) fn to_item<T: Serialize>(key: Key<'_>, record: &T) -> Result<Item> {
 
 /// An item as a record.
 pub(crate) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T> {
-    let part = |name| item.get(name).and_then(|value| value.as_s().ok()).map_or("?", String::as_str);
+    let part = |name| item.get(name).and_then(|value| value.as_s().ok()).map_or("?".to_owned(), shortly);
     let name = format!("{} {}", part(PARTITION), part(SORT));
     let version = item.get(VERSION).and_then(|value| value.as_n().ok()).and_then(|number| number.parse::<u32>().ok());
     match version {
@@ -60,9 +61,21 @@ pub(crate) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T> {
             );
             Err(Error::new(ErrorKind::Newer, what))
         }
+        Some(_) if !item.values().all(is_known) => {
+            Err(Error::new(ErrorKind::Corrupt, format!("{name} has a value of a type that is not known here")))
+        }
         Some(_) => serde_dynamo::from_item(item)
             .map_err(|error| Error::with(ErrorKind::Corrupt, format!("{name} is not a record"), error)),
         None => Err(Error::new(ErrorKind::Corrupt, format!("{name} has no version, so it is not a record of Sluice"))),
+    }
+}
+
+/// Whether the SDK knows the types of a value and of all in it: what reads items panics at others.
+fn is_known(value: &AttributeValue) -> bool {
+    match value {
+        AttributeValue::L(values) => values.iter().all(is_known),
+        AttributeValue::M(fields) => fields.values().all(is_known),
+        other => !other.is_unknown(),
     }
 }
 

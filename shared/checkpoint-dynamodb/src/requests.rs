@@ -199,10 +199,10 @@ impl DynamoCheckpoints {
             .expression_attribute_values(":to", AttributeValue::S(to.sort()));
         let (mut items, mut start) = (Vec::new(), None);
         loop {
-            let answer = request.clone().set_exclusive_start_key(start).send().await;
+            let answer = request.clone().set_exclusive_start_key(start.clone()).send().await;
             let answer = answer.map_err(|error| fault::reading(error, self.about("reading from", from)))?;
             items.extend(answer.items.unwrap_or_default());
-            start = answer.last_evaluated_key;
+            start = fault::further(start.as_ref(), answer.last_evaluated_key, || self.about("reading from", from))?;
             if start.is_none() {
                 return Ok(items);
             }
@@ -224,10 +224,12 @@ impl DynamoCheckpoints {
             .expression_attribute_values(":parts", AttributeValue::S(PARTS.to_owned()));
         let (mut keys, mut start) = (Vec::new(), None);
         loop {
-            let answer = request.clone().set_exclusive_start_key(start).send().await;
+            let answer = request.clone().set_exclusive_start_key(start.clone()).send().await;
             let answer = answer.map_err(|error| fault::reading(error, self.about("listing the pages of", shard)))?;
             keys.extend(answer.items.unwrap_or_default());
-            start = answer.last_evaluated_key;
+            start = fault::further(start.as_ref(), answer.last_evaluated_key, || {
+                self.about("listing the pages of", shard)
+            })?;
             if start.is_none() {
                 return Ok(keys);
             }

@@ -75,13 +75,13 @@ impl DynamoCheckpoints {
         let (mut records, mut start) = (Vec::new(), None);
         while records.len() < limit {
             let missing = i32::try_from(limit - records.len()).unwrap_or(i32::MAX);
-            let answer = request.clone().limit(missing).set_exclusive_start_key(start).send().await;
+            let answer = request.clone().limit(missing).set_exclusive_start_key(start.clone()).send().await;
             let what = || format!("listing transfers that are {state} in the table {}", self.table);
             let answer = answer.map_err(|error| fault::reading(error, what()))?;
             for item in answer.items.unwrap_or_default() {
                 records.push(from_item(item)?);
             }
-            start = answer.last_evaluated_key;
+            start = fault::further(start.as_ref(), answer.last_evaluated_key, what)?;
             if start.is_none() {
                 break;
             }

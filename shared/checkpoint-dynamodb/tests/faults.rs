@@ -118,3 +118,32 @@ async fn an_error_names_the_item_the_table_and_the_cause() {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_error_does_not_say_all_that_it_was_told() {
+    let long = json!({ "__type": "AccessDeniedException", "message": "x".repeat(100_000) }).to_string();
+    let error = store([(400, long)]).update_shard(&shard(), &[]).await.unwrap_err();
+    assert!(error.to_string().len() < 2_000, "{} bytes", error.to_string().len());
+    let item = json!({ "Item": { "pk": { "S": "x".repeat(100_000) } } }).to_string();
+    let error = store([(200, item)]).shard(&shard().transfer, &shard().shard).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Corrupt && error.to_string().len() < 2_000, "{} bytes", error.to_string().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_query_that_does_not_go_on_is_given_up() {
+    let same = json!({ "Items": [], "LastEvaluatedKey": { "pk": { "S": "a" } } }).to_string();
+    let (id, name) = (shard().transfer, shard().shard);
+    let table = || store([(200, same.clone())]);
+    let pages = table().ledger(&id, &name, &DestinationName::only(), 3).await.map(drop);
+    for answer in [pages, table().transfers(5).await.map(drop), table().drop_ledger(&id, &name).await] {
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_of_an_unknown_type_is_no_record() {
+    for value in [json!({ "X": 1 }), json!({ "M": { "a": { "L": [{ "X": 1 }] } } })] {
+        let item = json!({ "Item": { "version": { "N": "1" }, "owner": value } }).to_string();
+        assert_eq!(read(vec![(200, item)]).await, ErrorKind::Corrupt);
+    }
+}

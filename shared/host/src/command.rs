@@ -11,7 +11,7 @@ use crate::error::invalid;
 
 /// A command that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
+pub enum Command {
     /// A transfer begins, or goes on if it is there with the same request.
     Start(TransferId, Box<Request>),
     /// A paused, failed or stopped transfer goes on.
@@ -30,7 +30,7 @@ pub(crate) enum Command {
 
 /// A stopped execution, as the bus tells of it, and the transfer that it ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stopped {
+pub struct Stopped {
     /// The transfer.
     pub id: TransferId,
     /// The execution's ARN.
@@ -63,11 +63,14 @@ const IMPORT: [&str; 14] = [
 /// Fields that may be written as a size, such as 256MiB.
 const SIZES: [&str; 4] = ["objectSize", "partSize", "eventSize", "rate"];
 
+/// Bytes of an ARN (IAM API reference, `arnType`).
+const ARN_BYTES: usize = 2_048;
+
 const EXAMPLE: &str = r#"{"export": {"stream": "kinesis:orders", "to": "s3://bucket/prefix"}}"#;
 
 impl Command {
     /// Reads an input. `name` is the execution's, and the transfer's unless the input names another.
-    pub(crate) fn read(input: &Value, name: &str) -> Result<Self, OperationError> {
+    pub fn read(input: &Value, name: &str) -> Result<Self, OperationError> {
         let Value::Object(input) = input else {
             return Err(invalid(format!("the input is no JSON object; write for example {EXAMPLE}")));
         };
@@ -106,7 +109,7 @@ impl Command {
     }
 
     /// The transfer that it is about, if it is about one.
-    pub(crate) fn id(&self) -> Option<&TransferId> {
+    pub fn id(&self) -> Option<&TransferId> {
         match self {
             Self::Start(id, _)
             | Self::Resume(id)
@@ -132,11 +135,13 @@ fn read_stopped(said: &Value) -> Option<Stopped> {
         error: Option<String>,
         cause: Option<String>,
     }
-    let detail = Detail::deserialize(said).ok()?;
+    let detail = Detail::deserialize(said).ok().filter(|detail| detail.execution_arn.len() <= ARN_BYTES)?;
     let input: Value = serde_json::from_str(&detail.input).ok()?;
     let id = Command::read(&input, &detail.name).ok()?.id()?.clone();
-    let said: Vec<String> = [detail.error, detail.cause].into_iter().flatten().collect();
-    Some(Stopped { id, execution: detail.execution_arn, status: detail.status, why: said.join(": ") })
+    // A cause has up to 32 KiB, and a person may type more; it goes on record.
+    let said: Vec<String> = [detail.error, detail.cause].into_iter().flatten().map(shortly).collect();
+    let (status, why) = (shortly(detail.status), said.join(": "));
+    Some(Stopped { id, execution: detail.execution_arn, status, why })
 }
 
 /// A body's fields, all known and the needed ones there, with sizes as numbers; and the transfer's id.
@@ -165,6 +170,7 @@ fn fields(
     for field in SIZES {
         if let Some(Value::String(text)) = body.get(field) {
             let size: bytesize::ByteSize = text.trim_end_matches("/s").parse().map_err(|_| {
+                let text = shortly(text);
                 invalid(format!("{command}.{field}: '{text}' is not a size; write 8388608, 8MiB or 8MB"))
             })?;
             body.insert(field.to_owned(), size.as_u64().into());
@@ -248,6 +254,7 @@ mod tests {
         assert!(refused(json!({"import": {"source": "s3://b"}})).contains("'stream' is missing"));
         assert!(refused(json!({"resume": {}})).contains(r#"{"resume": "nightly"}"#));
         assert!(refused(json!({"resume": "a", "pause": "a"})).contains("one command"));
+        assert!(refused(body("rate", json!("9".repeat(9_000)))).len() < 500, "nothing is quoted whole");
         assert!(refused(json!([])).contains("no JSON object"));
         assert!(refused(json!({})).contains("one command"));
     }
@@ -265,6 +272,10 @@ mod tests {
         };
         assert_eq!(said(&json!({"export": {"stream": "kinesis:a", "to": "s3://b"}})), stopped("run-1"));
         assert_eq!(said(&json!({"resume": "nightly"})), stopped("nightly"));
+        let detail = json!({"executionArn": "arn:e", "name": "run-1", "status": "FAILED", "error": "e".repeat(9_000),
+            "cause": "c".repeat(9_000), "input": json!({"resume": "nightly"}).to_string()});
+        let Ok(Command::Stopped(Some(long))) = Command::read(&json!({ "stopped": detail }), "other") else { panic!() };
+        assert!(long.why.len() < 700, "{} bytes of a cause go on record", long.why.len());
         assert_eq!(said(&json!({"exprot": 1})), Ok(Command::Stopped(None)), "a typo ran no transfer");
         assert_eq!(Command::read(&json!({"stopped": {}}), "other"), Ok(Command::Stopped(None)));
     }

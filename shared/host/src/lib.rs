@@ -25,6 +25,7 @@ mod settling;
 
 pub use answer::{Next, SliceAnswer, SliceNext, Turn};
 pub use begin::plan;
+pub use command::{Command, Stopped};
 pub use end::finish;
 pub use error::Refused;
 pub use function::{Host, Invocation, serve};

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Characters of what a cause says: a store may send megabytes along, and what is told here goes on record.
+const LONGEST_CAUSE: usize = 1_000;
+
 /// What an operation on a port answers.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -70,7 +73,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
         match &self.source {
-            Some(source) => write!(f, ": {source}"),
+            Some(source) => {
+                let said: String = source.to_string().chars().take(LONGEST_CAUSE).collect();
+                write!(f, ": {said}")
+            }
             None => Ok(()),
         }
     }
@@ -79,5 +85,16 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_not_told_at_any_length() {
+        let error = Error::with(ErrorKind::Denied, "reading", "x".repeat(100_000));
+        assert_eq!(error.to_string().len(), "reading: ".len() + LONGEST_CAUSE);
     }
 }

@@ -28,7 +28,8 @@ impl KinesisStream {
     }
 
     async fn ends(&self, shard: &Shard) -> Result<ShardInfo> {
-        let oldest = self.horizon(&shard.id).await?.events.pop();
+        // One was asked for; a server that imitates Kinesis may answer more.
+        let oldest = self.horizon(&shard.id).await?.events.into_iter().next();
         let (earliest, tail) = match oldest {
             None => (Position::Beginning, Position::Beginning),
             Some(oldest) => (Position::before(&oldest.sequence), self.tail(shard, &oldest).await?),
@@ -40,13 +41,18 @@ impl KinesisStream {
     /// ends with is no record's.
     async fn tail(&self, shard: &Shard, oldest: &Event) -> Result<Position> {
         let found = last(&Within { stream: self, shard }, mark(oldest), self.wire.clock().now(), None).await?;
+        if found < oldest.sequence {
+            let what = format!("shard {} of {} answers others than were asked for", shard.id, self.wire.name());
+            return Err(Error::new(ErrorKind::Corrupt, what));
+        }
         Ok(Position::After(found))
     }
 
     /// In front of the first record of that time or later: behind the record before, if there is one.
     pub(crate) async fn boundary_at(&self, id: &ShardId, time: Timestamp) -> Result<Position> {
         let shard = self.shard(id).await?;
-        let Some(oldest) = self.horizon(id).await?.events.pop() else { return Ok(Position::Beginning) };
+        let oldest = self.horizon(id).await?.events.into_iter().next();
+        let Some(oldest) = oldest else { return Ok(Position::Beginning) };
         if time <= oldest.time {
             return Ok(Position::before(&oldest.sequence));
         }

@@ -11,6 +11,9 @@ use crate::KinesisStream;
 use crate::held::Facts;
 use crate::number::Numbering;
 
+/// Digits of a number, far more than Kinesis' own have (API reference, `SequenceNumber`: at most 129).
+const LONGEST_NUMBER: usize = 256;
+
 /// One shard as the stream lists it. All of it but the end never changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Shard {
@@ -37,10 +40,14 @@ impl Shard {
             |id: &str| id.parse::<ShardId>().map_err(|why| Error::with(ErrorKind::Corrupt, "a shard's name", why));
         let range = shard.sequence_number_range().ok_or_else(|| corrupt("no range of numbers"))?;
         let hashes = shard.hash_key_range().ok_or_else(|| corrupt("no range of hashes"))?;
+        let start = range.starting_sequence_number();
+        if start.len() > LONGEST_NUMBER {
+            return Err(corrupt("a first number of too many digits"));
+        }
         let ending = range.ending_sequence_number().map(str::parse).transpose();
         Ok(Self {
             id: named(&shard.shard_id)?,
-            numbering: Numbering::new(range.starting_sequence_number()),
+            numbering: Numbering::new(start),
             ending: ending.map_err(|why| Error::with(ErrorKind::Corrupt, "a shard's last number", why))?,
             hash: hashes.starting_hash_key().to_owned(),
             parents: [shard.parent_shard_id(), shard.adjacent_parent_shard_id()]

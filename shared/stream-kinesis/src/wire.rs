@@ -132,10 +132,13 @@ impl Wire {
             for shard in answer.shards() {
                 shards.push(Shard::of(shard)?);
             }
-            token = answer.next_token;
-            if token.is_none() {
+            if answer.next_token.is_none() {
                 return Ok(shards);
             }
+            if answer.next_token == token {
+                return Err(Error::new(ErrorKind::Corrupt, format!("the shards of {} have no end", self.name)));
+            }
+            token = answer.next_token;
         }
     }
 
@@ -221,6 +224,10 @@ fn decoded(answer: GetRecordsOutput, asked: usize) -> Result<Answer> {
     let caught_up = answer.millis_behind_latest.unwrap_or(0) == 0;
     let next = answer.next_shard_iterator;
     let events = answer.records.into_iter().map(event).collect::<Result<Vec<_>>>()?;
+    // Positions are made of numbers, so nothing could be said of what goes back.
+    if !events.is_sorted_by(|a, b| a.sequence < b.sequence) {
+        return Err(Error::new(ErrorKind::Corrupt, "records out of their order"));
+    }
     // Where the count cut the answer off, only the next one tells.
     let at_tip = next.is_none() || (caught_up && events.len() < asked);
     Ok(Answer { events, next, at_tip })

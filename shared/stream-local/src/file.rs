@@ -123,14 +123,17 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Tells our files from others, and from newer ones of ours.
 fn identify(connection: &Connection, path: &Path, name: &str) -> Result<Found> {
-    let marks = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+    // Ours has tables alone. A view or a trigger would be a program of whoever made the file, and run with the call that
+    // touches it.
+    let marks = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema),
+        (SELECT count(*) FROM sqlite_schema WHERE type IN ('view', 'trigger'))
         FROM pragma_application_id, pragma_user_version";
-    let marks = connection.query_row(marks, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
-    let marks: (i32, i32, i64) = marks.map_err(|error| refine(error, path, name))?;
+    let marks = connection.query_row(marks, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+    let marks: (i32, i32, i64, i64) = marks.map_err(|error| refine(error, path, name))?;
     match marks {
-        (APPLICATION, VERSION, _) => Ok(Found::Stream),
-        (0, 0, 0) => Ok(Found::Nothing),
-        (APPLICATION, version, _) if version > VERSION => {
+        (APPLICATION, VERSION, _, 0) => Ok(Found::Stream),
+        (0, 0, 0, 0) => Ok(Found::Nothing),
+        (APPLICATION, version, _, _) if version > VERSION => {
             let what = format!(
                 "stream '{name}': its file {} has version {version} and this program knows {VERSION} at most; use the \
                  program that wrote it, or a newer one",
@@ -186,6 +189,14 @@ mod tests {
         let foreign = dir.path().join("foreign");
         Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE a (b)").unwrap();
         assert_eq!(both(&foreign).kind(), ErrorKind::Corrupt);
+
+        let program = dir.path().join("program");
+        create(&program, "program", 1).unwrap();
+        let endless = "DROP TABLE events; CREATE VIEW events AS WITH RECURSIVE all_of(id) AS (SELECT 0 UNION ALL
+            SELECT id + 1 FROM all_of) SELECT id, 0 AS time, NULL AS key, NULL AS headers, zeroblob(1) AS payload
+            FROM all_of";
+        Connection::open(&program).unwrap().execute_batch(endless).unwrap();
+        assert_eq!(both(&program).kind(), ErrorKind::Corrupt);
 
         let newer = dir.path().join("newer");
         create(&newer, "newer", 1).unwrap();

@@ -27,6 +27,9 @@ const NUMBER_BITS: u32 = 48;
 /// Numbers of a shard lie below this.
 pub(crate) const NUMBERS: u64 = 1 << NUMBER_BITS;
 
+/// Shards' own numbers lie below this: more would touch an id's sign.
+const SHARD_NUMBERS: u64 = 1 << (63 - NUMBER_BITS);
+
 /// A column without a type keeps each value's own: that is how three states fit into one (see [`crate::row`]).
 pub(crate) const TABLES: &str = "
 CREATE TABLE stream (one INTEGER PRIMARY KEY CHECK (one = 1), writer TEXT);
@@ -82,7 +85,7 @@ impl Shard {
 
     /// The row of an event.
     pub(crate) fn id(&self, number: u64) -> i64 {
-        // Shards are at most some thousands and numbers stay below 2^48, so the sign is never touched.
+        // Both are within their bounds, so the sign is never touched.
         (i64::from(self.index) << NUMBER_BITS) | number.cast_signed()
     }
 }
@@ -124,7 +127,22 @@ pub(crate) fn shards(connection: &Connection) -> rusqlite::Result<Vec<Shard>> {
 }
 
 fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Shard> {
-    Ok(Shard { index: row.get(0)?, earliest: row.get(1)?, next: row.get(2)?, reached: row.get(3)?, bytes: row.get(4)? })
+    let shard = Shard {
+        index: row.get(0)?,
+        earliest: row.get(1)?,
+        next: row.get(2)?,
+        reached: row.get(3)?,
+        bytes: row.get(4)?,
+    };
+    // Everything else reckons with these, and whoever can write the file can write them.
+    for (column, value, most) in
+        [(0, shard.index.into(), SHARD_NUMBERS - 1), (1, shard.earliest, shard.next), (2, shard.next, NUMBERS)]
+    {
+        if value > most {
+            return Err(rusqlite::Error::IntegralValueOutOfRange(column, value.cast_signed()));
+        }
+    }
+    Ok(shard)
 }
 
 /// The import that the stream is reserved for.

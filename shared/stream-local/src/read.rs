@@ -81,7 +81,11 @@ fn events(
         let event =
             event.ok_or_else(|| corrupt(name, format!("event {number} of shard {} is damaged", shard.index)))?;
         let headers: usize = event.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
-        bytes = bytes.saturating_add(event.payload.len() + event.key.len() + headers);
+        let size = event.payload.len() + event.key.len() + headers;
+        if size > EVENT_BYTES {
+            return Err(corrupt(name, format!("event {number} of shard {} has {size} bytes", shard.index)));
+        }
+        bytes = bytes.saturating_add(size);
         events.push(event);
     }
     Ok(events)
@@ -135,7 +139,8 @@ fn first_batch_reaching(tx: &Connection, shard: &Shard, time: Timestamp) -> rusq
     while low <= high {
         let middle = low + (high - low) / 2;
         let row = batch.query_row((shard.index, middle), |row| Ok((row.get::<_, u64>(0)?, row.get::<_, i64>(1)?)));
-        let Some((last, reached)) = row.optional()? else { return Ok(None) };
+        // Numbers behind the shard's end would be another shard's.
+        let Some((last, reached)) = row.optional()?.filter(|(last, _)| *last < shard.next) else { return Ok(None) };
         if reached < time.micros() {
             low = last + 1;
             continue;
@@ -161,7 +166,7 @@ fn first_batch_holding(
         "SELECT last FROM batches WHERE shard = ?1 AND last > ?2 AND own >= ?3 ORDER BY last LIMIT 1",
     )?;
     let found = batch.query_row((shard.index, last, time.micros()), |row| row.get(0)).optional()?;
-    let Some(found) = found else { return Ok(None) };
+    let Some(found) = found.filter(|found| *found < shard.next) else { return Ok(None) };
     let mut before =
         tx.prepare_cached("SELECT last FROM batches WHERE shard = ?1 AND last < ?2 ORDER BY last DESC LIMIT 1")?;
     let before: u64 = before.query_row((shard.index, found), |row| row.get(0))?;
@@ -206,6 +211,9 @@ fn bytes_before(tx: &Connection, name: &str, shard: &Shard, number: u64) -> Resu
         let mut batch =
             tx.prepare_cached("SELECT last, bytes FROM batches WHERE shard = ?1 AND last >= ?2 ORDER BY last LIMIT 1")?;
         let (last, bytes): (u64, u64) = batch.query_row((shard.index, number), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if last >= shard.next {
+            return Ok(None);
+        }
         // From behind, since the front of the first batch may be trimmed. A length is read without its payload.
         let mut lengths =
             tx.prepare_cached("SELECT coalesce(sum(length(payload)), 0) FROM events WHERE id BETWEEN ?1 AND ?2")?;

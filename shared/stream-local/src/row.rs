@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use rusqlite::ToSql;
 use rusqlite::types::{Null, ToSqlOutput, ValueRef};
+use sluice_transfer::limits::HEADERS;
 use sluice_transfer::{Header, Value};
 
 /// A key or payload, to be bound without a copy.
@@ -81,7 +82,7 @@ impl Values {
         BytesMut::with_capacity(self.size)
     }
 
-    /// Headers; none if they are damaged.
+    /// Headers; none if they are damaged, or more than an event has.
     pub(crate) fn headers(&mut self, stored: ValueRef<'_>) -> Option<Vec<Header>> {
         let mut rest = match stored {
             ValueRef::Null => return Some(Vec::new()),
@@ -90,6 +91,9 @@ impl Values {
         };
         let mut headers = Vec::new();
         while !rest.is_empty() {
+            if headers.len() == HEADERS {
+                return None;
+            }
             let len = take_number(&mut rest)?;
             let name = std::str::from_utf8(take(&mut rest, len)?).ok()?.to_owned();
             let value = match take_number(&mut rest)? {
@@ -231,5 +235,7 @@ mod tests {
         assert_eq!(values.headers(ValueRef::Blob(b"\x05abc")), None, "cut off within a name");
         assert_eq!(values.headers(ValueRef::Blob(b"\x01a\x04b")), None, "cut off within a value");
         assert_eq!(values.headers(ValueRef::Blob(&[0xff; 20])), None, "a number without an end");
+        assert_eq!(values.headers(ValueRef::Blob(&vec![0; 2 * HEADERS])).map(|headers| headers.len()), Some(HEADERS));
+        assert_eq!(values.headers(ValueRef::Blob(&vec![0; 2 * HEADERS + 2])), None, "one too many");
     }
 }

@@ -301,6 +301,56 @@ async fn damage_is_told_not_passed_on() {
 }
 
 #[tokio::test]
+async fn numbers_that_no_file_of_ours_has_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let limit = ReadLimit { events: 9, bytes: 99 };
+    for sql in [
+        "UPDATE shards SET earliest = 9",
+        "UPDATE shards SET earliest = 5, next = 0, reached = 9223372036854775807",
+        "UPDATE shards SET next = 9223372036854775807",
+        "UPDATE shards SET shard = 32768",
+    ] {
+        let path = dir.path().join("a.sqlite");
+        let stream = LocalStream::new(&path, "a");
+        stream.create(1).await.unwrap();
+        append(&stream, &Position::Beginning, &[event(1, "a"), event(2, "b")]).await;
+        drop(stream);
+        assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(sql, []).unwrap(), 1, "{sql}");
+        let (stream, shard) = (LocalStream::new(&path, "a"), shard(if sql.ends_with("32768") { 32_768 } else { 0 }));
+        let kinds = [
+            stream.describe().await.map(drop),
+            stream.read(&shard, &Position::Beginning, limit).await.map(drop),
+            stream.position_at(&shard, Timestamp::from_micros(2)).await.map(drop),
+        ]
+        .map(|answer| answer.unwrap_err().kind());
+        assert_eq!(kinds, [ErrorKind::Corrupt; 3], "{sql}");
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_ends_behind_its_shard_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sqlite");
+    let stream = LocalStream::new(&path, "a");
+    stream.create(2).await.unwrap();
+    append(&stream, &Position::Beginning, &[event(1, "a"), event(5, "b")]).await;
+    assert!(matches!(
+        stream.append(&shard(1), None, &Position::Beginning, &[event(9, "c")]).await.unwrap(),
+        Appended::Done { .. }
+    ));
+    // Behind the last number of a shard are the next one's.
+    let sql = "UPDATE batches SET last = 281474976710656, reached = 9, own = 9 WHERE shard = 0";
+    assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(sql, []).unwrap(), 1);
+    let sql = "UPDATE shards SET reached = 9 WHERE shard = 0";
+    assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(sql, []).unwrap(), 1);
+    let found = stream.position_at(&shard(0), Timestamp::from_micros(9)).await;
+    assert_eq!(found.unwrap_err().kind(), ErrorKind::Corrupt);
+    let range = Range { from: Position::Beginning, until: after(0) };
+    assert_eq!(stream.measure(&shard(0), &range).await.unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[tokio::test]
 async fn a_shard_that_has_given_all_its_numbers_is_full() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.sqlite");

@@ -181,6 +181,24 @@ fn writes_back(events: &[Decoded], encoder: &mut dyn UnitEncoder, decoder: Box<d
     assert_eq!(carried(&again.events), carried(events), "written and read again they are others");
 }
 
+/// What a stream holds goes through the formats of events, and comes out as it was.
+pub(crate) fn carried_by_formats(events: &[Event]) {
+    let decoded = |event: &Event| Decoded {
+        sequence: Some(event.sequence.clone()),
+        time: Some(event.time),
+        key: event.key.clone(),
+        headers: event.headers.clone(),
+        payload: event.payload.clone(),
+        after: Place::default(),
+    };
+    let events: Vec<Decoded> = events.iter().map(decoded).collect();
+    let (transfer, shard) = ("fuzz".parse().expect("a plain name"), "0".parse().expect("a plain name"));
+    let mut lines = JsonlEncoder::new(&shard, Compression::Plain);
+    let seed = ObjectSeed { transfer, destination: DestinationName::only(), shard };
+    writes_back(&events, &mut AvroEncoder::new(seed, Compression::Plain), Box::new(AvroDecoder::new()));
+    writes_back(&events, &mut lines, lines_of(Compression::Plain));
+}
+
 type Carried = (Option<Timestamp>, Value, Vec<Header>, Value);
 
 /// All but where it stood.

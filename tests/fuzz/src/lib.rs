@@ -5,22 +5,35 @@
 //! no special compiler, `cargo-fuzz/` calls the same functions with libFuzzer.
 #![allow(clippy::missing_panics_doc, reason = "a target says what is wrong by a panic")]
 
+mod answers;
 mod compressed;
+mod directory;
 mod documents;
+mod dynamodb;
 mod events;
 mod folder;
 mod foreign;
+mod inputs;
+mod kinesis;
 pub mod mutate;
 mod records;
+mod rows;
+mod s3;
 mod seeds;
 mod texts;
 
 pub use compressed::{gzip, zstd};
+pub use directory::directory;
 pub use documents::{documents, tiles};
+pub use dynamodb::dynamodb;
 pub use events::{avro, jsonl};
 pub use folder::folder;
 pub use foreign::foreign;
+pub use inputs::inputs;
+pub use kinesis::kinesis;
 pub use records::{records, requests};
+pub use rows::rows;
+pub use s3::s3;
 pub use seeds::seeds;
 pub use texts::texts;
 
@@ -90,6 +103,111 @@ const FOREIGN: &[&str] = &[
     "18446744073709551615",
 ];
 
+/// Fields of what a person types.
+const INPUTS: &[&str] = &[
+    "\"export\":",
+    "\"import\":",
+    "\"stopped\":",
+    "\"id\":",
+    "\"rate\":",
+    "\"objectSize\":",
+    "\"from\":",
+    "\"9MiB/s\"",
+    "\"18446744073709551616\"",
+    "\"1e400\"",
+    "\"input\":",
+    "\"cause\":",
+    "null",
+    "\n",
+    "[",
+    "{",
+];
+
+/// Names in a bucket that is a directory.
+const DIRECTORY: &[&str] = &[
+    "\u{1e}",
+    "\n",
+    " -> ",
+    " -> ../beside",
+    " -> /",
+    "../",
+    ".sluice/",
+    ".sluice/uploads/",
+    "0123456789abcdef0123456789abcdef",
+    "/data",
+    "/parts",
+    "/upload.json",
+    "data/a",
+    "begin 0 9",
+    "\"version\":1",
+    "18446744073709551615",
+];
+
+/// Values of items, and fields of answers.
+const ITEMS: &[&str] = &[
+    "{\"S\":\"a\"}",
+    "{\"N\":\"1\"}",
+    "{\"N\":\"1e400\"}",
+    "{\"N\":\"NaN\"}",
+    "{\"N\":\"-1\"}",
+    "{\"N\":\"0.1\"}",
+    "{\"NULL\":true}",
+    "{\"BOOL\":true}",
+    "{\"L\":[]}",
+    "{\"M\":{}}",
+    "{\"B\":\"AA==\"}",
+    "{\"SS\":[\"a\"]}",
+    "\"Item\":",
+    "\"version\":",
+    "\u{1e}",
+    "|400\n",
+    "18446744073709551615",
+];
+
+/// Fields of Kinesis' answers.
+const KINESIS: &[&str] = &[
+    "\u{1e}",
+    "*|200\n",
+    "|400\n",
+    "\"NextToken\":\"t\"",
+    "\"SequenceNumber\":\"6\"",
+    "\"NextShardIterator\":null",
+    "\"MillisBehindLatest\":0",
+    "\"ApproximateArrivalTimestamp\":1e300",
+    "-1",
+    "NaN",
+    "\"Data\":\"AA==\"",
+    "\"__type\":\"ThrottlingException\"",
+    "null",
+    "\"ShardId\":\"shard-0\"",
+    "\"EndingSequenceNumber\":\"0\"",
+    "\"RetentionPeriodHours\":2147483647",
+    "\"MaxRecordSizeInKiB\":-1",
+];
+
+/// Elements and headers of S3's answers.
+const S3: &[&str] = &[
+    "\u{1e}",
+    "*|200\n",
+    "|404\n",
+    "|etag: \"e\"",
+    "|content-length: 10",
+    "|content-range: bytes 3-12/99",
+    "|x-amz-bucket-region: x",
+    "|x-amz-meta-a: %zz",
+    "<Key>data/a</Key>",
+    "<Key>../x</Key>",
+    "<Size>-1</Size>",
+    "<ETag></ETag>",
+    "<IsTruncated>true</IsTruncated>",
+    "<PartNumber>0</PartNumber>",
+    "<Code>NoSuchUpload</Code>",
+    "<Contents>",
+    "&quot;",
+    "&#x0;",
+    "9223372036854775807",
+];
+
 /// All of them.
 pub const TARGETS: &[Target] = &[
     Target {
@@ -139,6 +257,12 @@ pub const TARGETS: &[Target] = &[
             "\u{e4}",
         ],
     },
+    Target { name: "inputs", run: inputs, tokens: INPUTS },
+    Target { name: "rows", run: rows, tokens: &["\u{0}", "\u{1}", "\u{2}", "\u{4}", "\u{5}"] },
+    Target { name: "directory", run: directory, tokens: DIRECTORY },
+    Target { name: "dynamodb", run: dynamodb, tokens: ITEMS },
+    Target { name: "kinesis", run: kinesis, tokens: KINESIS },
+    Target { name: "s3", run: s3, tokens: S3 },
 ];
 
 /// The target of that name.

@@ -26,6 +26,12 @@ pub fn seeds(target: &str) -> Seeds {
         "records" => records(),
         "requests" => requests(),
         "texts" => texts(),
+        "inputs" => crate::inputs::seeds(),
+        "rows" => crate::rows::seeds(),
+        "directory" => crate::directory::seeds(),
+        "dynamodb" => crate::dynamodb::seeds(),
+        "kinesis" => crate::kinesis::seeds(),
+        "s3" => crate::s3::seeds(),
         _ => Vec::new(),
     }
 }

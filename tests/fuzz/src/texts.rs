@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sluice_bucket_s3::place;
+use sluice_stream_kinesis::arn;
 use sluice_transfer::limits::KEY_BYTES;
 use sluice_transfer::{
     BucketUri, Checksum, Cursor, Cut, DestinationName, EventDigest, Position, PositionSpec, Sequence, ShardId,
@@ -34,6 +36,7 @@ pub fn texts(bytes: &[u8]) {
             numbers(&sequence.parse().expect("it was written"));
         }
         through_json::<EventDigest>(line);
+        places(line);
         keys(line);
     }
 }
@@ -57,6 +60,23 @@ where
             assert!(!said.is_empty() && said.len() < LONGEST_ERROR, "an error of {} bytes", said.len());
             None
         }
+    }
+}
+
+/// Where names lead on AWS.
+fn places(line: &str) {
+    if let Some(found) = arn(line) {
+        assert_eq!(found.to_string(), line, "an ARN has one form");
+        // The region becomes a part of a host's name.
+        assert!(found.region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{}", found.region);
+    }
+    let Ok(uri) = line.parse::<BucketUri>() else { return };
+    match place(&uri) {
+        Ok((bucket, prefix)) => {
+            assert!((3..=63).contains(&bucket.len()) && !bucket.contains(['/', '%', '@', ':', '?', '#']), "{bucket}");
+            assert!(prefix.is_empty() || check_key(&prefix).is_ok(), "{prefix:?} is no safe prefix");
+        }
+        Err(error) => assert!(error.to_string().len() < LONGEST_ERROR, "an error of {} bytes", error.to_string().len()),
     }
 }
 

@@ -289,3 +289,16 @@ async fn one_call_is_one_try() {
         assert_eq!(script.sent().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn neither_errors_nor_etags_are_as_long_as_a_service_likes() {
+    let long = "x".repeat(100_000);
+    let said = bucket(&Answer::error(403, &long)).head("k").await.unwrap_err().to_string();
+    assert!(said.len() < 2_000, "{} bytes", said.len());
+    let message = format!("<Error><Code>AccessDenied</Code><Message>{long}</Message></Error>");
+    let refused = Answer::new(403, message).with("x-amz-request-id", "4442587FB7D0A2F9");
+    let said = bucket(&refused).head("k").await.unwrap_err().to_string();
+    assert!(said.len() < 2_000 && said.ends_with("(request 4442587FB7D0A2F9)"), "{said}");
+    assert_eq!(kind(put(&bucket(&Answer::new(200, "").with("etag", long))).await), Indeterminate);
+    assert_eq!(kind(put(&bucket(&Answer::new(200, "").with("etag", "\"\""))).await), Indeterminate);
+}

@@ -67,6 +67,21 @@ async fn no_more_objects_are_asked_for_than_wanted() {
 }
 
 #[tokio::test]
+async fn what_was_not_asked_for_is_not_listed() {
+    let more = Script::new([objects(&["a/1", "a/2", "a/3"], false)]).bucket(owned());
+    assert_eq!(more.list("a/", None, 2).await.unwrap().len(), 2);
+    let elsewhere = Script::new([objects(&["b/1"], false)]).bucket(owned()).list("a/", None, 9).await;
+    assert_eq!(elsewhere.unwrap_err().kind(), ErrorKind::Unavailable);
+    let elsewhere = Script::new([uploads(&[("b/1", "u")], None)]).bucket(owned()).list_uploads("a/").await;
+    assert_eq!(elsewhere.unwrap_err().kind(), ErrorKind::Unavailable);
+    let long = "u".repeat(9_000);
+    let long = Script::new([uploads(&[("a/1", &long)], None)]).bucket(owned()).list_uploads("a/").await;
+    assert_eq!(long.unwrap_err().kind(), ErrorKind::Unavailable);
+    let none = Script::new([parts(&[0, 1, 10_001], None)]).bucket(owned()).list_parts("k", &upload()).await;
+    assert_eq!(none.unwrap().unwrap().into_keys().collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test]
 async fn listings_that_go_in_circles_are_given_up() {
     let unordered = Script::new([objects(&["b", "a"], false)]).bucket(owned()).list("", None, 9).await;
     assert_eq!(unordered.unwrap_err().kind(), ErrorKind::Invalid);

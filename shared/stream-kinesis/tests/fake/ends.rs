@@ -105,3 +105,32 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn shards_without_an_end_and_numbers_of_too_many_digits_are_refused() {
+    let mut state = State::with_shards(1);
+    state.more_shards = Some("again");
+    let world = World::new(state);
+    assert_eq!(kind(world.stream.describe().await), ErrorKind::Corrupt);
+    assert_eq!(world.calls("ListShards"), 2, "the same token comes twice");
+    let mut state = State::with_shards(1);
+    state.put(0, "k", b"payload");
+    // No text is as wide.
+    state.begins = Some("1".repeat(70_000));
+    assert_eq!(kind(World::new(state).stream.describe().await), ErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn the_oldest_is_the_first_of_those_that_are_answered() {
+    let mut state = State::with_shards(1);
+    state.generous = true;
+    for index in 0..3 {
+        state.now += 1_000;
+        state.put(0, "k", format!("payload {index}").as_bytes());
+    }
+    let (world, first) = (World::new(state), 11);
+    let ends = world.stream.describe().await.expect("it is described").shards.remove(0);
+    assert_eq!((ends.earliest, ends.tail), (before(first), after(first + 2)));
+    let found = world.stream.position_at(&shard(0), Timestamp::from_millis(0)).await;
+    assert_eq!(found.expect("a place"), before(first));
+}

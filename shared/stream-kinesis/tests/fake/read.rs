@@ -281,3 +281,13 @@ async fn a_shard_is_read_at_its_pace() {
     assert!((10_000..20_000).contains(&passed), "{passed} ms");
     assert!(events.iter().all(|event| event.payload.len() == 1 << 20));
 }
+
+#[tokio::test]
+async fn records_out_of_their_order_are_refused() {
+    let world = world(3);
+    world.state(|state| state.shards[0].records.swap(1, 2));
+    // The first record is asked for alone.
+    let (events, next, _) = read(&world, &Position::Beginning, MUCH).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(kind(world.stream.read(&shard(0), &next, MUCH).await), ErrorKind::Corrupt);
+}

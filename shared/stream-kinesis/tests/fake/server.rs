@@ -70,6 +70,12 @@ pub(crate) struct State {
     pub puts: Vec<Vec<String>>,
     /// What is put is answered as in this shard.
     pub elsewhere: Option<usize>,
+    /// How many records are wanted is not looked at.
+    pub generous: bool,
+    /// Goes into each list of shards.
+    pub more_shards: Option<&'static str>,
+    /// The first number of each shard, if it is another.
+    pub begins: Option<String>,
     given: u64,
 }
 
@@ -114,7 +120,9 @@ impl State {
 
     fn answer(&mut self, operation: &str, body: &Value) -> Result<Value, Refused> {
         let names = [("StreamName", "orders"), ("StreamARN", "arn:aws:kinesis:eu-west-1:123456789012:stream/orders")];
-        if operation != "GetRecords" && !names.iter().any(|(field, name)| body[*field] == *name) {
+        // A token names the stream as well.
+        let tokened = operation == "GetRecords" || body["NextToken"].is_string();
+        if !tokened && !names.iter().any(|(field, name)| body[*field] == *name) {
             return refused("ResourceNotFoundException");
         }
         if self.trims {
@@ -144,7 +152,7 @@ impl State {
 
     fn list(&self) -> Value {
         let shard = |(index, shard): (usize, &Shard)| {
-            let mut range = json!({ "StartingSequenceNumber": number(1) });
+            let mut range = json!({ "StartingSequenceNumber": self.begins.clone().unwrap_or_else(|| number(1)) });
             if shard.closed {
                 range["EndingSequenceNumber"] = json!(number(1_000_000_000));
             }
@@ -153,7 +161,8 @@ impl State {
                 "HashKeyRange": { "StartingHashKey": index.to_string(), "EndingHashKey": index.to_string() },
             })
         };
-        json!({ "Shards": self.shards.iter().enumerate().map(shard).collect::<Vec<_>>() })
+        let shards: Vec<_> = self.shards.iter().enumerate().map(shard).collect();
+        json!({ "Shards": shards, "NextToken": self.more_shards })
     }
 
     /// An iterator is the shard, the number it begins at, and the empty answers to come.
@@ -187,6 +196,7 @@ impl State {
         let [shard, begin, hollow] = iterator[..] else { return refused("InvalidArgumentException") };
         let begin = begin as u64;
         let limit = body["Limit"].as_u64().and_then(|limit| limit.try_into().ok()).unwrap_or(10_000);
+        let limit = if self.generous { 10_000 } else { limit };
         let held = &self.shards[shard];
         let rest: Vec<_> = held.records.iter().filter(|record| record.number >= begin).collect();
         if hollow > 0 && !rest.is_empty() {
