@@ -1,10 +1,11 @@
-//! A kept file: today's encoder writes exactly it, today's decoder reads it. If this fails, objects that were
-//! written before are at stake: raise the encoder's version, keep the file, add one beside it.
+//! Kept files: today's encoders write exactly them, today's decoders read them. If this fails, objects that were
+//! written before are at stake: raise the encoder's version, keep the files, add others beside them.
 
 use super::*;
-use crate::ENCODER_VERSION;
+use crate::{ENCODER_VERSION, JsonlDecoder, JsonlEncoder};
 
 pub(super) const GOLDEN: &[u8] = include_bytes!("../../../../tests/golden/formats-v1/events.avro");
+const LINES: &[u8] = include_bytes!("../../../../tests/golden/formats-v1/events.jsonl");
 
 /// All states of all fields.
 pub(super) fn golden_events() -> Vec<Event> {
@@ -59,4 +60,12 @@ fn the_decoder_reads_the_golden_file() {
     assert_same(&decoded, &golden_events());
     let within: Vec<u64> = decoded.iter().map(|event| event.after.within).collect();
     assert_eq!(within, [1, 0, 1, 2, 0]);
+}
+
+#[test]
+fn lines_are_written_and_read_as_the_golden_ones() {
+    let written = encode(&mut JsonlEncoder::new(&seed().shard, Compression::Plain), 7, &golden_events());
+    assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(LINES));
+    let decoded = read_from(Box::new(JsonlDecoder::new(Compression::Plain)), LINES, None, &[]).unwrap();
+    assert_same(&decoded, &golden_events());
 }

@@ -84,19 +84,11 @@ fn decode(object: &[u8]) -> Result<Vec<Decoded>, UnpackError> {
     decode_from(object, None, &[])
 }
 
-/// What an event looks like once decoded; the sequence number is not handed out.
-fn carried(event: &Event) -> (Option<Timestamp>, Value, Vec<Header>, Value) {
-    (Some(event.time), event.key.clone(), event.headers.clone(), event.payload.clone())
-}
-
-fn carried_by(decoded: &Decoded) -> (Option<Timestamp>, Value, Vec<Header>, Value) {
-    (decoded.time, decoded.key.clone(), decoded.headers.clone(), decoded.payload.clone())
-}
-
 fn assert_same(decoded: &[Decoded], events: &[Event]) {
     assert_eq!(decoded.len(), events.len());
-    for (decoded, event) in decoded.iter().zip(events) {
-        assert_eq!(carried_by(decoded), carried(event));
+    for (decoded, Event { sequence, time, key, headers, payload }) in decoded.iter().zip(events) {
+        assert_eq!((decoded.sequence.as_ref(), decoded.time), (Some(sequence), Some(*time)));
+        assert_eq!((&decoded.key, &decoded.headers, &decoded.payload), (key, headers, payload));
     }
 }
 
