@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crc_fast::CrcAlgorithm;
+use crc_fast::{CrcAlgorithm, Digest};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use crate::{Event, Header, Timestamp, Value};
 
@@ -30,6 +30,19 @@ impl Checksum {
     /// Of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self { crc: crc_fast::checksum(CrcAlgorithm::Crc64Nvme, bytes), len: bytes.len() as u64 }
+    }
+
+    /// Of what this is of and then these bytes. The same as joining the two, and as fast as reading the bytes: a CRC goes
+    /// on from where it was, while joining two that are known multiplies polynomials.
+    #[must_use]
+    fn followed_by(self, bytes: &[u8]) -> Self {
+        if self.len == 0 {
+            return Self::of(bytes);
+        }
+        // This CRC begins with all ones and is written inverted (the catalogue of parametrised CRC algorithms).
+        let mut digest = Digest::new_with_init_state(CrcAlgorithm::Crc64Nvme, !self.crc);
+        digest.update(bytes);
+        Self { crc: digest.finalize(), len: self.len.saturating_add(bytes.len() as u64) }
     }
 
     /// Of these bytes and then those. The lengths may be somebody else's word: past all numbers they stand still.
@@ -146,12 +159,13 @@ impl EventDigest {
             push_value(&mut head, &header.value);
         }
         push_tag(&mut head, payload);
-        let event = Checksum::of(&head).then(Checksum::of(payload.as_slice()));
+        let payload = payload.as_slice();
         let sum = if self.unordered {
+            let event = Checksum::of(&head).followed_by(payload);
             let crc = self.sum.crc.wrapping_add(scattered(event.crc));
             Checksum { crc, len: self.sum.len.saturating_add(event.len) }
         } else {
-            self.sum.then(event)
+            self.sum.followed_by(&head).followed_by(payload)
         };
         Self { sum, ..self }
     }
@@ -282,6 +296,7 @@ mod tests {
             let at = at.min(bytes.len());
             let (a, b) = bytes.split_at(at);
             prop_assert_eq!(Checksum::of(a).then(Checksum::of(b)), Checksum::of(&bytes));
+            prop_assert_eq!(Checksum::of(a).followed_by(b), Checksum::of(&bytes));
             let text = Checksum::of(&bytes).to_string();
             prop_assert_eq!(text.parse::<Checksum>(), Ok(Checksum::of(&bytes)));
         }
