@@ -5,7 +5,7 @@
 
 use sluice_ports::Stored;
 use sluice_transfer::limits::IDLE_SLICES;
-use sluice_transfer::record::{Check, Claim, LedgerPage, ShardRecord, Work};
+use sluice_transfer::record::{Check, Claim, LedgerPage, ShardRecord, SourceCursor, Work};
 use sluice_transfer::{Counts, DestinationName, Remaining, ShardId, Timestamp};
 
 use crate::error::{Code, Halt, OperationError};
@@ -22,8 +22,8 @@ pub(crate) struct Held<'a> {
     /// follows, so nothing is written any more.
     lost: bool,
     paced: u64,
-    /// What had moved, and what was compared, when the slice took the shard.
-    before: (Counts, Option<Check>),
+    /// What had moved, and how far its sources were read, when the slice took the shard.
+    before: (Counts, Option<(SourceCursor, Option<Check>)>),
 }
 
 /// The answer to taking a shard.
@@ -83,7 +83,7 @@ impl<'a> Held<'a> {
                 if let Some(owner) = owner {
                     tracing::info!(owner = owner.slice, "taken over from a slice that did not give the shard back");
                 }
-                let before = (record.moved(), check_of(&record));
+                let before = (record.moved(), read_of(&record));
                 let held = Self { slice, paced: before.0.bytes, record, dirty_since: None, lost: false, before };
                 return Ok(Taken::Held(Box::new(held)));
             }
@@ -182,14 +182,14 @@ impl<'a> Held<'a> {
 
     /// Whether this slice brought the shard further.
     pub(crate) fn has_moved(&self) -> bool {
-        (self.record.moved(), check_of(&self.record)) != self.before || self.record.is_drained()
+        (self.record.moved(), read_of(&self.record)) != self.before || self.record.is_drained()
     }
 }
 
-/// How far an import has compared the object at hand.
-fn check_of(record: &ShardRecord) -> Option<Check> {
+/// How far an import has read its sources, and compared what comes next.
+fn read_of(record: &ShardRecord) -> Option<(SourceCursor, Option<Check>)> {
     match &record.work {
-        Work::Import(import) => import.check,
+        Work::Import(import) => Some((import.cursor, import.check)),
         Work::Export(_) => None,
     }
 }

@@ -10,7 +10,7 @@ use sluice_transfer::manifest::{
 use sluice_transfer::{ObjectKeys, resolve_key, sha256_hex};
 
 use crate::engine::Engine;
-use crate::error::OperationError;
+use crate::error::{Code, OperationError};
 use crate::objects::{get_document, get_whole, in_document};
 
 /// A place in a shard's list of objects.
@@ -95,7 +95,13 @@ impl<'a> Listing<'a> {
     /// The index of an object, if it has one: whole, and of that object.
     pub(crate) async fn index(&self, listed: &Listed) -> Result<Option<ObjectIndex>, OperationError> {
         let Some(key) = &listed.index else { return Ok(None) };
-        let index: ObjectIndex = get_document(self.engine, self.bucket, key, None).await?;
+        let index: ObjectIndex = get_document(self.engine, self.bucket, key, None).await.map_err(|error| {
+            let why = match error.code {
+                Code::NotFound => format!("the index of {} is missing: {}", listed.key, error.message),
+                _ => error.message,
+            };
+            OperationError::new(error.code, why)
+        })?;
         index.check(&listed.object.object).map_err(|error| in_document(key, error))?;
         Ok(Some(index))
     }

@@ -16,9 +16,12 @@ use crate::{
     StreamUri, Timestamp, TransferId, sha256_hex,
 };
 
-/// The newest version of a document that this code writes and reads; it reads the one before as well. Version 2 is the
-/// root of an export whose objects are compressed; all others are as in version 1, and say so.
-pub const MANIFEST_VERSION: u32 = 2;
+/// The newest version of a document that this code writes and reads; it reads those before as well. Version 2 is the
+/// root of an export whose objects are compressed, version 3 a list of sources of which not all events are imported; all
+/// others are as in version 1, and say so.
+pub const MANIFEST_VERSION: u32 = 3;
+/// See [`MANIFEST_VERSION`].
+const COMPRESSED: u32 = 2;
 
 /// A document that is not to be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -273,7 +276,7 @@ impl Document for ExportManifest {
     const KIND: &'static str = "export-manifest";
 
     fn version(&self) -> u32 {
-        if self.encoding().is_of_version_1() { 1 } else { MANIFEST_VERSION }
+        if self.encoding().is_of_version_1() { 1 } else { COMPRESSED }
     }
 }
 
@@ -354,6 +357,11 @@ pub struct SourceList {
 
 impl Document for SourceList {
     const KIND: &'static str = "source-list";
+
+    /// Whoever does not know of ranges would import all.
+    fn version(&self) -> u32 {
+        if self.shards.iter().any(|shard| shard.range.is_some()) { MANIFEST_VERSION } else { 1 }
+    }
 }
 
 impl Document for Segment<SourceEntry> {

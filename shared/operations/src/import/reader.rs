@@ -26,8 +26,8 @@ pub(crate) enum Next {
     Event(Sourced),
     /// The sources are at their end; trailing ones may have been empty.
     End(SourceCursor),
-    /// There is no more time to compare what comes next; so far it is compared up to here.
-    NoTime(Check),
+    /// There is no more time for what comes next; so far it is compared up to here.
+    NoTime(Option<Check>),
 }
 
 /// Bytes that tell what a file is compressed with.
@@ -66,6 +66,8 @@ pub(crate) struct Reader<'a> {
     /// Raw: cuts events; may hold the beginning of one.
     cutter: Cutter,
     ready: VecDeque<Sourced>,
+    /// Behind the last event that is not wanted, as long as none that is was found behind it.
+    skipped: Option<SourceCursor>,
 }
 
 impl<'a> Reader<'a> {
@@ -87,7 +89,13 @@ impl<'a> Reader<'a> {
             entered: VecDeque::new(),
             cutter: Cutter::new(size),
             ready: VecDeque::new(),
+            skipped: None,
         }
+    }
+
+    /// Where to go on if the events that were handed out are done with: past some that are not wanted.
+    pub(crate) fn skipped(&self) -> Option<SourceCursor> {
+        self.skipped
     }
 
     /// What is known of the part that was compared last.
@@ -99,6 +107,7 @@ impl<'a> Reader<'a> {
     pub(crate) async fn next(&mut self) -> Result<Next, Halt> {
         loop {
             if let Some(sourced) = self.ready.pop_front() {
+                self.skipped = None;
                 return self.kept(sourced).await.map(Next::Event);
             }
             if self.open.is_none() {
@@ -110,11 +119,14 @@ impl<'a> Reader<'a> {
                 }
                 let entry = self.source.entry(self.cursor.entry).await?;
                 if let Some(check) = self.begin(entry).await? {
-                    return Ok(Next::NoTime(check));
+                    return Ok(Next::NoTime(Some(check)));
                 }
             }
             if let Some(check) = self.unpack().await? {
-                return Ok(Next::NoTime(check));
+                return Ok(Next::NoTime(Some(check)));
+            }
+            if self.ready.is_empty() && self.skipped.is_some() && !self.slice.has_time() {
+                return Ok(Next::NoTime(self.source.check));
             }
         }
     }
@@ -228,9 +240,11 @@ impl<'a> Reader<'a> {
                 break;
             }
             for decoded in unpacked {
+                let after = cursor_at(self.cursor.entry, decoded.after, end);
                 if is_wanted(self.listed, &entry, &decoded)? {
-                    let after = cursor_at(self.cursor.entry, decoded.after, end);
                     self.ready.push_back(Sourced { event: event_of(self.route, decoded), after });
+                } else if self.ready.is_empty() {
+                    self.skipped = Some(after);
                 }
             }
             if !self.ready.is_empty() {

@@ -132,7 +132,7 @@ impl ShardImport<'_, '_> {
             Next::Event(sourced) => self.unsent.push_back(sourced),
             Next::End(_) => return Ok(false),
             Next::NoTime(check) => {
-                import_record_mut(self.held)?.check = Some(check);
+                import_record_mut(self.held)?.check = check;
                 self.held.flush().await?;
                 return Err(Halt::Deadline);
             }

@@ -56,8 +56,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
                     // Trailing sources that hold nothing.
                     Fill::End(cursor) => self.skip_to(cursor).await?,
                     Fill::NoTime(check) => {
-                        import_record_mut(self.held)?.check = Some(check);
-                        self.held.touch();
+                        self.leave_off(check)?;
                         return Ok(ShardEnd::More);
                     }
                     Fill::Full => {}
@@ -255,6 +254,18 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         Ok(())
     }
 
+    /// Nothing that was read is unsent: the next slice goes on behind what was passed over, and with what is compared.
+    fn leave_off(&mut self, check: Option<Check>) -> Result<(), Halt> {
+        let skipped = self.reader.skipped();
+        let record = import_record_mut(self.held)?;
+        record.cursor = skipped.unwrap_or(record.cursor);
+        record.check = check;
+        let cursor = record.cursor;
+        self.tell_progress(cursor)?;
+        self.held.touch();
+        Ok(())
+    }
+
     async fn skip_to(&mut self, cursor: SourceCursor) -> Result<(), Halt> {
         let record = import_record_mut(self.held)?;
         record.cursor = cursor;
@@ -282,7 +293,7 @@ pub(super) enum Sent {
 enum Fill {
     Full,
     End(SourceCursor),
-    NoTime(Check),
+    NoTime(Option<Check>),
 }
 
 fn listed<'a>(route: &'a Route, held: &Held<'_>) -> Result<&'a ListShard, Halt> {

@@ -63,7 +63,8 @@ impl Bounds {
             PositionSpec::Cut(Cut(positions)) => Bound::At(positions.get(&shard.shard).cloned().unwrap_or(unbounded)),
         };
         let (from, until) = (of(&self.from, Position::Beginning), of(&self.until, Position::End));
-        ShardRange { engine, encoding, shard, from, until, counts: Some(Counts::default()), start: None }
+        let by_time = matches!(from, Bound::Time(_));
+        ShardRange { engine, encoding, shard, from, by_time, until, counts: Some(Counts::default()), start: None }
     }
 }
 
@@ -91,6 +92,8 @@ pub(super) struct ShardRange<'a> {
     encoding: Encoding,
     shard: &'a ShardManifest,
     from: Bound,
+    /// It was asked for from a time on: what is lost right in front of it may be of that time, too.
+    by_time: bool,
     until: Bound,
     /// Events and bytes in what is taken; none once part of something is.
     counts: Option<Counts>,
@@ -117,7 +120,8 @@ impl ShardRange<'_> {
     /// The gaps that are in it.
     pub(super) fn gaps<'g>(&self, gaps: &'g [Gap]) -> impl Iterator<Item = &'g Gap> {
         let (from, until) = (Cursor::at(self.from.position()), Cursor::at(self.until.position()));
-        gaps.iter().filter(move |gap| gap.until > from && gap.from < until)
+        let by_time = self.by_time;
+        gaps.iter().filter(move |gap| (gap.until > from || by_time && gap.until == from) && gap.from < until)
     }
 
     /// Looks at the next object. None if nothing of it is taken.
@@ -158,13 +162,12 @@ impl ShardRange<'_> {
             None => self.extents(listing, listed, &whole).await?,
         };
         let Some(joined) = Extent::joined(&extents, &range) else { return Ok(None) };
-        if joined.lies_within(&range) {
-            self.take(&joined);
-        } else if self.encoding.format == Format::Raw {
-            let within = joined.from < Cursor::at(range.from.clone());
-            return Err(self.refuse(listed, if within { &range.from } else { &range.until }, &extents));
-        } else {
-            self.take(&joined);
+        self.take(&joined);
+        if !joined.lies_within(&range) {
+            if self.encoding.format == Format::Raw {
+                let within = joined.from < Cursor::at(range.from.clone());
+                return Err(self.refuse(listed, if within { &range.from } else { &range.until }, &extents));
+            }
             self.counts = None;
         }
         Ok(Some(Share { bytes: (joined.bytes != whole.bytes).then_some(joined.bytes) }))
@@ -206,11 +209,13 @@ impl ShardRange<'_> {
         let reaches = |extent: &&Extent| extent.span.times.is_some_and(|times| times.max >= time);
         // The index was compared with what the segment says, so there is one.
         let Some(extent) = extents.iter().find(reaches) else { return Ok(Bound::Time(time)) };
-        if extent.span.times.is_some_and(|times| times.min >= time) {
-            return Ok(Bound::At(extent.from.position.clone()));
-        }
-        if self.encoding.format == Format::Raw {
+        let all = extent.span.times.is_some_and(|times| times.min >= time);
+        // An event of raw bytes may begin in the part before, or in the object before, which was looked at already.
+        if self.encoding.format == Format::Raw && (!all || extent.from.offset > 0) {
             return Err(self.refuse(listed, &extent.from.position, extents));
+        }
+        if all {
+            return Ok(Bound::At(extent.from.position.clone()));
         }
         first_of_time(self.engine, listing.bucket(), self.encoding, listed, &extent.bytes, time).await.map(Bound::At)
     }
@@ -248,8 +253,12 @@ async fn first_of_time(
 ) -> Result<Position, OperationError> {
     let damaged = |why: String| OperationError::new(Code::ObjectDamaged, format!("{}: {why}", listed.key));
     let Some(mut decoder) = decoder(encoding) else { return Ok(Position::End) };
-    let read =
-        async |offset: u64, len: u64| engine.persist(async || bucket.get(&listed.key, None, offset, len).await).await;
+    let Some(info) = engine.persist(async || bucket.head(&listed.key).await).await? else {
+        return Err(OperationError::new(Code::ObjectMissing, format!("{} is missing", listed.key)));
+    };
+    let read = async |offset: u64, len: u64| {
+        engine.persist(async || bucket.get(&listed.key, Some(&info.etag), offset, len).await).await
+    };
     let head = if decoder.head_len() == 0 { bytes::Bytes::new() } else { read(0, decoder.head_len()).await? };
     let first = decoder.head(&head).map_err(|error| damaged(error.to_string()))?;
     let mut at = bytes.start.max(first);

@@ -96,11 +96,13 @@ async fn verify_shard(
             run.at.place = Some(listing.place());
             return End::Time;
         }
-        let read = async {
-            let index = listing.index(&listed).await?;
-            read_object(run, bucket, manifest.encoding(), &listed, index.as_ref()).await
-        };
-        match read.await {
+        // The object is read all the same; what is wrong with its index is told once.
+        let index = listing.index(&listed).await;
+        if let (Err(error), None) = (&index, &run.at.object) {
+            run.found.find_error(error);
+        }
+        let index = index.ok().flatten();
+        match read_object(run, bucket, manifest.encoding(), &listed, index.as_ref()).await {
             Ok(Outcome::Whole(counts)) => {
                 run.found.counts += counts;
                 run.found.read += 1;

@@ -3,7 +3,8 @@
 //! A slice leaves off where a unit ends: all in front of it is counted and in the checksum, which the next slice
 //! goes on with. Raw bytes have no units, so there it is wherever reading stopped.
 //!
-//! Where the object has an index, each part is held to what that says: an import of a range trusts it.
+//! Where the object has an index, each part is held to what that says: an import of a range trusts it. Raw bytes hold
+//! nothing but their checksums.
 
 use std::collections::VecDeque;
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sluice_formats::decoder;
 use sluice_ports::{BucketStore, Error, ErrorKind};
 use sluice_transfer::manifest::ObjectIndex;
-use sluice_transfer::{Checksum, Counts, Decoder, Encoding, Place, Position, Sequence, UnpackError};
+use sluice_transfer::{Checksum, Counts, Decoder, Encoding, Place, Position, Sequence, TimeRange, UnpackError};
 
 use super::Run;
 use crate::engine::Engine;
@@ -115,12 +116,21 @@ struct Reading<'a> {
     seen: Checksum,
     /// Of all events that were read.
     counts: Counts,
-    /// The last event that was read.
-    last: Option<Sequence>,
+    passed: Passed,
     /// None for raw bytes, and for what is broken.
     decoder: Option<Box<dyn Decoder>>,
     /// Where the parts end that were not read to theirs.
     ends: VecDeque<End>,
+}
+
+/// What was read of the part at hand.
+#[derive(Default)]
+struct Passed {
+    /// The last event.
+    last: Option<Sequence>,
+    times: Option<TimeRange>,
+    /// The slice before left off in it: of what is in front of that nothing more is known.
+    has_begun_before: bool,
 }
 
 /// The end of a part, and all in front of it, as the index says.
@@ -128,6 +138,8 @@ struct End {
     checksum: Checksum,
     counts: Counts,
     until: Position,
+    /// Of the part alone.
+    times: Option<TimeRange>,
 }
 
 impl<'a> Reading<'a> {
@@ -141,11 +153,15 @@ impl<'a> Reading<'a> {
         let (mut checksum, mut counts) = (Checksum::default(), Counts::default());
         let ends = index.into_iter().flat_map(|index| &index.parts).map(|part| {
             (checksum, counts) = (checksum.then(part.checksum), counts + part.span.counts);
-            End { checksum, counts, until: part.span.until.position.clone() }
+            End { checksum, counts, until: part.span.until.position.clone(), times: part.span.times }
         });
-        let ends = ends.filter(|end| end.checksum.len > part.checksum.len).collect();
+        let mut ends: VecDeque<End> = ends.collect();
         let (seen, counts) = (part.checksum, part.counts);
-        Self { engine, bucket, key, part, seen, counts, last: None, decoder: None, ends }
+        let mut passed = Passed { has_begun_before: seen.len > 0, ..Passed::default() };
+        while let Some(end) = ends.pop_front_if(|end| end.checksum.len <= seen.len) {
+            passed.has_begun_before = end.checksum.len < seen.len;
+        }
+        Self { engine, bucket, key, part, seen, counts, passed, decoder: None, ends }
     }
 
     /// Bytes up to the end of the part at hand.
@@ -157,9 +173,11 @@ impl<'a> Reading<'a> {
     /// Holds a part to its index, where it ends. One behind it may be empty.
     fn end_of_part(&mut self) -> Result<(), OperationError> {
         while let Some(end) = self.ends.pop_front_if(|end| end.checksum.len == self.seen.len) {
-            let last = self.last.take().map(Position::After);
-            let counted = self.decoder.is_none() || (self.part.checksum, self.part.counts) == (self.seen, end.counts);
-            if self.seen != end.checksum || !counted || last.is_some_and(|last| last != end.until) {
+            let Passed { last, times, has_begun_before } = std::mem::take(&mut self.passed);
+            let counted = (self.part.checksum, self.part.counts) == (self.seen, end.counts);
+            let ends_there = last.map(Position::After).is_none_or(|last| last == end.until);
+            let holds = counted && ends_there && (has_begun_before || times == end.times);
+            if self.seen != end.checksum || (self.decoder.is_some() && !holds) {
                 let what = format!("its part that ends at byte {} is not what its index says", self.seen.len);
                 return Err(damaged(self.key, what));
             }
@@ -223,7 +241,7 @@ impl<'a> Reading<'a> {
         let from = self.seen.len;
         let end = match &mut self.decoder {
             None => Some((from + bytes.len() as u64, self.counts)),
-            Some(decoder) => match count(&mut **decoder, bytes.clone(), &mut self.counts, &mut self.last) {
+            Some(decoder) => match self.passed.count(&mut **decoder, bytes.clone(), &mut self.counts) {
                 Ok(end) => end,
                 Err(error) => {
                     self.part.broken = Some(error.to_string());
@@ -243,22 +261,25 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Counts the events that more bytes complete. Answers where the last unit ended, if one did, and what was counted
-/// up to there.
-fn count(
-    decoder: &mut dyn Decoder,
-    bytes: Bytes,
-    counts: &mut Counts,
-    last: &mut Option<Sequence>,
-) -> Result<Option<(u64, Counts)>, UnpackError> {
-    decoder.feed(bytes);
-    let mut end = None;
-    while let Some(event) = decoder.next()? {
-        *counts += Counts::new(1, event.payload.len() as u64);
-        if event.after.within == 0 {
-            end = Some((event.after.offset, *counts));
+impl Passed {
+    /// Counts the events that more bytes complete. Answers where the last unit ended, if one did, and what was counted
+    /// up to there.
+    fn count(
+        &mut self,
+        decoder: &mut dyn Decoder,
+        bytes: Bytes,
+        counts: &mut Counts,
+    ) -> Result<Option<(u64, Counts)>, UnpackError> {
+        decoder.feed(bytes);
+        let mut end = None;
+        while let Some(event) = decoder.next()? {
+            *counts += Counts::new(1, event.payload.len() as u64);
+            if event.after.within == 0 {
+                end = Some((event.after.offset, *counts));
+            }
+            self.last = event.sequence;
+            self.times = TimeRange::cover(self.times, event.time.map(TimeRange::of));
         }
-        *last = event.sequence;
+        Ok(end)
     }
-    Ok(end)
 }

@@ -9,6 +9,7 @@ use std::ops::Range as Interval;
 use serde::{Deserialize, Serialize};
 
 use super::{Document, ManifestError};
+use crate::limits::PARTS_PER_OBJECT;
 use crate::record::{Closing, LedgerEntry, PartSpan, SealedObject};
 use crate::{Checksum, Counts, Cursor, Range, ShardId, TimeRange, TransferId};
 
@@ -44,7 +45,7 @@ impl Document for ObjectIndex {
 
 impl ObjectIndex {
     /// What the ledger of an object that was closed so says of its parts. None if it has only one, or if an earlier
-    /// version stored one of them.
+    /// version stored one of them, or closed it.
     pub fn parts_of(ledger: &[LedgerEntry], closing: &Closing) -> Option<Vec<IndexedPart>> {
         let stored = ledger.iter().map(|LedgerEntry { part, span }| {
             let span = span.clone()?;
@@ -60,7 +61,9 @@ impl ObjectIndex {
             let span = PartSpan { until: closing.until.clone(), counts, times: closing.last_times };
             parts.push(IndexedPart { checksum, span });
         }
-        (parts.len() > 1).then_some(parts)
+        // Parts by this version, and a last one whose times an earlier version did not keep.
+        let knows_times = cover(&parts) == closing.times;
+        (parts.len() > 1 && knows_times).then_some(parts)
     }
 
     /// Whether its parts are just that object's: they follow one another from where it begins to where it ends, and
@@ -84,8 +87,7 @@ impl ObjectIndex {
         if *reached != object.until {
             return wrong(format!("its last part ends at {reached}, the object at {}", object.until));
         }
-        let times = self.parts.iter().fold(None, |times, part| TimeRange::cover(times, part.span.times));
-        if times != object.times {
+        if cover(&self.parts) != object.times {
             return wrong("its parts' times are not the object's".to_owned());
         }
         Ok(())
@@ -94,6 +96,9 @@ impl ObjectIndex {
     /// Whether the parts joined have that checksum, and hold so much.
     pub fn check_sums(&self, checksum: Checksum, counts: Counts) -> Result<(), ManifestError> {
         let wrong = |why: String| Err(ManifestError::Index { number: self.number, why });
+        if self.parts.len() as u64 > PARTS_PER_OBJECT {
+            return wrong(format!("it lists {} parts, an object has {PARTS_PER_OBJECT} at most", self.parts.len()));
+        }
         let (mut joined, mut held) = (Checksum::default(), Some(Counts::default()));
         for part in &self.parts {
             joined = joined.then(part.checksum);
@@ -119,6 +124,11 @@ impl ObjectIndex {
         };
         self.parts.iter().map(extent).collect()
     }
+}
+
+/// The times of some parts together.
+fn cover(parts: &[IndexedPart]) -> Option<TimeRange> {
+    parts.iter().fold(None, |times, part| TimeRange::cover(times, part.span.times))
 }
 
 /// A stretch of an object's bytes and what it holds: a part, or all of it.
