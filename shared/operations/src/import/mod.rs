@@ -33,8 +33,9 @@ pub async fn import_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
         Err(halt) => return Ok(gather(vec![Err(halt)])),
     };
     // What is sent, the next batch that is read meanwhile, what is taken apart, and the part that it is taken of.
-    let a_shard = (2 * engine.settings.append_bytes + engine.settings.read_bytes) as u64 + engine.settings.part_bytes;
-    let at_once = usize::try_from(engine.settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, 32);
+    let settings = &engine.settings;
+    let a_shard = ((2 * settings.append_bytes + settings.read_bytes) as u64).saturating_add(settings.part_bytes);
+    let at_once = usize::try_from(settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, 32);
     over_lane(&slice, &transfer, at_once, |record| import_shard(&slice, &route, record)).await
 }
 
