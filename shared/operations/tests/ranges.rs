@@ -211,9 +211,12 @@ proptest! {
             sizes.iter().enumerate().map(|(n, size)| event(0, n, *size, i64::try_from(n).unwrap())).collect();
         let rig = Rig::new(Settings { wind_down_millis: 0, ..Settings::default() }, std::slice::from_ref(&events));
         rig.transfer("export", &export(ENCODINGS[4], part, part * parts), 1_000_000_000).unwrap();
-        let bound = |at: u64| match by_time {
-            true => PositionSpec::Time(Timestamp::from_millis(i64::try_from(at).unwrap())),
-            false => PositionSpec::Sequence { shard: shard(0), sequence: Sequence::new(at) },
+        let bound = |at: u64| {
+            if by_time {
+                PositionSpec::Time(Timestamp::from_millis(i64::try_from(at).unwrap()))
+            } else {
+                PositionSpec::Sequence { shard: shard(0), sequence: Sequence::new(at) }
+            }
         };
         let range = Range {
             from: Position::before(&Sequence::new(from)),
