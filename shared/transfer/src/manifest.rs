@@ -3,8 +3,6 @@
 //! A manifest is a root that names segments; each is a JSON document whose body is covered by a SHA-256. Keys in it
 //! are relative to the root's folder, so a folder can be copied elsewhere and still be read.
 
-use std::ops::Range as Interval;
-
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -12,8 +10,8 @@ use serde_json::value::RawValue;
 use crate::limits::{MANIFEST_BYTES, shortly};
 use crate::record::{Mark, SealedObject};
 use crate::{
-    BucketUri, Checksum, Compression, Counts, Cursor, Encoding, EventDigest, Format, Gap, Range, ShardId, State,
-    StreamUri, Timestamp, TransferId, sha256_hex,
+    BucketUri, Compression, Counts, Cursor, Encoding, EventDigest, Format, Gap, Range, ShardId, State, StreamUri,
+    Timestamp, TransferId, sha256_hex,
 };
 
 /// The newest version of a document that this code writes and reads; it reads those before as well. Version 2 is the
@@ -177,18 +175,6 @@ impl SegmentChain {
     }
 }
 
-/// A segment as a list of sources names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SegmentRef {
-    /// Relative to the root's folder.
-    pub key: String,
-    /// Of the segment's whole bytes.
-    pub sha256: String,
-    /// Entries in it.
-    pub entries: u64,
-}
-
 /// A segment: some entries of a shard, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -282,90 +268,6 @@ impl Document for ExportManifest {
 
 impl Document for Segment<ManifestObject> {
     const KIND: &'static str = "export-segment";
-}
-
-/// A source of an import, pinned.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SourceEntry {
-    /// Whole key in the source's bucket.
-    pub key: String,
-    /// Bytes.
-    pub size: u64,
-    /// As the bucket answered when the list was made: what is read must still be this.
-    pub etag: String,
-    /// As a manifest says; none for foreign files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checksum: Option<Checksum>,
-    /// As a manifest says; none for foreign files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counts: Option<Counts>,
-    /// Key of its index; none where it has none: then it is compared as one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub index: Option<String>,
-    /// The bytes that are imported, whole parts; none for all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bytes: Option<Interval<u64>>,
-}
-
-impl SourceEntry {
-    /// The bytes that are imported.
-    pub fn extent(&self) -> Interval<u64> {
-        self.bytes.clone().unwrap_or(0..self.size)
-    }
-}
-
-/// The sources of one target shard.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListShard {
-    /// The target shard.
-    pub shard: ShardId,
-    /// The shard they came from, if they have one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<ShardId>,
-    /// Number of sources.
-    pub entries: u64,
-    /// Events and bytes of payload in them, where they come from a manifest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counts: Option<Counts>,
-    /// Encoded bytes of all sources that are imported.
-    pub bytes: u64,
-    /// Byte of the first source at which that begins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start: Option<u64>,
-    /// Of the sources' events those that are imported; none for all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub range: Option<Range>,
-    /// What the sources' manifest had lost.
-    pub gaps: Vec<Gap>,
-    /// Where they are listed.
-    pub segments: Vec<SegmentRef>,
-}
-
-/// The list of an import's sources: its root.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SourceList {
-    /// The import.
-    pub transfer: TransferId,
-    /// What was asked for.
-    pub source: BucketUri,
-    /// The target's shards that get something, in order.
-    pub shards: Vec<ListShard>,
-}
-
-impl Document for SourceList {
-    const KIND: &'static str = "source-list";
-
-    /// Whoever does not know of ranges would import all.
-    fn version(&self) -> u32 {
-        if self.shards.iter().any(|shard| shard.range.is_some()) { MANIFEST_VERSION } else { 1 }
-    }
-}
-
-impl Document for Segment<SourceEntry> {
-    const KIND: &'static str = "source-segment";
 }
 
 /// A target shard in an import's manifest.
@@ -509,7 +411,9 @@ impl Tiles {
 
 mod index;
 mod root;
+mod sources;
 #[cfg(test)]
 mod tests;
 
 pub use index::{Extent, IndexedPart, ObjectIndex};
+pub use sources::{ListShard, SegmentRef, SourceEntry, SourceList};

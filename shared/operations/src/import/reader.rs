@@ -1,6 +1,7 @@
 //! The events of a shard's sources, in order, from any cursor on.
 
 use std::collections::VecDeque;
+use std::ops::Range as Interval;
 
 use bytes::Bytes;
 use sluice_formats::{Inflater, decoder, foreign_decoder};
@@ -61,8 +62,8 @@ pub(crate) struct Reader<'a> {
     /// Where the bytes that were asked for end.
     cursor: SourceCursor,
     open: Option<Open>,
-    /// Entries that were opened and their bytes, until [`Self::take_passed`] is asked for them.
-    entered: VecDeque<(u64, u64)>,
+    /// Entries that were opened and which bytes of them are imported, until [`Self::take_passed`] passes them.
+    entered: VecDeque<(u64, Interval<u64>)>,
     /// Raw: cuts events; may hold the beginning of one.
     cutter: Cutter,
     ready: VecDeque<Sourced>,
@@ -202,19 +203,20 @@ impl<'a> Reader<'a> {
         } else {
             Unpacks::Cut(Box::new(Inflater::at(compression, place)))
         };
-        let bytes = entry.extent();
-        self.entered.push_back((number, bytes.end - bytes.start));
+        self.entered.push_back((number, entry.extent()));
         self.open = Some(Open { at: place.offset, entry, feed, unpacks });
         Ok(None)
     }
 
-    /// Bytes of the sources that were passed on the way to an entry. Each is answered once.
-    pub(crate) fn take_passed(&mut self, entry: u64) -> u64 {
-        let mut bytes = 0;
-        while let Some((_, size)) = self.entered.pop_front_if(|(number, _)| *number < entry) {
-            bytes += size;
+    /// Bytes of the sources that were passed on the way to the cursor's entry, each answered once, and those in front of
+    /// the cursor in that one.
+    pub(crate) fn take_passed(&mut self, cursor: SourceCursor) -> (u64, u64) {
+        let mut passed = 0;
+        while let Some((_, bytes)) = self.entered.pop_front_if(|(number, _)| *number < cursor.entry) {
+            passed += bytes.end - bytes.start;
         }
-        bytes
+        let start = self.entered.front().map_or(0, |(_, bytes)| bytes.start);
+        (passed, cursor.offset.saturating_sub(start))
     }
 
     /// The object at hand is consumed.

@@ -243,14 +243,13 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         if self.held.record.expected.is_some() {
             return Ok(());
         }
-        let listed = listed(self.route, self.held)?;
-        let start = if cursor.entry == 0 { listed.start.unwrap_or(0) } else { 0 };
-        let more = self.reader.take_passed(cursor.entry);
+        let whole = listed(self.route, self.held)?.bytes;
+        let (more, within) = self.reader.take_passed(cursor);
         let record = import_record_mut(self.held)?;
         let passed = record.passed.unwrap_or(0).saturating_add(more);
         record.passed = Some(passed);
-        let done = passed.saturating_add(cursor.offset.saturating_sub(start));
-        self.held.record.share = Some(Share::of_bytes(done, listed.bytes));
+        let done = passed.saturating_add(within);
+        self.held.record.share = Some(Share::of_bytes(done, whole));
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! What was asked of the sources, and whether files that no export wrote can be read so.
+//! Files that no export wrote: what was asked of them, and whether they can be read so.
 
 use sluice_formats::Inflater;
 use sluice_ports::{BucketStore, Listed};
@@ -7,22 +7,19 @@ use sluice_transfer::{
 };
 
 use super::list::ListedShard;
-use super::range::Bounds;
 use super::sources::Sources;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 
-/// How files that are no export's are to be read, and what of an export.
+/// How files that are no export's are to be read.
 pub(super) struct Asked {
     files: ForeignFiles,
-    /// Something was said of files that are no export's.
+    /// Something of it was said.
     pub said: bool,
-    /// Of an export.
-    pub bounds: Bounds,
 }
 
 impl Asked {
-    pub(super) fn of(engine: &Engine, request: &ImportRequest) -> Result<Self, OperationError> {
+    pub(super) fn of(request: &ImportRequest) -> Result<Self, OperationError> {
         let name = |field: &Option<String>, what: &str| match field {
             Some(name) if name.is_empty() || name.len() > LONGEST_NAME => Err(OperationError::new(
                 Code::OutOfRange,
@@ -55,18 +52,7 @@ impl Asked {
             Some(asked) => asked == Inflate::Auto,
             None => matches!(format, SourceFormat::Lines | SourceFormat::Jsonl),
         };
-        let files = ForeignFiles { format, inflate, fields };
-        Ok(Self { files, said, bounds: Bounds::of(engine, request) })
-    }
-
-    /// Files that are no export's have no positions.
-    pub(super) fn refuse_bounds(&self) -> Result<(), OperationError> {
-        if self.bounds.said {
-            let what =
-                "from and until are bounds of an export's events, and these files are no export's: leave them out";
-            return Err(OperationError::new(Code::Invalid, what));
-        }
-        Ok(())
+        Ok(Self { files: ForeignFiles { format, inflate, fields }, said })
     }
 
     /// Such files, listed.

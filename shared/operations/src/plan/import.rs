@@ -14,6 +14,7 @@ use sluice_transfer::{
 use super::Resolved;
 use super::foreign::Asked;
 use super::list::{ListWriter, write_root};
+use super::range::Bounds;
 use super::sources::find;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
@@ -51,9 +52,10 @@ pub(super) async fn resolve(
     }
     let list = ListWriter::new(engine, id).await?;
     let key = list.key();
-    let asked = Asked::of(engine, request)?;
+    let asked = Asked::of(request)?;
+    let bounds = Bounds::of(engine, request);
     // Large, and once in a plan.
-    let sources = Box::pin(find(engine, &*bucket, &path, &request.source, &asked, list)).await?;
+    let sources = Box::pin(find(engine, &*bucket, &path, &request.source, &asked, &bounds, list)).await?;
     if !sources.are_cut() && (request.event_size.is_some() || request.pack) {
         return Err(OperationError::new(
             Code::Invalid,

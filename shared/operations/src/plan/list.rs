@@ -18,7 +18,6 @@ pub(super) struct ListedShard {
     entries: u64,
     bytes: u64,
     counts: Option<Counts>,
-    start: Option<u64>,
     range: Option<Range>,
     gaps: Vec<Gap>,
     segments: Vec<SegmentRef>,
@@ -29,8 +28,6 @@ pub(super) struct ListedShard {
 pub(super) struct Known {
     /// Events and bytes of payload in them.
     pub counts: Option<Counts>,
-    /// Byte of the first one at which what is imported begins.
-    pub start: Option<u64>,
     /// The events that are imported, if not all are.
     pub range: Option<Range>,
     /// What had been lost of them.
@@ -68,7 +65,6 @@ impl<'a> ListWriter<'a> {
             entries: 0,
             bytes: 0,
             counts: None,
-            start: None,
             range: None,
             gaps: Vec::new(),
             segments: Vec::new(),
@@ -109,8 +105,8 @@ impl<'a> ListWriter<'a> {
             self.write().await?;
         }
         if let Some(shard) = self.shards.last_mut() {
-            let Known { counts, start, range, gaps } = known;
-            (shard.counts, shard.start, shard.range, shard.gaps) = (counts, start, range, gaps);
+            let Known { counts, range, gaps } = known;
+            (shard.counts, shard.range, shard.gaps) = (counts, range, gaps);
         }
         Ok(())
     }
@@ -145,7 +141,6 @@ pub(super) async fn write_root(
         entries: shard.entries,
         counts: shard.counts,
         bytes: shard.bytes,
-        start: shard.start,
         range: shard.range,
         gaps: shard.gaps,
         segments: shard.segments,

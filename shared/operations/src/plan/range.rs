@@ -37,6 +37,16 @@ impl Bounds {
         }
     }
 
+    /// Files that are no export's have no positions.
+    pub(super) fn refuse(&self) -> Result<(), OperationError> {
+        if self.said {
+            let what =
+                "from and until are bounds of an export's events, and these files are no export's: leave them out";
+            return Err(OperationError::new(Code::Invalid, what));
+        }
+        Ok(())
+    }
+
     /// Bounds that name shards name some of the export's.
     pub(super) fn check(&self, manifest: &ExportManifest) -> Result<(), OperationError> {
         let there: Vec<&ShardId> = manifest.shards.iter().map(|shard| &shard.shard).collect();
@@ -64,7 +74,7 @@ impl Bounds {
         };
         let (from, until) = (of(&self.from, Position::Beginning), of(&self.until, Position::End));
         let by_time = matches!(from, Bound::Time(_));
-        ShardRange { engine, encoding, shard, from, by_time, until, counts: Some(Counts::default()), start: None }
+        ShardRange { engine, encoding, shard, from, by_time, until, counts: Some(Counts::default()) }
     }
 }
 
@@ -97,12 +107,10 @@ pub(super) struct ShardRange<'a> {
     until: Bound,
     /// Events and bytes in what is taken; none once part of something is.
     counts: Option<Counts>,
-    /// Byte at which the first object that is taken begins to be.
-    start: Option<u64>,
 }
 
 /// What is taken of an object.
-pub(super) struct Share {
+pub(super) struct Selected {
     /// These bytes of it; none for all.
     pub bytes: Option<Interval<u64>>,
 }
@@ -111,8 +119,6 @@ pub(super) struct Share {
 pub(super) struct Taken {
     /// Events and bytes of payload, if they are known.
     pub counts: Option<Counts>,
-    /// Byte of the first object at which that begins.
-    pub start: u64,
     pub range: Range,
 }
 
@@ -125,11 +131,11 @@ impl ShardRange<'_> {
     }
 
     /// Looks at the next object. None if nothing of it is taken.
-    pub(super) async fn share(
+    pub(super) async fn select(
         &mut self,
         listing: &Listing<'_>,
         listed: &Listed,
-    ) -> Result<Option<Share>, OperationError> {
+    ) -> Result<Option<Selected>, OperationError> {
         let object = &listed.object.object;
         let whole = Extent::whole(object);
         let reached = |bound: &Bound| match bound {
@@ -154,7 +160,7 @@ impl ShardRange<'_> {
         }
         if whole.lies_within(&range) {
             self.take(&whole);
-            return Ok(Some(Share { bytes: None }));
+            return Ok(Some(Selected { bytes: None }));
         }
         // Of the objects that lie outside no index is read.
         let extents = match extents {
@@ -170,12 +176,11 @@ impl ShardRange<'_> {
             }
             self.counts = None;
         }
-        Ok(Some(Share { bytes: (joined.bytes != whole.bytes).then_some(joined.bytes) }))
+        Ok(Some(Selected { bytes: (joined.bytes != whole.bytes).then_some(joined.bytes) }))
     }
 
     fn take(&mut self, extent: &Extent) {
         self.counts = self.counts.map(|counts| counts + extent.span.counts);
-        self.start.get_or_insert(extent.bytes.start);
     }
 
     fn range(&self) -> Range {
@@ -184,7 +189,7 @@ impl ShardRange<'_> {
 
     /// All objects were shown.
     pub(super) fn taken(self) -> Taken {
-        Taken { counts: self.counts, start: self.start.unwrap_or(0), range: self.range() }
+        Taken { counts: self.counts, range: self.range() }
     }
 
     /// The parts of an object, or all of it where it has no index.

@@ -6,7 +6,7 @@ use sluice_transfer::{BucketUri, Encoding, ForeignFiles, Format, ObjectKeys, Sha
 
 use super::foreign::Asked;
 use super::list::{Known, ListWriter, ListedShard};
-use super::range::Share;
+use super::range::{Bounds, Selected};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 use crate::listing::{Listed, Listing};
@@ -47,6 +47,7 @@ pub(super) async fn find(
     path: &str,
     uri: &BucketUri,
     asked: &Asked,
+    bounds: &Bounds,
     list: ListWriter<'_>,
 ) -> Result<Sources, OperationError> {
     let one = if path.is_empty() { None } else { engine.persist(async || bucket.head(path).await).await? };
@@ -55,17 +56,17 @@ pub(super) async fn find(
         // One that is called so and begins otherwise is a damaged one: saying what is wrong with it is the
         // manifest's reader's business.
         if [ObjectKeys::root(), ObjectKeys::cancelled()].contains(&name) || is_root(engine, bucket, path).await? {
-            return from_manifest(engine, bucket, path, asked, list).await;
+            return from_manifest(engine, bucket, path, asked, bounds, list).await;
         }
         let file = File { key: path.to_owned(), size: info.size, etag: info.etag };
-        asked.refuse_bounds()?;
+        bounds.refuse()?;
         return foreign_file(engine, bucket, file, asked, list).await;
     }
     let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
     match &manifests(engine, bucket, &prefix).await?[..] {
-        [root] => from_manifest(engine, bucket, root, asked, list).await,
+        [root] => from_manifest(engine, bucket, root, asked, bounds, list).await,
         [] => {
-            asked.refuse_bounds()?;
+            bounds.refuse()?;
             foreign_prefix(engine, bucket, &prefix, uri, asked, list).await
         }
         several => {
@@ -201,6 +202,7 @@ async fn from_manifest(
     bucket: &dyn BucketStore,
     root: &str,
     asked: &Asked,
+    bounds: &Bounds,
     mut list: ListWriter<'_>,
 ) -> Result<Sources, OperationError> {
     if asked.said {
@@ -213,7 +215,6 @@ async fn from_manifest(
     }
     let manifest: ExportManifest = get_document(engine, bucket, root, None).await?;
     manifest.check().map_err(|error| in_document(root, error))?;
-    let bounds = &asked.bounds;
     bounds.check(&manifest)?;
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
     let encoding = manifest.encoding();
@@ -222,15 +223,14 @@ async fn from_manifest(
         let mut range = bounds.of_shard(engine, encoding, shard);
         let mut listing = Listing::new(engine, bucket, folder, shard, None);
         while let Some(listed) = listing.next().await? {
-            if let Some(share) = range.share(&listing, &listed).await? {
-                list.push(pin(engine, bucket, &listed, share).await?).await?;
+            if let Some(selected) = range.select(&listing, &listed).await? {
+                list.push(pin(engine, bucket, &listed, selected).await?).await?;
             }
             listing.pass(listed);
         }
         let gaps = range.gaps(&shard.gaps).cloned().collect();
         let taken = range.taken();
-        let (start, of) = if bounds.said { (Some(taken.start), Some(taken.range)) } else { (None, None) };
-        list.end(Known { counts: taken.counts, start, range: of, gaps }).await?;
+        list.end(Known { counts: taken.counts, range: bounds.said.then_some(taken.range), gaps }).await?;
     }
     list.count_alike();
     if bounds.said && list.holds_nothing() {
@@ -245,7 +245,7 @@ async fn pin(
     engine: &Engine,
     bucket: &dyn BucketStore,
     listed: &Listed,
-    share: Share,
+    selected: Selected,
 ) -> Result<SourceEntry, OperationError> {
     let (key, object) = (listed.key.clone(), &listed.object.object);
     let wanted = object.checksum;
@@ -271,6 +271,6 @@ async fn pin(
         checksum: Some(wanted),
         counts: Some(object.counts),
         index: listed.index.clone(),
-        bytes: share.bytes,
+        bytes: selected.bytes,
     })
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Position, Sequence};
+use crate::{Checksum, Position, Sequence};
 
 fn at(n: u64) -> Cursor {
     Cursor::at(Position::After(Sequence::new(n)))
