@@ -107,8 +107,8 @@ async fn verify_shard(
                 run.found.counts += counts;
                 run.found.read += 1;
             }
-            Ok(Outcome::Part(part)) => {
-                run.at.object = Some(part);
+            Ok(Outcome::Partly(reached)) => {
+                run.at.object = Some(reached);
                 run.at.place = Some(listing.place());
                 return End::Time;
             }

@@ -18,7 +18,7 @@ use sluice_transfer::{Counts, State, Timestamp, TransferId};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 use crate::listing::Place;
-use object::Part;
+use object::Reached;
 
 /// Most lines of findings.
 const FINDINGS: usize = 100;
@@ -114,7 +114,7 @@ pub struct VerifyCursor {
     place: Option<Place>,
     /// Export: how far the object there was read, if it was begun.
     #[serde(skip_serializing_if = "Option::is_none")]
-    object: Option<Part>,
+    object: Option<Reached>,
     /// Import: how far the shard was read, if it was begun.
     #[serde(skip_serializing_if = "Option::is_none")]
     back: Option<ReadBack>,

@@ -23,7 +23,7 @@ use crate::listing::Listed;
 /// How far an object was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Part {
+pub(super) struct Reached {
     /// The object as it was when it was begun.
     etag: String,
     /// Of all bytes up to where the next slice goes on.
@@ -40,7 +40,7 @@ pub(super) enum Outcome {
     /// It is as the manifest says, with so much in it.
     Whole(Counts),
     /// Time is up.
-    Part(Part),
+    Partly(Reached),
 }
 
 /// Reads an object, from where the slice before left off. An error if it is not what the manifest says.
@@ -53,36 +53,36 @@ pub(super) async fn read_object(
 ) -> Result<Outcome, OperationError> {
     let (key, object) = (&listed.key[..], &listed.object.object);
     let wanted = object.checksum;
-    let part = match run.at.object.take() {
-        Some(part) => part,
+    let reached = match run.at.object.take() {
+        Some(reached) => reached,
         None => begin(run.engine, bucket, key, wanted.len).await?,
     };
-    let began = part.checksum.len;
-    let mut reading = Reading::new(run.engine, bucket, key, part, index);
+    let began = reached.checksum.len;
+    let mut reading = Reading::new(run.engine, bucket, key, reached, index);
     let mut ahead = reading.open(encoding, wanted.len).await?;
     (run.seen)(reading.seen.len - began);
     while reading.seen.len < wanted.len {
         if run.is_over() {
-            return Ok(Outcome::Part(reading.part));
+            return Ok(Outcome::Partly(reading.reached));
         }
-        let (mut bytes, before) = (reading.next(ahead.take()).await?, reading.part.checksum);
+        let (mut bytes, before) = (reading.next(ahead.take()).await?, reading.reached.checksum);
         if bytes.len() > reading.left_of_part() {
             ahead = Some(bytes.split_off(reading.left_of_part()));
         }
         (run.seen)(bytes.len() as u64);
         reading.take(&bytes);
         reading.end_of_part()?;
-        run.came_further |= reading.part.checksum != before;
+        run.came_further |= reading.reached.checksum != before;
     }
     if reading.seen != wanted {
         return Err(damaged(key, "its checksum is not the one that was sealed"));
     }
-    if let Some(why) = reading.part.broken {
+    if let Some(why) = reading.reached.broken {
         return Err(damaged(key, why));
     }
     if let Some(mut decoder) = reading.decoder {
         decoder.finish().map_err(|error| damaged(key, error))?;
-        let (found, said) = (reading.part.counts, object.counts);
+        let (found, said) = (reading.reached.counts, object.counts);
         if found != said {
             let what = format!("it holds {} events, the manifest says {}", found.events, said.events);
             return Err(damaged(key, what));
@@ -96,14 +96,14 @@ fn damaged(key: &str, why: impl std::fmt::Display) -> OperationError {
 }
 
 /// The beginning of an object that is there and has its size.
-async fn begin(engine: &Engine, bucket: &dyn BucketStore, key: &str, size: u64) -> Result<Part, OperationError> {
+async fn begin(engine: &Engine, bucket: &dyn BucketStore, key: &str, size: u64) -> Result<Reached, OperationError> {
     let Some(info) = engine.persist(async || bucket.head(key).await).await? else {
         return Err(OperationError::new(Code::ObjectMissing, format!("{key} is missing")));
     };
     if info.size != size {
         return Err(damaged(key, format!("it has {} bytes instead of {size}", info.size)));
     }
-    Ok(Part { etag: info.etag, checksum: Checksum::default(), counts: Counts::default(), broken: None })
+    Ok(Reached { etag: info.etag, checksum: Checksum::default(), counts: Counts::default(), broken: None })
 }
 
 struct Reading<'a> {
@@ -111,7 +111,7 @@ struct Reading<'a> {
     bucket: &'a dyn BucketStore,
     key: &'a str,
     /// Where a next slice would go on.
-    part: Part,
+    reached: Reached,
     /// Of all bytes that were read.
     seen: Checksum,
     /// Of all events that were read.
@@ -147,7 +147,7 @@ impl<'a> Reading<'a> {
         engine: &'a Engine,
         bucket: &'a dyn BucketStore,
         key: &'a str,
-        part: Part,
+        reached: Reached,
         index: Option<&ObjectIndex>,
     ) -> Self {
         let (mut checksum, mut counts) = (Checksum::default(), Counts::default());
@@ -156,12 +156,12 @@ impl<'a> Reading<'a> {
             End { checksum, counts, until: part.span.until.position.clone(), times: part.span.times }
         });
         let mut ends: VecDeque<End> = ends.collect();
-        let (seen, counts) = (part.checksum, part.counts);
+        let (seen, counts) = (reached.checksum, reached.counts);
         let mut passed = Passed { has_begun_before: seen.len > 0, ..Passed::default() };
         while let Some(end) = ends.pop_front_if(|end| end.checksum.len <= seen.len) {
             passed.has_begun_before = end.checksum.len < seen.len;
         }
-        Self { engine, bucket, key, part, seen, counts, passed, decoder: None, ends }
+        Self { engine, bucket, key, reached, seen, counts, passed, decoder: None, ends }
     }
 
     /// Bytes up to the end of the part at hand.
@@ -174,7 +174,7 @@ impl<'a> Reading<'a> {
     fn end_of_part(&mut self) -> Result<(), OperationError> {
         while let Some(end) = self.ends.pop_front_if(|end| end.checksum.len == self.seen.len) {
             let Passed { last, times, has_begun_before } = std::mem::take(&mut self.passed);
-            let counted = (self.part.checksum, self.part.counts) == (self.seen, end.counts);
+            let counted = (self.reached.checksum, self.reached.counts) == (self.seen, end.counts);
             let ends_there = last.map(Position::After).is_none_or(|last| last == end.until);
             let holds = counted && ends_there && (has_begun_before || times == end.times);
             if self.seen != end.checksum || (self.decoder.is_some() && !holds) {
@@ -185,9 +185,9 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Sends a decoder to where the part ends. Answers bytes that were read with the object's head and come next.
+    /// Sends a decoder to where the slice before left off. Answers bytes that were read with the object's head and come next.
     async fn open(&mut self, encoding: Encoding, size: u64) -> Result<Option<Bytes>, OperationError> {
-        if self.part.broken.is_some() {
+        if self.reached.broken.is_some() {
             return Ok(None);
         }
         let Some(mut decoder) = decoder(encoding) else { return Ok(None) };
@@ -202,13 +202,13 @@ impl<'a> Reading<'a> {
         let first = match decoder.head(&head) {
             Ok(first) => usize::try_from(first).unwrap_or(usize::MAX).min(head.len()),
             Err(error) => {
-                self.part.broken = Some(error.to_string());
+                self.reached.broken = Some(error.to_string());
                 return Ok(fresh.then_some(head));
             }
         };
         if fresh {
             self.seen = Checksum::of(&head[..first]);
-            self.part.checksum = self.seen;
+            self.reached.checksum = self.seen;
         }
         decoder.seek(Place { offset: self.seen.len, within: 0 });
         self.decoder = Some(decoder);
@@ -220,7 +220,7 @@ impl<'a> Reading<'a> {
     }
 
     async fn get(&self, offset: u64, len: u64) -> Result<Bytes, OperationError> {
-        let (bucket, key, etag) = (self.bucket, self.key, &self.part.etag);
+        let (bucket, key, etag) = (self.bucket, self.key, &self.reached.etag);
         let bytes = self.engine.persist(async || bucket.get(key, Some(etag), offset, len).await).await?;
         if bytes.is_empty() {
             return Err(Error::new(ErrorKind::Unavailable, format!("{key} ends early")).into());
@@ -236,7 +236,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Takes the bytes that come next. The part moves to the last place in them where a slice may leave off.
+    /// Takes the bytes that come next. What is reached is the last place in them where a slice may leave off.
     fn take(&mut self, bytes: &Bytes) {
         let from = self.seen.len;
         let end = match &mut self.decoder {
@@ -244,7 +244,7 @@ impl<'a> Reading<'a> {
             Some(decoder) => match self.passed.count(&mut **decoder, bytes.clone(), &mut self.counts) {
                 Ok(end) => end,
                 Err(error) => {
-                    self.part.broken = Some(error.to_string());
+                    self.reached.broken = Some(error.to_string());
                     self.decoder = None;
                     Some((from + bytes.len() as u64, self.counts))
                 }
@@ -254,8 +254,8 @@ impl<'a> Reading<'a> {
         let (done, rest) = bytes.split_at(end.map_or(0, within).min(bytes.len()));
         self.seen = self.seen.then(Checksum::of(done));
         if let Some((_, counts)) = end {
-            self.part.checksum = self.seen;
-            self.part.counts = counts;
+            self.reached.checksum = self.seen;
+            self.reached.counts = counts;
         }
         self.seen = self.seen.then(Checksum::of(rest));
     }
