@@ -164,7 +164,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         let mut last = from.clone();
         let mut ahead = None;
         loop {
-            match slice.wanted().await? {
+            match beside(&mut self.sending, slice.wanted()).await? {
                 Wanted::Running => {}
                 Wanted::Paused => {
                     self.seal(&mut packer).await?;
