@@ -6,6 +6,7 @@
 
 use std::fmt::{Debug, Display};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::LocalKey;
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpClient, http_client_fn};
@@ -155,6 +156,18 @@ pub(crate) fn case(kind: u8, answers: &[(&str, &str)]) -> Vec<u8> {
 /// Names for cases.
 pub(crate) fn named(cases: Vec<(&str, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
     cases.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
+}
+
+/// Takes a case apart: a client of this thread, the call that the first byte says, and the answers that it is given.
+pub(crate) fn played<C: Clone>(
+    of: &'static LocalKey<(C, Script)>,
+    case: &[u8],
+    most: Option<(&'static str, usize)>,
+) -> Option<(C, Script, u8)> {
+    let (kind, answers) = case.split_first()?;
+    let (client, script) = of.with(Clone::clone);
+    script.play(answers, most);
+    Some((client, script, *kind))
 }
 
 /// What was read again is what was written.

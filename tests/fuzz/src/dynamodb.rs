@@ -9,7 +9,7 @@ use sluice_ports::{CheckpointStore, Created};
 use sluice_transfer::DestinationName;
 use sluice_transfer::record::{ShardRecord, TransferRecord};
 
-use crate::answers::{Script, case, done, named, read, same, written};
+use crate::answers::{Script, case, done, named, played, read, same, written};
 
 fn client() -> (Client, Script) {
     let script = Script::default();
@@ -28,9 +28,7 @@ pub fn dynamodb(bytes: &[u8]) {
     thread_local! {
         static CLIENT: (Client, Script) = client();
     }
-    let Some((kind, answers)) = bytes.split_first() else { return };
-    let (client, script) = CLIENT.with(Clone::clone);
-    script.play(answers, None);
+    let Some((client, script, kind)) = played(&CLIENT, bytes, None) else { return };
     done(ask(&DynamoCheckpoints::new(client, "sluice"), &script, kind % 8));
 }
 

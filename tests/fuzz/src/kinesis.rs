@@ -10,7 +10,7 @@ use sluice_ports::{Clock, NewEvent, Read, ReadLimit, StreamStore};
 use sluice_stream_kinesis::{KinesisStream, configure};
 use sluice_transfer::{Position, ShardId, Timestamp, Value};
 
-use crate::answers::{Script, case, done, named, read, written};
+use crate::answers::{Script, case, done, named, played, read, written};
 
 /// Empty answers are followed a thousand times; from here on there is no stream any more.
 const MOST_READS: usize = 100;
@@ -46,9 +46,7 @@ pub fn kinesis(bytes: &[u8]) {
     thread_local! {
         static CLIENT: (Client, Script) = client();
     }
-    let Some((kind, answers)) = bytes.split_first() else { return };
-    let (client, script) = CLIENT.with(Clone::clone);
-    script.play(answers, Some(("GetRecords", MOST_READS)));
+    let Some((client, _, kind)) = played(&CLIENT, bytes, Some(("GetRecords", MOST_READS))) else { return };
     let stream = KinesisStream::new(client, "orders", Arc::new(Slept::default()));
     done(ask(&stream, kind % 6));
 }

@@ -9,7 +9,7 @@ use sluice_transfer::limits::{PARTS_PER_OBJECT, S3_SMALLEST_PART};
 use sluice_transfer::record::PartEntry;
 use sluice_transfer::{Checksum, UploadId};
 
-use crate::answers::{Script, case, done, named, read, written};
+use crate::answers::{Script, case, done, named, played, read, written};
 
 const KEY: &str = "data/a";
 const BODY: &[u8] = b"the bytes of a part";
@@ -31,9 +31,7 @@ pub fn s3(bytes: &[u8]) {
     thread_local! {
         static CLIENT: (Client, Script) = client();
     }
-    let Some((kind, answers)) = bytes.split_first() else { return };
-    let (client, script) = CLIENT.with(Clone::clone);
-    script.play(answers, None);
+    let Some((client, _, kind)) = played(&CLIENT, bytes, None) else { return };
     let foreign = kind % 12 >= 10;
     let bucket = S3Bucket::new(client, "archive", S3Settings { foreign, ..S3Settings::default() });
     done(ask(&bucket, kind % 12));
