@@ -92,9 +92,11 @@ def slice_of_an_older_generation(world):
     """A slice that was asked for before a pause, and comes after the resume, does nothing."""
     out = world.identity("out")
     source, bucket = planned(world, out, 30 * MIB)
+    (shard,) = world.stack.transfer(out)["shards"]
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         late = pool.submit(slice_of, world, out, "run#0")
-        until("an open upload", lambda: world.stack.open_uploads(bucket, PREFIX) or late.done())
+        # As early as it can be, so that the slice, which looks every few seconds, has time to find out.
+        until("a slice at work", lambda: world.stack.shard(out, shard)["epoch"] or late.done())
         # Everything about the transfer moves on while that slice works.
         world.stack.invoke("PlanFunction", {"input": {"pause": out}, "name": "x", "execution": "pause"})
         turn = world.stack.invoke("PlanFunction", {"input": {"resume": out}, "name": "x", "execution": "resume"})
