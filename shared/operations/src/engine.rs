@@ -32,6 +32,9 @@ pub struct Settings {
     pub read_events: usize,
     /// Bytes sent to a target at once.
     pub append_bytes: usize,
+    /// A record that says no more than how far a shard came is written at most once in so long, in milliseconds: what is
+    /// much faster than the table does not wait for it. A crash costs what came behind the last one.
+    pub record_millis: u64,
     /// So long a request that nobody waits for any more may still take to land, and what landed to be seen, in
     /// milliseconds. Waited for where a target does not append conditionally.
     pub landing_millis: u64,
@@ -54,6 +57,7 @@ impl Default for Settings {
             part_bytes: 10 << 20,
             read_events: 8_192,
             append_bytes: 8 << 20,
+            record_millis: 100,
             landing_millis: 1_000,
             longest_stream: 256 << 20,
             attempts: 5,

@@ -13,11 +13,17 @@ use crate::slice::{Purpose, Slice};
 
 /// Changed records are written at the latest so long after the change, in milliseconds.
 const LINGER_MILLIS: u64 = 5_000;
+/// Changes that are never left for later, however fast they came: as many parts fill eight pages of a ledger, which are
+/// written in one transaction with their record.
+const MOST_CHANGES: u32 = 32;
 
 pub(crate) struct Held<'a> {
     pub slice: &'a Slice<'a>,
     pub record: ShardRecord,
     dirty_since: Option<Timestamp>,
+    /// Changes since it was written, and when that was.
+    changes: u32,
+    written: Timestamp,
     /// A write was refused, or its answer is not known: what is stored is no longer known to be what this record
     /// follows, so nothing is written any more.
     lost: bool,
@@ -84,7 +90,8 @@ impl<'a> Held<'a> {
                     tracing::info!(owner = owner.slice, "taken over from a slice that did not give the shard back");
                 }
                 let before = (record.moved(), read_of(&record));
-                let held = Self { slice, paced: before.0.bytes, record, dirty_since: None, lost: false, before };
+                let (paced, written) = (before.0.bytes, engine.clock.now());
+                let held = Self { slice, paced, record, dirty_since: None, changes: 0, written, lost: false, before };
                 return Ok(Taken::Held(Box::new(held)));
             }
         }
@@ -109,6 +116,7 @@ impl<'a> Held<'a> {
 
     /// The record was changed and is to be written with the next flush.
     pub(crate) fn touch(&mut self) {
+        self.changes = self.changes.saturating_add(1);
         if self.dirty_since.is_none() {
             self.dirty_since = Some(self.slice.engine.clock.now());
         }
@@ -116,6 +124,18 @@ impl<'a> Held<'a> {
 
     pub(crate) fn is_dirty(&self) -> bool {
         self.dirty_since.is_some()
+    }
+
+    /// Writes the record if it was changed, and not written just now. Answers whether it did.
+    pub(crate) async fn flush_in_turn(&mut self) -> Result<bool, Halt> {
+        let engine = self.slice.engine;
+        let since = engine.clock.now().millis_since(self.written);
+        let due = since >= engine.settings.record_millis || self.changes >= MOST_CHANGES;
+        if due && self.is_dirty() {
+            self.flush().await?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// Writes the record if it was changed a while ago: a slow source must not hide its progress.
@@ -151,6 +171,7 @@ impl<'a> Held<'a> {
             }
         }
         self.dirty_since = None;
+        (self.changes, self.written) = (0, engine.clock.now());
         self.lost = false;
         Ok(())
     }

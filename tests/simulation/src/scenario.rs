@@ -39,6 +39,8 @@ pub(crate) struct Scenario {
     pub part_bytes: u64,
     /// Of each shard the events from the one of that number to the one of this are imported, if some of them are there.
     pub range: Option<(u64, u64)>,
+    /// How rarely records are written.
+    pub record_millis: u64,
     pub slice_events: Option<u64>,
     pub slice_bytes: Option<u64>,
     /// The same bytes uploaded twice get another etag, as in a bucket under KMS.
@@ -99,6 +101,7 @@ impl Scenario {
             append_bytes: (random.size(1, 200) * unit).max(all / 150),
             part_bytes,
             range,
+            record_millis: pace(seed),
             slice_events: random.chance(300).then(|| random.within(1, 12)),
             slice_bytes: random.chance(300).then(|| (random.within(1, 300) * scale).max(all as u64 / 150)),
             fresh_etags: random.chance(500),
@@ -129,6 +132,12 @@ fn reading(seed: u64, encoding: Encoding, part_size: u64, events: usize) -> (u64
     let ranged = encoding.format != Format::Raw && apart.chance(300);
     let from = apart.within(0, events as u64 / 2);
     (part_bytes, ranged.then(|| (from, apart.within(from + 1, events as u64 + 1))))
+}
+
+/// Records are written at once, or every now and then; drawn apart, as above.
+fn pace(seed: u64) -> u64 {
+    let mut apart = Random::new(seed ^ 0x9ac_e0f3);
+    if apart.chance(400) { 0 } else { apart.within(1, 2_000) }
 }
 
 fn value(random: &mut Random, longest: usize) -> Value {
@@ -254,6 +263,7 @@ impl Stores {
                 append_bytes: scenario.append_bytes,
                 landing_millis: if self.without == Some(Guard::LandingWait) { 0 } else { LANDING_MILLIS },
                 longest_stream: 1 << 20,
+                record_millis: scenario.record_millis,
                 attempts: 3,
             },
         }

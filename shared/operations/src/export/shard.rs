@@ -1,8 +1,9 @@
 //! One shard of a slice: read, pack, upload, checkpoint.
 //!
 //! A checkpoint is written before anything that depends on it: before an object is completed (its end is fixed), as
-//! soon as an upload exists, and of each part once it is stored, while the next one is on its way. So there is at most
-//! one write for each part, and a crash costs at most two parts that are sent again, with the same bytes.
+//! soon as an upload exists, and of each part once it is stored, while the next one is on its way; of parts that are
+//! stored faster than records, of several at once. So there is at most one write for each part, and a crash costs two
+//! parts, or those of `Settings::record_millis`, that are sent again, with the same bytes.
 
 use bytes::Bytes;
 use futures::future::join;
@@ -331,8 +332,8 @@ impl<'a, 'h> ShardExport<'a, 'h> {
             self.open().await?;
         }
         self.send(part, checksum).await?;
-        if !is_first && self.held.is_dirty() {
-            beside(&mut self.sending, self.held.flush()).await?;
+        if !is_first {
+            beside(&mut self.sending, self.held.flush_in_turn()).await?;
         }
         Ok(true)
     }

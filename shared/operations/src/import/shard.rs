@@ -25,6 +25,8 @@ pub(super) struct ShardImport<'a, 'h> {
     pub reader: Reader<'a>,
     /// Read from the sources, not yet known to be in the target.
     pub unsent: VecDeque<Sourced>,
+    /// The record's last mark was never written.
+    has_new_mark: bool,
 }
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
@@ -32,7 +34,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let record = import_record(held)?;
         let (cursor, check) = (record.cursor, record.check);
         let reader = Reader::new(held.slice, route, listed(route, held)?, cursor, check);
-        Ok(Self { route, held, reader, unsent: VecDeque::new() })
+        Ok(Self { route, held, reader, unsent: VecDeque::new(), has_new_mark: false })
     }
 
     pub(super) async fn run(mut self) -> Result<ShardEnd, Halt> {
@@ -109,11 +111,14 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         // by key it is the target's own limits that are waited for.
         let conditional = self.route.stream.appends() == Appends::Conditional;
         let append = self.begin_append(&expected, &batch)?;
-        let (answer, ahead) =
-            if conditional { join(append, self.read_ahead(batch.len())).await } else { (append.await, Ok(())) };
+        let (answer, (sum, ahead)) = if conditional {
+            join(append, async { (self.sum(batch.len()), self.read_ahead(batch.len()).await) }).await
+        } else {
+            (append.await, (self.sum(batch.len()), Ok(())))
+        };
         match self.appended(answer)? {
             Sent::Done(tail) => {
-                self.sent(batch.len(), tail).await?;
+                self.follow_target(batch.len(), sum?, tail).await?;
                 ahead
             }
             // A reader that failed has perhaps dropped an event, so nothing is compared with what it said.
@@ -199,14 +204,20 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
 
     /// So many of the unsent events stand in the target, which ends at `tail`.
     pub(super) async fn sent(&mut self, many: usize, tail: Position) -> Result<(), Halt> {
+        let sum = self.sum(many)?;
+        self.follow_target(many, sum, tail).await
+    }
+
+    /// What the record says once so many of the unsent events have arrived.
+    fn sum(&self, many: usize) -> Result<Sum, Halt> {
         let record = import_record(self.held)?;
-        let (mut cursor, mut digest, mut counts) = (record.cursor, record.digest, Counts::default());
-        for Sourced { event, after } in self.unsent.drain(..many.min(self.unsent.len())) {
-            counts += Counts::new(1, event.payload.len() as u64);
-            digest = digest.with(event.time, &event.key, &event.headers, &event.payload);
-            cursor = after;
+        let mut sum = Sum { cursor: record.cursor, digest: record.digest, counts: Counts::default() };
+        for Sourced { event, after } in self.unsent.iter().take(many) {
+            sum.counts += Counts::new(1, event.payload.len() as u64);
+            sum.digest = sum.digest.with(event.time, &event.key, &event.headers, &event.payload);
+            sum.cursor = *after;
         }
-        self.advance(cursor, tail, counts, digest).await
+        Ok(sum)
     }
 
     /// Waits, though not past the deadline.
@@ -220,20 +231,27 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
             .await
     }
 
-    /// The record follows the target, and is written: one write for a batch.
-    async fn advance(
-        &mut self,
-        cursor: SourceCursor,
-        tail: Position,
-        counts: Counts,
-        digest: EventDigest,
-    ) -> Result<(), Halt> {
+    /// The record follows the target, which holds so many more of the unsent events, and is written, at most once for a
+    /// batch.
+    async fn follow_target(&mut self, many: usize, sum: Sum, tail: Position) -> Result<(), Halt> {
+        let Sum { cursor, digest, counts } = sum;
+        self.unsent.drain(..many.min(self.unsent.len()));
         let check = self.reader.check().filter(|check| check.entry == cursor.entry);
-        let record = import_record_mut(self.held)?;
-        record.advanced(cursor, tail, counts, digest);
+        let (has_new_mark, record) = (self.has_new_mark, import_record_mut(self.held)?);
+        record.advanced(cursor, tail, counts, digest, has_new_mark);
         record.check = check;
+        self.has_new_mark = true;
         self.tell_progress(cursor)?;
-        self.flush().await?;
+        self.held.touch();
+        match self.route.stream.appends() {
+            // However much stands behind the record's tail, it is found again.
+            Appends::Conditional => {
+                if self.held.flush_in_turn().await? {
+                    self.write_segments().await?;
+                }
+            }
+            Appends::ByKey => self.flush().await?,
+        }
         self.held.slice.spend(counts).await;
         Ok(())
     }
@@ -274,9 +292,22 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
 
     async fn flush(&mut self) -> Result<(), Halt> {
         self.held.flush().await?;
+        self.write_segments().await
+    }
+
+    /// Writes the segments for which there are marks, right after the record was written.
+    async fn write_segments(&mut self) -> Result<(), Halt> {
+        self.has_new_mark = false;
         while write_segment(self.held, self.route, false).await? {}
         Ok(())
     }
+}
+
+/// Where the sources go on behind some events, how many these are, and the digest of all up to there.
+struct Sum {
+    cursor: SourceCursor,
+    digest: EventDigest,
+    counts: Counts,
 }
 
 /// What became of an append.

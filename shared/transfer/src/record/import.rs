@@ -121,13 +121,23 @@ impl ImportRecord {
         self.cursor.entry >= self.entries
     }
 
-    /// Events arrived in the target. A mark is kept of where.
-    pub fn advanced(&mut self, cursor: SourceCursor, tail: Position, counts: Counts, digest: EventDigest) {
+    /// Events arrived in the target. A mark is kept of where; `instead` of the last one, if nobody ever saw that.
+    pub fn advanced(
+        &mut self,
+        cursor: SourceCursor,
+        tail: Position,
+        counts: Counts,
+        digest: EventDigest,
+        instead: bool,
+    ) {
         debug_assert!(cursor >= self.cursor && tail >= self.tail);
         self.cursor = cursor;
         self.tail = tail.clone();
         self.counts += counts;
         self.digest = digest;
+        if instead {
+            self.marks.pop();
+        }
         self.marks.push(Mark { source: cursor, target: tail });
     }
 
