@@ -57,7 +57,10 @@ def same_event(event, record):
 
 
 def nothing_open(world, bucket):
-    check(world.stack.open_uploads(bucket) == [], f"{bucket} has an upload open")
+    uploads = world.stack.open_uploads(bucket)
+    # A function that is killed while it asks a service of another what it can do leaves that upload.
+    left = [upload["Key"] for upload in uploads if not upload["Key"].startswith(".sluice/")]
+    check(left == [], f"{bucket} has uploads open: {left}")
 
 
 def round_trip_avro(world):
