@@ -67,6 +67,10 @@ class Bench:
         with self.machine.fresh("plain") as folder:
             return self.base("write and fsync", load, "write", "--folder", folder)
 
+    def synced(self, load):
+        with self.machine.fresh("plain") as folder:
+            return self.base("write, each part synced", load, "write", "--sync-parts", "--folder", folder)
+
     def inserted(self, load):
         with self.machine.fresh("bare") as folder:
             return self.base("SQLite's inserts", load, "sqlite", "--folder", folder)
@@ -120,6 +124,8 @@ class Bench:
             again["codec"] = dict(beside["codec"]["back"], bytes=beside["codec"]["bytes"])
         moved = (load.events, load.bytes)
         there["write"] = self.written(load)
+        if load.targeted:
+            there["synced"] = self.synced(load)
         with self.machine.fresh("bucket") as bucket:
             line = ["export", "local:source", f"dir:{bucket}", "--format", form, "--compression", codec, "--id", name]
             took = self.machine.transfer(load.home, *line, moved=moved)
@@ -140,11 +146,12 @@ class Bench:
                 continue
             with self.machine.s3():
                 line = ["s3-upload", "--bucket", BUCKET, "--key", "plain"]
-                bare = self.base("SDK's upload", load, *line)
+                bare = self.base("SDK's upload, set as Sluice's", load, *line)
+                comes = self.base("SDK's upload, by default", load, *line, "--by-default")
                 line = ["export", "local:source", f"s3://{BUCKET}/sluice", "--format", form, "--compression", codec]
                 line += ["--id", self.machine.transfer_name()]
                 took = self.machine.transfer(load.home, *line, moved=(load.events, load.bytes))
-                self.note(name, took, load, dict(copy=copy, sdk=bare))
+                self.note(name, took, load, dict(copy=copy, sdk=comes, set=bare))
 
 
 class Load:

@@ -6,22 +6,27 @@ import statistics
 TARGETS = (
     ("export raw none 10 KiB", "of", "write", 0.8),
     ("export avro none 10 KiB", "of", "write", 0.8),
+    ("export raw none 10 KiB", "of", "synced", 0.8),
+    ("export avro none 10 KiB", "of", "synced", 0.8),
     ("import raw none 10 KiB", "of", "sqlite", 0.7),
     ("import avro none 10 KiB", "of", "sqlite", 0.7),
     ("append 10 KiB", "of", "sqlite", 0.7),
     ("s3 raw none 10 KiB", "cpu_of", "sdk", 1.5),
     ("s3 avro none 10 KiB", "cpu_of", "sdk", 1.5),
+    ("s3 raw none 10 KiB", "cpu_of", "set", 1.5),
+    ("s3 avro none 10 KiB", "cpu_of", "set", 1.5),
 )
 # What a ratio is called.
 BESIDE = {
-    "write": "write and fsync", "copy": "memory copy", "codec": "the codec", "sqlite": "SQLite", "sdk": "the SDK"
+    "write": "write and fsync", "synced": "write, each part synced", "copy": "memory copy", "codec": "the codec",
+    "sqlite": "SQLite", "sdk": "the SDK by default", "set": "the SDK set as Sluice's"
 }
 # How rows begin, what their table is called, and its ratios.
 KINDS = (
-    ("export", "local -> dir", (("of", "write"), ("of", "copy"), ("of", "codec"))),
+    ("export", "local -> dir", (("of", "write"), ("of", "synced"), ("of", "copy"), ("of", "codec"))),
     ("import", "dir -> local", (("of", "sqlite"), ("of", "copy"), ("of", "codec"))),
     ("append", "lines -> local", (("of", "sqlite"), ("of", "copy"))),
-    ("s3", "local -> S3", (("of", "sdk"), ("cpu_of", "sdk"), ("of", "copy"))),
+    ("s3", "local -> S3", (("of", "sdk"), ("cpu_of", "sdk"), ("cpu_of", "set"), ("of", "copy"))),
 )
 
 
@@ -82,10 +87,12 @@ def of_baselines(baselines):
         cpu = [told["cpu"] / (told["bytes"] / 1e9) for told in figures if told["cpu"]]
         line = [name, label, number(statistics.median(map(rate, figures)))]
         line.append(number(statistics.median(cpu)) if cpu else "")
-        back = [rate(dict(told["back"], bytes=told["bytes"])) for told in figures if "back" in told]
-        lines.append(line + [number(statistics.median(back)) if back else ""])
+        backs = [dict(told["back"], bytes=told["bytes"]) for told in figures if "back" in told]
+        line.append(number(statistics.median(map(rate, backs))) if backs else "")
+        cpu = [told["cpu"] / (told["bytes"] / 1e9) for told in backs if told["cpu"]]
+        lines.append(line + [number(statistics.median(cpu)) if cpu else ""])
     lines.sort(key=lambda line: line[0])
-    return "**Baselines**\n\n" + table(["job", "event", "MB/s", "CPU s/GB", "MB/s back"], lines)
+    return "**Baselines**\n\n" + table(["job", "event", "MB/s", "CPU s/GB", "MB/s back", "CPU s/GB back"], lines)
 
 
 def tables(rows, baselines):

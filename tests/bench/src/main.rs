@@ -73,7 +73,7 @@ enum What {
         #[arg(long, value_enum)]
         codec: Codec,
     },
-    /// Insert the payloads into a table like a local stream's
+    /// Insert the payloads into a table like a local stream's, and read them again
     Sqlite {
         #[command(flatten)]
         load: Load,
@@ -95,6 +95,9 @@ enum What {
         /// Bytes of a part
         #[arg(long, default_value_t = 8 << 20)]
         part: usize,
+        /// As the SDK does it by itself: a checksum that it makes, and a payload that it signs
+        #[arg(long)]
+        by_default: bool,
     },
     /// Serve the calls of S3 that an export makes, on a port of 127.0.0.1 that is printed, and forget what is uploaded
     S3Sink,
@@ -117,8 +120,8 @@ fn run(what: What) -> Result<()> {
         What::Write { load, folder, object, part, sync_parts } => write::run(load, &folder, object, part, sync_parts),
         What::Codec { load, codec } => codec::run(load, codec),
         What::Sqlite { load, folder } => rows::run(load, &folder),
-        What::S3Upload { load, bucket, key, object, part } => {
-            upload::run(load, &upload::Target { bucket, key, object, part })
+        What::S3Upload { load, bucket, key, object, part, by_default } => {
+            upload::run(load, &upload::Target { bucket, key, object, part, by_default })
         }
         What::S3Sink => sink::run(),
     }

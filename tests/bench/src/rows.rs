@@ -1,7 +1,8 @@
 //! `SQLite` alone: one bare loop that inserts the same rows, in transactions of the same size, into the same table in
 //! a file with the same settings as a local stream's (`shared/stream-local/src/file.rs`, `layout.rs`, `write.rs`).
 //!
-//! What is left out is what makes it a stream: shards, batches, reservations, and reading back what was written.
+//! What is left out is what makes it a stream: shards, batches, reservations. Then one loop over all rows, in their
+//! order, that looks at nothing of a payload but its length: less than that nobody can read of such a file.
 
 use std::fs;
 use std::path::Path;
@@ -46,6 +47,23 @@ pub(crate) fn run(load: Load, folder: &Path) -> Result<()> {
     }
     let took = job.end();
     drop(connection);
+    let job = Job::begin();
+    let read = read(&path)?;
+    let back = job.end();
     fs::remove_file(&path)?;
-    tell(joined.len(), took, &[])
+    if read != joined.len() {
+        return Err(format!("{read} bytes of {} are there", joined.len()).into());
+    }
+    tell(joined.len(), took, &[("back", back.to_json())])
+}
+
+/// Answers the bytes of all payloads.
+fn read(path: &Path) -> Result<usize> {
+    let connection = Connection::open(path)?;
+    let mut select = connection.prepare("SELECT id, time, key, headers, payload FROM events ORDER BY id")?;
+    let (mut rows, mut bytes) = (select.query([])?, 0);
+    while let Some(row) = rows.next()? {
+        bytes += row.get_ref(4)?.as_blob()?.len();
+    }
+    Ok(bytes)
 }

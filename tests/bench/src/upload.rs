@@ -1,5 +1,5 @@
-//! The SDK alone: multipart uploads from memory, part after part, with the checksums and settings that Sluice has
-//! (`shared/bucket-s3/src/config.rs`, `requests.rs`).
+//! The SDK alone: multipart uploads from memory, part after part. Either with the checksums and settings that Sluice
+//! has (`shared/bucket-s3/src/config.rs`, `requests.rs`), or with none, as whoever follows its guide has it.
 
 use aws_config::BehaviorVersion;
 use aws_sdk_s3::Client;
@@ -22,6 +22,8 @@ pub(crate) struct Target {
     pub key: String,
     pub object: usize,
     pub part: usize,
+    /// Nothing is set that need not be.
+    pub by_default: bool,
 }
 
 pub(crate) fn run(load: Load, target: &Target) -> Result<()> {
@@ -30,28 +32,51 @@ pub(crate) fn run(load: Load, target: &Target) -> Result<()> {
     runtime.block_on(async {
         // The job begins with the client: Sluice's process makes one too.
         let job = Job::begin();
-        let client = client().await;
+        let client = client(target.by_default).await;
         for (number, at) in (0..payload.len()).step_by(target.object).enumerate() {
             let object = payload.slice(at..payload.len().min(at + target.object));
-            upload(&client, target, &format!("{}/{number}", target.key), &object).await?;
+            let key = format!("{}/{number}", target.key);
+            if target.by_default {
+                upload_by_default(&client, target, &key, &object).await?;
+            } else {
+                upload(&client, target, &key, &object).await?;
+            }
         }
         tell(payload.len(), job.end(), &[])
     })
 }
 
-async fn client() -> Client {
+async fn client(by_default: bool) -> Client {
     let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
-    let builder = Builder::from(&config)
+    let builder = Builder::from(&config).force_path_style(true);
+    if by_default {
+        return Client::from_conf(builder.build());
+    }
+    let builder = builder
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-        .retry_config(RetryConfig::disabled())
-        .force_path_style(true);
+        .retry_config(RetryConfig::disabled());
     Client::from_conf(builder.build())
 }
 
 fn crc(checksum: Checksum) -> String {
     STANDARD.encode(checksum.crc.to_be_bytes())
+}
+
+async fn upload_by_default(client: &Client, target: &Target, key: &str, object: &Bytes) -> Result<()> {
+    let begun = client.create_multipart_upload().bucket(&target.bucket).key(key);
+    let id = begun.send().await?.upload_id.ok_or("the upload has no name")?;
+    let mut ledger = CompletedMultipartUpload::builder();
+    for (number, at) in (1..).zip((0..object.len()).step_by(target.part)) {
+        let part = object.slice(at..object.len().min(at + target.part));
+        let request = client.upload_part().bucket(&target.bucket).key(key).upload_id(&id).part_number(number);
+        let stored = request.body(ByteStream::from(part)).send().await?;
+        ledger = ledger.parts(CompletedPart::builder().part_number(number).set_e_tag(stored.e_tag).build());
+    }
+    let request = client.complete_multipart_upload().bucket(&target.bucket).key(key).upload_id(&id);
+    request.multipart_upload(ledger.build()).send().await?;
+    Ok(())
 }
 
 async fn upload(client: &Client, target: &Target, key: &str, object: &Bytes) -> Result<()> {
