@@ -7,6 +7,7 @@ and in a temporary folder, and what it started ends with it.
 
 import argparse
 import collections
+import itertools
 import json
 import os
 import pathlib
@@ -353,6 +354,14 @@ class Execution:
 Record = collections.namedtuple("Record", "sequence time key data")
 
 
+def by_key(records):
+    """Data of each key in its order: equal for two streams that hold the same records with keys in order."""
+    found = collections.defaultdict(list)
+    for record in records:
+        found[record.key].append(record.data)
+    return dict(found)
+
+
 class Stream:
     """A stream of Kinesis, written and read by boto3 alone."""
 
@@ -404,12 +413,7 @@ class Stream:
         return records
 
     def by_key(self):
-        """Data of each key in its order: equal for two streams that hold the same records with keys in order."""
-        found = collections.defaultdict(list)
-        for records in self.read().values():
-            for record in records:
-                found[record.key].append(record.data)
-        return dict(found)
+        return by_key(itertools.chain.from_iterable(self.read().values()))
 
 
 def working_in(prefix, given, work):

@@ -70,9 +70,14 @@ class OwnerProxy(Proxy):
         # Requests that named no owner; they are let through.
         self.unguarded = []
         self.denied = []
+        # Stretches of objects that were asked for: path, and first and last byte.
+        self.read = []
 
     def refuses(self, request):
         self.requests += 1
+        kind, _, stretch = request.headers.get("Range", "").partition("=")
+        if request.command == "GET" and kind == "bytes":
+            self.read.append((urllib.parse.unquote(request.path.partition("?")[0]), *map(int, stretch.split("-"))))
         line, claimed = f"{request.command} {request.path}", request.headers.get(OWNER)
         bucket = urllib.parse.unquote(request.path.lstrip("/").partition("?")[0].partition("/")[0])
         if claimed is None:

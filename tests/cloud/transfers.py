@@ -7,7 +7,7 @@ import exported
 import fastavro
 from events import of_fastavro
 
-from cloud import PREFIX, check, until
+from cloud import PREFIX, by_key, check, until
 from world import MIB, SHAPE, export, manifest, restore
 
 
@@ -97,6 +97,27 @@ def round_trip_raw(world):
     (here,) = target.read().values()
     check([record.data for record in here] == [record.data for record in there], "the copy is not the source")
     return f"{len(keys)} objects"
+
+
+def range_of_an_export(world):
+    """An import of the events between two numbers: what arrives is these, of the parts that hold them."""
+    source, bucket, target = world.filled("source", 1, world.mixed(32 * MIB)), world.bucket(), world.stream("copy")
+    out = world.identity("out")
+    report = world.stack.run(export(source, bucket, id=out, partSize="5MiB", objectSize="64MiB", compression="none"))
+    check(report["objects"] == 1, f"{report['objects']} objects")
+    ((shard, records),) = source.read().items()
+    wanted = records[len(records) * 2 // 5 : len(records) // 2]
+    bounds = {"from": f"{shard}@{wanted[0].sequence}", "until": f"{shard}@{records[len(records) // 2].sequence}"}
+    already = len(world.cloud.s3.read)
+    back = world.stack.run(restore(report["manifest"], target, id=world.identity("in"), **bounds))
+    check((back["state"], back["events"]) == ("COMPLETED", len(wanted)), f"{back}")
+    check(target.by_key() == by_key(wanted), f"what arrived are not the {len(wanted)} of the range")
+    (key,) = world.stack.keys(bucket, f"{PREFIX}/{out}/data/")
+    stretches = [stretch[1:] for stretch in world.cloud.s3.read[already:] if stretch[0] == f"/{bucket}/{key}"]
+    fetched = sum(last + 1 - first for first, last in stretches)
+    size = world.stack.s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
+    check(0 < fetched < size / 2, f"{fetched} of {size} bytes were read for a tenth of the events")
+    return f"{len(wanted)} of {len(records)} events from {fetched} of {size} bytes"
 
 
 def several_lanes(world):
