@@ -147,11 +147,11 @@ class Bench:
             with self.machine.s3():
                 line = ["s3-upload", "--bucket", BUCKET, "--key", "plain"]
                 bare = self.base("SDK's upload, set as Sluice's", load, *line)
-                comes = self.base("SDK's upload, by default", load, *line, "--by-default")
+                by_default = self.base("SDK's upload, by default", load, *line, "--by-default")
                 line = ["export", "local:source", f"s3://{BUCKET}/sluice", "--format", form, "--compression", codec]
                 line += ["--id", self.machine.transfer_name()]
                 took = self.machine.transfer(load.home, *line, moved=(load.events, load.bytes))
-                self.note(name, took, load, dict(copy=copy, sdk=comes, set=bare))
+                self.note(name, took, load, dict(copy=copy, sdk=bare, sdk_default=by_default))
 
 
 class Load:

@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import http.server
 import os
+import re
 import signal
 import threading
 import urllib.parse
@@ -70,14 +71,15 @@ class OwnerProxy(Proxy):
         # Requests that named no owner; they are let through.
         self.unguarded = []
         self.denied = []
-        # Stretches of objects that were asked for: path, and first and last byte.
+        # What was asked for of objects: path, and first and last byte; none of these two for all of it.
         self.read = []
 
     def refuses(self, request):
         self.requests += 1
-        kind, _, stretch = request.headers.get("Range", "").partition("=")
-        if request.command == "GET" and kind == "bytes":
-            self.read.append((urllib.parse.unquote(request.path.partition("?")[0]), *map(int, stretch.split("-"))))
+        if request.command == "GET":
+            stretch = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("Range", ""))
+            first, last = map(int, stretch.groups()) if stretch else (None, None)
+            self.read.append((urllib.parse.unquote(request.path.partition("?")[0]), first, last))
         line, claimed = f"{request.command} {request.path}", request.headers.get(OWNER)
         bucket = urllib.parse.unquote(request.path.lstrip("/").partition("?")[0].partition("/")[0])
         if claimed is None:

@@ -114,10 +114,36 @@ def range_of_an_export(world):
     check(target.by_key() == by_key(wanted), f"what arrived are not the {len(wanted)} of the range")
     (key,) = world.stack.keys(bucket, f"{PREFIX}/{out}/data/")
     stretches = [stretch[1:] for stretch in world.cloud.s3.read[already:] if stretch[0] == f"/{bucket}/{key}"]
-    fetched = sum(last + 1 - first for first, last in stretches)
-    size = world.stack.s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
-    check(0 < fetched < size / 2, f"{fetched} of {size} bytes were read for a tenth of the events")
-    return f"{len(wanted)} of {len(records)} events from {fetched} of {size} bytes"
+    (index,) = world.stack.keys(bucket, f"{PREFIX}/{out}/manifest/shard={shard}/index/")
+    parts = json.loads(world.stack.s3.get_object(Bucket=bucket, Key=index)["Body"].read())["body"]["parts"]
+    start, end = extent(parts, int(wanted[0].sequence), int(wanted[-1].sequence))
+    check((None, None) not in stretches and stretches, f"{key} was read as one: {stretches}")
+    # The schema stands at the beginning of the object.
+    outside = [stretch for stretch in stretches if not (start <= stretch[0] <= stretch[1] < end or stretch[1] < 4096)]
+    check(not outside, f"{outside} was read, which is not of the parts from {start} to {end}")
+    size = sum(length(part) for part in parts)
+    check(end - start < size / 2, f"{end - start} of {size} bytes hold a tenth of the events")
+    return f"{len(wanted)} of {len(records)} events from {end - start} of {size} bytes"
+
+
+def length(part):
+    return int(part["checksum"].split("-")[1])
+
+
+def extent(parts, first, last):
+    """Of the parts that hold the events from the first to the last: from which byte, to which."""
+    byte, start, end = 0, None, None
+    for part in parts:
+        # after:SEQUENCE; and +OFFSET where a block that holds what comes then goes on in the next part.
+        until, _, within = part["until"].removeprefix("after:").partition("+")
+        if int(until) < first:
+            start = byte if within else None
+        elif start is None:
+            start = byte
+        byte += length(part)
+        if end is None and int(until) >= last:
+            end = byte
+    return start, end
 
 
 def several_lanes(world):

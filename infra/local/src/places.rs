@@ -1,9 +1,8 @@
 //! What names mean on this machine: `local:NAME` is a stream of the home, `dir:PATH` a folder, `kinesis:NAME` a stream
 //! of Kinesis, `s3://BUCKET/PREFIX` a place in S3.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use sluice_bucket_dir::DirBucket;
@@ -30,8 +29,6 @@ pub(crate) fn is_local(uri: &StreamUri) -> bool {
 /// and the owner of the buckets need not be the person.
 pub(crate) struct LocalPlaces {
     streams: PathBuf,
-    /// Those that were asked for: what is open stays so from one operation to the next.
-    opened: Mutex<BTreeMap<String, LocalStream>>,
     work: BucketUri,
     aws: Aws,
 }
@@ -41,15 +38,13 @@ impl LocalPlaces {
     /// the buckets of S3.
     pub(crate) fn new(streams: PathBuf, work: &Path, bucket_owner: Option<String>) -> Self {
         let work = BucketUri { scheme: "dir".to_owned(), rest: work.to_string_lossy().into_owned() };
-        Self { streams, opened: Mutex::default(), work, aws: Aws::new(bucket_owner) }
+        Self { streams, work, aws: Aws::new(bucket_owner) }
     }
 
     /// The local stream of that name; it need not exist.
     pub(crate) fn local(&self, uri: &StreamUri) -> Result<LocalStream> {
         if is_local(uri) {
-            let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-            let stream = opened.entry(uri.name.clone());
-            Ok(stream.or_insert_with(|| LocalStream::within(&self.streams, &uri.name)).clone())
+            Ok(LocalStream::within(&self.streams, &uri.name))
         } else {
             Err(unknown("stream", uri, &["local"]))
         }

@@ -308,7 +308,7 @@ fn a_disk_that_is_full_under_the_home() {
         mount -o remount,size=64m small
         sluice append local:a --file lines; echo appended $?
         sluice export local:a dir:out --id e; echo exported $?
-        mount -o remount,size=6m small
+        mount -o remount,size=8m small
         sluice import dir:out/e local:b --id i; echo failed $?
         mount -o remount,size=64m small
         sluice import dir:out/e local:b --id i; echo imported $?

@@ -32,8 +32,9 @@ pub struct Settings {
     pub read_events: usize,
     /// Bytes sent to a target at once.
     pub append_bytes: usize,
-    /// A record that says no more than how far a shard came is written at most once in so long, in milliseconds: what is
-    /// much faster than the table does not wait for it. A crash costs what came behind the last one.
+    /// After parts that are stored, or appends whose tail is expected, the shard's record is written at most once in so
+    /// long, in milliseconds, or with the 32nd of them: what is much faster than the table does not wait for it. A crash
+    /// costs what came behind the last one.
     pub record_millis: u64,
     /// So long a request that nobody waits for any more may still take to land, and what landed to be seen, in
     /// milliseconds. Waited for where a target does not append conditionally.

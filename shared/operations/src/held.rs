@@ -126,11 +126,16 @@ impl<'a> Held<'a> {
         self.dirty_since.is_some()
     }
 
+    /// Whether so much time has passed since then; also where the clock was set back, and nobody knows.
+    fn is_past(&self, then: Timestamp, millis: u64) -> bool {
+        let now = self.slice.engine.clock.now();
+        now < then || now.millis_since(then) >= millis
+    }
+
     /// Writes the record if it was changed, and not written just now. Answers whether it did.
     pub(crate) async fn flush_in_turn(&mut self) -> Result<bool, Halt> {
-        let engine = self.slice.engine;
-        let since = engine.clock.now().millis_since(self.written);
-        let due = since >= engine.settings.record_millis || self.changes >= MOST_CHANGES;
+        let millis = self.slice.engine.settings.record_millis;
+        let due = self.is_past(self.written, millis) || self.changes >= MOST_CHANGES;
         if due && self.is_dirty() {
             self.flush().await?;
             return Ok(true);
@@ -140,8 +145,7 @@ impl<'a> Held<'a> {
 
     /// Writes the record if it was changed a while ago: a slow source must not hide its progress.
     pub(crate) async fn flush_if_late(&mut self) -> Result<(), Halt> {
-        let now = self.slice.engine.clock.now();
-        if self.dirty_since.is_some_and(|since| now.millis_since(since) >= LINGER_MILLIS) {
+        if self.dirty_since.is_some_and(|since| self.is_past(since, LINGER_MILLIS)) {
             self.flush().await?;
         }
         Ok(())

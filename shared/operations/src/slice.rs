@@ -164,6 +164,11 @@ impl<'a> Slice<'a> {
         self.has_time() && self.remaining() != Remaining::Exhausted
     }
 
+    /// Whether it waits between reads or appends, so as not to be faster than was asked for.
+    pub(crate) fn is_rated(&self) -> bool {
+        self.rate.is_some()
+    }
+
     /// Bytes that may be read or sent at once: under a rate no more than a part of a second's worth.
     pub(crate) fn at_once(&self, most: usize) -> usize {
         let rated = self.rate.map_or(usize::MAX, |rate| usize::try_from(rate / 4).unwrap_or(usize::MAX).max(1));

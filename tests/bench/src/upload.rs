@@ -1,5 +1,6 @@
 //! The SDK alone: multipart uploads from memory, part after part. Either with the checksums and settings that Sluice
-//! has (`shared/bucket-s3/src/config.rs`, `requests.rs`), or with none, as whoever follows its guide has it.
+//! has (`shared/bucket-s3/src/config.rs`, `requests.rs`), or with no more than the endpoint needs, as whoever
+//! follows its guide has it: then it makes a checksum of each part, and signs each payload.
 
 use aws_config::BehaviorVersion;
 use aws_sdk_s3::Client;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use sluice_operations::Report;
 use sluice_ports::memory::{MemoryBucket, now};
 use sluice_ports::{BucketStore, CheckpointStore, NewEvent, StreamStore};
+use sluice_transfer::limits::SEGMENT_ENTRIES;
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestError, ManifestObject, ObjectIndex, Segment, Tiles};
 use sluice_transfer::record::{DestinationRecord, Phase, SealedObject, ShardRecord, Work};
 use sluice_transfer::{
@@ -113,6 +114,11 @@ impl Checker {
             if let Some((what, _)) = back.into_iter().find(|(_, back)| *back) {
                 return Err(format!("{name}: {what} went back"));
             }
+        }
+        if let Work::Import(import) = &record.work
+            && import.marks.len() > SEGMENT_ENTRIES
+        {
+            return Err(format!("{name}: {} marks that no segment has", import.marks.len()));
         }
         if let Work::Export(destinations) = &record.work {
             if record.expected.is_some_and(|all| now.moved.bytes > all.bytes || now.moved.events > all.events) {

@@ -17,7 +17,8 @@ use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryP
 use sluice_ports::{
     Appended, Capabilities, CheckpointStore, Created, NewEvent, Result, Stored, StreamStore, WriterAnswer,
 };
-use sluice_transfer::record::{LedgerPage, Proof, ShardRecord, TransferRecord};
+use sluice_transfer::limits::SEGMENT_ENTRIES;
+use sluice_transfer::record::{LedgerPage, Proof, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
     Budget, DestinationName, ExportRequest, Format, ImportRequest, Kind, Position, Request, ShardId, StreamUri,
     Timestamp, TransferId, Value,
@@ -260,11 +261,31 @@ fn an_import_takes_a_write_for_each_batch_at_most() {
 #[test]
 fn slices_add_a_few_writes_each() {
     let parts = 400;
-    let rig = Rig::new(parts, usize::try_from(PART).unwrap());
+    let mut rig = Rig::new(parts, usize::try_from(PART).unwrap());
+    rig.engine.settings.record_millis = 0;
     let (writes, slices) = rig.transfer("export", &export(Format::Raw, parts), Some(20));
     println!("{parts} parts in {slices} slices: {writes} writes");
     assert!(slices >= 20, "{slices} slices");
     assert!(writes <= parts + 4 * slices + BESIDES, "{writes} writes for {parts} parts in {slices} slices");
+}
+
+/// The record holds what an import has not listed yet, so this must not grow with slices that are too short to be
+/// written in between.
+#[test]
+fn an_import_of_many_short_slices_leaves_a_small_record() {
+    let events = 300;
+    let rig = Rig::new(events, usize::try_from(PART).unwrap());
+    rig.transfer("export", &export(Format::Raw, events), None);
+    let (id, shard) = ("import".parse().unwrap(), "0".parse().unwrap());
+    now(plan(&rig.engine, &id, &import(), "test")).unwrap();
+    let mut slices = 0;
+    while rig.slice(Kind::Import, &rig.order(&id, slices, Some(1))) == SliceOutcome::More {
+        let record = now(rig.table.shard(&id, &shard)).unwrap().unwrap();
+        let Work::Import(import) = &record.work else { panic!("{record:?}") };
+        assert!(import.marks.len() <= SEGMENT_ENTRIES, "{} marks after {slices} slices", import.marks.len());
+        slices += 1;
+    }
+    assert!(slices >= events - 1, "{slices} slices");
 }
 
 #[test]

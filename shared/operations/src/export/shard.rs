@@ -2,8 +2,8 @@
 //!
 //! A checkpoint is written before anything that depends on it: before an object is completed (its end is fixed), as
 //! soon as an upload exists, and of each part once it is stored, while the next one is on its way; of parts that are
-//! stored faster than records, of several at once. So there is at most one write for each part, and a crash costs two
-//! parts, or those of `Settings::record_millis`, that are sent again, with the same bytes.
+//! stored faster than records, of several at once (`Settings::record_millis`). So there is at most one write for each
+//! part, and what was stored behind the last one is sent again after a crash, with the same bytes.
 
 use bytes::Bytes;
 use futures::future::join;

@@ -25,8 +25,8 @@ pub(super) struct ShardImport<'a, 'h> {
     pub reader: Reader<'a>,
     /// Read from the sources, not yet known to be in the target.
     pub unsent: VecDeque<Sourced>,
-    /// The record's last mark was never written.
-    has_new_mark: bool,
+    /// The record's revision when the last mark was set: it is on record once that is another.
+    marked: Option<u64>,
 }
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
@@ -34,10 +34,12 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let record = import_record(held)?;
         let (cursor, check) = (record.cursor, record.check);
         let reader = Reader::new(held.slice, route, listed(route, held)?, cursor, check);
-        Ok(Self { route, held, reader, unsent: VecDeque::new(), has_new_mark: false })
+        Ok(Self { route, held, reader, unsent: VecDeque::new(), marked: None })
     }
 
     pub(super) async fn run(mut self) -> Result<ShardEnd, Halt> {
+        // The claim wrote all marks. A slice that was over soon wrote no segment.
+        self.write_segments().await?;
         if self.is_unsettled()? {
             self.reconcile().await?;
         }
@@ -87,6 +89,10 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let slice = self.held.slice;
         let (events, most_bytes) = self.limits();
         let mut bytes: usize = self.unsent.iter().map(|sourced| sourced.event.payload.len()).sum();
+        if self.unsent.is_empty() && self.marked == Some(self.held.record.revision) {
+            // However long that takes, the record says what there was before.
+            self.flush().await?;
+        }
         while self.unsent.len() < events && bytes < most_bytes {
             if !self.unsent.is_empty() && !slice.has_time() {
                 break;
@@ -237,22 +243,26 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let Sum { cursor, digest, counts } = sum;
         self.unsent.drain(..many.min(self.unsent.len()));
         let check = self.reader.check().filter(|check| check.entry == cursor.entry);
-        let (has_new_mark, record) = (self.has_new_mark, import_record_mut(self.held)?);
-        record.advanced(cursor, tail, counts, digest, has_new_mark);
+        let revision = self.held.record.revision;
+        let record = import_record_mut(self.held)?;
+        record.advanced(cursor, tail, counts, digest);
+        if self.marked.replace(revision) == Some(revision) {
+            record.move_mark();
+        } else {
+            record.mark();
+        }
         record.check = check;
-        self.has_new_mark = true;
         self.tell_progress(cursor)?;
         self.held.touch();
-        match self.route.stream.appends() {
-            // However much stands behind the record's tail, it is found again.
-            Appends::Conditional => {
-                if self.held.flush_in_turn().await? {
-                    self.write_segments().await?;
-                }
-            }
-            Appends::ByKey => self.flush().await?,
+        let slice = self.held.slice;
+        // However much stands behind the record's tail, it is found again; not so where appends go by key.
+        let at_once = self.route.stream.appends() == Appends::ByKey || slice.is_rated();
+        if at_once {
+            self.flush().await?;
+        } else if self.held.flush_in_turn().await? {
+            self.write_segments().await?;
         }
-        self.held.slice.spend(counts).await;
+        slice.spend(counts).await;
         Ok(())
     }
 
@@ -297,7 +307,6 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
 
     /// Writes the segments for which there are marks, right after the record was written.
     async fn write_segments(&mut self) -> Result<(), Halt> {
-        self.has_new_mark = false;
         while write_segment(self.held, self.route, false).await? {}
         Ok(())
     }

@@ -121,24 +121,24 @@ impl ImportRecord {
         self.cursor.entry >= self.entries
     }
 
-    /// Events arrived in the target. A mark is kept of where; `instead` of the last one, if nobody ever saw that.
-    pub fn advanced(
-        &mut self,
-        cursor: SourceCursor,
-        tail: Position,
-        counts: Counts,
-        digest: EventDigest,
-        instead: bool,
-    ) {
+    /// Events arrived in the target.
+    pub fn advanced(&mut self, cursor: SourceCursor, tail: Position, counts: Counts, digest: EventDigest) {
         debug_assert!(cursor >= self.cursor && tail >= self.tail);
         self.cursor = cursor;
-        self.tail = tail.clone();
+        self.tail = tail;
         self.counts += counts;
         self.digest = digest;
-        if instead {
-            self.marks.pop();
-        }
-        self.marks.push(Mark { source: cursor, target: tail });
+    }
+
+    /// Keeps a mark of how far source and target are.
+    pub fn mark(&mut self) {
+        self.marks.push(Mark { source: self.cursor, target: self.tail.clone() });
+    }
+
+    /// Moves the last mark to where source and target are now. It must not be on record yet: a segment may hold it.
+    pub fn move_mark(&mut self) {
+        self.marks.pop();
+        self.mark();
     }
 
     /// The comparison at the end, before anything was read. The target's events begin at `from`.
@@ -158,5 +158,24 @@ impl ImportRecord {
     pub fn listed(&mut self, marks: usize, sha256: &str) {
         self.marks.drain(..marks.min(self.marks.len()));
         self.segments.push(sha256);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sequence;
+
+    #[test]
+    fn a_mark_that_is_moved_is_one_mark_and_those_before_it_stay() {
+        let mut record = ImportRecord::new(9, Position::Beginning, 0);
+        for (entry, moves) in [(1, false), (2, false), (3, true), (4, true), (5, false)] {
+            let cursor = SourceCursor { entry, ..SourceCursor::default() };
+            record.advanced(cursor, Position::After(Sequence::new(entry)), Counts::new(1, 1), EventDigest::default());
+            if moves { record.move_mark() } else { record.mark() }
+        }
+        let marks: Vec<_> = record.marks.iter().map(|mark| (mark.source.entry, mark.target.clone())).collect();
+        assert_eq!(marks, [1, 4, 5].map(|n| (n, Position::After(Sequence::new(n)))));
+        assert_eq!(record.counts, Counts::new(5, 5));
     }
 }
