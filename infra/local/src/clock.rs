@@ -1,4 +1,5 @@
 //! The machine's clock. The only place of this workspace's product code that reads it or waits by it.
+#![allow(clippy::disallowed_methods, reason = "a host is where time comes from, and where waiting is done")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +12,6 @@ use sluice_transfer::Timestamp;
 pub(crate) struct SystemClock;
 
 /// Now.
-#[allow(clippy::disallowed_methods)] // a host is where time comes from
 pub(crate) fn now() -> Timestamp {
     // A clock that stands before 1970 counts as 1970.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -19,7 +19,6 @@ pub(crate) fn now() -> Timestamp {
 }
 
 /// Waits.
-#[allow(clippy::disallowed_methods)] // a host is where waiting is done
 pub(crate) async fn sleep(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }

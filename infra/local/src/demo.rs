@@ -379,14 +379,13 @@ async fn shard(stream: &dyn StreamStore) -> Result<ShardId, Failure> {
 }
 
 fn uri(name: &str) -> Result<StreamUri, Failure> {
-    format!("local:{name}").parse().map_err(name_error)
+    format!("local:{name}").parse().map_err(|error| name_error(&error))
 }
 
 fn id(name: &str) -> Result<TransferId, Failure> {
-    name.parse().map_err(name_error)
+    name.parse().map_err(|error| name_error(&error))
 }
 
-#[allow(clippy::needless_pass_by_value)] // as map_err gives it
-fn name_error(error: sluice_transfer::NameError) -> Failure {
+fn name_error(error: &sluice_transfer::NameError) -> Failure {
     Failure::new(Code::Defect, error.to_string())
 }

@@ -150,10 +150,15 @@ pub(crate) fn draws() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Rounded down; none below none.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it ends at the nearest number there is")]
+pub(crate) fn whole(number: f64) -> u64 {
+    number as u64
+}
+
 /// `37 %`, rounded down: only what is done is 100 %.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and 100
 pub(crate) fn share(progress: Option<f64>) -> String {
-    progress.map_or_else(|| "unknown".to_owned(), |share| format!("{} %", (share.clamp(0.0, 1.0) * 100.0) as u8))
+    progress.map_or_else(|| "unknown".to_owned(), |share| format!("{} %", whole(share.clamp(0.0, 1.0) * 100.0)))
 }
 
 /// `1.2 GiB`.
@@ -162,9 +167,8 @@ pub(crate) fn bytes(count: u64) -> String {
 }
 
 /// `310.0 MiB/s`.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an estimate
 pub(crate) fn rate(bytes_per_second: f64) -> String {
-    format!("{}/s", bytes(bytes_per_second.max(0.0) as u64))
+    format!("{}/s", bytes(whole(bytes_per_second)))
 }
 
 /// `1,234,567`.

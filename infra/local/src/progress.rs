@@ -4,7 +4,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sluice_operations::Report;
 use sluice_transfer::State;
 
-use crate::output::{Output, bytes, draws, duration, rate, share};
+use crate::output::{Output, bytes, draws, duration, rate, share, whole};
 
 /// How often a bar is brought up to date, in milliseconds.
 pub(crate) const TICK_MILLIS: u64 = 250;
@@ -58,14 +58,13 @@ impl Bar {
     }
 
     /// Shows that so many of so many bytes were read again, `millis` after it began.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // estimates
     pub(crate) fn read(&self, read: u64, of: u64, millis: u64) {
         let Some(bar) = &self.0 else { return };
         let done = if of == 0 { 1.0 } else { read as f64 / of as f64 };
         let speed = read as f64 * 1_000.0 / millis.max(1) as f64;
         let mut parts = vec![share(Some(done)), bytes(read), rate(speed)];
         if speed >= 1.0 {
-            parts.push(format!("{} to go", duration(of.saturating_sub(read) / (speed as u64).max(1))));
+            parts.push(format!("{} to go", duration(of.saturating_sub(read) / whole(speed).max(1))));
         }
         bar.set_prefix("verifying");
         bar.set_message(parts.join("  "));
@@ -88,7 +87,6 @@ impl Bar {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to WHOLE
 fn position(done: f64) -> u64 {
-    (done.clamp(0.0, 1.0) * WHOLE as f64) as u64
+    whole(done.clamp(0.0, 1.0) * WHOLE as f64)
 }

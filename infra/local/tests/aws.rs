@@ -1,5 +1,5 @@
 //! What the command says when AWS is not set up, or is not asked at all. Transfers on AWS: `tests/scenarios`.
-#![allow(clippy::unwrap_used, clippy::format_collect, clippy::cast_possible_truncation)] // helpers of tests are tests, too
+#![cfg(test)]
 
 mod common;
 

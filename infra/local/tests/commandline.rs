@@ -1,5 +1,5 @@
 //! What the command line takes, and homes.
-#![allow(clippy::unwrap_used, clippy::format_collect, clippy::cast_possible_truncation)] // helpers of tests are tests, too
+#![cfg(test)]
 
 mod common;
 

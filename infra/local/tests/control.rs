@@ -1,5 +1,5 @@
 //! Pause, resume, cancel and death, while a rate holds the transfer back.
-#![allow(clippy::unwrap_used, clippy::format_collect, clippy::cast_possible_truncation)] // helpers of tests are tests, too
+#![cfg(test)]
 
 mod common;
 

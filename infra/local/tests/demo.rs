@@ -1,5 +1,5 @@
 //! The demo.
-#![allow(clippy::unwrap_used, clippy::format_collect, clippy::cast_possible_truncation)] // helpers of tests are tests, too
+#![cfg(test)]
 
 mod common;
 
@@ -15,7 +15,7 @@ fn demo(stage: &Stage, line: &str) -> common::Done {
 #[test]
 fn what_it_moved_is_equal_and_what_it_prints_works() {
     let stage = Stage::new();
-    let bytes: Vec<u8> = (0..2_000_003_u32).map(|n| (n.wrapping_mul(n) >> 9) as u8).collect();
+    let bytes: Vec<u8> = (0..2_000_003_u32).map(|n| (n.wrapping_mul(n) >> 9).to_le_bytes()[0]).collect();
     std::fs::write(stage.path("f"), &bytes).unwrap();
     let done = demo(&stage, "demo --file f").code(0);
     let text = done.text();

@@ -1,5 +1,5 @@
 //! Export, import and verify, from end to end, and what stands in their way.
-#![allow(clippy::unwrap_used, clippy::format_collect, clippy::cast_possible_truncation)] // helpers of tests are tests, too
+#![cfg(test)]
 
 mod common;
 
@@ -69,7 +69,7 @@ fn avro_keeps_everything() {
 #[test]
 fn raw_keeps_the_bytes_and_cuts_them_anywhere() {
     let stage = Stage::new();
-    let bytes: Vec<u8> = (0..100_003_u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
+    let bytes: Vec<u8> = (0..100_003_u32).map(|n| (n.wrapping_mul(n) >> 7).to_le_bytes()[0]).collect();
     std::fs::write(stage.path("f"), &bytes).unwrap();
     stage.ok("append local:a --file f --by bytes --event-bytes 777");
     stage.ok("export local:a dir:out --id e --format raw --object-size 10000 --part-size 999");
@@ -88,7 +88,8 @@ fn raw_keeps_the_bytes_and_cuts_them_anywhere() {
 #[test]
 fn every_format_comes_back_and_says_what_it_is() {
     let stage = Stage::new();
-    let lines: String = (0..20_000).map(|n| format!("{{\"order\": {n}, \"state\": \"on its way\"}}\n")).collect();
+    let lines =
+        (0..20_000).map(|n| format!("{{\"order\": {n}, \"state\": \"on its way\"}}\n")).collect::<Vec<_>>().concat();
     stage.with_input("append local:a --key eu", lines.as_bytes()).code(0);
     for (format, plain, others) in
         [("avro", "avro", ["zstd", "deflate"]), ("jsonl", "jsonl", ["zstd", "gzip"]), ("raw", "raw", ["zstd", "gzip"])]
@@ -294,7 +295,7 @@ impl Stage {
 #[test]
 fn shards_keep_their_names_and_take_turns() {
     let stage = Stage::new();
-    let input: String = (0..1_200).map(|event| format!("{event:0500}\n")).collect();
+    let input = (0..1_200).map(|event| format!("{event:0500}\n")).collect::<Vec<_>>().concat();
     stage.with_input("append local:a --shards 12", input.as_bytes()).code(0);
     stage.with_input("append local:b --shards 12", b"").code(0);
     // A slice reaches a few of the shards only.

@@ -1,5 +1,5 @@
 //! What crashes leave behind, and what people do to files: made by hand here.
-#![allow(clippy::unwrap_used, reason = "these are tests, helpers included")]
+#![cfg(test)]
 
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes};

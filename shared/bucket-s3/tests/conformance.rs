@@ -2,7 +2,7 @@
 //!
 //! `SLUICE_TEST_S3` is the endpoint of one, such as `http://127.0.0.1:4566`; without it nothing is run, and that is
 //! said. The path of full-object checksums is not played by any server at hand: that is what `scripted` is for.
-#![allow(clippy::unwrap_used)] // a test, with helpers
+#![cfg(test)]
 
 use std::io::Write;
 use std::sync::Arc;

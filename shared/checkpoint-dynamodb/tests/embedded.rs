@@ -1,5 +1,5 @@
 //! The adapter over the embedded server: the suite, several handles on one file, lost answers.
-#![allow(clippy::unwrap_used)] // in helpers of tests too
+#![cfg(test)]
 
 use std::path::Path;
 use std::sync::Arc;

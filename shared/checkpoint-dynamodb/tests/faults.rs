@@ -1,5 +1,5 @@
 //! What each answer of `DynamoDB`'s means to the caller. The answers are scripted, in the form that it documents.
-#![allow(clippy::unwrap_used)] // in helpers of tests too
+#![cfg(test)]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

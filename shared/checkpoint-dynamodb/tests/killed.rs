@@ -1,5 +1,5 @@
 //! A process that is killed has written what it was told it had written.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // in helpers of tests too
+#![cfg(test)]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! The function's clock: the only place of the functions that reads time or waits by it.
+#![allow(clippy::disallowed_methods, reason = "a host is where time comes from, and where waiting is done")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,13 +13,11 @@ pub(crate) struct SystemClock;
 
 #[async_trait]
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods)] // a host is where time comes from
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
 
-    #[allow(clippy::disallowed_methods)] // a host is where waiting is done
     async fn sleep(&self, millis: u64) {
         tokio::time::sleep(Duration::from_millis(millis)).await;
     }

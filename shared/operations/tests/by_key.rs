@@ -1,5 +1,5 @@
 //! Imports into a stream that cannot append conditionally, one misfortune at a time.
-#![allow(clippy::unwrap_used)] // a test, with helpers
+#![cfg(test)]
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,5 +1,5 @@
 //! Imports of files that others wrote, in slices of any length.
-#![allow(clippy::unwrap_used)] // a test, with helpers
+#![cfg(test)]
 
 use std::io::Write;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The local stream: the suite of its port, and what the suite cannot ask of a store: files, processes and death.
 // Helpers of tests are tests.
-#![allow(clippy::unwrap_used)]
+#![cfg(test)]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

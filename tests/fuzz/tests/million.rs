@@ -1,6 +1,6 @@
 //! Manifests of a million entries, with something wrong in them: refused by name, in bounded memory, and nothing is
 //! written. No bucket holds them: what is asked for is made on the spot.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test, with helpers, that shows what it measures
+#![cfg(test)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

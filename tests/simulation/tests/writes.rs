@@ -2,7 +2,7 @@
 //!
 //! The operations run over the memory stores; a decorator of the table counts. Time stands still, so that no write is
 //! owed to the clock: what is counted is what the protocol needs.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test, with helpers, that shows what it counts
+#![cfg(test)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -108,13 +108,13 @@ impl Stage {
 
     /// A stream of so many events of 1,000 bytes, each different.
     pub fn stream(&self, name: &str, events: usize) {
-        let input: String = (0..events).map(|event| format!("{event:01000}\n")).collect();
+        let input = (0..events).map(|event| format!("{event:01000}\n")).collect::<Vec<_>>().concat();
         self.with_input(&format!("append local:{name}"), input.as_bytes()).code(0);
     }
 
     /// A stream of many small events: read and written in several batches, so that a rate can hold it back.
     pub fn numbers(&self, name: &str, events: usize) {
-        let input: String = (0..events).map(|event| format!("{event:05}\n")).collect();
+        let input = (0..events).map(|event| format!("{event:05}\n")).collect::<Vec<_>>().concat();
         self.with_input(&format!("append local:{name}"), input.as_bytes()).code(0);
     }
 
