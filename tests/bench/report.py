@@ -6,8 +6,6 @@ import statistics
 TARGETS = (
     ("export raw none 10 KiB", "of", "write", 0.8),
     ("export avro none 10 KiB", "of", "write", 0.8),
-    ("export raw none 10 KiB", "of", "synced", 0.8),
-    ("export avro none 10 KiB", "of", "synced", 0.8),
     ("import raw none 10 KiB", "of", "sqlite", 0.7),
     ("import avro none 10 KiB", "of", "sqlite", 0.7),
     ("append 10 KiB", "of", "sqlite", 0.7),

@@ -39,7 +39,7 @@ pub(crate) struct Scenario {
     pub part_bytes: u64,
     /// Of each shard the events from the one of that number to the one of this are imported, if some of them are there.
     pub range: Option<(u64, u64)>,
-    /// How rarely records are written.
+    /// So long a record may stay behind what is stored.
     pub record_millis: u64,
     pub slice_events: Option<u64>,
     pub slice_bytes: Option<u64>,

@@ -10,8 +10,8 @@ use super::reader::{Next, Sourced};
 use super::shard::{Sent, ShardImport, import_record, import_record_mut};
 use crate::error::{Code, Halt, OperationError};
 
-/// Times the bounds of one append by key. A checkpoint stands in front of each, so what one append can hold is all that can
-/// stand behind the record's tail; twice that, for an append that was made under larger bounds than today's.
+/// Times the bounds of one append by key. A checkpoint stands in front of each, so what one append can hold is all that
+/// can stand behind the record's tail; twice that, for an append that was made under larger bounds than today's.
 const WINDOW: usize = 2;
 
 impl ShardImport<'_, '_> {
