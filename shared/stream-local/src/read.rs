@@ -207,7 +207,13 @@ fn bytes_before(tx: &Connection, name: &str, shard: &Shard, number: u64) -> Resu
     if number == shard.next {
         return Ok(shard.bytes);
     }
+    let Some(before) = number.checked_sub(1) else { return Ok(0) };
     let bytes = || -> rusqlite::Result<Option<u64>> {
+        // Where a batch ends just in front of it no event is looked at.
+        let mut ended = tx.prepare_cached("SELECT bytes FROM batches WHERE shard = ?1 AND last = ?2")?;
+        if let Some(bytes) = ended.query_row((shard.index, before), |row| row.get(0)).optional()? {
+            return Ok(Some(bytes));
+        }
         let mut batch =
             tx.prepare_cached("SELECT last, bytes FROM batches WHERE shard = ?1 AND last >= ?2 ORDER BY last LIMIT 1")?;
         let (last, bytes): (u64, u64) = batch.query_row((shard.index, number), |row| Ok((row.get(0)?, row.get(1)?)))?;
