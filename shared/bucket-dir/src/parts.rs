@@ -87,12 +87,25 @@ pub(crate) fn append(log: &Path, line: Line) -> io::Result<File> {
     Ok(file)
 }
 
+fn lines(log: &[u8]) -> impl Iterator<Item = Line> {
+    let lines = log.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    lines.filter_map(Line::from_text)
+}
+
 /// The parts that are whole, after all lines.
 pub(crate) fn replay(log: &[u8]) -> BTreeMap<u64, Part> {
     let mut parts = Parts::default();
-    let lines = log.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
-    lines.filter_map(Line::from_text).for_each(|line| parts.apply(line));
+    lines(log).for_each(|line| parts.apply(line));
     parts.by_number
+}
+
+/// Whether one of the lines gives up bytes of a stretch.
+pub(crate) fn gives_up(log: &[u8], offset: u64, len: u64) -> bool {
+    let end = offset.saturating_add(len);
+    lines(log).any(|line| match line {
+        Line::Begin { offset: from, len } => len > 0 && from < end && from.saturating_add(len) > offset,
+        Line::Part { .. } => false,
+    })
 }
 
 #[derive(Default)]

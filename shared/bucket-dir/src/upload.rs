@@ -3,10 +3,13 @@
 //! **Invariant.** Who writes to `data`, or links it, holds its exclusive lock and found, under it, that the upload is
 //! still one: it has its `upload.json`, and `data` has no other link. The operating system gives a dead holder's lock
 //! back, so a late writer either wrote before the object was made, and the log tells what, or finds no upload.
+//!
+//! A part's writer gives the lock back while the disk is waited for, so that others go on meanwhile. Whoever writes over
+//! it then says so in the log before he does: it is no part, and the writer sees it before he calls it one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata as Stat};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -18,10 +21,10 @@ use sluice_transfer::limits::PARTS_PER_OBJECT;
 use sluice_transfer::record::PartEntry;
 use sluice_transfer::{Checksum, UploadId};
 
-use crate::error::{at, if_there, invalid};
+use crate::error::{at, if_there, invalid, of};
 use crate::layout::{Key, Layout, is_or_nothing, new_name, read_whole, retried, sync_dir};
 use crate::object::{DOCUMENT_BYTES, VERSION, matching, publish, read_document, to_document};
-use crate::parts::{Line, Part, Place, append, replay};
+use crate::parts::{Line, Part, Place, append, gives_up, replay};
 
 /// Bytes of an upload's log: of some hundred for each part, also where all were written over many times.
 const LOG_BYTES: u64 = 64 << 20;
@@ -61,15 +64,41 @@ impl Held {
         Ok(replay(&lines))
     }
 
-    /// Writes durably, and looks at the checksum while the disk is waited for.
-    fn write(&self, key: &Key, offset: u64, bytes: &[u8], checksum: Checksum) -> Result<()> {
-        let path = self.data_path();
-        self.data.write_all_at(bytes, offset).map_err(at("write", &path))?;
-        thread::scope(|scope| {
-            let syncing = scope.spawn(|| self.data.sync_data().map_err(at("write", &path)));
-            let matches = matching(key, bytes, checksum);
-            syncing.join().unwrap_or_else(|panic| resume_unwind(panic)).and(matches)
-        })
+    /// Bytes of the log, as it is now.
+    fn log_len(&self) -> Result<u64> {
+        let log = self.log();
+        Ok(fs::metadata(&log).map_err(at("look at", &log))?.size())
+    }
+
+    /// Whether bytes of a stretch were given up since the log had that length.
+    fn is_given_up(&self, place: Place, since: u64) -> Result<bool> {
+        let log = self.log();
+        let read = || {
+            let mut file = File::open(&log)?;
+            file.seek(SeekFrom::Start(since))?;
+            let mut lines = Vec::new();
+            file.take(LOG_BYTES).read_to_end(&mut lines)?;
+            Ok(lines)
+        };
+        Ok(gives_up(&read().map_err(at("read", &log))?, place.offset, place.len))
+    }
+
+    /// Writes bytes in their place, and gives the lock back.
+    fn write(self, place: Place, bytes: &[u8]) -> Result<Written> {
+        let (path, before) = (self.data_path(), self.size()?);
+        if place.offset < before && place.len > 0 {
+            self.begin(place.offset, place.len)?;
+        }
+        let log_len = self.log_len()?;
+        if let Err(error) = self.data.write_all_at(bytes, place.offset) {
+            if place.offset >= before {
+                // Room for others, where there was none. What stays is no part.
+                let _ = self.data.set_len(before);
+            }
+            return Err(of(error, "write", &path));
+        }
+        self.data.unlock().map_err(at("unlock", &path))?;
+        Ok(Written { data: self.data, path, place, log_len })
     }
 
     /// Says, durably, that what lies there will be no more.
@@ -77,6 +106,41 @@ impl Held {
         let log = self.log();
         let append = append(&log, Line::Begin { offset, len });
         append.and_then(|file| file.sync_data()).map_err(at("write", &log))
+    }
+}
+
+/// Bytes that lie in their place, of an upload that nobody holds for them: they are no part yet.
+struct Written {
+    data: File,
+    path: PathBuf,
+    place: Place,
+    /// Bytes of the log when they were written.
+    log_len: u64,
+}
+
+impl Written {
+    /// Makes them durable, and looks at the checksum while the disk is waited for.
+    fn sync(&self, key: &Key, bytes: &[u8], checksum: Checksum) -> Result<()> {
+        thread::scope(|scope| {
+            let syncing = scope.spawn(|| self.data.sync_data().map_err(at("write", &self.path)));
+            let matches = matching(key, bytes, checksum);
+            syncing.join().unwrap_or_else(|panic| resume_unwind(panic)).and(matches)
+        })
+    }
+
+    /// Says that they are a part, if nobody wrote over them or ended the upload meanwhile.
+    fn log(self, layout: &Layout, key: &Key, id: &UploadId, checksum: Checksum) -> Result<PartAnswer> {
+        let Place { number, offset, .. } = self.place;
+        let Some(upload) = hold(layout, key, id)? else { return Ok(PartAnswer::NoSuchUpload) };
+        if upload.is_given_up(self.place, self.log_len)? {
+            let what =
+                format!("'{}': part {number} was written over before it was durable; send it again", key.as_str());
+            return Err(Error::new(ErrorKind::Unavailable, what));
+        }
+        let part = Part { offset, checksum };
+        let log = upload.log();
+        append(&log, Line::Part { number, part }).map_err(at("write", &log))?;
+        Ok(PartAnswer::Stored { etag: part.entry().etag })
     }
 }
 
@@ -166,25 +230,13 @@ pub(crate) fn part(
         return Err(invalid(format!("'{}' has no part {number} from {offset} on", key.as_str())));
     }
     let Some(upload) = hold(layout, key, id)? else { return Ok(PartAnswer::NoSuchUpload) };
-    let before = upload.size()?;
-    if offset < before {
+    if offset < upload.size()? {
         // A part that is written over is lost, so it is checked first.
         matching(key, bytes, checksum)?;
-        if len > 0 {
-            upload.begin(offset, len)?;
-        }
     }
-    if let Err(error) = upload.write(key, offset, bytes, checksum) {
-        if offset >= before {
-            // Room for others, where there was none. What stays is no part.
-            let _ = upload.data.set_len(before);
-        }
-        return Err(error);
-    }
-    let part = Part { offset, checksum };
-    let log = upload.log();
-    append(&log, Line::Part { number, part }).map_err(at("write", &log))?;
-    Ok(PartAnswer::Stored { etag: part.entry().etag })
+    let written = upload.write(place, bytes)?;
+    written.sync(key, bytes, checksum)?;
+    written.log(layout, key, id, checksum)
 }
 
 pub(crate) fn list_parts(layout: &Layout, key: &Key, id: &UploadId) -> Result<Option<BTreeMap<u64, PartEntry>>> {
@@ -316,4 +368,91 @@ fn sweep_upload(layout: &Layout, id: &UploadId, folder: &Path) -> Result<()> {
         hold(layout, &Key::new(&document.key)?, id)?;
     }
     remove(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    struct Rig {
+        _dir: TempDir,
+        layout: Layout,
+        key: Key,
+        id: UploadId,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let dir = TempDir::new().unwrap();
+            let layout = Layout::open(dir.path()).unwrap();
+            let key = Key::new("a/object").unwrap();
+            let id = create(&layout, &key, Metadata::default()).unwrap();
+            Self { _dir: dir, layout, key, id }
+        }
+
+        fn place(number: u64, offset: u64, bytes: &[u8]) -> Place {
+            Place { number, offset, len: bytes.len() as u64 }
+        }
+
+        fn written(&self, number: u64, offset: u64, bytes: &[u8]) -> Written {
+            let upload = hold(&self.layout, &self.key, &self.id).unwrap().unwrap();
+            upload.write(Self::place(number, offset, bytes), bytes).unwrap()
+        }
+
+        fn log(&self, written: Written, bytes: &[u8]) -> Result<PartAnswer> {
+            written.log(&self.layout, &self.key, &self.id, Checksum::of(bytes))
+        }
+
+        fn part(&self, number: u64, offset: u64, bytes: &[u8]) -> PartEntry {
+            let (place, checksum) = (Self::place(number, offset, bytes), Checksum::of(bytes));
+            match part(&self.layout, &self.key, &self.id, place, bytes, checksum).unwrap() {
+                PartAnswer::Stored { etag } => PartEntry { etag, checksum },
+                PartAnswer::NoSuchUpload => panic!("there is an upload"),
+            }
+        }
+
+        fn parts(&self) -> Vec<(u64, Checksum)> {
+            let parts = list_parts(&self.layout, &self.key, &self.id).unwrap().unwrap();
+            parts.into_iter().map(|(number, part)| (number, part.checksum)).collect()
+        }
+    }
+
+    #[test]
+    fn parts_are_written_while_others_become_durable() {
+        let rig = Rig::new();
+        let (second, first) = (rig.written(2, 3, b"de"), rig.written(1, 0, b"abc"));
+        assert_eq!(rig.parts(), []);
+        assert!(matches!(rig.log(first, b"abc"), Ok(PartAnswer::Stored { .. })));
+        assert!(matches!(rig.log(second, b"de"), Ok(PartAnswer::Stored { .. })));
+        assert_eq!(rig.parts(), [(1, Checksum::of(b"abc")), (2, Checksum::of(b"de"))]);
+    }
+
+    #[test]
+    fn what_is_written_over_while_it_becomes_durable_is_no_part() {
+        let rig = Rig::new();
+        let late = rig.written(1, 0, b"abc");
+        rig.part(2, 2, b"cde");
+        assert_eq!(rig.log(late, b"abc").unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(rig.parts(), [(2, Checksum::of(b"cde"))]);
+    }
+
+    #[test]
+    fn what_is_cut_off_or_completed_while_it_becomes_durable_is_no_part() {
+        let rig = Rig::new();
+        let first = rig.part(1, 0, b"abc");
+        let (late, later) = (rig.written(2, 3, b"de"), rig.written(3, 5, b"f"));
+        // Others made an object there, so that the upload is cut and stays.
+        fs::create_dir(rig.layout.root().join("a")).unwrap();
+        fs::write(rig.layout.root().join("a/object"), "x").unwrap();
+        let completed =
+            || complete(&rig.layout, &rig.key, &rig.id, std::slice::from_ref(&first), first.checksum).unwrap();
+        assert_eq!(completed(), CompleteAnswer::Exists);
+        assert_eq!(rig.log(late, b"de").unwrap_err().kind(), ErrorKind::Unavailable);
+        fs::remove_file(rig.layout.root().join("a/object")).unwrap();
+        assert!(matches!(completed(), CompleteAnswer::Completed { .. }));
+        assert!(matches!(rig.log(later, b"f"), Ok(PartAnswer::NoSuchUpload)));
+        assert_eq!(fs::read(rig.layout.root().join("a/object")).unwrap(), b"abc");
+    }
 }
