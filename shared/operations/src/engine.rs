@@ -22,6 +22,8 @@ pub struct Settings {
     pub memory_bytes: u64,
     /// The largest part that a new export may have, in bytes.
     pub largest_part: u64,
+    /// Parts of one shard's object that are sent at once, where memory has room for them.
+    pub parts_at_once: usize,
     /// Bytes asked of a source at once.
     pub read_bytes: usize,
     /// The largest part of an object that an import holds, in bytes: a larger one is read twice, to be compared and then
@@ -54,11 +56,12 @@ impl Default for Settings {
             lease_margin_millis: 10_000,
             memory_bytes: 64 << 20,
             largest_part: LARGEST_PART,
+            parts_at_once: 3,
             read_bytes: 4 << 20,
             part_bytes: 10 << 20,
             read_events: 8_192,
             append_bytes: 8 << 20,
-            record_millis: 100,
+            record_millis: 250,
             landing_millis: 1_000,
             longest_stream: 256 << 20,
             attempts: 5,

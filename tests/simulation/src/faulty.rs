@@ -240,6 +240,14 @@ impl BucketStore for Faulty<dyn BucketStore> {
         bytes: Bytes,
         checksum: Checksum,
     ) -> Result<PartAnswer> {
+        // Several are on their way at once, and answer in any order.
+        for _ in 0..self.world.within(0, 3) {
+            self.world.pause().await;
+        }
+        if self.world.refuses(&upload.0, number) {
+            self.world.note(|| format!("actor {:<3} bucket.upload_part {key} number {number}  <- refused", self.actor));
+            return Err(Error::new(ErrorKind::Unavailable, "bucket.upload_part was refused for now"));
+        }
         let name = format!("bucket.upload_part {key} {} number {number}, {} bytes", upload.0, bytes.len());
         call!(
             self,

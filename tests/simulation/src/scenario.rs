@@ -18,7 +18,7 @@ use crate::by_key::{BlindStream, LANDING_MILLIS, Unanswered};
 use crate::faulty::Faulty;
 use crate::guards::{CredulousBucket, Guard, LooseCheckpoints};
 use crate::random::Random;
-use crate::world::{ActorId, VirtualClock, World};
+use crate::world::{ATTEMPTS, ActorId, VirtualClock, World};
 
 /// An actor's lease ends, and the platform ends it, so long after its deadline.
 pub(crate) const LEASE_MARGIN_MILLIS: u64 = 150;
@@ -30,6 +30,8 @@ pub(crate) struct Scenario {
     pub events: Vec<Vec<NewEvent>>,
     pub encoding: Encoding,
     pub part_size: u64,
+    /// Parts of a shard that are on their way at once, where memory has room.
+    pub parts_at_once: usize,
     pub object_size: u64,
     pub event_size: u64,
     pub read_bytes: usize,
@@ -101,6 +103,7 @@ impl Scenario {
             append_bytes: (random.size(1, 200) * unit).max(all / 150),
             part_bytes,
             range,
+            parts_at_once: Random::new(seed ^ 0x7a12_2b5e).size(1, 4),
             record_millis: pace(seed),
             slice_events: random.chance(300).then(|| random.within(1, 12)),
             slice_bytes: random.chance(300).then(|| (random.within(1, 300) * scale).max(all as u64 / 150)),
@@ -257,6 +260,7 @@ impl Stores {
                 lease_margin_millis: LEASE_MARGIN_MILLIS,
                 memory_bytes: 1 << 20,
                 largest_part: u64::MAX,
+                parts_at_once: scenario.parts_at_once,
                 read_bytes: scenario.read_bytes,
                 part_bytes: scenario.part_bytes,
                 read_events: scenario.read_events,
@@ -264,7 +268,7 @@ impl Stores {
                 landing_millis: if self.without == Some(Guard::LandingWait) { 0 } else { LANDING_MILLIS },
                 longest_stream: 1 << 20,
                 record_millis: scenario.record_millis,
-                attempts: 3,
+                attempts: ATTEMPTS,
             },
         }
     }

@@ -35,6 +35,9 @@ pub(crate) enum Fault {
     KillAfter,
 }
 
+/// Calls that an engine makes before it gives up.
+pub(crate) const ATTEMPTS: u32 = 3;
+
 type LateCall = Box<dyn FnOnce() + Send>;
 
 pub(crate) struct World {
@@ -48,6 +51,8 @@ struct Inner {
     fault_rate: u64,
     /// Faults that are still to come: with finitely many every transfer ends.
     faults_left: u32,
+    /// Parts that are refused so many times more.
+    refused: BTreeMap<(String, u64), u32>,
     timers: BTreeMap<(Timestamp, u64), Waker>,
     late: BTreeMap<(Timestamp, u64), LateCall>,
     next: u64,
@@ -70,6 +75,7 @@ impl World {
                 random: Random::new(seed),
                 fault_rate: 0,
                 faults_left: 0,
+                refused: BTreeMap::new(),
                 timers: BTreeMap::new(),
                 late: BTreeMap::new(),
                 next: 0,
@@ -160,6 +166,25 @@ impl World {
             7 => Fault::Late(wait),
             _ => Fault::KillAfter,
         })
+    }
+
+    /// Whether a part of an upload is refused for now: one that is, so often that its slice gives up, while those that
+    /// were sent behind it may be stored.
+    pub(crate) fn refuses(&self, upload: &str, number: u64) -> bool {
+        let mut inner = self.inner();
+        let part = (upload.to_owned(), number);
+        let left = match inner.refused.remove(&part) {
+            Some(left) => left,
+            None if inner.faults_left > 0 && inner.random.chance(10) => {
+                inner.faults_left -= 1;
+                ATTEMPTS
+            }
+            None => 0,
+        };
+        if left > 1 {
+            inner.refused.insert(part, left - 1);
+        }
+        left > 0
     }
 
     /// A call that happens after its caller was told that nobody knows.

@@ -22,8 +22,8 @@ enum Found {
     Foreign,
 }
 
-/// Completes the closing object. `last` are the bytes of its last part, if this slice packed them; after a crash
-/// they are found in the bucket or packed again. Answers false if all begins again from the sealed cursor.
+/// Completes the closing object. `last` are the bytes of its last part, if this slice packed them; it may be on its way.
+/// After a crash they are found in the bucket or packed again. Answers false if all begins again from the sealed cursor.
 pub(crate) async fn complete(shard: &mut ShardExport<'_, '_>, last: Option<Bytes>) -> Result<bool, Halt> {
     let fresh = last.is_some();
     let closing = at_hand(shard)?;
@@ -40,12 +40,18 @@ pub(crate) async fn complete(shard: &mut ShardExport<'_, '_>, last: Option<Bytes
         let entry = if let Some(entry) = stored {
             entry
         } else {
-            let Some(bytes) = last_bytes(shard, &closing, last).await? else { return Ok(false) };
-            let Some(entry) = send_last(shard, &closing, &upload.id, bytes, checksum).await? else {
+            let answer = if let Some((.., answer)) = shard.sending.first().await {
+                answer?
+            } else {
+                let Some(bytes) = last_bytes(shard, &closing, last).await? else { return Ok(false) };
+                let place = (ledger.len() as u64 + 1, closing.checksum.len - checksum.len);
+                shard.call(&upload.id, place, bytes, checksum)?.await?
+            };
+            let PartAnswer::Stored { etag } = answer else {
                 give_up(shard).await?;
                 return Ok(false);
             };
-            entry
+            PartEntry { etag, checksum }
         };
         ledger.push(entry);
     }
@@ -71,26 +77,6 @@ async fn put(shard: &mut ShardExport<'_, '_>, closing: &Closing, bytes: Bytes) -
         // It was there a moment ago: the next slice sees what it is.
         PutAnswer::Exists => Err(unsteady(&key)),
     }
-}
-
-/// Sends the last part. None if the upload is gone.
-async fn send_last(
-    shard: &ShardExport<'_, '_>,
-    closing: &Closing,
-    upload: &UploadId,
-    bytes: Bytes,
-    checksum: Checksum,
-) -> Result<Option<PartEntry>, Halt> {
-    let key = shard.object_key()?;
-    let number = shard.ledger.len() as u64 + 1;
-    let offset = closing.checksum.len - checksum.len;
-    let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
-    let send =
-        slice.engine.persist(async || bucket.upload_part(&key, upload, number, offset, bytes.clone(), checksum).await);
-    Ok(match slice.bounded(send).await? {
-        PartAnswer::Stored { etag } => Some(PartEntry { etag, checksum }),
-        PartAnswer::NoSuchUpload => None,
-    })
 }
 
 async fn complete_upload(

@@ -3,6 +3,7 @@
 mod closing;
 mod sending;
 mod shard;
+mod storing;
 
 use std::sync::Arc;
 
@@ -11,13 +12,16 @@ use sluice_ports::{BucketStore, StreamStore};
 use sluice_transfer::record::{Config, DestinationConfig, ExportConfig, ShardRecord, TransferRecord};
 use sluice_transfer::{DestinationName, ObjectKeys, ShardId, TransferId};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Settings};
 use crate::error::{Code, Halt, OperationError};
 use crate::held::{Held, Taken};
 use crate::slice::{ShardEnd, Slice, SliceOrder, SliceOutcome, admit, gather, over_lane};
 
 use closing::come_to_rest;
 pub(crate) use shard::ShardExport;
+
+/// Shards that one process works on at once, however much memory there is.
+const SHARDS_AT_ONCE: usize = 32;
 
 /// Exports a slice of the shards of a lane.
 pub async fn export_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOutcome, OperationError> {
@@ -31,16 +35,22 @@ pub async fn export_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
         Ok(target) => target,
         Err(halt) => return Ok(gather(vec![Err(halt)])),
     };
-    let at_once = shards_at_once(engine, &target.config);
-    over_lane(&slice, &transfer, at_once, |record| export_shard(&slice, &target, record)).await
+    let shards = if order.lane.is_empty() { transfer.shards.len() } else { order.lane.len() };
+    let (at_once, parts_at_once) = at_once(&engine.settings, &target.config, shards);
+    over_lane(&slice, &transfer, at_once, |record| export_shard(&slice, &target, parts_at_once, record)).await
 }
 
-/// As many shards as memory admits: each holds a part that is sent, one that is filled, what was read, and what is read
-/// ahead meanwhile, or a part that went past its size.
-fn shards_at_once(engine: &Engine, config: &DestinationConfig) -> usize {
-    let read = engine.settings.read_bytes as u64;
-    let a_shard = 2 * config.part_size + read + config.part_size.max(read);
-    usize::try_from(engine.settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, 32)
+/// How many of so many shards are exported at once, and how many parts each sends at once: as many as memory admits,
+/// shards first. Each holds a part that is filled, those that are sent, what was read, and what is read ahead meanwhile,
+/// or a part that went past its size.
+fn at_once(settings: &Settings, config: &DestinationConfig, shards: usize) -> (usize, usize) {
+    let (read, part) = (settings.read_bytes as u64, config.part_size.max(1));
+    let but_sent = part + read + part.max(read);
+    let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let most = whole(settings.memory_bytes / (but_sent + part)).clamp(1, SHARDS_AT_ONCE);
+    let shards = shards.clamp(1, most);
+    let room = (settings.memory_bytes / shards as u64).saturating_sub(but_sent);
+    (shards, whole(room / part).clamp(1, settings.parts_at_once.max(1)))
 }
 
 pub(crate) fn export_config(transfer: &TransferRecord) -> Result<&ExportConfig, OperationError> {
@@ -82,7 +92,12 @@ pub(crate) async fn open_target(engine: &Engine, config: &ExportConfig) -> Resul
     Ok(Target { stream, bucket, name: name.clone(), config: destination.clone() })
 }
 
-async fn export_shard(slice: &Slice<'_>, target: &Target, record: ShardRecord) -> Result<ShardEnd, Halt> {
+async fn export_shard(
+    slice: &Slice<'_>,
+    target: &Target,
+    parts_at_once: usize,
+    record: ShardRecord,
+) -> Result<ShardEnd, Halt> {
     if !slice.has_room() {
         return Ok(ShardEnd::More);
     }
@@ -92,7 +107,7 @@ async fn export_shard(slice: &Slice<'_>, target: &Target, record: ShardRecord) -
     };
     let outcome = async {
         held.refuse_if_stuck()?;
-        ShardExport::new(target, &mut held).await?.run().await
+        ShardExport::new(target, &mut held).await?.run(parts_at_once).await
     };
     let outcome = outcome.await;
     held.conclude(outcome).await
@@ -115,4 +130,31 @@ pub(crate) async fn rest_shard(
     };
     let outcome = outcome.await;
     held.conclude(outcome).await
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_transfer::{BucketUri, Compression, Format};
+
+    use super::*;
+
+    #[test]
+    fn memory_goes_to_shards_first() {
+        let config = DestinationConfig {
+            bucket: "dir:x".parse::<BucketUri>().unwrap(),
+            prefix: String::new(),
+            format: Format::Raw,
+            compression: Compression::Plain,
+            part_size: 8 << 20,
+            object_size: 64 << 20,
+        };
+        let of = |memory: u64, shards: usize| {
+            let settings = Settings { memory_bytes: memory << 20, ..Settings::default() };
+            at_once(&settings, &config, shards)
+        };
+        // A shard takes 20 MiB, and 8 for each part on its way.
+        assert_eq!([of(64, 1), of(64, 2), of(64, 9)], [(1, 3), (2, 1), (2, 1)]);
+        assert_eq!([of(72, 2), of(80, 2), of(88, 2), of(90, 3)], [(2, 2), (2, 2), (2, 3), (3, 1)]);
+        assert_eq!([of(8, 4), of(1 << 20, 100), of(64, 0)], [(1, 1), (32, 3), (1, 3)]);
+    }
 }

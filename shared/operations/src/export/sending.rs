@@ -1,8 +1,10 @@
-//! A part on its way to the bucket, while the next one is read and packed.
+//! Parts on their way to the bucket, while the next one is read and packed.
 //!
-//! **Invariant.** One at a time, and the record says nothing of it before it is known to be stored. So what a crash
-//! leaves of it is sent again with the same bytes, as the part before would be.
+//! **Invariant.** They are taken off in the order in which they were begun, and the record says nothing of one before it
+//! and all in front of it are known to be stored. So what a crash leaves of them is sent again with the same bytes, as
+//! the part before would be.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll};
@@ -16,56 +18,96 @@ use crate::error::Halt;
 type Answer = Result<PartAnswer, Halt>;
 
 /// A part that is being sent.
-pub(crate) struct Sending<'a> {
+struct Sent<'a> {
     part: Packed,
     checksum: Checksum,
     call: LocalBoxFuture<'a, Answer>,
     answer: Option<Answer>,
 }
 
+/// The parts of an upload that are being sent, the first one in front.
+pub(crate) struct Sending<'a> {
+    queue: VecDeque<Sent<'a>>,
+    at_once: usize,
+}
+
 impl<'a> Sending<'a> {
-    /// Begins the call, so that it goes on while other things are done.
-    pub(crate) async fn begin(part: Packed, checksum: Checksum, call: LocalBoxFuture<'a, Answer>) -> Self {
-        let mut sending = Self { part, checksum, call, answer: None };
-        sending.has_arrived().await;
-        sending
+    /// None as yet, and never more than `at_once`.
+    pub(crate) fn new(at_once: usize) -> Self {
+        Self { queue: VecDeque::new(), at_once }
+    }
+
+    /// How many are on their way.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Whether one has to be taken off before another is begun.
+    pub(crate) fn is_full(&self) -> bool {
+        self.queue.len() >= self.at_once
+    }
+
+    /// Bytes of all of them.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.queue.iter().map(|sent| sent.checksum.len).sum()
+    }
+
+    /// Begins a call behind the others, so that it goes on while other things are done.
+    pub(crate) async fn begin(&mut self, part: Packed, checksum: Checksum, call: LocalBoxFuture<'a, Answer>) {
+        self.queue.push_back(Sent { part, checksum, call, answer: None });
+        self.has_arrived().await;
     }
 
     fn poll(&mut self, context: &mut Context<'_>) {
-        if self.answer.is_none()
-            && let Poll::Ready(answer) = self.call.as_mut().poll(context)
-        {
-            self.answer = Some(answer);
+        for sent in &mut self.queue {
+            if sent.answer.is_none()
+                && let Poll::Ready(answer) = sent.call.as_mut().poll(context)
+            {
+                sent.answer = Some(answer);
+            }
         }
     }
 
-    /// Whether it is known what came of it; does not wait.
+    fn first_is_known(&self) -> bool {
+        self.queue.front().is_some_and(|sent| sent.answer.is_some())
+    }
+
+    /// Whether it is known what came of the first; does not wait.
     pub(crate) async fn has_arrived(&mut self) -> bool {
         poll_fn(|context| {
             self.poll(context);
-            Poll::Ready(self.answer.is_some())
+            Poll::Ready(self.first_is_known())
         })
         .await
     }
 
-    /// Waits for the answer.
-    pub(crate) async fn landed(self) -> (Packed, Checksum, Answer) {
-        let answer = match self.answer {
-            Some(answer) => answer,
-            None => self.call.await,
-        };
-        (self.part, self.checksum, answer)
+    /// Waits for the first one's answer, and takes it off. None if there is none.
+    pub(crate) async fn first(&mut self) -> Option<(Packed, Checksum, Answer)> {
+        poll_fn(|context| {
+            self.poll(context);
+            if self.queue.is_empty() || self.first_is_known() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        let sent = self.queue.pop_front()?;
+        Some((sent.part, sent.checksum, sent.answer?))
+    }
+
+    /// Waits until there is none on its way, whatever comes of them.
+    pub(crate) async fn drain(&mut self) {
+        while self.first().await.is_some() {}
     }
 }
 
-/// Does something, and keeps a part moving while that has to wait.
-pub(crate) async fn beside<T>(sending: &mut Option<Sending<'_>>, other: impl Future<Output = T>) -> T {
+/// Does something, and keeps parts moving while that has to wait.
+pub(crate) async fn beside<T>(sending: &mut Sending<'_>, other: impl Future<Output = T>) -> T {
     let mut other = pin!(other);
     poll_fn(|context| {
         let answer = other.as_mut().poll(context);
-        if answer.is_pending()
-            && let Some(sending) = sending
-        {
+        if answer.is_pending() {
             sending.poll(context);
         }
         answer

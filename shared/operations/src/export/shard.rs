@@ -1,24 +1,24 @@
 //! One shard of a slice: read, pack, upload, checkpoint.
 //!
 //! A checkpoint is written before anything that depends on it: before an object is completed (its end is fixed), as
-//! soon as an upload exists, and of each part once it is stored, while the next one is on its way; of parts that are
+//! soon as an upload exists, and of each part once it is stored, while the next ones are on their way; of parts that are
 //! stored faster than records, of several at once (`Settings::record_millis`). So there is at most one write for each
 //! part, and what was stored behind the last one is sent again after a crash, with the same bytes.
 
 use bytes::Bytes;
 use futures::future::join;
 use sluice_formats::packer;
-use sluice_ports::{PartAnswer, Read, ReadLimit};
+use sluice_ports::{Read, ReadLimit};
 use sluice_transfer::manifest::{ManifestObject, Segment};
-use sluice_transfer::record::{DestinationRecord, LedgerEntry, PartEntry, Phase, Work};
-use sluice_transfer::{Checksum, Counts, Event, ObjectKeys, Packed, Packer, Position, Remaining, Seal, Wanted};
+use sluice_transfer::record::{DestinationRecord, LedgerEntry, Phase, Work};
+use sluice_transfer::{Counts, Event, ObjectKeys, Packer, Position, Remaining, Seal, Wanted};
 
 use super::Target;
 use super::closing::{complete, give_up};
 use super::sending::{Sending, beside};
 use crate::error::{Code, Halt, OperationError};
 use crate::held::Held;
-use crate::objects::{metadata, put_document};
+use crate::objects::put_document;
 use crate::slice::ShardEnd;
 
 /// A shard that is being exported in this slice.
@@ -29,10 +29,10 @@ pub(crate) struct ShardExport<'a, 'h> {
     pub ledger: Vec<LedgerEntry>,
     /// Whether this slice stored a part or sealed an object.
     pub stored: bool,
-    /// A part of the upload at hand, behind those of the ledger. There is none while an object is closing.
-    sending: Option<Sending<'a>>,
-    /// Bytes of a part that is stored, whose memory the packer may have.
-    spare: Option<Bytes>,
+    /// Parts of the upload at hand, behind those of the ledger. While an object is closing there is at most its last one.
+    pub(super) sending: Sending<'a>,
+    /// Bytes of parts that are stored, whose memory the packer may have.
+    pub(super) spare: Vec<Bytes>,
 }
 
 /// How a stretch of packing ended.
@@ -45,7 +45,8 @@ enum Stretch {
 
 impl<'a, 'h> ShardExport<'a, 'h> {
     pub(crate) async fn new(target: &'a Target, held: &'a mut Held<'h>) -> Result<Self, Halt> {
-        let mut shard = Self { target, held, ledger: Vec::new(), stored: false, sending: None, spare: None };
+        let sending = Sending::new(1);
+        let mut shard = Self { target, held, ledger: Vec::new(), stored: false, sending, spare: Vec::new() };
         shard.load_ledger().await?;
         Ok(shard)
     }
@@ -118,11 +119,13 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         Ok(())
     }
 
-    /// Works until the shard is drained, the slice is over, or something is in the way.
-    pub(crate) async fn run(mut self) -> Result<ShardEnd, Halt> {
+    /// Works until the shard is drained, the slice is over, or something is in the way, with at most so many parts on
+    /// their way at once.
+    pub(crate) async fn run(mut self, parts_at_once: usize) -> Result<ShardEnd, Halt> {
+        self.sending = Sending::new(parts_at_once);
         let end = self.work().await;
         // Whatever ended it leaves no part on its way.
-        let landed = self.landed().await;
+        let landed = self.all_landed().await;
         end.and_then(|end| landed.map(|_| end))
     }
 
@@ -173,7 +176,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                 }
                 Wanted::Cancelled => return Ok(Stretch::Ends(ShardEnd::Stopped)),
             }
-            let may_stop = self.stored || self.sending.is_some() || !packer.has_tail();
+            let may_stop = self.stored || !self.sending.is_empty() || !packer.has_tail();
             if !slice.has_time() || (slice.remaining() == Remaining::Exhausted && may_stop) {
                 return self.stop(&mut packer).await;
             }
@@ -208,7 +211,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                     }
                     if from >= self.held.record.range.until {
                         self.end_at(last);
-                        self.seal(&mut packer).await?;
+                        self.seal_at_bound(&mut packer).await?;
                         return Ok(Stretch::Again);
                     }
                     if quiet {
@@ -218,7 +221,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                 }
             }
             // A part that arrived is to be seen, also where the next one takes long to fill.
-            if self.has_arrived().await && !self.landed().await? {
+            if !self.arrived_landed().await? {
                 return Ok(Stretch::Again);
             }
             beside(&mut self.sending, self.held.flush_if_late()).await?;
@@ -237,7 +240,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
     /// Time or budget are spent. Bytes behind the last full part are dropped here and read again, unless nothing else
     /// would move.
     async fn stop(&mut self, packer: &mut Packer) -> Result<Stretch, Halt> {
-        if !self.landed().await? {
+        if !self.all_landed().await? {
             return Ok(Stretch::Again);
         }
         if !self.stored && packer.has_tail() {
@@ -303,7 +306,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                 if !self.store(part).await? {
                     return Ok(false);
                 }
-                self.spare.take().into_iter().for_each(|bytes| packer.reuse(bytes));
+                self.spare.pop().into_iter().for_each(|bytes| packer.reuse(bytes));
             }
             let slice = self.held.slice;
             beside(&mut self.sending, slice.spend(counts)).await;
@@ -311,111 +314,29 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         Ok(true)
     }
 
-    /// Sends a part, and meanwhile writes the record of the one before; one that ends its object is stored when this
-    /// returns. Answers false if the upload is gone: the packer must begin again.
-    async fn store(&mut self, part: Packed) -> Result<bool, Halt> {
-        if part.ends_object {
-            if !self.landed().await? {
-                return Ok(false);
-            }
-            self.destination_mut()?.close(Some(&part))?;
-            self.flush().await?;
-            return complete(self, Some(part.bytes)).await;
-        }
-        // The part before may still be on its way.
-        let checksum = Checksum::of(&part.bytes);
-        if !self.landed().await? {
-            return Ok(false);
-        }
-        let is_first = self.destination()?.is_idle();
-        if is_first {
-            self.open().await?;
-        }
-        self.send(part, checksum).await?;
-        if !is_first {
-            beside(&mut self.sending, self.held.flush_in_turn()).await?;
-        }
-        Ok(true)
-    }
-
-    /// A new upload, which is on record before anything is sent to it.
-    async fn open(&mut self) -> Result<(), Halt> {
-        let key = self.object_key()?;
-        let record = &self.held.record;
-        let metadata = metadata(&self.target.seed(&record.transfer, &record.shard), self.destination()?);
-        let (slice, bucket) = (self.held.slice, &self.target.bucket);
-        let create = slice.engine.persist(async || bucket.create_upload(&key, &metadata).await);
-        let id = slice.bounded(create).await?;
-        self.destination_mut()?.opened(id)?;
-        self.ledger.clear();
-        self.flush().await
-    }
-
-    /// Sends a part behind those of the ledger, to the upload at hand.
-    async fn send(&mut self, part: Packed, checksum: Checksum) -> Result<(), Halt> {
-        let Phase::Open(upload) = &self.destination()?.phase else {
-            return Err(self.corrupt("is not in the phase it was brought to"));
-        };
-        let (upload, offset, key) = (upload.id.clone(), upload.checksum.len, self.object_key()?);
-        let bytes = part.bytes.clone();
-        let number = self.ledger.len() as u64 + 1;
-        let (slice, target) = (self.held.slice, self.target);
-        let call = async move {
-            let send = async || target.bucket.upload_part(&key, &upload, number, offset, bytes.clone(), checksum).await;
-            slice.bounded(slice.engine.persist(send)).await
-        };
-        self.sending = Some(Sending::begin(part, checksum, Box::pin(call)).await);
-        Ok(())
-    }
-
-    /// Whether a part was on its way and is stored by now, or will not be.
-    async fn has_arrived(&mut self) -> bool {
-        match &mut self.sending {
-            Some(sending) => sending.has_arrived().await,
-            None => false,
-        }
-    }
-
-    /// Waits for the part that is on its way. Answers false if its upload is gone: the packer must begin again.
-    async fn landed(&mut self) -> Result<bool, Halt> {
-        let Some(sending) = self.sending.take() else { return Ok(true) };
-        let (part, checksum, answer) = sending.landed().await;
-        match answer? {
-            PartAnswer::Stored { etag } => {
-                let entry = self.destination_mut()?.part_stored(&part, PartEntry { etag, checksum })?;
-                self.spare = Some(part.bytes);
-                self.ledger.push(entry);
-                self.held.touch();
-                self.stored = true;
-                Ok(true)
-            }
-            PartAnswer::NoSuchUpload => {
-                give_up(self).await?;
-                Ok(false)
-            }
-        }
-    }
-
     /// Ends the object at hand where the packed events end, so that nothing stays open.
     async fn seal(&mut self, packer: &mut Packer) -> Result<(), Halt> {
-        if !self.landed().await? {
+        self.end(packer.seal()).await
+    }
+
+    /// The same where the shard's range ends.
+    async fn seal_at_bound(&mut self, packer: &mut Packer) -> Result<(), Halt> {
+        match packer.seal() {
+            Seal::Part(part) => self.store_last(part).await.map(|_| ()),
+            seal => self.end(seal).await,
+        }
+    }
+
+    async fn end(&mut self, seal: Seal) -> Result<(), Halt> {
+        if !self.all_landed().await? {
             // All of it begins anew.
             return Ok(());
         }
-        let last = match packer.seal() {
-            Seal::Part(part) => {
-                self.destination_mut()?.close(Some(&part))?;
-                Some(part.bytes)
-            }
-            Seal::AtPart => {
-                self.destination_mut()?.close(None)?;
-                None
-            }
-            Seal::Nothing => return give_up(self).await,
-        };
-        self.flush().await?;
-        complete(self, last).await?;
-        Ok(())
+        match seal {
+            Seal::Part(part) => self.close(Some(part)).await.map(|_| ()),
+            Seal::AtPart => self.close(None).await.map(|_| ()),
+            Seal::Nothing => give_up(self).await,
+        }
     }
 
     /// The source lost what comes next: what was read before is sealed, the rest is on record as a gap.

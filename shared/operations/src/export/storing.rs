@@ -1,0 +1,166 @@
+//! The parts of one object: sent, taken into the ledger, and closed.
+
+use bytes::Bytes;
+use sluice_ports::PartAnswer;
+use sluice_transfer::record::{PartEntry, Phase};
+use sluice_transfer::{Checksum, Packed, UploadId};
+
+use super::closing::{complete, give_up};
+use super::sending::beside;
+use super::shard::ShardExport;
+use crate::error::Halt;
+use crate::objects::metadata;
+
+impl<'a, 'h> ShardExport<'a, 'h> {
+    /// Sends a part, and meanwhile writes the record of those before; one that ends its object is stored when this
+    /// returns. Answers false if the upload is gone: the packer must begin again.
+    pub(super) async fn store(&mut self, part: Packed) -> Result<bool, Halt> {
+        if part.ends_object {
+            return self.store_last(part).await;
+        }
+        // Parts before may still be on their way.
+        let checksum = Checksum::of(&part.bytes);
+        if !self.has_room().await? {
+            return Ok(false);
+        }
+        let is_first = self.destination()?.is_idle();
+        if is_first {
+            self.open().await?;
+        }
+        self.send(part, checksum).await?;
+        if !is_first {
+            beside(&mut self.sending, self.held.flush_in_turn()).await?;
+        }
+        Ok(true)
+    }
+
+    /// Sends the part that ends the object at hand while those before arrive and its end goes on record, and completes
+    /// the object. Only for an end where every slice would put it: a late one then sends the same bytes as this.
+    pub(super) async fn store_last(&mut self, part: Packed) -> Result<bool, Halt> {
+        let mut behind = 0;
+        if !self.destination()?.is_idle() {
+            let checksum = Checksum::of(&part.bytes);
+            if !self.has_room().await? {
+                return Ok(false);
+            }
+            self.send(part.clone(), checksum).await?;
+            behind = 1;
+        }
+        while self.sending.len() > behind {
+            if !self.land().await? {
+                return Ok(false);
+            }
+        }
+        self.close(Some(part)).await
+    }
+
+    /// Puts the end of the object at hand on record, behind a last part or behind those that are stored, and completes
+    /// it. Answers false if all begins again from the sealed cursor.
+    pub(super) async fn close(&mut self, last: Option<Packed>) -> Result<bool, Halt> {
+        self.destination_mut()?.close(last.as_ref())?;
+        beside(&mut self.sending, self.held.flush()).await?;
+        while self.write_segment(false).await? {}
+        complete(self, last.map(|part| part.bytes)).await
+    }
+
+    /// A new upload, which is on record before anything is sent to it.
+    async fn open(&mut self) -> Result<(), Halt> {
+        let key = self.object_key()?;
+        let record = &self.held.record;
+        let metadata = metadata(&self.target.seed(&record.transfer, &record.shard), self.destination()?);
+        let (slice, bucket) = (self.held.slice, &self.target.bucket);
+        let create = slice.engine.persist(async || bucket.create_upload(&key, &metadata).await);
+        let id = slice.bounded(create).await?;
+        self.destination_mut()?.opened(id)?;
+        self.ledger.clear();
+        self.flush().await
+    }
+
+    /// Sends a part to the upload at hand, behind those of the ledger and those that are on their way.
+    async fn send(&mut self, part: Packed, checksum: Checksum) -> Result<(), Halt> {
+        let Phase::Open(upload) = &self.destination()?.phase else {
+            return Err(self.corrupt("is not in the phase it was brought to"));
+        };
+        let place =
+            (self.ledger.len() as u64 + self.sending.len() as u64 + 1, upload.checksum.len + self.sending.bytes());
+        let call = self.call(&upload.id, place, part.bytes.clone(), checksum)?;
+        self.sending.begin(part, checksum, Box::pin(call)).await;
+        Ok(())
+    }
+
+    /// The call that stores a part, which has such a number and offset.
+    pub(super) fn call(
+        &self,
+        upload: &UploadId,
+        (number, offset): (u64, u64),
+        bytes: Bytes,
+        checksum: Checksum,
+    ) -> Result<impl Future<Output = Result<PartAnswer, Halt>> + use<'a, 'h>, Halt> {
+        let (slice, target, upload, key) = (self.held.slice, self.target, upload.clone(), self.object_key()?);
+        Ok(async move {
+            let send = async || target.bucket.upload_part(&key, &upload, number, offset, bytes.clone(), checksum).await;
+            slice.bounded(slice.engine.persist(send)).await
+        })
+    }
+
+    /// Waits until there is room for one more on its way, and takes what is stored by now into the ledger. Answers
+    /// false if the upload is gone.
+    async fn has_room(&mut self) -> Result<bool, Halt> {
+        while self.sending.is_full() {
+            if !self.land().await? {
+                return Ok(false);
+            }
+        }
+        self.arrived_landed().await
+    }
+
+    /// Takes what is stored by now into the ledger; does not wait. Answers false if the upload is gone.
+    pub(super) async fn arrived_landed(&mut self) -> Result<bool, Halt> {
+        while self.sending.has_arrived().await {
+            if !self.land().await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits for all parts that are on their way. Answers false if their upload is gone.
+    pub(super) async fn all_landed(&mut self) -> Result<bool, Halt> {
+        while !self.sending.is_empty() {
+            if !self.land().await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits for the first part that is on its way. Answers false if its upload is gone: the packer must begin again.
+    async fn land(&mut self) -> Result<bool, Halt> {
+        let Some((part, checksum, answer)) = self.sending.first().await else { return Ok(true) };
+        let landed = answer.and_then(|answer| self.take_in(part, checksum, answer));
+        if !matches!(landed, Ok(true)) {
+            // What comes behind a part that is missing is sent again with it, or of an upload that is gone.
+            self.sending.drain().await;
+        }
+        if !landed? {
+            give_up(self).await?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Takes a part into the ledger, with what came of it. Answers false if its upload is gone.
+    fn take_in(&mut self, part: Packed, checksum: Checksum, answer: PartAnswer) -> Result<bool, Halt> {
+        let PartAnswer::Stored { etag } = answer else { return Ok(false) };
+        if part.ends_object {
+            // That the object ends there did not go on record: it is sent again.
+            return Ok(true);
+        }
+        let entry = self.destination_mut()?.part_stored(&part, PartEntry { etag, checksum })?;
+        self.spare.push(part.bytes);
+        self.ledger.push(entry);
+        self.held.touch();
+        self.stored = true;
+        Ok(true)
+    }
+}
