@@ -1,11 +1,18 @@
 //! Operations by name: JSON in, JSON out, errors in `DynamoDB`'s words.
 
+use dynoxide::actions::batch_write_item::{BatchWriteItemRequest, BatchWriteItemResponse, WriteRequest};
+use dynoxide::actions::transact_write_items::{
+    TransactDelete, TransactPut, TransactWriteItem, TransactWriteItemsRequest,
+};
 use dynoxide::{BackendError, Database, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// What `SQLite` says when the disk is full; `dynoxide` passes it on as text only.
 const SQLITE_FULL: &str = "database or disk is full";
+
+/// Items of a `BatchWriteItem`, at most (Amazon `DynamoDB` API reference).
+const IN_ONE_BATCH: usize = 25;
 
 /// In front of what `dynoxide` says of a request that it cannot read.
 const MARKS: [&str; 3] = ["VALIDATION:", "VALIDATION_REQUEST:", "SERIALIZATION:"];
@@ -24,7 +31,7 @@ pub(crate) fn answer(database: &Database, operation: &str, body: &[u8]) -> Answe
         "PutItem" => run(body, |request| database.put_item(request)),
         "GetItem" => run(body, |request| database.get_item(request)),
         "DeleteItem" => run(body, |request| database.delete_item(request)),
-        "BatchWriteItem" => run(body, |request| database.batch_write_item(request)),
+        "BatchWriteItem" => run(body, |request| batch(database, request)),
         "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
         "Query" => run(body, |request| database.query(request)),
         _ => {
@@ -33,6 +40,33 @@ pub(crate) fn answer(database: &Database, operation: &str, body: &[u8]) -> Answe
         }
     };
     done.unwrap_or_else(|error| failure(&error))
+}
+
+/// A batch as one transaction: the disk is waited for once, not for each item.
+fn batch(database: &Database, request: BatchWriteItemRequest) -> dynoxide::Result<BatchWriteItemResponse> {
+    let writes = request.request_items.values().map(Vec::len).sum::<usize>();
+    if !(1..=IN_ONE_BATCH).contains(&writes) {
+        // It says what is wrong with that.
+        return database.batch_write_item(request);
+    }
+    let of_table = |(table, writes): (String, Vec<WriteRequest>)| {
+        writes.into_iter().map(move |write| TransactWriteItem {
+            put: write.put_request.map(|put| TransactPut {
+                table_name: table.clone(),
+                item: put.item,
+                ..TransactPut::default()
+            }),
+            delete: write.delete_request.map(|delete| TransactDelete {
+                table_name: table.clone(),
+                key: delete.key,
+                ..TransactDelete::default()
+            }),
+            ..TransactWriteItem::default()
+        })
+    };
+    let transact_items = request.request_items.into_iter().flat_map(of_table).collect();
+    database.transact_write_items(TransactWriteItemsRequest { transact_items, ..Default::default() })?;
+    Ok(BatchWriteItemResponse::default())
 }
 
 fn run<Q, A>(body: &[u8], call: impl FnOnce(Q) -> dynoxide::Result<A>) -> dynoxide::Result<Answer>
@@ -100,6 +134,35 @@ mod tests {
         assert!(refused.body.contains("tableName") && !refused.body.contains(MARKS[0]), "{}", refused.body);
         let missing = answer(&database, "GetItem", br#"{"TableName":"none","Key":{"pk":{"S":"a"}}}"#);
         assert_eq!((missing.status, kind(&missing)), (400, "ResourceNotFoundException".to_owned()));
+    }
+
+    #[test]
+    fn a_batch_is_answered_as_a_batch() {
+        let database = Database::memory().unwrap();
+        let table = br#"{"TableName":"things","KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],
+            "AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],"BillingMode":"PAY_PER_REQUEST"}"#;
+        assert_eq!(answer(&database, "CreateTable", table).status, 200);
+        let batch = |table: &str, writes: &[String]| {
+            let body = format!(r#"{{"RequestItems":{{"{table}":[{}]}}}}"#, writes.join(","));
+            answer(&database, "BatchWriteItem", body.as_bytes())
+        };
+        let put = |key: &str| format!(r#"{{"PutRequest":{{"Item":{{"pk":{{"S":"{key}"}}}}}}}}"#);
+        let delete = |key: &str| format!(r#"{{"DeleteRequest":{{"Key":{{"pk":{{"S":"{key}"}}}}}}}}"#);
+        let is_there = |key: &str| {
+            let body = format!(r#"{{"TableName":"things","Key":{{"pk":{{"S":"{key}"}}}}}}"#);
+            answer(&database, "GetItem", body.as_bytes()).body.contains("Item")
+        };
+        let done = batch("things", &[put("a"), put("b"), put("c")]);
+        assert_eq!((done.status, done.body.as_str()), (200, r#"{"UnprocessedItems":{}}"#));
+        assert_eq!(batch("things", &[delete("a"), delete("c"), delete("none"), put("d")]).status, 200);
+        assert_eq!(["a", "b", "c", "d"].map(is_there), [false, true, false, true]);
+        let refused = |answer: Answer| (answer.status, kind(&answer));
+        let many: Vec<_> = (0..26).map(|number| put(&number.to_string())).collect();
+        for writes in [&[][..], &many, &[put("x"), put("x")]] {
+            assert_eq!(refused(batch("things", writes)), (400, "ValidationException".to_owned()));
+        }
+        assert_eq!(refused(batch("none", &[put("x")])), (400, "ResourceNotFoundException".to_owned()));
+        assert!(!is_there("x"));
     }
 
     #[test]
