@@ -32,14 +32,14 @@ impl KinesisStream {
             match self.wire.records(shard, &iterator, open.wanted(limit.events, limit.bytes)).await {
                 Ok(Some(answer)) => {
                     // Only now, since it may have been trimmed until now.
-                    if let Some(first) = answer.events.first()
+                    if let Some(first) = answer.events.iter().find(|event| !from.covers(&event.sequence))
                         && self.is_near_the_end(&open).await?
                     {
                         match self.open_at(shard, from).await? {
                             Opened::Trimmed(earliest) => return Ok(Read::Trimmed { earliest }),
                             // By now all is gone, so nothing tells what lay in front of the answer: better to tell a
                             // gap where none may be than to be silent about one.
-                            Opened::At(anew) if anew.last.is_none() => {
+                            Opened::At(anew) if anew.last.is_none() && Position::before(&first.sequence) > *from => {
                                 let earliest = Position::before(&first.sequence);
                                 open.from = earliest.clone();
                                 open.take(answer);
