@@ -102,10 +102,11 @@ pub(crate) fn replay(log: &[u8]) -> BTreeMap<u64, Part> {
 /// Whether one of the lines gives up bytes of a stretch.
 pub(crate) fn gives_up(log: &[u8], offset: u64, len: u64) -> bool {
     let end = offset.saturating_add(len);
-    lines(log).any(|line| match line {
-        Line::Begin { offset: from, len } => len > 0 && from < end && from.saturating_add(len) > offset,
-        Line::Part { .. } => false,
-    })
+    len > 0
+        && lines(log).any(|line| match line {
+            Line::Begin { offset: from, len } => len > 0 && from < end && from.saturating_add(len) > offset,
+            Line::Part { .. } => false,
+        })
 }
 
 #[derive(Default)]
@@ -204,6 +205,26 @@ mod tests {
         #[test]
         fn a_part_is_whole_until_it_is_written_over(lines in proptest::collection::vec(line(), 0..30)) {
             prop_assert_eq!(replay(&text(&lines)), model(&lines));
+        }
+
+        #[test]
+        fn a_stretch_is_given_up_where_a_line_begins_to_write_over_it(
+            before in proptest::collection::vec(line(), 1..6),
+            lines in proptest::collection::vec(line(), 0..6),
+            offset in 0..40_u64,
+            len in 0..12_u64,
+            cut in 1_usize..30,
+        ) {
+            // What stands in front, and torn, is of no account: lines begin anew.
+            let torn = before[0].to_text();
+            let log = [&torn.as_bytes()[..torn.len() - 1 - cut.min(torn.len() - 1)], &text(&lines)].concat();
+            let touched = |line: &Line| match line {
+                Line::Begin { offset: from, len: given_up } => {
+                    (offset..offset + len).any(|at| (*from..from + given_up).contains(&at))
+                }
+                Line::Part { .. } => false,
+            };
+            prop_assert_eq!(gives_up(&log, offset, len), lines.iter().any(touched));
         }
 
         #[test]

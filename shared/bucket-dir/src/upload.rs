@@ -2,7 +2,8 @@
 //!
 //! **Invariant.** Who writes to `data`, or links it, holds its exclusive lock and found, under it, that the upload is
 //! still one: it has its `upload.json`, and `data` has no other link. The operating system gives a dead holder's lock
-//! back, so a late writer either wrote before the object was made, and the log tells what, or finds no upload.
+//! back, so a late writer either wrote before the object was made, and the log tells what (what it does not tell yet
+//! lies behind the object's end, and is cut off), or finds no upload.
 //!
 //! A part's writer gives the lock back while the disk is waited for, so that others go on meanwhile. Whoever writes over
 //! it then says so in the log before he does: it is no part, and the writer sees it before he calls it one.
@@ -86,6 +87,7 @@ impl Held {
     /// Writes bytes in their place, and gives the lock back.
     fn write(self, place: Place, bytes: &[u8]) -> Result<Written> {
         let (path, before) = (self.data_path(), self.size()?);
+        // Also where nothing lies yet, as parts came out of their order: who knows whether somebody waits for the disk.
         if place.offset < before && place.len > 0 {
             self.begin(place.offset, place.len)?;
         }
@@ -133,8 +135,10 @@ impl Written {
         let Place { number, offset, .. } = self.place;
         let Some(upload) = hold(layout, key, id)? else { return Ok(PartAnswer::NoSuchUpload) };
         if upload.is_given_up(self.place, self.log_len)? {
-            let what =
-                format!("'{}': part {number} was written over before it was durable; send it again", key.as_str());
+            let what = format!(
+                "'{}': part {number} was written over, or cut off, before it was durable: send it again",
+                key.as_str()
+            );
             return Err(Error::new(ErrorKind::Unavailable, what));
         }
         let part = Part { offset, checksum };
@@ -233,6 +237,11 @@ pub(crate) fn part(
     if offset < upload.size()? {
         // A part that is written over is lost, so it is checked first.
         matching(key, bytes, checksum)?;
+        let part = Part { offset, checksum };
+        if upload.parts()?.get(&number) == Some(&part) {
+            // Somebody sends it again; whoever completes the object meanwhile must not miss it.
+            return Ok(PartAnswer::Stored { etag: part.entry().etag });
+        }
     }
     let written = upload.write(place, bytes)?;
     written.sync(key, bytes, checksum)?;
@@ -427,6 +436,23 @@ mod tests {
         assert!(matches!(rig.log(first, b"abc"), Ok(PartAnswer::Stored { .. })));
         assert!(matches!(rig.log(second, b"de"), Ok(PartAnswer::Stored { .. })));
         assert_eq!(rig.parts(), [(1, Checksum::of(b"abc")), (2, Checksum::of(b"de"))]);
+    }
+
+    #[test]
+    fn a_part_that_is_there_is_not_written_again() {
+        let rig = Rig::new();
+        let first = rig.part(1, 0, b"abc");
+        rig.part(2, 3, b"de");
+        let log = || fs::read(hold(&rig.layout, &rig.key, &rig.id).unwrap().unwrap().log()).unwrap();
+        let before = log();
+        assert_eq!(rig.part(1, 0, b"abc"), first);
+        assert_eq!(log(), before);
+        // Other bytes, or the same elsewhere, are another part.
+        rig.part(1, 0, b"abx");
+        assert_eq!(rig.parts(), [(1, Checksum::of(b"abx")), (2, Checksum::of(b"de"))]);
+        rig.part(2, 5, b"de");
+        assert_eq!(rig.parts(), [(1, Checksum::of(b"abx")), (2, Checksum::of(b"de"))]);
+        assert!(log().len() > before.len());
     }
 
     #[test]
