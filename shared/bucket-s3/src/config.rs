@@ -13,7 +13,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// For a request that carries nothing large, with its answer.
 const SHORT: Duration = Duration::from_mins(1);
 /// For a request that carries a part, or makes an object of many: S3 may take minutes for that (Amazon S3 API
-/// reference, `CompleteMultipartUpload`). A part of 8 MiB so arrives at 30 KB/s.
+/// reference, `CompleteMultipartUpload`). A part of 8 MiB so arrives at 30 KB/s,
+/// alone.
 const LONG: Duration = Duration::from_mins(5);
 /// Bodies, of requests or answers, that stand still for so long are given up.
 const STALLED: Duration = Duration::from_secs(20);

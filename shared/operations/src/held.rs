@@ -163,6 +163,10 @@ impl<'a> Held<'a> {
             self.record.pace = self.record.pace.moved(moved - self.paced, now);
             self.paced = moved;
         }
+        if self.has_moved() {
+            // Also where the slice ends at its deadline, or dies, and never gives the shard back.
+            self.record.idle_slices = 0;
+        }
         self.record.measure();
         let pages = take_pages(&mut self.record);
         self.record.revision += 1;

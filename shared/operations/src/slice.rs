@@ -134,7 +134,13 @@ impl<'a> Slice<'a> {
 
     /// Whether there is time to begin something.
     pub(crate) fn has_time(&self) -> bool {
-        self.engine.clock.now().plus_millis(self.engine.settings.wind_down_millis) < self.order.budget.deadline
+        self.has_time_for(0)
+    }
+
+    /// Whether there is time to begin something that takes so many milliseconds.
+    pub(crate) fn has_time_for(&self, millis: u64) -> bool {
+        let needed = self.engine.settings.wind_down_millis.saturating_add(millis);
+        self.engine.clock.now().plus_millis(needed) < self.order.budget.deadline
     }
 
     /// What is left of the budget, the deadline aside.
@@ -222,14 +228,13 @@ pub(crate) fn admit(transfer: &TransferRecord) -> Result<(), SliceOutcome> {
     }
 }
 
-/// Runs `each` over the shards of the slice's lane that have something left, so many at once.
+/// Runs `each` over shards of the slice's lane, so many at once.
 pub(crate) async fn over_lane<F: Future<Output = Result<ShardEnd, Halt>>>(
     slice: &Slice<'_>,
-    transfer: &TransferRecord,
+    lane: Vec<ShardRecord>,
     at_once: usize,
     each: impl Fn(ShardRecord) -> F,
 ) -> Result<SliceOutcome, OperationError> {
-    let lane = in_turn(slice.engine, transfer, &slice.order.lane).await?;
     let work = |record: ShardRecord| {
         let span = shard_span(&record.shard);
         let work = each(record);
@@ -262,15 +267,12 @@ fn tell(end: &Result<ShardEnd, Halt>) {
     }
 }
 
-/// The shards of a lane that have something left, those first that had the fewest slices: a budget that does not
-/// reach all of them goes round.
-async fn in_turn(
-    engine: &Engine,
-    transfer: &TransferRecord,
-    lane: &[ShardId],
-) -> Result<Vec<ShardRecord>, OperationError> {
+/// The shards of a slice's lane that have something left, those first that had the fewest slices: a budget that does
+/// not reach all of them goes round.
+pub(crate) async fn in_turn(slice: &Slice<'_>, transfer: &TransferRecord) -> Result<Vec<ShardRecord>, OperationError> {
+    let lane = &slice.order.lane;
     let lane = if lane.is_empty() { &transfer.shards } else { lane };
-    let mut left = records_of(engine, transfer, lane).await?;
+    let mut left = records_of(slice.engine, transfer, lane).await?;
     left.retain(|record| !record.is_drained());
     left.sort_by_key(|record| record.slices);
     Ok(left)

@@ -258,7 +258,8 @@ impl Stores {
                 poll_millis: 100,
                 wind_down_millis: 60,
                 lease_margin_millis: LEASE_MARGIN_MILLIS,
-                memory_bytes: 1 << 20,
+                // For some shards, with several parts on their way.
+                memory_bytes: 16 * (scenario.read_bytes as u64 + scenario.part_size),
                 largest_part: u64::MAX,
                 parts_at_once: scenario.parts_at_once,
                 read_bytes: scenario.read_bytes,

@@ -15,7 +15,7 @@ use sluice_transfer::{DestinationName, ObjectKeys, ShardId, TransferId};
 use crate::engine::{Engine, Settings};
 use crate::error::{Code, Halt, OperationError};
 use crate::held::{Held, Taken};
-use crate::slice::{ShardEnd, Slice, SliceOrder, SliceOutcome, admit, gather, over_lane};
+use crate::slice::{ShardEnd, Slice, SliceOrder, SliceOutcome, admit, gather, in_turn, over_lane};
 
 use closing::come_to_rest;
 pub(crate) use shard::ShardExport;
@@ -35,9 +35,9 @@ pub async fn export_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
         Ok(target) => target,
         Err(halt) => return Ok(gather(vec![Err(halt)])),
     };
-    let shards = if order.lane.is_empty() { transfer.shards.len() } else { order.lane.len() };
-    let (at_once, parts_at_once) = at_once(&engine.settings, &target.config, shards);
-    over_lane(&slice, &transfer, at_once, |record| export_shard(&slice, &target, parts_at_once, record)).await
+    let lane = in_turn(&slice, &transfer).await?;
+    let (at_once, parts_at_once) = at_once(&engine.settings, &target.config, lane.len());
+    over_lane(&slice, lane, at_once, |record| export_shard(&slice, &target, parts_at_once, record)).await
 }
 
 /// How many of so many shards are exported at once, and how many parts each sends at once: as many as memory admits,

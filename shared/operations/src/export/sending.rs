@@ -1,8 +1,8 @@
 //! Parts on their way to the bucket, while the next one is read and packed.
 //!
-//! **Invariant.** They are taken off in the order in which they were begun, and the record says nothing of one before it
-//! and all in front of it are known to be stored. So what a crash leaves of them is sent again with the same bytes, as
-//! the part before would be.
+//! **Invariant.** They are taken off in the order in which they were begun, and no part counts as stored before it and
+//! all in front of it are known to be. So what a crash leaves of them is sent again with the same bytes, as the part
+//! before would be.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -10,8 +10,8 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 
 use futures::future::LocalBoxFuture;
-use sluice_ports::PartAnswer;
-use sluice_transfer::{Checksum, Packed};
+use sluice_ports::{Clock, PartAnswer};
+use sluice_transfer::{Checksum, Packed, Timestamp};
 
 use crate::error::Halt;
 
@@ -22,19 +22,27 @@ struct Sent<'a> {
     part: Packed,
     checksum: Checksum,
     call: LocalBoxFuture<'a, Answer>,
+    begun: Timestamp,
     answer: Option<Answer>,
 }
 
 /// The parts of an upload that are being sent, the first one in front.
 pub(crate) struct Sending<'a> {
+    clock: &'a dyn Clock,
     queue: VecDeque<Sent<'a>>,
     at_once: usize,
+    slowest: u64,
 }
 
 impl<'a> Sending<'a> {
     /// None as yet, and never more than `at_once`.
-    pub(crate) fn new(at_once: usize) -> Self {
-        Self { queue: VecDeque::new(), at_once }
+    pub(crate) fn new(clock: &'a dyn Clock, at_once: usize) -> Self {
+        Self { clock, queue: VecDeque::new(), at_once, slowest: 0 }
+    }
+
+    /// The longest that a part took so far to be answered, in milliseconds.
+    pub(crate) fn slowest(&self) -> u64 {
+        self.slowest
     }
 
     /// How many are on their way.
@@ -58,7 +66,7 @@ impl<'a> Sending<'a> {
 
     /// Begins a call behind the others, so that it goes on while other things are done.
     pub(crate) async fn begin(&mut self, part: Packed, checksum: Checksum, call: LocalBoxFuture<'a, Answer>) {
-        self.queue.push_back(Sent { part, checksum, call, answer: None });
+        self.queue.push_back(Sent { part, checksum, call, begun: self.clock.now(), answer: None });
         self.has_arrived().await;
     }
 
@@ -68,6 +76,7 @@ impl<'a> Sending<'a> {
                 && let Poll::Ready(answer) = sent.call.as_mut().poll(context)
             {
                 sent.answer = Some(answer);
+                self.slowest = self.slowest.max(self.clock.now().millis_since(sent.begun));
             }
         }
     }

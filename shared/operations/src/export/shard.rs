@@ -45,7 +45,7 @@ enum Stretch {
 
 impl<'a, 'h> ShardExport<'a, 'h> {
     pub(crate) async fn new(target: &'a Target, held: &'a mut Held<'h>) -> Result<Self, Halt> {
-        let sending = Sending::new(1);
+        let sending = Sending::new(&*held.slice.engine.clock, 1);
         let mut shard = Self { target, held, ledger: Vec::new(), stored: false, sending, spare: Vec::new() };
         shard.load_ledger().await?;
         Ok(shard)
@@ -122,7 +122,9 @@ impl<'a, 'h> ShardExport<'a, 'h> {
     /// Works until the shard is drained, the slice is over, or something is in the way, with at most so many parts on
     /// their way at once.
     pub(crate) async fn run(mut self, parts_at_once: usize) -> Result<ShardEnd, Halt> {
-        self.sending = Sending::new(parts_at_once);
+        // Where the slice before moved nothing, the line may be too slow for several that share it.
+        let parts_at_once = if self.held.record.idle_slices > 1 { 1 } else { parts_at_once };
+        self.sending = Sending::new(&*self.held.slice.engine.clock, parts_at_once);
         let end = self.work().await;
         // Whatever ended it leaves no part on its way.
         let landed = self.all_landed().await;
@@ -177,7 +179,9 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                 Wanted::Cancelled => return Ok(Stretch::Ends(ShardEnd::Stopped)),
             }
             let may_stop = self.stored || !self.sending.is_empty() || !packer.has_tail();
-            if !slice.has_time() || (slice.remaining() == Remaining::Exhausted && may_stop) {
+            // One that waits until another has arrived, and then is as slow, is still to land.
+            let in_time = slice.has_time_for(self.sending.slowest().saturating_mul(2));
+            if !in_time || (slice.remaining() == Remaining::Exhausted && may_stop) {
                 return self.stop(&mut packer).await;
             }
             let read = if let Some(read) = ahead.take() {

@@ -35,7 +35,9 @@ impl<'a, 'h> ShardExport<'a, 'h> {
     }
 
     /// Sends the part that ends the object at hand while those before arrive and its end goes on record, and completes
-    /// the object. Only for an end where every slice would put it: a late one then sends the same bytes as this.
+    /// the object. Only for an end that follows from the cursor and the events alone, so that a late slice sends the
+    /// same bytes as one that goes on; where it does not, as a pause came first, the completion sees it and the object
+    /// begins anew.
     pub(super) async fn store_last(&mut self, part: Packed) -> Result<bool, Halt> {
         let mut behind = 0;
         if !self.destination()?.is_idle() {
@@ -58,8 +60,12 @@ impl<'a, 'h> ShardExport<'a, 'h> {
     /// it. Answers false if all begins again from the sealed cursor.
     pub(super) async fn close(&mut self, last: Option<Packed>) -> Result<bool, Halt> {
         self.destination_mut()?.close(last.as_ref())?;
-        beside(&mut self.sending, self.held.flush()).await?;
-        while self.write_segment(false).await? {}
+        if self.sending.is_empty() {
+            self.flush().await?;
+        } else {
+            // A segment waits for the next object's record: nothing else moves the part on while one is written.
+            beside(&mut self.sending, self.held.flush()).await?;
+        }
         complete(self, last.map(|part| part.bytes)).await
     }
 

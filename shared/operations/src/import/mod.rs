@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::error::{Code, Halt, OperationError};
 use crate::held::{Held, Taken};
 use crate::objects::get_document;
-use crate::slice::{ShardEnd, Slice, SliceOrder, SliceOutcome, admit, gather, over_lane};
+use crate::slice::{ShardEnd, Slice, SliceOrder, SliceOutcome, admit, gather, in_turn, over_lane};
 
 pub(crate) use shard::{import_record, import_record_mut, write_segment};
 
@@ -36,7 +36,7 @@ pub async fn import_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
     let settings = &engine.settings;
     let a_shard = ((2 * settings.append_bytes + settings.read_bytes) as u64).saturating_add(settings.part_bytes);
     let at_once = usize::try_from(settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, 32);
-    over_lane(&slice, &transfer, at_once, |record| import_shard(&slice, &route, record)).await
+    over_lane(&slice, in_turn(&slice, &transfer).await?, at_once, |record| import_shard(&slice, &route, record)).await
 }
 
 pub(crate) fn import_config(transfer: &TransferRecord) -> Result<&ImportConfig, OperationError> {
