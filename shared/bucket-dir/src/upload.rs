@@ -121,7 +121,8 @@ struct Written {
 }
 
 impl Written {
-    /// Makes them durable, and looks at the checksum while the disk is waited for.
+    /// Makes them durable, and looks at the checksum while the disk is waited for. Where either fails they stay until
+    /// they are written over or the upload ends: others may lie behind them by now.
     fn sync(&self, key: &Key, bytes: &[u8], checksum: Checksum) -> Result<()> {
         thread::scope(|scope| {
             let syncing = scope.spawn(|| self.data.sync_data().map_err(at("write", &self.path)));
