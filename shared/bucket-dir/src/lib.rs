@@ -36,6 +36,7 @@ mod error;
 mod layout;
 mod object;
 mod parts;
+mod turns;
 mod upload;
 mod walk;
 
@@ -53,11 +54,13 @@ use sluice_transfer::record::PartEntry;
 use sluice_transfer::{Checksum, UploadId};
 
 use layout::Layout;
+use turns::Turns;
 
 /// A directory as a bucket. Clones, and other values for the same directory, also of other processes, work together.
 #[derive(Clone, Debug)]
 pub struct DirBucket {
     layout: Arc<Layout>,
+    turns: Turns,
 }
 
 impl DirBucket {
@@ -73,7 +76,7 @@ impl DirBucket {
 
     /// Opens a directory and makes nothing in it. `NotFound` if there is none, `Invalid` if it is none.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Ok(Self { layout: Arc::new(Layout::open(path.as_ref())?) })
+        Ok(Self { layout: Arc::new(Layout::open(path.as_ref())?), turns: Turns::default() })
     }
 
     /// The directory.
@@ -131,7 +134,8 @@ impl BucketStore for DirBucket {
     ) -> Result<PartAnswer> {
         let (key, id) = (layout::Key::new(key)?, upload.clone());
         let place = parts::Place { number, offset, len: bytes.len() as u64 };
-        self.blocking(move |layout| upload::part(layout, &key, &id, place, &bytes, checksum)).await
+        let turn = self.turns.wait(&id).await;
+        self.blocking(move |layout| upload::part(layout, &key, &id, place, &bytes, checksum, turn)).await
     }
 
     async fn list_parts(&self, key: &str, upload: &UploadId) -> Result<Option<BTreeMap<u64, PartEntry>>> {

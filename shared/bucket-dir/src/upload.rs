@@ -26,6 +26,7 @@ use crate::error::{at, if_there, invalid, of};
 use crate::layout::{Key, Layout, is_or_nothing, new_name, read_whole, retried, sync_dir};
 use crate::object::{DOCUMENT_BYTES, VERSION, matching, publish, read_document, to_document};
 use crate::parts::{Line, Part, Place, append, gives_up, replay};
+use crate::turns::Turn;
 
 /// Bytes of an upload's log: of some hundred for each part, also where all were written over many times.
 const LOG_BYTES: u64 = 64 << 20;
@@ -220,6 +221,7 @@ fn remove(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Stores a part; the turn is given back as soon as its bytes lie in their place.
 pub(crate) fn part(
     layout: &Layout,
     key: &Key,
@@ -227,6 +229,7 @@ pub(crate) fn part(
     place: Place,
     bytes: &[u8],
     checksum: Checksum,
+    turn: Turn,
 ) -> Result<PartAnswer> {
     let Place { number, offset, len } = place;
     if !(1..=PARTS_PER_OBJECT).contains(&number)
@@ -245,6 +248,7 @@ pub(crate) fn part(
         }
     }
     let written = upload.write(place, bytes)?;
+    drop(turn);
     written.sync(key, bytes, checksum)?;
     written.log(layout, key, id, checksum)
 }
@@ -382,7 +386,10 @@ fn sweep_upload(layout: &Layout, id: &UploadId, folder: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tempfile::TempDir;
+    use tokio::sync::Mutex;
 
     use super::*;
 
@@ -417,7 +424,8 @@ mod tests {
 
         fn part(&self, number: u64, offset: u64, bytes: &[u8]) -> PartEntry {
             let (place, checksum) = (Self::place(number, offset, bytes), Checksum::of(bytes));
-            match part(&self.layout, &self.key, &self.id, place, bytes, checksum).unwrap() {
+            let turn = Arc::new(Mutex::default()).try_lock_owned().unwrap();
+            match part(&self.layout, &self.key, &self.id, place, bytes, checksum, turn).unwrap() {
                 PartAnswer::Stored { etag } => PartEntry { etag, checksum },
                 PartAnswer::NoSuchUpload => panic!("there is an upload"),
             }

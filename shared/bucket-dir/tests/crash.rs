@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::join_all;
 use sluice_bucket_dir::DirBucket;
 use sluice_ports::{BucketStore, CompleteAnswer, ErrorKind, Metadata, ObjectInfo, PartAnswer, PutAnswer};
 use sluice_transfer::record::PartEntry;
@@ -256,6 +257,25 @@ async fn a_late_part_changes_no_object() {
     assert_eq!(part(&zombie, &id, 1, 0, &late).await, PartAnswer::NoSuchUpload);
     assert_eq!(head(&bucket, KEY).await.unwrap().etag, etag);
     assert_eq!(fs::read(bucket.path().join(KEY)).unwrap(), whole());
+}
+
+#[tokio::test]
+async fn parts_sent_at_once_are_written_in_the_order_in_which_they_were_sent() {
+    let (_dir, bucket) = bucket();
+    let id = bucket.create_upload(KEY, &metadata()).await.unwrap();
+    let mut sent = 0;
+    for _ in 0..20 {
+        let send = |number| {
+            let (bucket, id) = (&bucket, &id);
+            async move { part(bucket, id, number, (number - 1) * ONE.len() as u64, &ONE).await }
+        };
+        join_all((sent + 1..=sent + 20).map(send)).await;
+        sent += 20;
+    }
+    let log = fs::read_to_string(folder(&bucket, &id).join("parts")).unwrap();
+    let parts = log.lines().filter(|line| line.starts_with("part ")).count() as u64;
+    // None was taken for one that may lie over another.
+    assert_eq!((parts, log.matches("begin").count()), (sent, 0));
 }
 
 #[tokio::test]
