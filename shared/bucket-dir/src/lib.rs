@@ -134,7 +134,7 @@ impl BucketStore for DirBucket {
     ) -> Result<PartAnswer> {
         let (key, id) = (layout::Key::new(key)?, upload.clone());
         let place = parts::Place { number, offset, len: bytes.len() as u64 };
-        let turn = self.turns.wait(&id).await;
+        let turn = self.turns.take(&id);
         self.blocking(move |layout| upload::part(layout, &key, &id, place, &bytes, checksum, turn)).await
     }
 

@@ -5,8 +5,10 @@
 //! back, so a late writer either wrote before the object was made, and the log tells what (what it does not tell yet
 //! lies behind the object's end, and is cut off), or finds no upload.
 //!
-//! A part's writer gives the lock back while the disk is waited for, so that others go on meanwhile. Whoever writes over
-//! it then says so in the log before he does: it is no part, and the writer sees it before he calls it one.
+//! The parts of one process come in the order in which they were sent (`turns.rs`), so that they rarely lie in front of
+//! the end of `data`. A part's writer gives the lock back while the disk is waited for, so that others go on meanwhile.
+//! Whoever writes over it then says so in the log before he does: it is no part, and the writer sees it before he calls
+//! it one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata as Stat};
@@ -221,7 +223,7 @@ fn remove(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Stores a part; the turn is given back as soon as its bytes lie in their place.
+/// Stores a part, when it is its turn, which is given back as soon as its bytes lie in their place.
 pub(crate) fn part(
     layout: &Layout,
     key: &Key,
@@ -237,6 +239,7 @@ pub(crate) fn part(
     {
         return Err(invalid(format!("'{}' has no part {number} from {offset} on", key.as_str())));
     }
+    turn.wait();
     let Some(upload) = hold(layout, key, id)? else { return Ok(PartAnswer::NoSuchUpload) };
     if offset < upload.size()? {
         // A part that is written over is lost, so it is checked first.
@@ -386,12 +389,10 @@ fn sweep_upload(layout: &Layout, id: &UploadId, folder: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tempfile::TempDir;
-    use tokio::sync::Mutex;
 
     use super::*;
+    use crate::turns::Turns;
 
     struct Rig {
         _dir: TempDir,
@@ -424,7 +425,7 @@ mod tests {
 
         fn part(&self, number: u64, offset: u64, bytes: &[u8]) -> PartEntry {
             let (place, checksum) = (Self::place(number, offset, bytes), Checksum::of(bytes));
-            let turn = Arc::new(Mutex::default()).try_lock_owned().unwrap();
+            let turn = Turns::default().take(&self.id);
             match part(&self.layout, &self.key, &self.id, place, bytes, checksum, turn).unwrap() {
                 PartAnswer::Stored { etag } => PartEntry { etag, checksum },
                 PartAnswer::NoSuchUpload => panic!("there is an upload"),

@@ -229,4 +229,15 @@ mod tests {
         let page: u32 = writer.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
         assert_eq!(page, PAGE_BYTES);
     }
+
+    #[test]
+    fn a_connections_cache_is_its_own() {
+        // As `.cargo/config.toml` has SQLite compiled.
+        let compiled = |option: &str| {
+            let used = "SELECT sqlite_compileoption_used(?1)";
+            Connection::open_in_memory().unwrap().query_row(used, [option], |row| row.get::<_, bool>(0)).unwrap()
+        };
+        assert!(!compiled("ENABLE_MEMORY_MANAGEMENT"));
+        assert!(compiled("DEFAULT_MEMSTATUS=0"));
+    }
 }
