@@ -27,11 +27,22 @@ ENCODINGS = (
 )
 # These are held against targets, with more payload, so that a process's start and end count little.
 TARGETED = ("10 KiB", (("avro", "none"), ("raw", "none")))
-# In a round their exports and the writes beside them are run so often, by turns, and the fastest of each counts: a write
-# takes up to ten times as long where the kernel has no memory at hand for it, which is chance.
+# In a round each job of theirs that writes files, and each that it is held against, is run so often, one behind the
+# other, and the fastest counts: where the kernel has no memory at hand for a file's pages, most of all behind a job of
+# another kind, a write takes twice to ten times as long.
 TURNS = 3
 # A codec's speed does not depend on how much it is given.
 CODEC_SHARE = 4
+
+
+def fastest(told):
+    """Of a baseline's runs."""
+    return min(told, key=lambda run: run["seconds"])
+
+
+def quickest(took):
+    """Of the command's runs."""
+    return min(took, key=lambda run: run.seconds)
 
 
 class Bench:
@@ -71,14 +82,21 @@ class Bench:
         told = self.machine.baseline(*words, "--bytes", load.size // share, "--event", load.event)
         return self.count(name, load, told)
 
-    def written(self, load, *options):
+    def written(self, name, load, *options):
+        return self.count(name, load, fastest([self.written_once(load, *options) for _ in load.turns]))
+
+    def written_once(self, load, *options):
         with self.machine.fresh("plain") as folder:
             line = ["write", *options, "--folder", folder]
             return self.machine.baseline(*line, "--bytes", load.size, "--event", load.event)
 
     def inserted(self, load):
+        return self.count("SQLite's inserts", load, fastest([self.inserted_once(load) for _ in load.turns]))
+
+    def inserted_once(self, load):
         with self.machine.fresh("bare") as folder:
-            return self.base("SQLite's inserts", load, "sqlite", "--folder", folder)
+            line = ["sqlite", "--folder", folder]
+            return self.machine.baseline(*line, "--bytes", load.size, "--event", load.event)
 
     def round(self, loads):
         for load in loads:
@@ -113,10 +131,14 @@ class Bench:
 
     def append(self, load, copy):
         bare = self.inserted(load)
+        took = quickest([self.appended(load) for _ in load.turns])
+        self.note(f"append {load.label}", took, load, dict(copy=copy, sqlite=bare))
+
+    def appended(self, load):
         with self.machine.fresh("home") as home:
             line = [self.machine.sluice, "append", "local:made", "--key", "key", "--home", home]
             took, _ = self.machine.measured(*line, stdin=load.lines)
-            self.note(f"append {load.label}", took, load, dict(copy=copy, sqlite=bare))
+            return took
 
     def there_and_back(self, load, form, codec, beside):
         """Exports into a folder, and the import of what the last one made."""
@@ -127,31 +149,29 @@ class Bench:
         else:
             again["codec"] = dict(beside["codec"]["back"], bytes=beside["codec"]["bytes"])
         moved = (load.events, load.bytes)
+        there["write"] = self.written("write and fsync", load)
+        if load.targeted:
+            there["synced"] = self.written("write, each part synced", load, "--sync-parts")
         with contextlib.ExitStack() as last:
-            turns = []
-            for _ in range(TURNS if load.targeted else 1):
+            took = []
+            for _ in load.turns:
                 last.close()
-                plain = self.written(load)
-                synced = self.written(load, "--sync-parts") if load.targeted else None
                 bucket, name = last.enter_context(self.machine.fresh("bucket")), self.machine.transfer_name()
                 line = ["export", "local:source", f"dir:{bucket}", "--format", form, "--compression", codec, "--id", name]
-                turns.append((plain, synced, self.machine.transfer(load.home, *line, moved=moved)))
-            plain, synced, took = zip(*turns)
-            fastest = lambda runs: min(runs, key=lambda told: told["seconds"])
-            there["write"] = self.count("write and fsync", load, fastest(plain))
-            if load.targeted:
-                there["synced"] = self.count("write, each part synced", load, fastest(synced))
+                took.append(self.machine.transfer(load.home, *line, moved=moved))
             stored = size_of(bucket / name / "data") / load.bytes
-            self.note(export, min(took, key=lambda run: run.seconds), load, there, stored=stored)
+            self.note(export, quickest(took), load, there, stored=stored)
             if not self.wants(back):
                 return
             again["sqlite"] = self.inserted(load)
-            with self.machine.fresh("home") as home:
-                line = ["import", f"dir:{bucket / name}", "local:target", "--id", name]
-                # Raw objects have no events of their own; cut to the same size they are the same ones.
-                line += ["--event-size", load.event] if form == "raw" else []
-                took = self.machine.transfer(home, *line, moved=moved)
-                self.note(back, took, load, again)
+            line = ["import", f"dir:{bucket / name}", "local:target", "--id", name]
+            # Raw objects have no events of their own; cut to the same size they are the same ones.
+            line += ["--event-size", load.event] if form == "raw" else []
+            self.note(back, quickest([self.imported(line, moved) for _ in load.turns]), load, again)
+
+    def imported(self, line, moved):
+        with self.machine.fresh("home") as home:
+            return self.machine.transfer(home, *line, moved=moved)
 
     def to_s3(self, load, copy):
         for (form, codec), name in zip(load.encodings, self.s3_names(load)):
@@ -172,7 +192,7 @@ class Load:
 
     def __init__(self, machine, label, event, size, encodings, targeted):
         self.label, self.event, self.size, self.targeted = label, event, size, targeted
-        self.encodings = encodings
+        self.encodings, self.turns = encodings, range(TURNS if targeted else 1)
         self.events = max(size // event, 1)
         self.bytes = self.events * event
         name = f"source-{event}-{'targeted' if targeted else 'grid'}"
