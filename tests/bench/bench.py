@@ -1,9 +1,10 @@
 """How fast exports and imports are, beside what the machine gives in the same run.
 
-Every round runs each case once, with the baselines of its event size right before; what is told are medians over the
-rounds, and of a ratio the median of each round's own. Of Sluice the whole process is counted, from its start to its
-end, the proof at the end of an import included; of a baseline the job alone. Sizes are of payload: MB are 10^6 bytes,
-GB 10^9. Payloads are JSON of one length, about a half of it noise that codecs cannot make much smaller, the rest words.
+Every round runs each case once (one that is held against a target three times, of which the fastest counts), with the
+baselines of its event size right before; what is told are medians over the rounds, and of a ratio the median of each
+round's own. Of Sluice the whole process is counted, from its start to its end, the proof at the end of an import
+included; of a baseline the job alone. Sizes are of payload: MB are 10^6 bytes, GB 10^9. Payloads are JSON of one
+length, about a half of it noise that codecs cannot make much smaller, the rest words.
 """
 
 import argparse
@@ -35,12 +36,7 @@ TURNS = 3
 CODEC_SHARE = 4
 
 
-def fastest(told):
-    """Of a baseline's runs."""
-    return min(told, key=lambda run: run["seconds"])
-
-
-def quickest(took):
+def fastest(took):
     """Of the command's runs."""
     return min(took, key=lambda run: run.seconds)
 
@@ -72,31 +68,25 @@ class Bench:
         )
         self.rows.setdefault(name, []).append(figure)
 
-    def count(self, name, load, told):
-        """A figure of a baseline."""
-        self.baselines.setdefault((name, load.label), []).append(told)
-        return told
-
     def base(self, name, load, *words, share=1):
         """A baseline, run now."""
         told = self.machine.baseline(*words, "--bytes", load.size // share, "--event", load.event)
-        return self.count(name, load, told)
+        self.baselines.setdefault((name, load.label), []).append(told)
+        return told
 
-    def written(self, name, load, *options):
-        return self.count(name, load, fastest([self.written_once(load, *options) for _ in load.turns]))
-
-    def written_once(self, load, *options):
-        with self.machine.fresh("plain") as folder:
-            line = ["write", *options, "--folder", folder]
-            return self.machine.baseline(*line, "--bytes", load.size, "--event", load.event)
+    def filed(self, name, load, *words):
+        """A baseline that writes files: the fastest of its turns."""
+        told = []
+        for _ in load.turns:
+            with self.machine.fresh("plain") as folder:
+                line = [*words, "--folder", folder, "--bytes", load.size, "--event", load.event]
+                told.append(self.machine.baseline(*line))
+        best = min(told, key=lambda run: run["seconds"])
+        self.baselines.setdefault((name, load.label), []).append(best)
+        return best
 
     def inserted(self, load):
-        return self.count("SQLite's inserts", load, fastest([self.inserted_once(load) for _ in load.turns]))
-
-    def inserted_once(self, load):
-        with self.machine.fresh("bare") as folder:
-            line = ["sqlite", "--folder", folder]
-            return self.machine.baseline(*line, "--bytes", load.size, "--event", load.event)
+        return self.filed("SQLite's inserts", load, "sqlite")
 
     def round(self, loads):
         for load in loads:
@@ -131,7 +121,7 @@ class Bench:
 
     def append(self, load, copy):
         bare = self.inserted(load)
-        took = quickest([self.appended(load) for _ in load.turns])
+        took = fastest([self.appended(load) for _ in load.turns])
         self.note(f"append {load.label}", took, load, dict(copy=copy, sqlite=bare))
 
     def appended(self, load):
@@ -141,7 +131,7 @@ class Bench:
             return took
 
     def there_and_back(self, load, form, codec, beside):
-        """Exports into a folder, and the import of what the last one made."""
+        """Exports into a folder, and imports of what the last one made."""
         export, back = self.names(load, form, codec)
         there, again = dict(beside), dict(beside)
         if beside["codec"] is None:
@@ -149,9 +139,9 @@ class Bench:
         else:
             again["codec"] = dict(beside["codec"]["back"], bytes=beside["codec"]["bytes"])
         moved = (load.events, load.bytes)
-        there["write"] = self.written("write and fsync", load)
+        there["write"] = self.filed("write and fsync", load, "write")
         if load.targeted:
-            there["synced"] = self.written("write, each part synced", load, "--sync-parts")
+            there["synced"] = self.filed("write, each part synced", load, "write", "--sync-parts")
         with contextlib.ExitStack() as last:
             took = []
             for _ in load.turns:
@@ -160,14 +150,14 @@ class Bench:
                 line = ["export", "local:source", f"dir:{bucket}", "--format", form, "--compression", codec, "--id", name]
                 took.append(self.machine.transfer(load.home, *line, moved=moved))
             stored = size_of(bucket / name / "data") / load.bytes
-            self.note(export, quickest(took), load, there, stored=stored)
+            self.note(export, fastest(took), load, there, stored=stored)
             if not self.wants(back):
                 return
             again["sqlite"] = self.inserted(load)
             line = ["import", f"dir:{bucket / name}", "local:target", "--id", name]
             # Raw objects have no events of their own; cut to the same size they are the same ones.
             line += ["--event-size", load.event] if form == "raw" else []
-            self.note(back, quickest([self.imported(line, moved) for _ in load.turns]), load, again)
+            self.note(back, fastest([self.imported(line, moved) for _ in load.turns]), load, again)
 
     def imported(self, line, moved):
         with self.machine.fresh("home") as home:

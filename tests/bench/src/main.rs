@@ -3,8 +3,8 @@
 //! Each baseline does one job on the same payloads as the transfers that `bench.py` runs, and prints one line of JSON:
 //! seconds, CPU seconds and bytes of the job alone, without the start of the process and the making of payloads. That
 //! favours the baseline: of Sluice the whole process is counted.
-#![allow(clippy::disallowed_methods, reason = "it measures time, and the server's threads are its own")]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
+#![expect(clippy::disallowed_methods, reason = "it measures time, and the server's threads are its own")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
 
 mod codec;
 mod measure;
