@@ -5,8 +5,8 @@
 //! back, so a late writer either wrote before the object was made, and the log tells what (what it does not tell yet
 //! lies behind the object's end, and is cut off), or finds no upload.
 //!
-//! The parts of one process come in the order in which they were sent (`turns.rs`), so that they rarely lie in front of
-//! the end of `data`. A part's writer gives the lock back while the disk is waited for, so that others go on meanwhile.
+//! The parts that one value and its clones send come in the order in which they were sent (`turns.rs`), so that they
+//! rarely lie in front of the end of `data`. A part's writer gives the lock back while the disk is waited for, so that others go on meanwhile.
 //! Whoever writes over it then says so in the log before he does: it is no part, and the writer sees it before he calls
 //! it one.
 

@@ -263,19 +263,19 @@ async fn a_late_part_changes_no_object() {
 async fn parts_sent_at_once_are_written_in_the_order_in_which_they_were_sent() {
     let (_dir, bucket) = bucket();
     let id = bucket.create_upload(KEY, &metadata()).await.unwrap();
-    let mut before = 0;
+    let mut total = 0;
     for _ in 0..20 {
         let send = |number| {
             let (bucket, id) = (&bucket, &id);
             async move { part(bucket, id, number, (number - 1) * ONE.len() as u64, &ONE).await }
         };
-        join_all((before + 1..=before + 20).map(send)).await;
-        before += 20;
+        join_all((total + 1..=total + 20).map(send)).await;
+        total += 20;
     }
     let log = fs::read_to_string(folder(&bucket, &id).join("parts")).unwrap();
     let parts = log.lines().filter(|line| line.starts_with("part ")).count() as u64;
     // None was taken for one that may lie over another.
-    assert_eq!((parts, log.matches("begin").count()), (before, 0));
+    assert_eq!((parts, log.matches("begin").count()), (total, 0));
 }
 
 #[tokio::test]
