@@ -243,7 +243,7 @@ pub(crate) struct Trim {
 }
 
 /// Bounds of each slice.
-#[allow(clippy::struct_field_names)] // the fields' names are the options'
+#[expect(clippy::struct_field_names, reason = "the fields' names are the options'")]
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub(crate) struct SliceArgs {
     /// End a slice after so many events [default: no bound]

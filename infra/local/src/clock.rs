@@ -1,5 +1,5 @@
 //! The machine's clock. The only place of this workspace's product code that reads it or waits by it.
-#![allow(clippy::disallowed_methods, reason = "a host is where time comes from, and where waiting is done")]
+#![expect(clippy::disallowed_methods, reason = "a host is where time comes from, and where waiting is done")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -151,7 +151,7 @@ pub(crate) fn draws() -> bool {
 }
 
 /// Rounded down; none below none.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it ends at the nearest number there is")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it ends at the nearest number there is")]
 pub(crate) fn whole(number: f64) -> u64 {
     number as u64
 }

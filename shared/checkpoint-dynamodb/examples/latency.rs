@@ -1,7 +1,7 @@
 //! What a checkpoint costs through the SDK and the embedded server, on a file in the working folder:
 //! `cargo run --release -p sluice-checkpoint-dynamodb --example latency`.
-#![allow(clippy::disallowed_methods, reason = "it measures time")]
-#![allow(clippy::print_stdout, reason = "it is what this is for")]
+#![expect(clippy::disallowed_methods, reason = "it measures time")]
+#![expect(clippy::print_stdout, reason = "it is what this is for")]
 
 use std::time::Instant;
 

@@ -1,7 +1,7 @@
 //! How fast events become Avro and back, beside a plain copy of the same payloads. Run it in release mode:
 //! `cargo run --release -p sluice-formats --example speed`.
-#![allow(clippy::disallowed_methods, reason = "it measures")]
-#![allow(clippy::print_stdout, reason = "its output is its purpose")]
+#![expect(clippy::disallowed_methods, reason = "it measures")]
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::hint::black_box;
 use std::time::Instant;

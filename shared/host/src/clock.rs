@@ -1,5 +1,5 @@
 //! The function's clock: the only place of the functions that reads time or waits by it.
-#![allow(clippy::disallowed_methods, reason = "a host is where time comes from, and where waiting is done")]
+#![expect(clippy::disallowed_methods, reason = "a host is where time comes from, and where waiting is done")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -176,7 +176,7 @@ fn in_the_mean(shards: &[ShardRecord]) -> Option<f64> {
 }
 
 /// Bytes to go at the present rate. Where a source cannot count, what is left is to what moved as the shares are.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an estimate
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
 fn eta(shards: &[ShardRecord], progress: Option<f64>, rate: f64) -> Option<u64> {
     if rate < 1.0 {
         return None;

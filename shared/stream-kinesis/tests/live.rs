@@ -16,7 +16,7 @@ const MUCH: ReadLimit = ReadLimit { events: 10_000, bytes: 100 << 20 };
 struct SystemClock;
 
 #[async_trait]
-#[allow(clippy::disallowed_methods)] // the server's clock is the machine's
+#[expect(clippy::disallowed_methods, reason = "the server's clock is the machine's")]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
@@ -28,7 +28,7 @@ impl Clock for SystemClock {
     }
 }
 
-#[allow(clippy::print_stdout)] // whoever runs the tests has to know what was not
+#[expect(clippy::print_stdout, reason = "whoever runs the tests has to know what was not")]
 fn not_run(why: &str) {
     println!("not run: {why}");
 }

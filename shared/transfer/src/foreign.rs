@@ -121,7 +121,7 @@ impl Timestamp {
             size if size < 1e17 => number,
             _ => number / 1e3,
         };
-        #[allow(clippy::cast_possible_truncation, reason = "the nearest that there is")]
+        #[expect(clippy::cast_possible_truncation, reason = "the nearest that there is")]
         Self::from_micros(micros.round() as i64)
     }
 }

@@ -3,7 +3,7 @@
 //! A target takes bytes, hands them to the code that parses their like, and panics where an invariant is broken. That
 //! nothing else panics, that no case takes seconds or hundreds of MiB, is the runner's business: `src/main.rs` needs
 //! no special compiler, `cargo-fuzz/` calls the same functions with libFuzzer.
-#![allow(clippy::missing_panics_doc, reason = "a target says what is wrong by a panic")]
+#![expect(clippy::missing_panics_doc, reason = "a target says what is wrong by a panic")]
 
 mod answers;
 mod compressed;

@@ -1,5 +1,5 @@
 //! `fuzz`: replays the kept corpus, then goes on with changed cases of it, on any compiler.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // a command
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command")]
 #![expect(clippy::disallowed_methods, reason = "what is tested has no clock; how long it takes is what is looked for")]
 
 mod memory;

@@ -1,5 +1,5 @@
 //! `simulate`: runs schedules, or replays one.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // a command
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command")]
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,5 +1,5 @@
 //! The built command, run in homes of its own.
-#![allow(dead_code, unreachable_pub)] // each test binary uses a part of it
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

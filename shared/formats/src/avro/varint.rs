@@ -46,7 +46,6 @@ fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "seven bits are left")]
 fn low_bits(value: u64) -> u8 {
     (value & 0x7f) as u8
 }

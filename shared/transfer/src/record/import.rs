@@ -31,7 +31,7 @@ pub struct Check {
     pub seen: Checksum,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over what it skips by reference")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over what it skips by reference")]
 const fn is_at_beginning(from: &u64) -> bool {
     *from == 0
 }
