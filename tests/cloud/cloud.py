@@ -379,10 +379,10 @@ class Stream:
         return f"kinesis:{self.name}"
 
     def put(self, records):
-        """Puts pairs of key and data, in their order."""
+        """Puts pairs of key and data, in their order. A MiB at a time, since what is put at once has about one time."""
         batch, size = [], 0
         for key, data in records:
-            if batch and (len(batch) == 500 or size + len(data) + len(key) > 4 << 20):
+            if batch and (len(batch) == 500 or size + len(data) + len(key) > 1 << 20):
                 self.put_batch(batch)
                 batch, size = [], 0
             batch.append({"PartitionKey": key, "Data": data})

@@ -26,7 +26,8 @@ def every_request_names_the_owner(world):
 SCENARIOS = [
     transfers.round_trip_avro,
     transfers.round_trip_raw,
-    transfers.range_of_an_export,
+    transfers.range_by_numbers,
+    transfers.range_by_times,
     transfers.several_lanes,
     transfers.tells_the_bus,
     control.pause_and_resume,
