@@ -33,6 +33,7 @@
 //! stop it, which is harmless for the reason above.
 
 mod error;
+mod held;
 mod layout;
 mod object;
 mod parts;
