@@ -17,6 +17,7 @@ use sluice_transfer::{Compression, Decoded, Decoder, FieldNames, Header, Place, 
 use super::codec::inflate;
 use super::header::{HEAD_BYTES, Marker, check_schema, read_header};
 use super::mapped::Mapped;
+use super::schema::SPARE_STEPS;
 use super::varint::{Fault, LONGEST, Reader};
 
 /// Largest block that is read, as it lies in the file and as it is inflated. Ours end at the first event past 64 KiB;
@@ -60,6 +61,8 @@ struct Block {
     /// How many there are, and were read.
     count: u64,
     within: u64,
+    /// Values without bytes that may still be passed over in it.
+    spare: usize,
 }
 
 impl AvroDecoder {
@@ -131,7 +134,7 @@ impl AvroDecoder {
         let data = if compression.is_plain() { data } else { inflate(compression, &data, BLOCK_BYTES)?.into() };
         check_count(count, data.len(), shortest)?;
         if count > 0 {
-            self.block = Some(Block { unit, data, read: 0, count, within: 0 });
+            self.block = Some(Block { unit, data, read: 0, count, within: 0, spare: SPARE_STEPS });
         }
         Ok(true)
     }
@@ -242,7 +245,7 @@ impl Block {
     fn next_event(&mut self, mapped: Option<&Mapped>) -> Result<Decoded, Fault> {
         let mut reader = Reader::new(&self.data, self.read);
         let (sequence, time, key, headers, payload) = if let Some(mapped) = mapped {
-            let event = mapped.event(&mut reader, &self.data)?;
+            let event = mapped.event(&mut reader, &self.data, &mut self.spare)?;
             (None, event.time, event.key, Vec::new(), event.payload)
         } else {
             // Another writer of this schema may have put anything there.

@@ -35,8 +35,8 @@ impl Mapped {
     }
 
     /// The event that a record makes.
-    pub(super) fn event(&self, reader: &mut Reader<'_>, data: &Bytes) -> Result<MappedEvent, Fault> {
-        let [payload, key, time] = self.schema.read(reader, &self.paths)?;
+    pub(super) fn event(&self, reader: &mut Reader<'_>, data: &Bytes, spare: &mut usize) -> Result<MappedEvent, Fault> {
+        let [payload, key, time] = self.schema.read(reader, &self.paths, spare)?;
         let (payload, key) = (value(payload, data), value(key, data));
         if payload.len() + key.len() > EVENT_BYTES {
             return Err(Fault::TooLarge("an event has more than 32 MiB"));
@@ -72,6 +72,7 @@ fn instant(found: &Found, data: &Bytes) -> Result<Option<Timestamp>, Fault> {
         Found::Long(number, Unit::Micros) => micros(*number),
         Found::Long(number, Unit::Nanos) => micros(number.div_euclid(1_000)),
         Found::Long(number, Unit::None) => Ok(Some(Timestamp::of_any_unit(*number))),
+        Found::Long(_, Unit::TimeOfDay) => Err(Fault::Damaged("a time is one of some day, not of a certain one")),
         Found::Double(number) => Ok(Some(Timestamp::of_any_fraction(*number))),
         Found::Bytes(range) => text(&data[range.clone()]),
         Found::Text(held) => text(held.as_bytes()),

@@ -13,8 +13,10 @@ use super::varint::{Fault, Reader};
 
 /// How deep values may lie in each other.
 const DEPTH: u32 = 128;
-/// Values that are passed over in an event, beside one for each of its bytes.
-const STEPS: usize = 100_000;
+/// Values that are passed over for each byte of an event: most have one of their own, some none.
+const STEPS_PER_BYTE: usize = 256;
+/// Values beyond these that are passed over in a block: what they cost is bounded, however many events it has.
+pub(super) const SPARE_STEPS: usize = 100_000;
 
 type Node = usize;
 
@@ -47,6 +49,8 @@ pub(super) enum Unit {
     Millis,
     Micros,
     Nanos,
+    /// Of a day that is not said.
+    TimeOfDay,
 }
 
 /// A schema, its types by their numbers.
@@ -121,16 +125,19 @@ impl Schema {
         }
     }
 
-    /// Reads an event, and of it the fields at these paths; none where a record in front of one is null.
+    /// Reads an event, and of it the fields at these paths; none where a record in front of one is null. What it takes of
+    /// the block's steps to spare is gone.
     pub(super) fn read<const N: usize>(
         &self,
         reader: &mut Reader<'_>,
         paths: &[Option<Vec<String>>; N],
+        spare: &mut usize,
     ) -> Result<[Option<Found>; N], Fault> {
-        let mut walk = Walk { schema: self, steps: STEPS.saturating_add(reader.left()), left: DEPTH };
+        let mut walk = Walk { schema: self, start: reader.at(), spare: *spare, steps: 0, left: DEPTH };
         let mut found = [const { None }; N];
         let wanted: Vec<usize> = (0..N).filter(|index| paths[*index].is_some()).collect();
         walk.record(reader, self.root, 0, &wanted, paths, &mut found)?;
+        *spare = spare.saturating_sub(walk.steps.saturating_sub(walk.earned(reader)));
         Ok(found)
     }
 }
@@ -232,6 +239,7 @@ fn full_name(name: &str, given: Option<&str>, space: &str) -> String {
 fn unit(logical: Option<&Json>) -> Unit {
     match logical.and_then(Json::as_str) {
         Some("date") => Unit::Days,
+        Some("time-millis" | "time-micros") => Unit::TimeOfDay,
         Some("timestamp-millis" | "local-timestamp-millis") => Unit::Millis,
         Some("timestamp-micros" | "local-timestamp-micros") => Unit::Micros,
         Some("timestamp-nanos" | "local-timestamp-nanos") => Unit::Nanos,
@@ -242,14 +250,27 @@ fn unit(logical: Option<&Json>) -> Unit {
 /// Goes through one event.
 struct Walk<'s> {
     schema: &'s Schema,
+    /// Where the event begins.
+    start: usize,
+    /// Steps that are left to the block, beyond those that the event's bytes allow.
+    spare: usize,
+    /// Steps that were taken.
     steps: usize,
     left: u32,
 }
 
 impl Walk<'_> {
-    fn step(&mut self) -> Result<(), Fault> {
-        self.steps = self.steps.checked_sub(1).ok_or(Fault::TooLarge("an event has too many values"))?;
+    fn step(&mut self, reader: &Reader<'_>) -> Result<(), Fault> {
+        self.steps += 1;
+        if self.steps > self.spare.saturating_add(self.earned(reader)) {
+            return Err(Fault::TooLarge("an event has too many values for its bytes"));
+        }
         Ok(())
+    }
+
+    /// Steps that the bytes allow that were read of the event.
+    fn earned(&self, reader: &Reader<'_>) -> usize {
+        (reader.at() - self.start).saturating_mul(STEPS_PER_BYTE)
     }
 
     fn deeper<T>(&mut self, within: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
@@ -269,7 +290,7 @@ impl Walk<'_> {
         paths: &[Option<Vec<String>>; N],
         found: &mut [Option<Found>; N],
     ) -> Result<(), Fault> {
-        self.step()?;
+        self.step(reader)?;
         let schema = self.schema;
         match &schema.types[node] {
             Kind::Union(branches) => {
@@ -299,7 +320,7 @@ impl Walk<'_> {
     }
 
     fn value(&mut self, reader: &mut Reader<'_>, node: Node) -> Result<Found, Fault> {
-        self.step()?;
+        self.step(reader)?;
         let schema = self.schema;
         Ok(match &schema.types[node] {
             Kind::Null => Found::Null,
@@ -327,7 +348,7 @@ impl Walk<'_> {
     }
 
     fn skip(&mut self, reader: &mut Reader<'_>, node: Node) -> Result<(), Fault> {
-        self.step()?;
+        self.step(reader)?;
         let schema = self.schema;
         match &schema.types[node] {
             Kind::Array(items) => self.items(reader, *items, false),

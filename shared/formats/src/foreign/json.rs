@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use sluice_transfer::limits::{EVENT_BYTES, shortly};
-use sluice_transfer::{Compression, Decoded, FieldNames, Timestamp, Value};
+use sluice_transfer::{Compression, Decoded, FieldNames, Place, Timestamp, Value};
 
 use crate::lines::{Line, LineDecoder, LineFault, LineFormat};
 
@@ -26,6 +26,9 @@ pub(super) fn decoder(fields: FieldNames, compression: Compression) -> LineDecod
 impl LineFormat for MappedJson {
     fn event(&self, line: &Line) -> Result<Option<Decoded>, LineFault> {
         let text = std::str::from_utf8(&line.bytes).map_err(|_| LineFault::damaged("it is not UTF-8"))?;
+        // Some writers begin a file with the mark of UTF-8, which is no part of JSON (RFC 8259, section 8.1).
+        let begins = line.begin == Place::default();
+        let text = text.strip_prefix('\u{feff}').filter(|_| begins).unwrap_or(text);
         if text.trim_ascii().is_empty() {
             return Ok(None);
         }
@@ -33,7 +36,7 @@ impl LineFormat for MappedJson {
         serde_json::from_str::<&RawValue>(text).map_err(|error| LineFault::Damaged(shortly(error)))?;
         let find = |name: &Option<String>| name.as_deref().map(|name| field(text, name)).transpose();
         let payload = match find(&self.fields.payload)? {
-            None => Value::Bytes(line.bytes.clone()),
+            None => Value::Bytes(line.bytes.slice_ref(text.as_bytes())),
             Some(found) => value(&line.bytes, found)?,
         };
         let key = find(&self.fields.key)?.map_or(Ok(Value::Absent), |found| value(&line.bytes, found))?;

@@ -88,6 +88,13 @@ fn fields_of_lines_of_json() {
             (Value::from("2.50"), Value::Absent, None),
         ]
     );
+    let marked = format!("\u{feff}{text}");
+    let the_same = read(json, &names("body", "meta.id", "meta.at"), marked.as_bytes(), &[1_000]).unwrap();
+    assert!(the_same.iter().zip(&events).all(|(one, other)| one.payload == other.payload), "a mark in front is none");
+    let whole = read(json, &names("", "other", ""), marked.as_bytes(), &[1_000]).unwrap();
+    assert_eq!(whole[0].payload, Value::from(text.lines().next().unwrap()));
+    let within = text.replacen('\n', "\n\u{feff}", 1);
+    assert!(read(json, &names("body", "", ""), within.as_bytes(), &[1_000]).is_err());
     let keyed = read(json, &names("", "other", ""), text.as_bytes(), &[1_000]).unwrap();
     assert_eq!(keyed[3].payload, Value::from(text.lines().last().unwrap()), "the whole line");
     assert_eq!(keyed[3].key, Value::from("true"));
@@ -229,7 +236,9 @@ fn hostile(schema: &str, count: i64, data: &[u8]) -> Vec<u8> {
 fn hostile_schemas_end() {
     let avro = SourceFormat::Avro;
     let record = |fields: &str| format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#);
-    let of = |schema: &str, data: &[u8]| read(avro, &names("p", "", ""), &hostile(schema, 1, data), &[]);
+    let many =
+        |schema: &str, count: i64, data: &[u8]| read(avro, &names("p", "", ""), &hostile(schema, count, data), &[]);
+    let of = |schema: &str, data: &[u8]| many(schema, 1, data);
     // Itself within itself, without end and without a byte.
     let endless = record(r#"{"name":"self","type":"R"},{"name":"p","type":"bytes"}"#);
     assert!(of(&endless, &[0; 9]).unwrap_err().to_string().contains("too deep"));
@@ -246,12 +255,30 @@ fn hostile_schemas_end() {
     }
     let wide = record(&format!(r#"{{"name":"n","type":{nothing}}},{{"name":"p","type":"bytes"}}"#));
     assert!(of(&wide, &[0; 9]).unwrap_err().to_string().contains("too many values"));
+    // A thousand nothings for each of its bytes, in each of many events.
+    let mut nothing = r#"{"type":"record","name":"N0","fields":[]}"#.to_owned();
+    for n in 1..10 {
+        let before = n - 1;
+        nothing = format!(
+            r#"{{"type":"record","name":"N{n}","fields":[{{"name":"a","type":{nothing}}},{{"name":"b","type":"N{before}"}}]}}"#
+        );
+    }
+    let wide = record(&format!(r#"{{"name":"n","type":{nothing}}},{{"name":"p","type":"bytes"}}"#));
+    assert_eq!(many(&wide, 50, &[0; 50]).unwrap().len(), 50);
+    assert!(many(&wide, 50_000, &vec![0; 50_000]).unwrap_err().to_string().contains("too many values"));
+    // As many as people have fields that are seldom set.
+    let seldom: Vec<_> = (0..50).map(|n| format!(r#"{{"name":"f{n}","type":"null"}}"#)).collect();
+    let wide = record(&format!(r#"{},{{"name":"p","type":"bytes"}}"#, seldom.join(",")));
+    assert_eq!(many(&wide, 50_000, &vec![0; 50_000]).unwrap().len(), 50_000);
     // Any number of nothings.
     let nulls = record(r#"{"name":"n","type":{"type":"array","items":"null"}},{"name":"p","type":"bytes"}"#);
     let mut data = Vec::new();
     put_long(&mut data, i64::MAX);
     data.extend_from_slice(&[0, 2, b'p']);
     assert_eq!(of(&nulls, &data).unwrap()[0].payload, Value::from("p"));
+    let of_day = r#"{"name":"p","type":{"type":"int","logicalType":"time-millis"}}"#;
+    let timed = read(avro, &names("p", "", "p"), &hostile(&record(of_day), 1, &[2]), &[]).unwrap_err();
+    assert!(timed.to_string().contains("of some day"), "{timed}");
     for (schema, why) in [
         ("\"string\"".to_owned(), "no record"),
         (record(r#"{"name":"p","type":"Q"}"#), "no type 'Q'"),
