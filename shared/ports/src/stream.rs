@@ -182,6 +182,7 @@ pub trait StreamStore: Send + Sync {
     /// Gives the reservation back, if it is that import's.
     async fn release(&self, writer: &TransferId) -> Result<()>;
 
-    /// Drops the events of a shard in front of a position. The tail and the numbers stay.
+    /// Drops the events of a shard in front of a position. The tail and the numbers stay. `Denied` while the stream is
+    /// reserved: an import reads back what it wrote.
     async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()>;
 }

@@ -133,6 +133,11 @@ fn set_writer(tx: &Transaction<'_>, writer: Option<&TransferId>) -> rusqlite::Re
 /// shard begins change together, so a trim that was cut off is a smaller trim.
 pub(crate) fn trim_some(connection: &mut Connection, name: &str, id: &ShardId, before: &Position) -> Result<bool> {
     let tx = begin(connection, name)?;
+    if let Some(holder) = holder(&tx, name)? {
+        // It reads back what it wrote, and proves nothing of what is gone.
+        let what = format!("stream '{name}' is reserved for the import {holder}: wait for it, or cancel it");
+        return Err(Error::new(ErrorKind::Denied, what));
+    }
     let shard = layout::shard(&tx, name, id)?;
     let target = shard.behind(before);
     if target <= shard.earliest {

@@ -243,6 +243,22 @@ async fn what_was_answered_outlives_a_killed_process() {
 }
 
 #[tokio::test]
+async fn what_is_reserved_is_not_trimmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let stream = LocalStream::new(dir.path().join("s.sqlite"), "s");
+    stream.create(1).await.unwrap();
+    append(&stream, &Position::Beginning, &[event(1, "a"), event(2, "b")]).await;
+    let import = "import".parse().unwrap();
+    stream.reserve(&import).await.unwrap();
+    let refused = stream.trim(&shard(0), &after(0)).await.unwrap_err();
+    assert!(refused.kind() == ErrorKind::Denied && refused.to_string().contains("reserved for the import import"));
+    assert_eq!(read_all(&stream, Position::Beginning).await.len(), 2);
+    stream.release(&import).await.unwrap();
+    stream.trim(&shard(0), &after(0)).await.unwrap();
+    assert_eq!(read_all(&stream, after(0)).await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_long_shard_is_trimmed_within_bounds() {
     const EVENTS: usize = 20_000;
     let dir = tempfile::tempdir().unwrap();

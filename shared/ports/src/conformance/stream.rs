@@ -292,6 +292,11 @@ async fn trimming(store: Store) {
     append(&store, &id, Position::Beginning, &events).await;
     append(&store, &shard(1), Position::Beginning, &events).await;
     store.trim(&id, &Position::Beginning).await.expect("a trim of nothing is done");
+    let writer: TransferId = "import".parse().expect("a name");
+    store.reserve(&writer).await.expect("nobody has it");
+    refused(store.trim(&id, &after(3)).await, ErrorKind::Denied, "trimming a reserved stream");
+    store.release(&writer).await.expect("it had it");
+    assert_eq!(ends(&store, 0).await, (Position::Beginning, after(9)), "a trim that is refused drops nothing");
     assert_eq!(ends(&store, 0).await, (Position::Beginning, after(9)), "nothing lies in front of the beginning");
 
     // The same again, and an earlier one, change nothing.
