@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::civil::{Time, date};
+use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Serialize};
 
 /// Microseconds since 1970-01-01T00:00:00Z. Serialized as that number.
@@ -68,8 +70,20 @@ impl FromStr for Timestamp {
         }
         text.parse::<jiff::Timestamp>()
             .map(|time| Self(time.as_microsecond()))
-            .map_err(|_| TimeError(text.chars().take(80).collect()))
+            .ok()
+            .or_else(|| at_the_ends(text))
+            .ok_or_else(|| TimeError(text.chars().take(80).collect()))
     }
+}
+
+/// The library's instants leave out the first and the last day of the years that RFC 3339 can say, and many write the very
+/// last second for "never".
+fn at_the_ends(text: &str) -> Option<Timestamp> {
+    let pieces = Pieces::parse(text).ok()?;
+    let (time, offset) = (pieces.time()?, pieces.to_numeric_offset()?);
+    let since = pieces.date().to_datetime(time).duration_since(date(1970, 1, 1).to_datetime(Time::midnight()));
+    let micros = since.as_micros() - i128::from(offset.seconds()) * 1_000_000;
+    i64::try_from(micros).ok().map(Timestamp)
 }
 
 /// The earliest and the latest time among some events; their order in the stream need not be that of their times.
@@ -112,6 +126,11 @@ mod tests {
         assert_eq!(time.to_string(), "2026-11-22T08:00:00.000001Z");
         assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
         assert!("yesterday".parse::<Timestamp>().is_err());
+        assert_eq!("9999-12-31T23:59:59Z".parse(), Ok(Timestamp(253_402_300_799_000_000)));
+        assert_eq!("9999-12-31T23:59:59.5-01:00".parse(), Ok(Timestamp(253_402_304_399_500_000)));
+        for half in ["9999-12-31", "9999-12-31T23:59:59", "23:59:59Z", "9999-12-32T00:00:00Z"] {
+            assert!(half.parse::<Timestamp>().is_err(), "{half}");
+        }
         for far in [i64::MIN, i64::MAX, 253_402_300_800_000_000] {
             assert_eq!(Timestamp(far).to_string().parse(), Ok(Timestamp(far)), "a year of more than four digits");
         }
