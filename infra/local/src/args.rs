@@ -313,13 +313,15 @@ pub(crate) struct Import {
     /// Whether such files are inflated that are gzip or zstd [default: auto, but none for raw]
     #[arg(long, value_name = "auto|none", value_parser = inflate)]
     pub compression: Option<Inflate>,
-    /// The field of a record that is the payload, `a.b` for one within [default, jsonl: the whole line]
+    /// The field of a record that is the payload, `a.b` for one within [default, jsonl: the whole line; where no field is
+    /// named at all, lines are Sluice's own]
     #[arg(long, value_name = "NAME")]
     pub payload_field: Option<String>,
     /// The field that is the key [default: events have none]
     #[arg(long, value_name = "NAME")]
     pub key_field: Option<String>,
-    /// The field that is the time: RFC 3339, or a number of s, ms, us or ns [default: now]
+    /// The field that is the time: RFC 3339, or a number since 1970, of s below 10^11, of ms below 10^14, of us below
+    /// 10^17, else of ns [default: now]
     #[arg(long, value_name = "NAME")]
     pub time_field: Option<String>,
     /// Bytes of an event, where the source has no events of its own [default: 1MiB]

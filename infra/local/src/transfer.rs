@@ -167,8 +167,8 @@ async fn prepare(engine: &Engine, id: &TransferId, request: &Request, resumed: b
     let paused = transfer.state.is_active() && known.is_some() && transfer.wanted == Wanted::Paused;
     if at_rest || paused {
         sluice_operations::resume(engine, id, &execution()).await?;
-    } else if resumed && !transfer.state.is_active() {
-        // Says why it cannot be resumed, where it cannot.
+    } else if resumed && transfer.state == State::Cancelled {
+        // Says why it cannot be resumed.
         sluice_operations::resume(engine, id, &execution()).await?;
     } else if !transfer.state.is_active() {
         // It was driven to its end before: this is its result.
@@ -200,7 +200,13 @@ pub(crate) fn tell(home: &Home, report: &Report, output: Output) -> Result<ExitC
         Output::Text => output::print(&output::text_of(report))?,
     }
     let go_on = || home.hint(&format!("resume {}", report.id));
+    let code = report.error.as_ref().map(|error| &error.code[..]);
+    // Mending these takes another import.
+    let for_good = [Code::ObjectUnreadable, Code::ForeignEvents].map(|code| code.to_string());
     match report.state {
+        State::Failed if for_good.iter().any(|lost| code == Some(lost)) => {
+            output::note(&format!("it cannot go on; give it up with: {}", home.hint(&format!("cancel {}", report.id))));
+        }
         State::Failed => output::note(&format!("it can go on once that is mended: {}", go_on())),
         State::Paused | State::Preparing => output::note(&format!("paused; go on with: {}", go_on())),
         _ => {}

@@ -339,3 +339,27 @@ fn a_manifest_that_begins_otherwise_is_no_data() {
     let done = stage.run("import dir:out/e/manifest.json local:b --output json").fails(1, "not a manifest");
     assert_eq!(done.json()["error"]["code"], "ManifestInvalid");
 }
+
+#[test]
+fn a_manifest_without_shards() {
+    let stage = exported();
+    reseal(stage.path("out/e/manifest.json"), |root| {
+        (root["shards"], root["objects"]) = (json!([]), json!(0));
+        root["counts"] = json!({"events": 0, "bytes": 0});
+    });
+    forged_is_refused(&stage, "ManifestInvalid", "lists no shards");
+}
+
+#[test]
+fn counts_that_are_not_the_objects() {
+    let stage = exported();
+    let less = |counts: &mut Value| counts["events"] = json!(counts["events"].as_u64().unwrap() - 1);
+    forge(&stage, |segment| less(&mut segment["entries"][0]["counts"]));
+    reseal(stage.path("out/e/manifest.json"), |root| {
+        less(&mut root["counts"]);
+        less(&mut root["shards"][0]["counts"]);
+    });
+    let done = stage.run("import dir:out/e local:b --id i --output json").fails(1, "contradicts itself");
+    assert_eq!(done.json()["error"]["code"], "ManifestInvalid", "{}", done.err);
+    stage.run("verify i").code(1);
+}

@@ -46,6 +46,8 @@ codes! {
     ForeignObject,
     /// An object is not what its manifest says.
     ObjectDamaged,
+    /// A file that no manifest vouches for is not what it was said to be.
+    ObjectUnreadable,
     /// An object that a manifest names is not there.
     ObjectMissing,
     /// A source object changed while it was imported.

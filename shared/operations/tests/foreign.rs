@@ -44,9 +44,18 @@ impl Rig {
     }
 
     fn plan(&self, format: SourceFormat, compression: Option<Inflate>) -> Result<(), OperationError> {
-        let asked = ImportRequest::new("memory:archive".parse().unwrap(), "memory:target".parse().unwrap());
-        let request = Request::Import(ImportRequest { format: Some(format), compression, ..asked });
-        now(plan(&self.engine, &self.id, &request, "test")).map(|_| ())
+        self.plan_as(|asked| ImportRequest { format: Some(format), compression, ..asked })
+    }
+
+    /// Records of JSON, of which the field `p` is the payload.
+    fn plan_json(&self) -> Result<(), OperationError> {
+        let (format, payload_field) = (Some(SourceFormat::Jsonl), Some("p".to_owned()));
+        self.plan_as(|asked| ImportRequest { format, payload_field, ..asked })
+    }
+
+    fn plan_as(&self, asked: impl FnOnce(ImportRequest) -> ImportRequest) -> Result<(), OperationError> {
+        let all = ImportRequest::new("memory:archive".parse().unwrap(), "memory:target".parse().unwrap());
+        now(plan(&self.engine, &self.id, &Request::Import(asked(all)), "test")).map(|_| ())
     }
 
     fn order(&self, steps: u64) -> SliceOrder {
@@ -184,4 +193,64 @@ fn raw_bytes_are_inflated_only_if_asked() {
         while !rig.slice(100_000).unwrap() {}
         assert_eq!(&rig.payloads().concat(), wanted);
     }
+}
+
+#[test]
+fn what_stands_in_front_of_a_bad_record_arrives() {
+    let records = |numbers: std::ops::Range<u32>| {
+        let records: Vec<_> = numbers.map(|n| format!("{{\"p\":{n}}}\n")).collect();
+        records.concat()
+    };
+    let pieces = [records(0..20), records(20..33), "no record\n".to_owned(), records(34..60)];
+    for (compression, read_bytes) in
+        [(Compression::Plain, 7), (Compression::Plain, 10_000), (Compression::Gzip, 10_000)]
+    {
+        let file: Vec<u8> = pieces.iter().flat_map(|piece| compressed(compression, piece.as_bytes())).collect();
+        let rig = Rig::new(&[("a", file)], read_bytes, 1 << 20);
+        rig.plan_json().unwrap();
+        let refused = rig.slice(1_000_000).unwrap_err();
+        assert_eq!(refused.code, Code::ObjectUnreadable.to_string());
+        assert!(refused.message.contains("in front of that was imported"), "{refused:?}");
+        let wanted: Vec<Vec<u8>> = (0..33).map(|n: u32| n.to_string().into_bytes()).collect();
+        assert_eq!(rig.payloads(), wanted, "{compression:?}, {read_bytes}");
+    }
+}
+
+#[test]
+fn a_slice_leaves_off_among_lines_that_hold_nothing() {
+    let text = format!("{}{{\"p\":1}}\n", "\n".repeat(2_000_000));
+    for compression in [Compression::Plain, Compression::Gzip] {
+        let rig = Rig::new(&[("a", compressed(compression, text.as_bytes()))], 1 << 20, 1 << 20);
+        rig.plan_json().unwrap();
+        let (mut slices, mut before) = (1, 0.0);
+        while !rig.slice(60).unwrap() {
+            assert!(rig.progress() >= before, "{} behind {before}", rig.progress());
+            (slices, before) = (slices + 1, rig.progress());
+            assert!(slices < 1_000, "it does not end");
+        }
+        assert!(slices > 2, "{slices} slices");
+        assert_eq!(rig.payloads(), [b"1"]);
+    }
+}
+
+#[test]
+fn markers_of_folders_are_passed_over_and_keys_that_cannot_be_followed_named() {
+    let line = b"{\"p\":1}\n".to_vec();
+    let rig = Rig::new(&[("", Vec::new()), ("in/", Vec::new()), ("in/a", line.clone())], 100, 1 << 20);
+    rig.plan_json().unwrap();
+    while !rig.slice(100_000).unwrap() {}
+    assert_eq!(rig.payloads(), [b"1"]);
+    let refused = Rig::new(&[("in//a", line)], 100, 1 << 20).plan_json().unwrap_err();
+    assert!(refused.message.contains("in//a") && refused.message.contains("rename or move it"), "{refused}");
+}
+
+#[test]
+fn a_payload_that_no_record_has_is_no_import() {
+    let rig = Rig::new(&[("a", b"{\"q\":1}\n".repeat(30))], 100, 1 << 20);
+    rig.plan_json().unwrap();
+    while rig.slice(100_000).is_ok_and(|through| !through) {}
+    let told = now(describe(&rig.engine, &rig.id)).unwrap();
+    let refused = told.error.unwrap();
+    assert_eq!(refused.code, Code::ObjectUnreadable.to_string());
+    assert!(refused.message.contains("none of the 30 records"), "{refused:?}");
 }

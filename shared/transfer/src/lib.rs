@@ -40,4 +40,4 @@ pub use request::{ExportRequest, ImportRequest, Request, RequestError};
 pub use spec::{PositionSpec, SpecError};
 pub use state::{Illegal, Kind, State, Step, Wanted};
 pub use time::{TimeError, TimeRange, Timestamp};
-pub use unpacking::{Cutter, Decoded, Decoder, Place, UnpackError};
+pub use unpacking::{Cutter, Decoded, Decoder, Place, UnpackError, Unpacked};

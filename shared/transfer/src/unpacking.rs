@@ -54,6 +54,17 @@ pub struct Place {
     pub within: u64,
 }
 
+/// What a decoder comes to next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unpacked {
+    /// An event.
+    Event(Decoded),
+    /// A good deal that holds no event, up to here: reading can go on from there.
+    Passed(Place),
+    /// The end of what was fed.
+    Hungry,
+}
+
 /// Takes an object's units apart. Fed with the object's bytes in order; after a resume first with its head, then
 /// from a unit's beginning.
 pub trait Decoder: Send {
@@ -75,7 +86,13 @@ pub trait Decoder: Send {
     /// More bytes, behind those fed before.
     fn feed(&mut self, bytes: Bytes);
 
-    /// The next event; none if it needs more bytes.
+    /// The next event, or where it has passed over a good deal that holds none, so that whoever has no more time can leave
+    /// off. An error is answered again until the decoder is sent elsewhere.
+    fn step(&mut self) -> Result<Unpacked, UnpackError> {
+        Ok(self.next()?.map_or(Unpacked::Hungry, Unpacked::Event))
+    }
+
+    /// The next event, however far it is; none if it needs more bytes. Errors are those of [`Self::step`].
     fn next(&mut self) -> Result<Option<Decoded>, UnpackError>;
 
     /// The object has no more bytes. Answers the event that ends with it, if there is one; an error if a unit is open.

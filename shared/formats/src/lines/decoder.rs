@@ -1,9 +1,12 @@
 //! Lines into events, whatever a line is.
 
 use bytes::Bytes;
-use sluice_transfer::{Compression, Decoded, Decoder, Place, UnpackError};
+use sluice_transfer::{Compression, Decoded, Decoder, Place, UnpackError, Unpacked};
 
 use super::{Line, Lines};
+
+/// Lines without an event that are passed over at once.
+const PASSED_LINES: usize = 10_000;
 
 /// What a line is.
 pub(crate) trait LineFormat: Send {
@@ -43,13 +46,16 @@ impl<F: LineFormat> LineDecoder<F> {
         Self { lines: Lines::new(compression), format, failed: None }
     }
 
-    fn step(&mut self) -> Result<Option<Decoded>, UnpackError> {
-        while let Some(line) = self.lines.next()? {
+    fn advance(&mut self) -> Result<Unpacked, UnpackError> {
+        let mut passed = None;
+        for _ in 0..PASSED_LINES {
+            let Some(line) = self.lines.next()? else { return Ok(Unpacked::Hungry) };
             if let Some(event) = self.event_of(&line)? {
-                return Ok(Some(event));
+                return Ok(Unpacked::Event(event));
             }
+            passed = Some(line.after);
         }
-        Ok(None)
+        Ok(passed.map_or(Unpacked::Hungry, Unpacked::Passed))
     }
 
     fn event_of(&self, line: &Line) -> Result<Option<Decoded>, UnpackError> {
@@ -104,12 +110,22 @@ impl<F: LineFormat> Decoder for LineDecoder<F> {
         self.lines.feed(bytes);
     }
 
-    fn next(&mut self) -> Result<Option<Decoded>, UnpackError> {
+    fn step(&mut self) -> Result<Unpacked, UnpackError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let decoded = self.step();
-        self.noted(decoded)
+        let step = self.advance();
+        self.noted(step)
+    }
+
+    fn next(&mut self) -> Result<Option<Decoded>, UnpackError> {
+        loop {
+            match self.step()? {
+                Unpacked::Event(event) => return Ok(Some(event)),
+                Unpacked::Passed(_) => {}
+                Unpacked::Hungry => return Ok(None),
+            }
+        }
     }
 
     fn finish(&mut self) -> Result<Option<Decoded>, UnpackError> {

@@ -2,9 +2,9 @@
 
 use futures::future::join;
 use sluice_ports::{Appends, NewEvent, Read, ReadLimit, StreamStore};
-use sluice_transfer::manifest::{ImportManifest, ImportedShard};
+use sluice_transfer::manifest::{ImportManifest, ImportedShard, ListShard};
 use sluice_transfer::record::{ImportConfig, ImportRecord, ManifestRef, ReadBack, TransferRecord};
-use sluice_transfer::{Counts, ObjectKeys, Position, Range, ShardId, State, Wanted};
+use sluice_transfer::{Counts, Format, ObjectKeys, Position, Range, ShardId, State, Wanted};
 use tracing::Instrument;
 
 use super::Checked;
@@ -47,6 +47,7 @@ pub(super) async fn check(
         counts: shards.iter().map(|shard| shard.counts).sum::<Counts>(),
         shards,
     };
+    check_payload(config, manifest.counts)?;
     let key = format!("{}/{}", route.folder(), ObjectKeys::root());
     let sha256 = slice.bounded(put_document(slice.engine, &*route.work, &key, &manifest)).await?;
     Ok(Checked::All { manifest: ManifestRef { key, sha256 } })
@@ -65,6 +66,7 @@ async fn check_shard(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>) -> R
     let record = import_record(held)?;
     check_digest(&route.config.stream.to_string(), &shard, record)?;
     let listed = route.list.shards.iter().find(|listed| listed.shard == shard);
+    check_listed(&route.config, listed, record.counts)?;
     Ok(Some(ImportedShard {
         source: listed.and_then(|listed| listed.source.clone()),
         taken: listed.and_then(|listed| listed.range.clone()),
@@ -162,6 +164,41 @@ fn check_digest(stream: &str, shard: &ShardId, record: &ImportRecord) -> Result<
         "{stream} does not hold in shard {shard} what was sent: {} events of {} bytes were sent, {} of {} read back",
         record.counts.events, record.counts.bytes, back.counts.events, back.counts.bytes
     )))
+}
+
+/// A field that no record has is most likely spelt otherwise.
+fn check_payload(config: &ImportConfig, counts: Counts) -> Result<(), Halt> {
+    let named = config.foreign.as_ref().and_then(|files| files.fields.payload.as_ref());
+    match named {
+        Some(field) if counts.events > 0 && counts.bytes == 0 => {
+            let what = format!(
+                "none of the {} records has anything in the field '{field}' that is to be the payload: cancel this \
+                 import, look at the field's name, and import into another stream",
+                counts.events
+            );
+            Err(OperationError::new(Code::ObjectUnreadable, what).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a manifest says of its objects is what they held.
+fn check_listed(config: &ImportConfig, listed: Option<&ListShard>, found: Counts) -> Result<(), Halt> {
+    let Some((listed, said)) = listed.and_then(|listed| listed.counts.map(|counts| (listed, counts))) else {
+        return Ok(());
+    };
+    // Bytes are cut as the import was asked to.
+    let same = said.bytes == found.bytes && (config.format == Format::Raw || said.events == found.events);
+    if same {
+        return Ok(());
+    }
+    let (shard, source) = (listed.source.as_ref().unwrap_or(&listed.shard), &config.bucket);
+    let what = format!(
+        "{source} contradicts itself: its manifest lists {} events of {} bytes in shard {shard}, its objects hold {} of \
+         {}, which were imported; whoever wrote or changed it can tell which is right",
+        said.events, said.bytes, found.events, found.bytes
+    );
+    Err(OperationError::new(Code::ManifestInvalid, what).into())
 }
 
 fn failed(what: &str) -> Halt {

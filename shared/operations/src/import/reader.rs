@@ -8,7 +8,7 @@ use sluice_formats::{Inflater, decoder, foreign_decoder};
 use sluice_ports::NewEvent;
 use sluice_transfer::manifest::{ListShard, SourceEntry};
 use sluice_transfer::record::{Check, SourceCursor};
-use sluice_transfer::{Cutter, Decoded, Decoder, Place, UnpackError, Value, recognise};
+use sluice_transfer::{Cutter, Decoded, Decoder, Place, UnpackError, Unpacked, Value, Wanted, recognise};
 
 use super::Route;
 use super::source::{Compared, Source, damaged};
@@ -67,7 +67,7 @@ pub(crate) struct Reader<'a> {
     /// Raw: cuts events; may hold the beginning of one.
     cutter: Cutter,
     ready: VecDeque<Sourced>,
-    /// Behind the last event that is not wanted, as long as none that is was found behind it.
+    /// Behind the last event that is not wanted, or what holds none, as long as none that is was found behind it.
     skipped: Option<SourceCursor>,
 }
 
@@ -126,10 +126,15 @@ impl<'a> Reader<'a> {
             if let Some(check) = self.unpack().await? {
                 return Ok(Next::NoTime(Some(check)));
             }
-            if self.ready.is_empty() && self.skipped.is_some() && !self.slice.has_time() {
+            if self.ready.is_empty() && self.skipped.is_some() && !self.goes_on().await? {
                 return Ok(Next::NoTime(self.source.check));
             }
         }
+    }
+
+    /// Whether there is time, and nobody wants the transfer to rest.
+    async fn goes_on(&self) -> Result<bool, Halt> {
+        Ok(self.slice.has_time() && self.slice.wanted().await? == Wanted::Running)
     }
 
     /// The event as the target will hold it: that is what is sent, counted and compared.
@@ -234,11 +239,11 @@ impl<'a> Reader<'a> {
         let settings = &self.slice.engine.settings;
         loop {
             let unpacked = match &mut open.unpacks {
-                Unpacks::Cut(inflater) => cut(inflater, &mut self.cutter),
+                Unpacks::Cut(inflater) => cut(inflater, &mut self.cutter).map(|events| (events, None)),
                 Unpacks::Units(decoder) => take_apart(&mut **decoder, settings.read_events, settings.read_bytes),
             };
-            let unpacked = unpacked.map_err(|error| damaged(&entry, error))?;
-            if unpacked.is_empty() {
+            let (unpacked, passed) = unpacked.map_err(|error| damaged(&entry, error))?;
+            if unpacked.is_empty() && passed.is_none() {
                 break;
             }
             for decoded in unpacked {
@@ -249,7 +254,10 @@ impl<'a> Reader<'a> {
                     self.skipped = Some(after);
                 }
             }
-            if !self.ready.is_empty() {
+            if let Some(place) = passed.filter(|_| self.ready.is_empty()) {
+                self.skipped = Some(cursor_at(self.cursor.entry, place, end));
+            }
+            if !self.ready.is_empty() || passed.is_some() {
                 return Ok(None);
             }
         }
@@ -380,13 +388,24 @@ fn raw_event(payload: Bytes, after: Place) -> Decoded {
     }
 }
 
-/// Events that were fed whole, until there are so many of them, or so many bytes.
-fn take_apart(decoder: &mut dyn Decoder, most: usize, most_bytes: usize) -> Result<Vec<Decoded>, UnpackError> {
+/// Events that were fed whole, until there are so many of them, or so many bytes; and up to where a good deal was passed
+/// over that holds none. What stands in front of an error comes first; the decoder answers it again.
+fn take_apart(
+    decoder: &mut dyn Decoder,
+    most: usize,
+    most_bytes: usize,
+) -> Result<(Vec<Decoded>, Option<Place>), UnpackError> {
     let (mut events, mut bytes) = (Vec::new(), 0);
     while events.len() < most && bytes < most_bytes {
-        let Some(event) = decoder.next()? else { break };
-        bytes += event.payload.len() + event.key.len();
-        events.push(event);
+        match decoder.step() {
+            Ok(Unpacked::Event(event)) => {
+                bytes += event.payload.len() + event.key.len();
+                events.push(event);
+            }
+            Ok(Unpacked::Passed(place)) => return Ok((events, Some(place))),
+            Err(error) if events.is_empty() => return Err(error),
+            Ok(Unpacked::Hungry) | Err(_) => break,
+        }
     }
-    Ok(events)
+    Ok((events, None))
 }

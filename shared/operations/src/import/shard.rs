@@ -27,6 +27,8 @@ pub(super) struct ShardImport<'a, 'h> {
     pub unsent: VecDeque<Sourced>,
     /// The record's revision when the last mark was set: it is on record once that is another.
     marked: Option<u64>,
+    /// Why nothing can be read behind what is unsent: it is told once that has arrived.
+    failed: Option<OperationError>,
 }
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
@@ -34,7 +36,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let record = import_record(held)?;
         let (cursor, check) = (record.cursor, record.check);
         let reader = Reader::new(held.slice, route, listed(route, held)?, cursor, check);
-        Ok(Self { route, held, reader, unsent: VecDeque::new(), marked: None })
+        Ok(Self { route, held, reader, unsent: VecDeque::new(), marked: None, failed: None })
     }
 
     pub(super) async fn run(mut self) -> Result<ShardEnd, Halt> {
@@ -93,20 +95,30 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
             // However long that takes, the record says what there was before.
             self.flush().await?;
         }
-        while self.unsent.len() < events && bytes < most_bytes {
+        while self.failed.is_none() && self.unsent.len() < events && bytes < most_bytes {
             if !self.unsent.is_empty() && !slice.has_time() {
                 break;
             }
-            match self.reader.next().await? {
-                Next::Event(sourced) => {
+            match self.reader.next().await {
+                Ok(Next::Event(sourced)) => {
                     bytes += sourced.event.payload.len();
                     self.unsent.push_back(sourced);
                 }
-                Next::End(cursor) => return Ok(Fill::End(cursor)),
-                Next::NoTime(check) => return Ok(Fill::NoTime(check)),
+                Ok(Next::End(cursor)) => return Ok(Fill::End(cursor)),
+                Ok(Next::NoTime(check)) => return Ok(Fill::NoTime(check)),
+                Err(Halt::Failed(error)) => self.failed = Some(error),
+                Err(halt) => return Err(halt),
             }
         }
+        if self.unsent.is_empty() {
+            self.fail()?;
+        }
         Ok(Fill::Full)
+    }
+
+    /// Tells why no more can be read.
+    fn fail(&mut self) -> Result<(), Halt> {
+        self.failed.take().map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Appends a batch of what is unsent. Whatever the answer, afterwards the record says what the target holds.
@@ -129,12 +141,12 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
             }
             // A reader that failed has perhaps dropped an event, so nothing is compared with what it said.
             Sent::Elsewhere => {
-                ahead?;
+                ahead.and_then(|()| self.fail())?;
                 self.reconcile().await
             }
             // Whether it happened is not known: the target tells.
             Sent::Unsure(_) => {
-                ahead?;
+                ahead.and_then(|()| self.fail())?;
                 self.wait(50).await?;
                 self.reconcile().await
             }
@@ -147,10 +159,16 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let slice = self.held.slice;
         let (events, most_bytes) = self.limits();
         let mut bytes: usize = self.unsent.iter().skip(sent).map(|sourced| sourced.event.payload.len()).sum();
-        while self.unsent.len() - sent < events && bytes < most_bytes && slice.has_time() {
-            let Next::Event(sourced) = self.reader.next().await? else { break };
-            bytes += sourced.event.payload.len();
-            self.unsent.push_back(sourced);
+        while self.failed.is_none() && self.unsent.len() - sent < events && bytes < most_bytes && slice.has_time() {
+            match self.reader.next().await {
+                Ok(Next::Event(sourced)) => {
+                    bytes += sourced.event.payload.len();
+                    self.unsent.push_back(sourced);
+                }
+                Ok(Next::End(_) | Next::NoTime(_)) => break,
+                Err(Halt::Failed(error)) => self.failed = Some(error),
+                Err(halt) => return Err(halt),
+            }
         }
         Ok(())
     }

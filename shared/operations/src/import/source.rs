@@ -187,24 +187,25 @@ impl<'a> Source<'a> {
 /// A source whose bytes cannot be taken for events.
 pub(super) fn damaged(entry: &SourceEntry, why: impl std::fmt::Display) -> Halt {
     let key = &entry.key;
-    let message = if entry.checksum.is_some() {
-        format!(
-            "{key} is damaged: {why}. Nothing of it was imported that does not match; put the original back and resume"
-        )
+    let error = if entry.checksum.is_some() {
+        let what = "Nothing of it was imported that does not match; put the original back and resume";
+        OperationError::new(Code::ObjectDamaged, format!("{key} is damaged: {why}. {what}"))
     } else {
-        format!(
-            "{key} cannot be read: {why}. What stands in front of that was imported; cancel this import, mend the file \
-             or the options, and import into another stream"
-        )
+        let what = "What could be read in front of that was imported (where a file is compressed, damage may begin earlier \
+                    than it shows); cancel this import, mend the file or the options, and import into another stream";
+        OperationError::new(Code::ObjectUnreadable, format!("{key} cannot be read: {why}. {what}"))
     };
-    OperationError::new(Code::ObjectDamaged, message).into()
+    error.into()
 }
 
 /// What a source's store says, in the terms of an import.
 fn name_the_object(halt: Halt, key: &str) -> Halt {
     let Halt::Failed(error) = halt else { return halt };
     let changed = |code, what: &str| {
-        let message = format!("{key} {what}; put the original back and resume, or cancel this import");
+        let message = format!(
+            "{key} {what}; put the original back and resume (in a directory a copy of it is another file), or cancel this \
+             import and start another"
+        );
         Halt::Failed(OperationError::new(code, message))
     };
     match error.code {

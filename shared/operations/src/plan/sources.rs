@@ -124,8 +124,11 @@ async fn foreign_prefix(
         let files = page(engine, bucket, prefix, &mut after).await?;
         let more = files.len() == LISTED_AT_ONCE;
         for file in files {
+            if is_marker(&file) {
+                continue;
+            }
             asked.check_length(engine, bucket, &file).await?;
-            list.push(foreign_entry(file)?).await?;
+            list.push(foreign_entry(file, uri)?).await?;
         }
         if !more {
             break;
@@ -174,18 +177,26 @@ fn entry(file: File) -> SourceEntry {
     }
 }
 
-fn foreign_entry(file: File) -> Result<SourceEntry, OperationError> {
+/// Whether it is what consoles make of an empty folder: no file, and nothing in it.
+fn is_marker(file: &File) -> bool {
+    file.size == 0 && file.key.ends_with('/')
+}
+
+fn foreign_entry(file: File, uri: &BucketUri) -> Result<SourceEntry, OperationError> {
     if is_ours(&file.key) {
         return Err(OperationError::new(
             Code::ManifestInvalid,
             format!(
                 "{} belongs to an export whose manifest is not there, so it is not complete or not all of it is here: \
-                 finish that export first, or name a single file",
+                 finish that export first, name its cancelled.json if it was given up, or name a single file",
                 file.key
             ),
         ));
     }
-    check_key(&file.key)?;
+    check_key(&file.key).map_err(|error| {
+        let what = format!("{uri} cannot be imported: {error}; rename or move it, or name a folder or file beside it");
+        OperationError::new(Code::Invalid, what)
+    })?;
     Ok(entry(file))
 }
 
@@ -215,9 +226,16 @@ async fn from_manifest(
     }
     let manifest: ExportManifest = get_document(engine, bucket, root, None).await?;
     manifest.check().map_err(|error| in_document(root, error))?;
+    if manifest.shards.is_empty() {
+        return Err(OperationError::new(
+            Code::ManifestInvalid,
+            format!("{root} lists no shards, and every export has some"),
+        ));
+    }
     bounds.check(&manifest)?;
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
     let encoding = manifest.encoding();
+    let mut gaps_within = 0;
     for shard in &manifest.shards {
         list.begin(Some(shard.shard.clone()));
         let mut range = bounds.of_shard(engine, encoding, shard);
@@ -228,13 +246,18 @@ async fn from_manifest(
             }
             listing.pass(listed);
         }
-        let gaps = range.gaps(&shard.gaps).cloned().collect();
+        let gaps: Vec<_> = range.gaps(&shard.gaps).cloned().collect();
+        gaps_within += gaps.len();
         let taken = range.taken();
         list.end(Known { counts: taken.counts, range: bounds.said.then_some(taken.range), gaps }).await?;
     }
     list.count_alike();
     if bounds.said && list.holds_nothing() {
-        let what = format!("{root} holds nothing between from and until; check both");
+        let but = match gaps_within {
+            0 => String::new(),
+            gaps => format!(" but {gaps} gaps, whose events were lost before they could be exported"),
+        };
+        let what = format!("{root} holds nothing between from and until{but}; check both");
         return Err(OperationError::new(Code::NothingToImport, what));
     }
     Ok(Sources { encoding, foreign: None, joined: true, shards: list.shards })
