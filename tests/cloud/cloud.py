@@ -378,11 +378,11 @@ class Stream:
     def uri(self):
         return f"kinesis:{self.name}"
 
-    def put(self, records):
-        """Puts pairs of key and data, in their order. A MiB at a time, since what is put at once has about one time."""
+    def put(self, records, at_once=4 << 20):
+        """Puts pairs of key and data, in their order, so many bytes at once: these have about one time."""
         batch, size = [], 0
         for key, data in records:
-            if batch and (len(batch) == 500 or size + len(data) + len(key) > 1 << 20):
+            if batch and (len(batch) == 500 or size + len(data) + len(key) > at_once):
                 self.put_batch(batch)
                 batch, size = [], 0
             batch.append({"PartitionKey": key, "Data": data})

@@ -125,7 +125,10 @@ def range_by_times(world):
 def step(records, index):
     """The first record from there on that came at least three milliseconds after the one before."""
     apart = datetime.timedelta(milliseconds=3)
-    return next(at for at in range(index, len(records)) if records[at].time - records[at - 1].time >= apart)
+    steps = (at for at in range(index, len(records)) if records[at].time - records[at - 1].time >= apart)
+    found = next(steps, None)
+    check(found is not None, f"all {len(records) - index} records from {index} on came at once")
+    return found
 
 
 def between(records, index):
@@ -137,7 +140,9 @@ def between(records, index):
 def a_range(world, bounds, **options):
     """An export, and an import of a range of it: what arrives is that, and of the object only the parts that hold it are
     read."""
-    source, bucket, target = world.filled("source", 1, world.mixed(32 * MIB)), world.bucket(), world.stream("copy")
+    # A tenth of the records is then several times.
+    source = world.filled("source", 1, world.mixed(32 * MIB), at_once=MIB)
+    bucket, target = world.bucket(), world.stream("copy")
     out = world.identity("out")
     report = world.stack.run(export(source, bucket, id=out, partSize="5MiB", objectSize="64MiB", **options))
     check(report["objects"] == 1, f"{report['objects']} objects")
@@ -153,11 +158,12 @@ def a_range(world, bounds, **options):
     parts = json.loads(world.stack.s3.get_object(Bucket=bucket, Key=index)["Body"].read())["body"]["parts"]
     start, end = extent(parts, int(wanted[0].sequence), int(wanted[-1].sequence))
     check((None, None) not in stretches and stretches, f"{key} was read as one: {stretches}")
-    # The schema of Avro stands at the beginning of the object, somewhere in 64 KiB.
-    read = [(start, end), (0, 1 << 16)]
+    # The schema of Avro stands at the beginning of the object, somewhere in 64 KiB. Lines have none.
+    read = [(start, end)] + ([] if options.get("format") == "jsonl" else [(0, 1 << 16)])
     outside = [(a, b) for a, b in stretches if not any(start <= a <= b < end for start, end in read)]
     check(not outside, f"{outside} was read, which is not of the parts from {start} to {end}")
     size = sum(length(part) for part in parts)
+    # A tenth, or what lies between times near to it; and up to a part at both its ends, of seven.
     check(end - start < size * 3 / 5, f"{end - start} of {size} bytes were read for {len(wanted)} of {len(records)} events")
     return f"{len(wanted)} of {len(records)} events from {end - start} of {size} bytes"
 

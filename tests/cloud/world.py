@@ -36,9 +36,9 @@ class World:
     def bucket(self, what="bucket"):
         return self.stack.bucket(self.named(what))
 
-    def filled(self, what, shards, records):
+    def filled(self, what, shards, records, **how):
         stream = self.stream(what, shards)
-        stream.put(records)
+        stream.put(records, **how)
         return stream
 
     def mixed(self, total, longest=200_000):
