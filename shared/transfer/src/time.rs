@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::civil::{Time, date};
+use jiff::SignedDuration;
+use jiff::civil::{DateTime, Time, date};
 use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +56,10 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_microsecond(self.0) {
             Ok(time) => write!(f, "{time}"),
-            Err(_) => write!(f, "{}us", self.0),
+            Err(_) => match civil_epoch().checked_add(SignedDuration::from_micros(self.0)) {
+                Ok(time) => write!(f, "{time}Z"),
+                Err(_) => write!(f, "{}us", self.0),
+            },
         }
     }
 }
@@ -76,14 +80,18 @@ impl FromStr for Timestamp {
     }
 }
 
-/// The library's instants leave out the first and the last day of the years that RFC 3339 can say, and many write the very
-/// last second for "never".
+/// The library's instants leave out a day at both ends of the years that it knows, since some offset could lead out of
+/// them. Many write the last second of the year 9999 for "never".
 fn at_the_ends(text: &str) -> Option<Timestamp> {
     let pieces = Pieces::parse(text).ok()?;
     let (time, offset) = (pieces.time()?, pieces.to_numeric_offset()?);
-    let since = pieces.date().to_datetime(time).duration_since(date(1970, 1, 1).to_datetime(Time::midnight()));
-    let micros = since.as_micros() - i128::from(offset.seconds()) * 1_000_000;
-    i64::try_from(micros).ok().map(Timestamp)
+    let since = pieces.date().to_datetime(time).duration_since(civil_epoch());
+    let micros = i64::try_from(since.as_micros() - i128::from(offset.seconds()) * 1_000_000).ok()?;
+    jiff::Timestamp::from_microsecond(micros).is_err().then_some(Timestamp(micros))
+}
+
+fn civil_epoch() -> DateTime {
+    date(1970, 1, 1).to_datetime(Time::midnight())
 }
 
 /// The earliest and the latest time among some events; their order in the stream need not be that of their times.
@@ -126,12 +134,14 @@ mod tests {
         assert_eq!(time.to_string(), "2026-11-22T08:00:00.000001Z");
         assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
         assert!("yesterday".parse::<Timestamp>().is_err());
-        assert_eq!("9999-12-31T23:59:59Z".parse(), Ok(Timestamp(253_402_300_799_000_000)));
+        let never = Timestamp(253_402_300_799_000_000);
+        assert_eq!("9999-12-31T23:59:59Z".parse(), Ok(never));
+        assert_eq!(never.to_string(), "9999-12-31T23:59:59Z");
         assert_eq!("9999-12-31T23:59:59.5-01:00".parse(), Ok(Timestamp(253_402_304_399_500_000)));
         for half in ["9999-12-31", "9999-12-31T23:59:59", "23:59:59Z", "9999-12-32T00:00:00Z"] {
             assert!(half.parse::<Timestamp>().is_err(), "{half}");
         }
-        for far in [i64::MIN, i64::MAX, 253_402_300_800_000_000] {
+        for far in [i64::MIN, i64::MAX, 253_402_300_800_000_000, 253_402_300_799_999_999, 253_402_210_800_000_000] {
             assert_eq!(Timestamp(far).to_string().parse(), Ok(Timestamp(far)), "a year of more than four digits");
         }
     }
