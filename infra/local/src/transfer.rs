@@ -200,11 +200,9 @@ pub(crate) fn tell(home: &Home, report: &Report, output: Output) -> Result<ExitC
         Output::Text => output::print(&output::text_of(report))?,
     }
     let go_on = || home.hint(&format!("resume {}", report.id));
-    let code = report.error.as_ref().map(|error| &error.code[..]);
-    // Mending these takes another import.
-    let for_good = [Code::ObjectUnreadable, Code::ForeignEvents].map(|code| code.to_string());
+    let code = report.error.as_ref().and_then(|error| Code::named(&error.code));
     match report.state {
-        State::Failed if for_good.iter().any(|lost| code == Some(lost)) => {
+        State::Failed if code.is_some_and(Code::is_for_good) => {
             output::note(&format!("it cannot go on; give it up with: {}", home.hint(&format!("cancel {}", report.id))));
         }
         State::Failed => output::note(&format!("it can go on once that is mended: {}", go_on())),

@@ -360,6 +360,8 @@ fn counts_that_are_not_the_objects() {
         less(&mut root["shards"][0]["counts"]);
     });
     let done = stage.run("import dir:out/e local:b --id i --output json").fails(1, "contradicts itself");
-    assert_eq!(done.json()["error"]["code"], "ManifestInvalid", "{}", done.err);
+    assert_eq!(done.json()["error"]["code"], "VerificationFailed", "{}", done.err);
+    assert!(done.err.contains("it cannot go on; give it up with: "), "{}", done.err);
+    stage.run("resume i").fails(1, "contradicts itself");
     stage.run("verify i").code(1);
 }

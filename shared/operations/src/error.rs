@@ -19,6 +19,11 @@ macro_rules! codes {
         impl Code {
             /// All of them: what a workflow's Catch lists.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The one of that name.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.to_string() == name)
+            }
         }
     };
 }
@@ -80,6 +85,13 @@ codes! {
     ExecutionStopped,
     /// A defect in Sluice.
     Defect,
+}
+
+impl Code {
+    /// Whether no resume helps, whatever is mended: what was read is pinned, what arrived has been appended.
+    pub fn is_for_good(self) -> bool {
+        matches!(self, Self::ObjectUnreadable | Self::ForeignEvents | Self::EventTooLarge | Self::VerificationFailed)
+    }
 }
 
 impl fmt::Display for Code {

@@ -218,9 +218,25 @@ fn what_stands_in_front_of_a_bad_record_arrives() {
 
 #[test]
 fn a_slice_leaves_off_among_lines_that_hold_nothing() {
-    let text = format!("{}{{\"p\":1}}\n", "\n".repeat(2_000_000));
-    for compression in [Compression::Plain, Compression::Gzip] {
-        let rig = Rig::new(&[("a", compressed(compression, text.as_bytes()))], 1 << 20, 1 << 20);
+    let record = "{\"p\":1}\n";
+    let (short, long) = ("\n".repeat(2_000_000), format!("{}\n", " ".repeat(999)).repeat(3_000));
+    let files = |text: &str, compression| {
+        let text = format!("{text}{record}").into_bytes();
+        vec![text.chunks(100_000).flat_map(|chunk| compressed(compression, chunk)).collect()]
+    };
+    let many = [vec![b"\n".to_vec(); 500], vec![record.as_bytes().to_vec()]].concat();
+    let cases = [
+        (files(&short, Compression::Plain), 1 << 20),
+        (files(&short, Compression::Gzip), 1 << 20),
+        (files(&long, Compression::Plain), 10_000),
+        (files(&long, Compression::Gzip), 100),
+        (many, 100),
+    ];
+    for (files, read_bytes) in cases {
+        let files: Vec<_> =
+            files.into_iter().enumerate().map(|(number, bytes)| (format!("{number:04}"), bytes)).collect();
+        let files: Vec<_> = files.iter().map(|(key, bytes)| (&key[..], bytes.clone())).collect();
+        let rig = Rig::new(&files, read_bytes, 1 << 20);
         rig.plan_json().unwrap();
         let (mut slices, mut before) = (1, 0.0);
         while !rig.slice(60).unwrap() {
@@ -245,12 +261,21 @@ fn markers_of_folders_are_passed_over_and_keys_that_cannot_be_followed_named() {
 }
 
 #[test]
-fn a_payload_that_no_record_has_is_no_import() {
-    let rig = Rig::new(&[("a", b"{\"q\":1}\n".repeat(30))], 100, 1 << 20);
-    rig.plan_json().unwrap();
-    while rig.slice(100_000).is_ok_and(|through| !through) {}
-    let told = now(describe(&rig.engine, &rig.id)).unwrap();
-    let refused = told.error.unwrap();
+fn a_payload_that_no_record_has_is_told_before_anything_is_written() {
+    let rig = |first: &str, settings: usize| {
+        let mut rig = Rig::new(&[("a", first.repeat(150).into_bytes())], 1 << 20, 1 << 20);
+        rig.engine.settings.read_events = settings;
+        rig.plan_json().unwrap();
+        rig
+    };
+    let rig_of_others = rig("{\"q\":1}\n", 1_000);
+    let refused = rig_of_others.slice(100_000).unwrap_err();
     assert_eq!(refused.code, Code::ObjectUnreadable.to_string());
-    assert!(refused.message.contains("none of the 30 records"), "{refused:?}");
+    assert!(refused.message.contains("none of its first 150 records has the field 'p'"), "{refused:?}");
+    assert!(rig_of_others.payloads().is_empty());
+    // Deletions have one that is null, and few records say little.
+    for sound in [rig("{\"p\":null}\n", 1_000), rig("{\"p\":\"\"}\n", 1_000), rig("{\"q\":1}\n", 99)] {
+        while !sound.slice(100_000).unwrap() {}
+        assert_eq!(sound.payloads().len(), 150);
+    }
 }

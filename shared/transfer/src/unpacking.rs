@@ -59,7 +59,7 @@ pub struct Place {
 pub enum Unpacked {
     /// An event.
     Event(Decoded),
-    /// A good deal that holds no event, up to here: reading can go on from there.
+    /// Nothing yet, but reading can go on from here: what lies in front holds no event, or was handed out.
     Passed(Place),
     /// The end of what was fed.
     Hungry,
@@ -86,14 +86,20 @@ pub trait Decoder: Send {
     /// More bytes, behind those fed before.
     fn feed(&mut self, bytes: Bytes);
 
-    /// The next event, or where it has passed over a good deal that holds none, so that whoever has no more time can leave
-    /// off. An error is answered again until the decoder is sent elsewhere.
-    fn step(&mut self) -> Result<Unpacked, UnpackError> {
-        Ok(self.next()?.map_or(Unpacked::Hungry, Unpacked::Event))
-    }
+    /// The next event, or how far it came without one, so that whoever has no more time can leave off there. An error is
+    /// answered again until the decoder is sent elsewhere.
+    fn step(&mut self) -> Result<Unpacked, UnpackError>;
 
-    /// The next event, however far it is; none if it needs more bytes. Errors are those of [`Self::step`].
-    fn next(&mut self) -> Result<Option<Decoded>, UnpackError>;
+    /// The next event, however far it is; none if it needs more bytes.
+    fn next(&mut self) -> Result<Option<Decoded>, UnpackError> {
+        loop {
+            match self.step()? {
+                Unpacked::Event(event) => return Ok(Some(event)),
+                Unpacked::Passed(_) => {}
+                Unpacked::Hungry => return Ok(None),
+            }
+        }
+    }
 
     /// The object has no more bytes. Answers the event that ends with it, if there is one; an error if a unit is open.
     fn finish(&mut self) -> Result<Option<Decoded>, UnpackError>;

@@ -12,17 +12,21 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use sluice_transfer::limits::{EVENT_BYTES, HEADERS, shortly};
-use sluice_transfer::{Compression, Decoded, Decoder, FieldNames, Header, Place, Timestamp, UnpackError, Value};
+use sluice_transfer::{
+    Compression, Decoded, Decoder, FieldNames, Header, Place, Timestamp, UnpackError, Unpacked, Value,
+};
 
 use super::codec::inflate;
 use super::header::{HEAD_BYTES, Marker, check_schema, read_header};
 use super::mapped::Mapped;
-use super::schema::SPARE_STEPS;
+use super::schema::Steps;
 use super::varint::{Fault, LONGEST, Reader};
 
 /// Largest block that is read, as it lies in the file and as it is inflated. Ours end at the first event past 64 KiB;
 /// others may write larger ones.
 pub(crate) const BLOCK_BYTES: usize = 64 << 20;
+/// Values that are looked at before it is told how far they came.
+const STEPS_AT_ONCE: usize = 1_000_000;
 /// The shortest event: empty texts, a time of one byte, two values of two bytes, no headers.
 const SHORTEST_EVENT: usize = 7;
 /// The shortest header: an empty name and a value of two bytes.
@@ -47,6 +51,11 @@ pub struct AvroDecoder {
     block: Option<Block>,
     /// Events that were consumed before the decoder was sent to where it began.
     skip: u64,
+    /// Behind what was handed out or holds no event, and whether that was told.
+    place: Place,
+    told: bool,
+    /// What was done since a place was told.
+    steps: usize,
     failed: Option<UnpackError>,
 }
 
@@ -61,8 +70,7 @@ struct Block {
     /// How many there are, and were read.
     count: u64,
     within: u64,
-    /// Values without bytes that may still be passed over in it.
-    spare: usize,
+    steps: Steps,
 }
 
 impl AvroDecoder {
@@ -76,28 +84,38 @@ impl AvroDecoder {
         Self { fields, ..Self::default() }
     }
 
-    fn step(&mut self) -> Result<Option<Decoded>, UnpackError> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
+    fn advance(&mut self) -> Result<Unpacked, UnpackError> {
         loop {
+            if self.steps > STEPS_AT_ONCE {
+                return Ok(self.tell());
+            }
             let Some(block) = &mut self.block else {
                 let unit = self.at;
-                if self.open_block().map_err(|fault| refused(unit, fault))? {
-                    continue;
+                if !self.open_block().map_err(|fault| refused(unit, fault))? {
+                    return Ok(if self.told { Unpacked::Hungry } else { self.tell() });
                 }
-                return Ok(None);
+                if self.block.is_none() && self.skip == 0 {
+                    (self.place, self.told) = (Place { offset: self.at, within: 0 }, false);
+                }
+                continue;
             };
             let mut decoded = block.next_event(self.mapped.as_ref()).map_err(|fault| refused(block.unit, fault))?;
+            self.steps += std::mem::take(&mut block.steps.taken);
             if block.within == block.count {
                 decoded.after = Place { offset: self.at, within: 0 };
                 self.block = None;
             }
+            (self.place, self.told) = (decoded.after, true);
             if self.skip == 0 {
-                return Ok(Some(decoded));
+                return Ok(Unpacked::Event(decoded));
             }
             self.skip -= 1;
         }
+    }
+
+    fn tell(&mut self) -> Unpacked {
+        (self.told, self.steps) = (true, 0);
+        Unpacked::Passed(self.place)
     }
 
     /// Takes the next block, if all of it was fed; an empty one is only skipped. False if more bytes are needed.
@@ -134,7 +152,7 @@ impl AvroDecoder {
         let data = if compression.is_plain() { data } else { inflate(compression, &data, BLOCK_BYTES)?.into() };
         check_count(count, data.len(), shortest)?;
         if count > 0 {
-            self.block = Some(Block { unit, data, read: 0, count, within: 0, spare: SPARE_STEPS });
+            self.block = Some(Block { unit, data, read: 0, count, within: 0, steps: Steps::default() });
         }
         Ok(true)
     }
@@ -196,7 +214,8 @@ impl Decoder for AvroDecoder {
 
     fn seek(&mut self, place: Place) {
         let (known, fields, mapped) = (self.known, std::mem::take(&mut self.fields), self.mapped.take());
-        *self = Self { known, fields, mapped, at: place.offset, skip: place.within, ..Self::default() };
+        *self =
+            Self { known, fields, mapped, at: place.offset, skip: place.within, place, told: true, ..Self::default() };
     }
 
     fn feed(&mut self, bytes: Bytes) {
@@ -206,12 +225,15 @@ impl Decoder for AvroDecoder {
         }
     }
 
-    fn next(&mut self) -> Result<Option<Decoded>, UnpackError> {
-        let decoded = self.step();
-        if let Err(error) = &decoded {
+    fn step(&mut self) -> Result<Unpacked, UnpackError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let step = self.advance();
+        if let Err(error) = &step {
             self.failed = Some(error.clone());
         }
-        decoded
+        step
     }
 
     fn finish(&mut self) -> Result<Option<Decoded>, UnpackError> {
@@ -245,7 +267,7 @@ impl Block {
     fn next_event(&mut self, mapped: Option<&Mapped>) -> Result<Decoded, Fault> {
         let mut reader = Reader::new(&self.data, self.read);
         let (sequence, time, key, headers, payload) = if let Some(mapped) = mapped {
-            let event = mapped.event(&mut reader, &self.data, &mut self.spare)?;
+            let event = mapped.event(&mut reader, &self.data, &mut self.steps)?;
             (None, event.time, event.key, Vec::new(), event.payload)
         } else {
             // Another writer of this schema may have put anything there.

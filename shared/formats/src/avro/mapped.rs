@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sluice_transfer::limits::EVENT_BYTES;
 use sluice_transfer::{FieldNames, Timestamp, Value};
 
-use super::schema::{Found, Schema, Unit};
+use super::schema::{Found, Schema, Steps, Unit};
 use super::varint::{Fault, Reader};
 
 /// A file's schema, and which of its fields are read.
@@ -35,8 +35,8 @@ impl Mapped {
     }
 
     /// The event that a record makes.
-    pub(super) fn event(&self, reader: &mut Reader<'_>, data: &Bytes, spare: &mut usize) -> Result<MappedEvent, Fault> {
-        let [payload, key, time] = self.schema.read(reader, &self.paths, spare)?;
+    pub(super) fn event(&self, reader: &mut Reader<'_>, data: &Bytes, steps: &mut Steps) -> Result<MappedEvent, Fault> {
+        let [payload, key, time] = self.schema.read(reader, &self.paths, steps)?;
         let (payload, key) = (value(payload, data), value(key, data));
         if payload.len() + key.len() > EVENT_BYTES {
             return Err(Fault::TooLarge("an event has more than 32 MiB"));

@@ -13,10 +13,26 @@ use super::varint::{Fault, Reader};
 
 /// How deep values may lie in each other.
 const DEPTH: u32 = 128;
-/// Values that are passed over for each byte of an event: most have one of their own, some none.
-const STEPS_PER_BYTE: usize = 256;
-/// Values beyond these that are passed over in a block: what they cost is bounded, however many events it has.
-pub(super) const SPARE_STEPS: usize = 100_000;
+/// Values without bytes that are passed over for each that has some.
+const HOLLOW: usize = 4;
+/// Values without bytes that are passed over beyond these in a block.
+const SPARE: usize = 2_000_000;
+
+/// What going through a block's events has cost, and may still cost: a schema of some KB can promise any number of values
+/// that have no bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Steps {
+    /// Values that were looked at.
+    pub taken: usize,
+    /// Values that may be looked at before some bytes are read.
+    left: usize,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self { taken: 0, left: SPARE }
+    }
+}
 
 type Node = usize;
 
@@ -125,19 +141,17 @@ impl Schema {
         }
     }
 
-    /// Reads an event, and of it the fields at these paths; none where a record in front of one is null. What it takes of
-    /// the block's steps to spare is gone.
+    /// Reads an event, and of it the fields at these paths; none where a record in front of one is null.
     pub(super) fn read<const N: usize>(
         &self,
         reader: &mut Reader<'_>,
         paths: &[Option<Vec<String>>; N],
-        spare: &mut usize,
+        steps: &mut Steps,
     ) -> Result<[Option<Found>; N], Fault> {
-        let mut walk = Walk { schema: self, start: reader.at(), spare: *spare, steps: 0, left: DEPTH };
+        let mut walk = Walk { schema: self, steps, left: DEPTH };
         let mut found = [const { None }; N];
         let wanted: Vec<usize> = (0..N).filter(|index| paths[*index].is_some()).collect();
         walk.record(reader, self.root, 0, &wanted, paths, &mut found)?;
-        *spare = spare.saturating_sub(walk.steps.saturating_sub(walk.earned(reader)));
         Ok(found)
     }
 }
@@ -250,27 +264,21 @@ fn unit(logical: Option<&Json>) -> Unit {
 /// Goes through one event.
 struct Walk<'s> {
     schema: &'s Schema,
-    /// Where the event begins.
-    start: usize,
-    /// Steps that are left to the block, beyond those that the event's bytes allow.
-    spare: usize,
-    /// Steps that were taken.
-    steps: usize,
+    steps: &'s mut Steps,
     left: u32,
 }
 
 impl Walk<'_> {
-    fn step(&mut self, reader: &Reader<'_>) -> Result<(), Fault> {
-        self.steps += 1;
-        if self.steps > self.spare.saturating_add(self.earned(reader)) {
-            return Err(Fault::TooLarge("an event has too many values for its bytes"));
-        }
+    fn step(&mut self) -> Result<(), Fault> {
+        self.steps.taken += 1;
+        self.steps.left =
+            self.steps.left.checked_sub(1).ok_or(Fault::TooLarge("there are too many values for their bytes"))?;
         Ok(())
     }
 
-    /// Steps that the bytes allow that were read of the event.
-    fn earned(&self, reader: &Reader<'_>) -> usize {
-        (reader.at() - self.start).saturating_mul(STEPS_PER_BYTE)
+    /// Some bytes were read.
+    fn earn(&mut self) {
+        self.steps.left = self.steps.left.saturating_add(1 + HOLLOW);
     }
 
     fn deeper<T>(&mut self, within: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
@@ -290,11 +298,11 @@ impl Walk<'_> {
         paths: &[Option<Vec<String>>; N],
         found: &mut [Option<Found>; N],
     ) -> Result<(), Fault> {
-        self.step(reader)?;
+        self.step()?;
         let schema = self.schema;
         match &schema.types[node] {
             Kind::Union(branches) => {
-                let held = branch(reader, branches)?;
+                let held = self.branch(reader, branches)?;
                 self.deeper(|walk| walk.record(reader, held, depth, wanted, paths, found))
             }
             Kind::Record(fields) => {
@@ -320,8 +328,20 @@ impl Walk<'_> {
     }
 
     fn value(&mut self, reader: &mut Reader<'_>, node: Node) -> Result<Found, Fault> {
-        self.step(reader)?;
-        let schema = self.schema;
+        self.step()?;
+        self.leaf(reader, node)
+    }
+
+    fn leaf(&mut self, reader: &mut Reader<'_>, node: Node) -> Result<Found, Fault> {
+        let (schema, before) = (self.schema, reader.at());
+        let found = self.found(reader, schema, node)?;
+        if reader.at() > before {
+            self.earn();
+        }
+        Ok(found)
+    }
+
+    fn found(&mut self, reader: &mut Reader<'_>, schema: &Schema, node: Node) -> Result<Found, Fault> {
         Ok(match &schema.types[node] {
             Kind::Null => Found::Null,
             Kind::Boolean => Found::Boolean(reader.byte()? != 0),
@@ -338,7 +358,7 @@ impl Walk<'_> {
                 Found::Text(symbol.ok_or(Fault::Damaged("an enum has no such symbol"))?.clone())
             }
             Kind::Union(branches) => {
-                let held = branch(reader, branches)?;
+                let held = self.branch(reader, branches)?;
                 return self.deeper(|walk| walk.value(reader, held));
             }
             Kind::Array(_) | Kind::Map(_) | Kind::Record(_) | Kind::Open => {
@@ -348,7 +368,7 @@ impl Walk<'_> {
     }
 
     fn skip(&mut self, reader: &mut Reader<'_>, node: Node) -> Result<(), Fault> {
-        self.step(reader)?;
+        self.step()?;
         let schema = self.schema;
         match &schema.types[node] {
             Kind::Array(items) => self.items(reader, *items, false),
@@ -357,16 +377,24 @@ impl Walk<'_> {
                 fields.iter().try_for_each(|(_, inner)| self.deeper(|walk| walk.skip(reader, *inner)))
             }
             Kind::Union(branches) => {
-                let held = branch(reader, branches)?;
+                let held = self.branch(reader, branches)?;
                 self.deeper(|walk| walk.skip(reader, held))
             }
-            _ => self.value(reader, node).map(|_| ()),
+            _ => self.leaf(reader, node).map(|_| ()),
         }
+    }
+
+    /// The branch that a union says it holds.
+    fn branch(&mut self, reader: &mut Reader<'_>, branches: &[Node]) -> Result<Node, Fault> {
+        let number = usize::try_from(reader.long()?).ok();
+        self.earn();
+        number.and_then(|number| branches.get(number)).copied().ok_or(Fault::Damaged("a union has no such branch"))
     }
 
     fn items(&mut self, reader: &mut Reader<'_>, inner: Node, named: bool) -> Result<(), Fault> {
         loop {
             let (count, size) = reader.items()?;
+            self.earn();
             if count == 0 {
                 return Ok(());
             }
@@ -387,12 +415,6 @@ impl Walk<'_> {
             }
         }
     }
-}
-
-/// The branch that a union says it holds.
-fn branch(reader: &mut Reader<'_>, branches: &[Node]) -> Result<Node, Fault> {
-    let number = usize::try_from(reader.long()?).ok();
-    number.and_then(|number| branches.get(number)).copied().ok_or(Fault::Damaged("a union has no such branch"))
 }
 
 fn array<const N: usize>(reader: &mut Reader<'_>) -> Result<[u8; N], Fault> {

@@ -49,7 +49,7 @@ impl<F: LineFormat> LineDecoder<F> {
     fn advance(&mut self) -> Result<Unpacked, UnpackError> {
         let mut passed = None;
         for _ in 0..PASSED_LINES {
-            let Some(line) = self.lines.next()? else { return Ok(Unpacked::Hungry) };
+            let Some(line) = self.lines.next()? else { break };
             if let Some(event) = self.event_of(&line)? {
                 return Ok(Unpacked::Event(event));
             }
@@ -116,16 +116,6 @@ impl<F: LineFormat> Decoder for LineDecoder<F> {
         }
         let step = self.advance();
         self.noted(step)
-    }
-
-    fn next(&mut self) -> Result<Option<Decoded>, UnpackError> {
-        loop {
-            match self.step()? {
-                Unpacked::Event(event) => return Ok(Some(event)),
-                Unpacked::Passed(_) => {}
-                Unpacked::Hungry => return Ok(None),
-            }
-        }
     }
 
     fn finish(&mut self) -> Result<Option<Decoded>, UnpackError> {

@@ -1,7 +1,7 @@
 //! Files of others: lines, lines of JSON, and Avro as the crate `apache-avro` writes it.
 
 use apache_avro::types::Value as Theirs;
-use sluice_transfer::{FieldNames, ForeignFiles, SourceFormat};
+use sluice_transfer::{FieldNames, ForeignFiles, SourceFormat, Unpacked};
 
 use super::*;
 use crate::avro::varint::{put_long, put_size};
@@ -266,10 +266,42 @@ fn hostile_schemas_end() {
     let wide = record(&format!(r#"{{"name":"n","type":{nothing}}},{{"name":"p","type":"bytes"}}"#));
     assert_eq!(many(&wide, 50, &[0; 50]).unwrap().len(), 50);
     assert!(many(&wide, 50_000, &vec![0; 50_000]).unwrap_err().to_string().contains("too many values"));
+    // Bytes that nobody looks at earn nothing.
+    let mut deep = nothing.clone();
+    for n in 10..22 {
+        let before = n - 1;
+        deep = format!(
+            r#"{{"type":"record","name":"N{n}","fields":[{{"name":"a","type":{deep}}},{{"name":"b","type":"N{before}"}}]}}"#
+        );
+    }
+    let wide =
+        record(&format!(r#"{{"name":"s","type":"bytes"}},{{"name":"n","type":{deep}}},{{"name":"p","type":"bytes"}}"#));
+    let mut data = Vec::new();
+    put_size(&mut data, 4 << 20);
+    data.resize(data.len() + (4 << 20) + 1, 0);
+    assert!(of(&wide, &data).unwrap_err().to_string().contains("too many values"));
     // As many as people have fields that are seldom set.
     let seldom: Vec<_> = (0..50).map(|n| format!(r#"{{"name":"f{n}","type":"null"}}"#)).collect();
     let wide = record(&format!(r#"{},{{"name":"p","type":"bytes"}}"#, seldom.join(",")));
-    assert_eq!(many(&wide, 50_000, &vec![0; 50_000]).unwrap().len(), 50_000);
+    assert_eq!(many(&wide, 40_000, &vec![0; 40_000]).unwrap().len(), 40_000);
+    // Whoever is short of time can leave off among such events, and among blocks that are empty.
+    let mut decoder = decoder(avro, &names("p", "", ""), Compression::Plain);
+    let file = hostile(&wide, 40_000, &vec![0; 40_000]);
+    let begin = decoder.head(&file).unwrap();
+    decoder.seek(Place { offset: begin, within: 0 });
+    decoder.feed(Bytes::from(file).slice(usize::try_from(begin).unwrap()..));
+    let (mut within, mut told) = (0, 0);
+    loop {
+        match decoder.step().unwrap() {
+            Unpacked::Event(event) => within = event.after.within,
+            Unpacked::Passed(place) if within > 0 => {
+                assert_eq!(place, Place { offset: begin, within });
+                told += 1;
+            }
+            Unpacked::Passed(_) | Unpacked::Hungry => break,
+        }
+    }
+    assert!(told > 1, "{told}");
     // Any number of nothings.
     let nulls = record(r#"{"name":"n","type":{"type":"array","items":"null"}},{"name":"p","type":"bytes"}"#);
     let mut data = Vec::new();

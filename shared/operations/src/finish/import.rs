@@ -47,7 +47,6 @@ pub(super) async fn check(
         counts: shards.iter().map(|shard| shard.counts).sum::<Counts>(),
         shards,
     };
-    check_payload(config, manifest.counts)?;
     let key = format!("{}/{}", route.folder(), ObjectKeys::root());
     let sha256 = slice.bounded(put_document(slice.engine, &*route.work, &key, &manifest)).await?;
     Ok(Checked::All { manifest: ManifestRef { key, sha256 } })
@@ -166,27 +165,10 @@ fn check_digest(stream: &str, shard: &ShardId, record: &ImportRecord) -> Result<
     )))
 }
 
-/// A field that no record has is most likely spelt otherwise.
-fn check_payload(config: &ImportConfig, counts: Counts) -> Result<(), Halt> {
-    let named = config.foreign.as_ref().and_then(|files| files.fields.payload.as_ref());
-    match named {
-        Some(field) if counts.events > 0 && counts.bytes == 0 => {
-            let what = format!(
-                "none of the {} records has anything in the field '{field}' that is to be the payload: cancel this \
-                 import, look at the field's name, and import into another stream",
-                counts.events
-            );
-            Err(OperationError::new(Code::ObjectUnreadable, what).into())
-        }
-        _ => Ok(()),
-    }
-}
-
 /// What a manifest says of its objects is what they held.
 fn check_listed(config: &ImportConfig, listed: Option<&ListShard>, found: Counts) -> Result<(), Halt> {
-    let Some((listed, said)) = listed.and_then(|listed| listed.counts.map(|counts| (listed, counts))) else {
-        return Ok(());
-    };
+    let Some(listed) = listed else { return Ok(()) };
+    let Some(said) = listed.counts else { return Ok(()) };
     // Bytes are cut as the import was asked to.
     let same = said.bytes == found.bytes && (config.format == Format::Raw || said.events == found.events);
     if same {
@@ -195,10 +177,10 @@ fn check_listed(config: &ImportConfig, listed: Option<&ListShard>, found: Counts
     let (shard, source) = (listed.source.as_ref().unwrap_or(&listed.shard), &config.bucket);
     let what = format!(
         "{source} contradicts itself: its manifest lists {} events of {} bytes in shard {shard}, its objects hold {} of \
-         {}, which were imported; whoever wrote or changed it can tell which is right",
+         {}, which were imported; cancel this import, and ask who wrote or changed the manifest which is right",
         said.events, said.bytes, found.events, found.bytes
     );
-    Err(OperationError::new(Code::ManifestInvalid, what).into())
+    Err(failed(&what))
 }
 
 fn failed(what: &str) -> Halt {

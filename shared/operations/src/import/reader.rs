@@ -33,6 +33,8 @@ pub(crate) enum Next {
 
 /// Bytes that tell what a file is compressed with.
 const RECOGNISED: u64 = 4;
+/// Records without a payload that may be all that an import begins with.
+const SAMPLE: usize = 100;
 /// Bytes of a compressed object that are fed at once: they may inflate to a thousand times as many.
 const COMPRESSED_FEED: usize = 64 << 10;
 
@@ -44,6 +46,8 @@ struct Open {
     /// Bytes that are fed at once.
     feed: usize,
     unpacks: Unpacks,
+    /// Nothing of the import was read yet.
+    is_first: bool,
 }
 
 /// What makes events of bytes.
@@ -209,7 +213,8 @@ impl<'a> Reader<'a> {
             Unpacks::Cut(Box::new(Inflater::at(compression, place)))
         };
         self.entered.push_back((number, entry.extent()));
-        self.open = Some(Open { at: place.offset, entry, feed, unpacks });
+        let is_first = number == 0 && place.within == 0 && self.cursor.offset == 0;
+        self.open = Some(Open { at: place.offset, entry, feed, unpacks, is_first });
         Ok(None)
     }
 
@@ -245,6 +250,9 @@ impl<'a> Reader<'a> {
             let (unpacked, passed) = unpacked.map_err(|error| damaged(&entry, error))?;
             if unpacked.is_empty() && passed.is_none() {
                 break;
+            }
+            if std::mem::take(&mut open.is_first) {
+                check_payloads(self.route, &entry, &unpacked)?;
             }
             for decoded in unpacked {
                 let after = cursor_at(self.cursor.entry, decoded.after, end);
@@ -291,10 +299,13 @@ impl<'a> Reader<'a> {
         };
         let last = finished.map_err(|error| damaged(entry, error))?;
         self.close();
-        if let Some(decoded) = last
-            && is_wanted(self.listed, entry, &decoded)?
-        {
-            self.ready.push_back(Sourced { event: event_of(self.route, decoded), after: self.cursor });
+        match last {
+            Some(decoded) if is_wanted(self.listed, entry, &decoded)? => {
+                self.ready.push_back(Sourced { event: event_of(self.route, decoded), after: self.cursor });
+            }
+            // Whoever leaves off here need not open it again; but bytes that wait for the next one must be read again.
+            _ if self.ready.is_empty() && self.cutter.held() == 0 => self.skipped = Some(self.cursor),
+            _ => {}
         }
         if !self.route.config.pack
             && let Some(payload) = self.cutter.finish()
@@ -326,6 +337,23 @@ impl<'a> Reader<'a> {
             entry.key, self.cursor.offset
         );
         Err(OperationError::new(Code::OutOfRange, message).into())
+    }
+}
+
+/// A field that none of the first records of JSON has is most likely spelt otherwise. Avro says what fields there are.
+fn check_payloads(route: &Route, entry: &SourceEntry, first: &[Decoded]) -> Result<(), Halt> {
+    let field = route.config.foreign.as_ref().and_then(|files| files.fields.payload.as_deref());
+    match field {
+        Some(field) if first.len() >= SAMPLE && first.iter().all(|event| event.payload == Value::Absent) => {
+            let what = format!(
+                "{}: none of its first {} records has the field '{field}' that is to be the payload; cancel this import, \
+                 and import again with the field's name, or without one for whole lines",
+                entry.key,
+                first.len()
+            );
+            Err(OperationError::new(Code::ObjectUnreadable, what).into())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -388,8 +416,8 @@ fn raw_event(payload: Bytes, after: Place) -> Decoded {
     }
 }
 
-/// Events that were fed whole, until there are so many of them, or so many bytes; and up to where a good deal was passed
-/// over that holds none. What stands in front of an error comes first; the decoder answers it again.
+/// Events that were fed whole, until there are so many of them, or so many bytes; and where reading can go on, if the
+/// decoder says so. What stands in front of an error comes first; the decoder answers it again.
 fn take_apart(
     decoder: &mut dyn Decoder,
     most: usize,

@@ -128,11 +128,17 @@ impl ShardImport<'_, '_> {
 
     /// One more event of the sources behind those that are held. Answers whether there is one.
     async fn pull(&mut self) -> Result<bool, Halt> {
+        // It cannot be asked again once it failed: it has perhaps dropped what it failed at.
+        self.fail()?;
         match self.reader.next().await? {
             Next::Event(sourced) => self.unsent.push_back(sourced),
             Next::End(_) => return Ok(false),
             Next::NoTime(check) => {
-                import_record_mut(self.held)?.check = check;
+                if self.unsent.is_empty() {
+                    self.leave_off(check)?;
+                } else {
+                    import_record_mut(self.held)?.check = check;
+                }
                 self.held.flush().await?;
                 return Err(Halt::Deadline);
             }

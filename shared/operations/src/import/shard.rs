@@ -61,10 +61,8 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
                 match ends {
                     // Trailing sources that hold nothing.
                     Fill::End(cursor) => self.skip_to(cursor).await?,
-                    Fill::NoTime(check) => {
-                        self.leave_off(check)?;
-                        return Ok(ShardEnd::More);
-                    }
+                    // For want of time, or since it is wanted that the transfer rests.
+                    Fill::NoTime(check) => self.leave_off(check)?,
                     Fill::Full => {}
                 }
                 continue;
@@ -99,15 +97,14 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
             if !self.unsent.is_empty() && !slice.has_time() {
                 break;
             }
-            match self.reader.next().await {
-                Ok(Next::Event(sourced)) => {
+            match self.read_one().await? {
+                None => {}
+                Some(Next::Event(sourced)) => {
                     bytes += sourced.event.payload.len();
                     self.unsent.push_back(sourced);
                 }
-                Ok(Next::End(cursor)) => return Ok(Fill::End(cursor)),
-                Ok(Next::NoTime(check)) => return Ok(Fill::NoTime(check)),
-                Err(Halt::Failed(error)) => self.failed = Some(error),
-                Err(halt) => return Err(halt),
+                Some(Next::End(cursor)) => return Ok(Fill::End(cursor)),
+                Some(Next::NoTime(check)) => return Ok(Fill::NoTime(check)),
             }
         }
         if self.unsent.is_empty() {
@@ -116,8 +113,19 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         Ok(Fill::Full)
     }
 
+    /// What comes next; none if it cannot be read, which is told when all in front of it has arrived.
+    async fn read_one(&mut self) -> Result<Option<Next>, Halt> {
+        match self.reader.next().await {
+            Err(Halt::Failed(error)) => {
+                self.failed = Some(error);
+                Ok(None)
+            }
+            answer => answer.map(Some),
+        }
+    }
+
     /// Tells why no more can be read.
-    fn fail(&mut self) -> Result<(), Halt> {
+    pub(super) fn fail(&mut self) -> Result<(), Halt> {
         self.failed.take().map_or(Ok(()), |error| Err(error.into()))
     }
 
@@ -139,14 +147,14 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
                 self.follow_target(batch.len(), sum?, tail).await?;
                 ahead
             }
-            // A reader that failed has perhaps dropped an event, so nothing is compared with what it said.
+            // A reader that was halted has perhaps dropped an event, so nothing is compared with what it said.
             Sent::Elsewhere => {
-                ahead.and_then(|()| self.fail())?;
+                ahead?;
                 self.reconcile().await
             }
             // Whether it happened is not known: the target tells.
             Sent::Unsure(_) => {
-                ahead.and_then(|()| self.fail())?;
+                ahead?;
                 self.wait(50).await?;
                 self.reconcile().await
             }
@@ -160,15 +168,9 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let (events, most_bytes) = self.limits();
         let mut bytes: usize = self.unsent.iter().skip(sent).map(|sourced| sourced.event.payload.len()).sum();
         while self.failed.is_none() && self.unsent.len() - sent < events && bytes < most_bytes && slice.has_time() {
-            match self.reader.next().await {
-                Ok(Next::Event(sourced)) => {
-                    bytes += sourced.event.payload.len();
-                    self.unsent.push_back(sourced);
-                }
-                Ok(Next::End(_) | Next::NoTime(_)) => break,
-                Err(Halt::Failed(error)) => self.failed = Some(error),
-                Err(halt) => return Err(halt),
-            }
+            let Some(Next::Event(sourced)) = self.read_one().await? else { break };
+            bytes += sourced.event.payload.len();
+            self.unsent.push_back(sourced);
         }
         Ok(())
     }
@@ -300,7 +302,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     }
 
     /// Nothing that was read is unsent: the next slice goes on behind what was passed over, and with what is compared.
-    fn leave_off(&mut self, check: Option<Check>) -> Result<(), Halt> {
+    pub(super) fn leave_off(&mut self, check: Option<Check>) -> Result<(), Halt> {
         let skipped = self.reader.skipped();
         let record = import_record_mut(self.held)?;
         record.cursor = skipped.unwrap_or(record.cursor);

@@ -226,12 +226,6 @@ async fn from_manifest(
     }
     let manifest: ExportManifest = get_document(engine, bucket, root, None).await?;
     manifest.check().map_err(|error| in_document(root, error))?;
-    if manifest.shards.is_empty() {
-        return Err(OperationError::new(
-            Code::ManifestInvalid,
-            format!("{root} lists no shards, and every export has some"),
-        ));
-    }
     bounds.check(&manifest)?;
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
     let encoding = manifest.encoding();

@@ -14,6 +14,9 @@ impl ExportManifest {
         if self.shards.len() > SHARDS {
             return wrong(format!("it has {} shards; at most {SHARDS} are in one transfer", self.shards.len()));
         }
+        if self.shards.is_empty() {
+            return wrong("it lists no shards, and every export has some".to_owned());
+        }
         let (mut names, mut counts, mut objects) = (BTreeSet::new(), Counts::default(), 0_u64);
         for shard in &self.shards {
             let name = &shard.shard;
