@@ -4,6 +4,7 @@ use aws_sdk_kinesis::operation::put_records::PutRecordsOutput;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use sluice_ports::{Appended, Error, ErrorKind, NewEvent, Result};
+use sluice_transfer::limits::shortly;
 use sluice_transfer::{Position, Sequence, ShardId, Value};
 
 use crate::KinesisStream;
@@ -96,11 +97,11 @@ impl KinesisStream {
                     taken.arrived.push((*index, number));
                 }
                 (Some(code), ..) if fault::of_code(code) == Some(ErrorKind::Throttled) => {
-                    taken.refused = Some(Error::new(ErrorKind::Throttled, code));
+                    taken.refused = Some(Error::new(ErrorKind::Throttled, shortly(code)));
                 }
                 // An internal failure may have written it.
                 (code, ..) => {
-                    return Err(unclear(format!("a record was answered with {}", code.unwrap_or("nothing"))));
+                    return Err(unclear(format!("a record was answered with {}", shortly(code.unwrap_or("nothing")))));
                 }
             }
         }
