@@ -5,7 +5,7 @@ use sluice_formats::{AvroDecoder, AvroEncoder, JsonlEncoder, ObjectSeed, decoder
 use sluice_transfer::limits::{EVENT_BYTES, HEADERS};
 use sluice_transfer::{
     Compression, Decoded, Decoder, DestinationName, Encoding, Event, Format, Header, Place, Sequence, Timestamp,
-    UnitEncoder, UnpackError, Value,
+    UnitEncoder, UnpackError, Unpacked, Value,
 };
 
 /// Events of one reading, at most, and bytes in them: what goes on for ever is left off. Compressed input can make
@@ -23,6 +23,8 @@ const SPLITS: [&[usize]; 3] = [&[usize::MAX], &[1, 7, 3, 100, 2], &[997]];
 #[derive(Debug)]
 pub(crate) struct Outcome {
     events: Vec<Decoded>,
+    /// Places at which it was said that reading can go on, and how many events came before: the first one and the last.
+    passed: Vec<(usize, Place)>,
     /// How it ended; none if it was left off.
     end: Option<Result<(), UnpackError>>,
 }
@@ -87,65 +89,77 @@ pub(crate) fn read_everyhow(new: &dyn Fn() -> Box<dyn Decoder>, bytes: &[u8], ex
     whole
 }
 
-/// Reading goes on behind any event as if it had never been left off.
+/// Reading goes on behind any event, and wherever it is said that it can, as if it had never been left off.
 fn goes_on(new: &dyn Fn() -> Box<dyn Decoder>, file: &Bytes, whole: &Outcome) {
     let count = whole.events.len();
-    let mut before = 0;
-    for at in [0, count / 2, count.saturating_sub(1)] {
-        let Some(event) = whole.events.get(at) else { return };
-        if at > 0 && at == before {
-            continue;
-        }
-        before = at;
-        let rest = read(new(), file, Some(event.after), SPLITS[2]);
-        let both = rest.events.len().min(count - at - 1);
-        assert_eq!(rest.events[..both], whole.events[at + 1..at + 1 + both], "behind event {at} are others");
+    let behind = |at: usize| whole.events.get(at).map(|event| (at + 1, event.after));
+    let mut places: Vec<_> = [0, count / 2, count.saturating_sub(1)].into_iter().filter_map(behind).collect();
+    places.extend(&whole.passed);
+    places.dedup();
+    for (before, place) in places {
+        let rest = read(new(), file, Some(place), SPLITS[2]);
+        let both = rest.events.len().min(count - before);
+        assert_eq!(rest.events[..both], whole.events[before..before + both], "behind {before} events are others");
         if whole.is_whole() && rest.end.is_some() {
-            assert_eq!(rest.end, whole.end, "behind event {at} is another end");
-            assert_eq!(rest.events.len(), count - at - 1, "behind event {at} are more or fewer");
+            assert_eq!(rest.end, whole.end, "behind {before} events is another end");
+            assert_eq!(rest.events.len(), count - before, "behind {before} events are more or fewer");
         }
     }
 }
 
 fn read(mut decoder: Box<dyn Decoder>, file: &Bytes, from: Option<Place>, split: &[usize]) -> Outcome {
-    let mut events = Vec::new();
+    let mut outcome = Outcome { events: Vec::new(), passed: Vec::new(), end: None };
     let head = usize::try_from(decoder.head_len()).unwrap_or(usize::MAX).min(file.len());
     let first = match decoder.head(&file[..head]) {
         Ok(first) => first,
-        Err(error) => return Outcome { events, end: Some(Err(error)) },
+        Err(error) => return Outcome { end: Some(Err(error)), ..outcome },
     };
     let from = from.unwrap_or(Place { offset: first, within: 0 });
     let begin = usize::try_from(from.offset).unwrap_or(usize::MAX);
     assert!(begin <= file.len(), "a place behind the file's end: {from:?}");
     decoder.seek(from);
-    let end = read_into(&mut *decoder, file.slice(begin..), split, &mut events);
+    let end = read_into(&mut *decoder, from, file.slice(begin..), split, &mut outcome);
     if let Err(error) = &end {
         let said = error.to_string();
         assert!(!said.is_empty() && said.len() < LONGEST_ERROR, "an error of {} bytes", said.len());
         assert_eq!(decoder.finish().err().as_ref(), Some(error), "an error stays");
     }
-    Outcome { events, end: end.map(|whole| whole.then_some(())).transpose() }
+    Outcome { end: end.map(|whole| whole.then_some(())).transpose(), ..outcome }
 }
 
 /// True at the file's end, false if reading was left off.
 fn read_into(
     decoder: &mut dyn Decoder,
+    from: Place,
     mut rest: Bytes,
     split: &[usize],
-    events: &mut Vec<Decoded>,
+    outcome: &mut Outcome,
 ) -> Result<bool, UnpackError> {
-    let (mut sizes, mut bytes) = (split.iter().cycle(), 0);
+    let (mut sizes, mut bytes, mut reached) = (split.iter().cycle(), 0, from);
     loop {
-        while let Some(event) = decoder.next()? {
-            bytes += event.payload.len() + event.key.len();
-            events.push(event);
-            if events.len() == MOST_EVENTS || bytes > MOST_BYTES {
-                return Ok(false);
+        match decoder.step()? {
+            Unpacked::Event(event) => {
+                assert!(event.after > reached, "an event ends at {:?}, not behind {reached:?}", event.after);
+                reached = event.after;
+                bytes += event.payload.len() + event.key.len();
+                outcome.events.push(event);
+                if outcome.events.len() == MOST_EVENTS || bytes > MOST_BYTES {
+                    return Ok(false);
+                }
+                continue;
             }
+            Unpacked::Passed(place) => {
+                assert!(place >= reached, "from {place:?}, in front of {reached:?}");
+                reached = place;
+                outcome.passed.truncate(1);
+                outcome.passed.push((outcome.events.len(), place));
+                continue;
+            }
+            Unpacked::Hungry => {}
         }
         if rest.is_empty() {
             return decoder.finish().map(|last| {
-                events.extend(last);
+                outcome.events.extend(last);
                 true
             });
         }

@@ -105,10 +105,11 @@ impl AvroDecoder {
                 decoded.after = Place { offset: self.at, within: 0 };
                 self.block = None;
             }
-            (self.place, self.told) = (decoded.after, true);
             if self.skip == 0 {
+                (self.place, self.told) = (decoded.after, true);
                 return Ok(Unpacked::Event(decoded));
             }
+            // It lies in front of the place that was sought, which stays where it is.
             self.skip -= 1;
         }
     }

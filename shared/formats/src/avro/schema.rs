@@ -353,10 +353,7 @@ impl Walk<'_> {
                 Found::Bytes(reader.skip(len)?)
             }
             Kind::Fixed(len) => Found::Bytes(reader.skip(*len)?),
-            Kind::Enum(symbols) => {
-                let symbol = usize::try_from(reader.long()?).ok().and_then(|number| symbols.get(number));
-                Found::Text(symbol.ok_or(Fault::Damaged("an enum has no such symbol"))?.clone())
-            }
+            Kind::Enum(symbols) => Found::Text(symbol(reader, symbols)?.to_owned()),
             Kind::Union(branches) => {
                 let held = self.branch(reader, branches)?;
                 return self.deeper(|walk| walk.value(reader, held));
@@ -379,6 +376,11 @@ impl Walk<'_> {
             Kind::Union(branches) => {
                 let held = self.branch(reader, branches)?;
                 self.deeper(|walk| walk.skip(reader, held))
+            }
+            Kind::Enum(symbols) => {
+                symbol(reader, symbols)?;
+                self.earn();
+                Ok(())
             }
             _ => self.leaf(reader, node).map(|_| ()),
         }
@@ -406,6 +408,7 @@ impl Walk<'_> {
                 let before = reader.at();
                 if named {
                     reader.sized()?;
+                    self.earn();
                 }
                 self.deeper(|walk| walk.skip(reader, inner))?;
                 if reader.at() == before {
@@ -415,6 +418,12 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// What an enum says that it holds.
+fn symbol<'e>(reader: &mut Reader<'_>, symbols: &'e [String]) -> Result<&'e str, Fault> {
+    let symbol = usize::try_from(reader.long()?).ok().and_then(|number| symbols.get(number));
+    symbol.map(String::as_str).ok_or(Fault::Damaged("an enum has no such symbol"))
 }
 
 fn array<const N: usize>(reader: &mut Reader<'_>) -> Result<[u8; N], Fault> {

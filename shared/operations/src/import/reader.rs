@@ -8,7 +8,7 @@ use sluice_formats::{Inflater, decoder, foreign_decoder};
 use sluice_ports::NewEvent;
 use sluice_transfer::manifest::{ListShard, SourceEntry};
 use sluice_transfer::record::{Check, SourceCursor};
-use sluice_transfer::{Cutter, Decoded, Decoder, Place, UnpackError, Unpacked, Value, Wanted, recognise};
+use sluice_transfer::{Cutter, Decoded, Decoder, Place, SourceFormat, UnpackError, Unpacked, Value, Wanted, recognise};
 
 use super::Route;
 use super::source::{Compared, Source, damaged};
@@ -342,8 +342,8 @@ impl<'a> Reader<'a> {
 
 /// A field that none of the first records of JSON has is most likely spelt otherwise. Avro says what fields there are.
 fn check_payloads(route: &Route, entry: &SourceEntry, first: &[Decoded]) -> Result<(), Halt> {
-    let field = route.config.foreign.as_ref().and_then(|files| files.fields.payload.as_deref());
-    match field {
+    let lines = route.config.foreign.as_ref().filter(|files| files.format == SourceFormat::Jsonl);
+    match lines.and_then(|files| files.fields.payload.as_deref()) {
         Some(field) if first.len() >= SAMPLE && first.iter().all(|event| event.payload == Value::Absent) => {
             let what = format!(
                 "{}: none of its first {} records has the field '{field}' that is to be the payload; cancel this import, \

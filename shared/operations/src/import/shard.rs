@@ -305,7 +305,8 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     pub(super) fn leave_off(&mut self, check: Option<Check>) -> Result<(), Halt> {
         let skipped = self.reader.skipped();
         let record = import_record_mut(self.held)?;
-        record.cursor = skipped.unwrap_or(record.cursor);
+        debug_assert!(skipped.is_none_or(|skipped| skipped >= record.cursor), "{skipped:?} lies behind");
+        record.cursor = skipped.map_or(record.cursor, |skipped| skipped.max(record.cursor));
         record.check = check;
         let cursor = record.cursor;
         self.tell_progress(cursor)?;
