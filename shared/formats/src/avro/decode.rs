@@ -51,8 +51,9 @@ pub struct AvroDecoder {
     block: Option<Block>,
     /// Events that were consumed before the decoder was sent to where it began.
     skip: u64,
-    /// Behind what was handed out or holds no event, and whether that was told.
+    /// Behind what was handed out or holds no event; at the beginning the place that was sought.
     place: Place,
+    /// Whoever steps knows of that place.
     told: bool,
     /// What was done since a place was told.
     steps: usize,
@@ -70,6 +71,7 @@ struct Block {
     /// How many there are, and were read.
     count: u64,
     within: u64,
+    /// What going through its events costs.
     steps: Steps,
 }
 
