@@ -107,7 +107,13 @@ Examples:
     /// List the local streams: shards, events, bytes, and the cuts at which they begin and end
     Streams,
     /// Drop the events of all shards of a local stream in front of a position
-    #[command(after_help = format!("{POSITIONS}\n\nExample:\n  sluice trim local:orders --before ago:7d\n\nRefused while an import has the stream reserved."))]
+    #[command(after_help = format!("\
+{POSITIONS}
+
+Refused while an import has the stream reserved.
+
+Example:
+  sluice trim local:orders --before ago:7d"))]
     Trim(Trim),
     /// Export a stream to a bucket
     #[command(after_help = format!("\
