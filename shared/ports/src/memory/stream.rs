@@ -277,15 +277,16 @@ impl StreamStore for MemoryStream {
     }
 
     async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()> {
-        let holder = self.with(|held| Ok(held.writer.clone()))?;
-        if let Some(holder) = holder {
-            let what = format!("the stream in memory is reserved for {holder}: nobody trims it meanwhile");
-            return Err(Error::new(ErrorKind::Denied, what));
-        }
-        self.with_shard(shard, |shard| {
+        self.with(|held| {
+            if let Some(holder) = &held.writer {
+                let what = format!("the stream in memory is reserved for {holder}: nobody trims it meanwhile");
+                return Err(Error::new(ErrorKind::Denied, what));
+            }
+            let shard = held.shard(shard)?;
             let earliest = shard.behind(before).max(shard.earliest);
             shard.events.drain(..shard.index(earliest));
             shard.earliest = earliest;
+            Ok(())
         })
     }
 }
