@@ -6,7 +6,7 @@ use sluice_transfer::{BucketUri, Counts, Cut, Kind, Position, State, StreamUri, 
 
 use crate::engine::Engine;
 use crate::error::OperationError;
-use crate::settle::{shard_records, totals};
+use crate::records::{shard_records, totals};
 
 /// The shape of a transfer in every output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

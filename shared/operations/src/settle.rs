@@ -1,33 +1,16 @@
 //! After a wave of slices: what the records add up to, what the user wants, and so what comes next.
 
-use serde::{Deserialize, Serialize};
-use sluice_transfer::record::{Config, Failure, ShardRecord, Totals, TransferRecord};
-use sluice_transfer::{Counts, ShardId, State, Step, Wanted};
-use tracing::{Instrument, Span};
+use sluice_transfer::record::{Failure, ShardRecord, TransferRecord};
+use sluice_transfer::{State, Step, Wanted};
+use tracing::Span;
 
+use crate::ending::{cancel_transfer, end, end_cancelled};
 use crate::engine::Engine;
-use crate::error::{Code, Halt, OperationError};
-use crate::export::{export_config, open_target, rest_shard};
-use crate::finish::{cancel_transfer, end_cancelled};
-use crate::slice::{Purpose, ShardEnd, Slice, SliceOrder, shard_span};
-
-/// What comes next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "next")]
-pub enum Settled {
-    /// Another wave of slices.
-    Again,
-    /// All is moved: finish.
-    Finish,
-    /// The transfer is at rest or at its end: nothing more to do.
-    Ended,
-    /// Owners may be alive: settle again after so many milliseconds.
-    #[serde(rename_all = "camelCase")]
-    Busy {
-        /// Milliseconds.
-        wait_millis: u64,
-    },
-}
+use crate::error::{Code, OperationError};
+use crate::outcome::Settled;
+use crate::records::{shard_records, totals};
+use crate::rest::{Rest, bring_to_rest, rest_or_drop};
+use crate::slice::SliceOrder;
 
 /// Adds up and decides. `failure` is what a slice failed with. Claims shards only to bring them to rest.
 pub async fn settle(engine: &Engine, order: &SliceOrder, failure: Option<Failure>) -> Result<Settled, OperationError> {
@@ -105,120 +88,4 @@ async fn fail_when_quiet(engine: &Engine, transfer: &TransferRecord, failure: Fa
         })
         .await?;
     Ok(())
-}
-
-/// The records of all shards that are there; an unfinished plan lacks some.
-pub(crate) async fn shard_records(
-    engine: &Engine,
-    transfer: &TransferRecord,
-) -> Result<Vec<ShardRecord>, OperationError> {
-    records_of(engine, transfer, &transfer.shards).await
-}
-
-/// The records of some of its shards, as far as they are there.
-pub(crate) async fn records_of(
-    engine: &Engine,
-    transfer: &TransferRecord,
-    shards: &[ShardId],
-) -> Result<Vec<ShardRecord>, OperationError> {
-    let mut records = Vec::with_capacity(shards.len());
-    for shard in shards {
-        records.extend(engine.persist(async || engine.checkpoints.shard(&transfer.id, shard).await).await?);
-    }
-    Ok(records)
-}
-
-/// Sums over the shards.
-pub(crate) fn totals(transfer: &TransferRecord, shards: &[ShardRecord]) -> Totals {
-    let expected: Option<Vec<Counts>> = shards.iter().map(|shard| shard.expected).collect();
-    Totals {
-        moved: shards.iter().map(ShardRecord::moved).sum(),
-        expected: expected.filter(|all| all.len() == transfer.shards.len()).map(|all| all.into_iter().sum()),
-        objects: shards.iter().map(ShardRecord::objects).sum(),
-        slices: shards.iter().map(|shard| shard.slices).max().unwrap_or_default(),
-        gaps: shards.iter().map(ShardRecord::gaps).sum(),
-    }
-}
-
-/// Takes a step that was decided on `transfer` as it was read, if it still is that: who decides late on what was
-/// true before must not undo what a person did since.
-pub(crate) async fn end(
-    engine: &Engine,
-    transfer: &TransferRecord,
-    step: Step,
-    totals: Totals,
-    failure: Option<Failure>,
-) -> Result<Settled, OperationError> {
-    let ended = engine
-        .change(&transfer.id, |record| {
-            // A failure stays one, whatever else was written meanwhile, unless a person began anew.
-            let holds = match step {
-                Step::Failed => record.generation == transfer.generation && record.state.is_active(),
-                _ => record.revision == transfer.revision,
-            };
-            if !holds {
-                return Ok(false);
-            }
-            record.step(step)?;
-            record.totals = totals;
-            record.failure.clone_from(&failure);
-            Ok(true)
-        })
-        .await?;
-    Ok(if ended.state.is_active() { Settled::Again } else { Settled::Ended })
-}
-
-enum Rest {
-    Quiet,
-    Busy(u64),
-    Failed(OperationError),
-}
-
-/// Brings every shard to rest, as far as the stores allow: what cannot be completed is dropped.
-async fn rest_or_drop(engine: &Engine, order: &SliceOrder, transfer: &TransferRecord) -> Rest {
-    let rest = bring_to_rest(engine, order, transfer, false).await;
-    if let Rest::Failed(error) = &rest {
-        tracing::warn!(%error, "an upload cannot be completed and is dropped");
-        bring_to_rest(engine, order, transfer, true).await;
-    }
-    rest
-}
-
-/// Brings every shard to rest: nothing open, nobody at work. When cancelling, the upload at hand is dropped.
-async fn bring_to_rest(engine: &Engine, order: &SliceOrder, transfer: &TransferRecord, drop_uploads: bool) -> Rest {
-    match try_rest(engine, order, transfer, drop_uploads).await {
-        Ok(None) => Rest::Quiet,
-        Ok(Some(wait)) => Rest::Busy(wait),
-        // A slice is at work again, or the answer came too late: settle once more.
-        Err(Halt::Fenced | Halt::Deadline) => Rest::Busy(1_000),
-        Err(Halt::Trouble(error) | Halt::Failed(error)) => Rest::Failed(error),
-    }
-}
-
-async fn try_rest(
-    engine: &Engine,
-    order: &SliceOrder,
-    transfer: &TransferRecord,
-    drop_uploads: bool,
-) -> Result<Option<u64>, Halt> {
-    let slice = Slice::with_purpose(engine, order, transfer, Purpose::Rest);
-    let mut wait: Option<u64> = None;
-    for record in shard_records(engine, transfer).await? {
-        if record.is_at_rest() && record.owner.is_none() && record.closed == transfer.generation {
-            continue;
-        }
-        let rest = async {
-            match &transfer.config {
-                Config::Export(_) => {
-                    let target = open_target(engine, export_config(transfer)?).await?;
-                    rest_shard(&slice, &target, &record.shard, drop_uploads).await
-                }
-                Config::Import(_) => crate::import::rest_shard(&slice, &record.shard).await,
-            }
-        };
-        if let ShardEnd::Busy(millis) = rest.instrument(shard_span(&record.shard)).await? {
-            wait = wait.max(Some(millis));
-        }
-    }
-    Ok(wait)
 }

@@ -2,9 +2,11 @@
 //!
 //! Kinds of crates follow from their folders and names, so that a new adapter or function is held to the rules from
 //! its first day. Dependencies of tests are looked at too: only the layers that test others may reach down.
+//! Inside `shared/operations` the same holds for files: their order stands in [`OPERATIONS`].
 #![cfg(test)]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
@@ -171,5 +173,194 @@ fn the_core_is_plain() {
             .filter(|name| ["tokio", "futures", "async-trait", "rand"].contains(name) || name.starts_with("aws-"))
             .collect();
         assert!(wrong.is_empty(), "{name} knows {wrong:?}");
+    }
+}
+
+/// The files of `shared/operations` from the bottom to the top. A file uses only files of the lines before its own, so
+/// no two files use each other, by whatever way round. A folder's `mod.rs` bears the folder's name.
+const OPERATIONS: &[&[&str]] = &[
+    &["error", "outcome"],
+    &["engine"],
+    &["slice", "records", "control", "objects"],
+    &["claimed", "lane", "listing", "report"],
+    &["export/target", "import/route"],
+    &["export/sending", "import/source"],
+    &["export/shard", "import/reader"],
+    &["export/closing", "import/shard"],
+    &["export/storing", "export/manifest", "import/reconcile", "import/read_back"],
+    &["export/run", "import/run"],
+    &["export", "import"],
+    &["rest", "ending"],
+    &["plan/resolved"],
+    &["plan/export"],
+    &["plan/range", "plan/list"],
+    &["plan/foreign"],
+    &["plan/sources"],
+    &["plan/import"],
+    &["plan", "settle"],
+    &["finish/checked"],
+    &["finish/export", "finish/import"],
+    &["finish"],
+    &["verify/found"],
+    &["verify/run"],
+    &["verify/object"],
+    &["verify/export", "verify/import"],
+    &["verify"],
+];
+
+/// The line of a file in [`OPERATIONS`].
+fn line_of(file: &str) -> Option<usize> {
+    OPERATIONS.iter().position(|line| line.contains(&file))
+}
+
+/// The files of `shared/operations` and their text without comments and without their tests.
+fn operations() -> BTreeMap<String, String> {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/operations/src"));
+    let (mut files, mut folders) = (BTreeMap::new(), vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let relative = path.strip_prefix(root).unwrap().to_str().unwrap();
+                let name = relative.strip_suffix(".rs").unwrap();
+                let name = name.strip_suffix("/mod").unwrap_or(name);
+                files.insert(name.to_owned(), code_of(&std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    // The root names all of them.
+    files.remove("lib").unwrap();
+    files
+}
+
+/// A file without its comments, and up to its tests, which stand at its end.
+fn code_of(text: &str) -> String {
+    let lines = text.lines().take_while(|line| *line != "#[cfg(test)]");
+    lines.map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// The paths that begin behind `crate::` or `super::`, with groups taken apart. The flag is true for `super`.
+fn paths(code: &str) -> Vec<(bool, Vec<String>)> {
+    let mut found = Vec::new();
+    for (keyword, up) in [("crate::", false), ("super::", true)] {
+        for (at, _) in code.match_indices(keyword) {
+            // `pub(in crate::…)` and longer names do not occur before a path.
+            if !code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_') {
+                let mut rest = &code[at + keyword.len()..];
+                found.extend(tree(&mut rest).into_iter().map(|path| (up, path)));
+            }
+        }
+    }
+    found
+}
+
+/// The paths of one tree of a `use`: `a::{b, c::d}` is `a::b` and `a::c::d`.
+fn tree(rest: &mut &str) -> Vec<Vec<String>> {
+    *rest = rest.trim_start();
+    if let Some(group) = rest.strip_prefix('{') {
+        *rest = group;
+        let mut all = Vec::new();
+        loop {
+            *rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ',');
+            if let Some(behind) = rest.strip_prefix('}') {
+                *rest = behind;
+                return all;
+            }
+            assert!(!rest.is_empty(), "a group without an end");
+            all.extend(tree(rest));
+        }
+    }
+    let len = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '*')).unwrap_or(rest.len());
+    if len == 0 {
+        // Something else than a path, such as the `(` of `super::(…)`: nothing that compiles.
+        *rest = rest.get(1..).unwrap_or_default();
+        return Vec::new();
+    }
+    let first = rest[..len].to_owned();
+    *rest = &rest[len..];
+    let Some(more) = rest.strip_prefix("::") else { return vec![vec![first]] };
+    *rest = more;
+    let mut paths = tree(rest);
+    if paths.is_empty() {
+        // `Vec::<T>`: a type's arguments follow.
+        paths.push(Vec::new());
+    }
+    for path in &mut paths {
+        path.insert(0, first.clone());
+    }
+    paths
+}
+
+/// The file that a path of `from` leads to.
+fn file_of(from: &str, up: bool, path: &[String], files: &BTreeMap<String, String>) -> String {
+    // `super` of a file is its folder; that of a `mod.rs` is the folder around it.
+    let base = if up { from.rsplit_once('/').map_or("", |(folder, _)| folder) } else { "" };
+    let mut file = base.to_owned();
+    for segment in path {
+        let deeper = if file.is_empty() { segment.clone() } else { format!("{file}/{segment}") };
+        if !files.contains_key(&deeper) {
+            break;
+        }
+        file = deeper;
+    }
+    file
+}
+
+/// The uses of a file that [`OPERATIONS`] does not allow.
+fn upwards(from: &str, code: &str, files: &BTreeMap<String, String>) -> Vec<String> {
+    let folder = |file: &str| file.split('/').next().unwrap_or_default().to_owned();
+    let used: BTreeSet<String> = paths(code).into_iter().map(|(up, path)| file_of(from, up, &path, files)).collect();
+    used.into_iter()
+        .filter(|to| {
+            let apart = [("export", "import"), ("import", "export")].contains(&(&folder(from), &folder(to)));
+            // What has no line is the root of the crate, or a file that the other check names.
+            apart || line_of(to).is_none() || line_of(to) >= line_of(from)
+        })
+        .map(|to| format!("{from} uses {}", if to.is_empty() { "the root of the crate" } else { &to }))
+        .collect()
+}
+
+#[test]
+fn operations_use_what_lies_below_them() {
+    let files = operations();
+    let named: Vec<&str> = OPERATIONS.iter().flat_map(|line| line.iter().copied()).collect();
+    let there: Vec<&str> = files.keys().map(String::as_str).collect();
+    assert_eq!(named.iter().copied().collect::<BTreeSet<_>>(), there.iter().copied().collect::<BTreeSet<_>>());
+    assert_eq!(named.len(), there.len(), "a file has one line");
+    let wrong: Vec<String> = files.iter().flat_map(|(from, code)| upwards(from, code, &files)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // Otherwise the check would be about nothing: all files but these use another one.
+    let lonely: Vec<&str> =
+        files.iter().filter(|(_, code)| paths(code).is_empty()).map(|(file, _)| file.as_str()).collect();
+    assert_eq!(lonely, ["error", "export", "finish/checked", "import", "outcome"]);
+}
+
+#[test]
+fn a_use_of_what_lies_above_is_seen() {
+    let files = operations();
+    let seen = |from: &str, code: &str| upwards(from, &code_of(code), &files);
+    for (from, code) in [
+        ("slice", "use crate::settle::settle;"),
+        ("slice", "use crate::lane::ShardEnd;"),
+        ("slice", "fn f() { crate::plan::plan() }"),
+        ("slice", "use crate::records::totals;"),
+        ("slice", "use crate::{engine::Engine, export::run::export_slice};"),
+        ("slice", "use crate::Engine;"),
+        ("export/shard", "use super::{\n    target::Target,\n    closing::{complete, abandon},\n};"),
+        ("export/shard", "use super::export_slice;"),
+        ("import/shard", "use crate::export::target::Target;"),
+        ("plan/export", "use super::plan;"),
+    ] {
+        assert_eq!(seen(from, code).len(), 1, "{from}: {code}: {:?}", seen(from, code));
+    }
+    for (from, code) in [
+        ("slice", "use crate::{engine::Engine, error::{Code, OperationError}};"),
+        ("export/shard", "use super::{sending::Sending, target::Target};"),
+        ("settle", "// use crate::verify::verify;\nuse crate::rest::{Rest, rest_or_drop};"),
+        ("slice", "#[cfg(test)]\nmod tests {\n    use super::*;\n}"),
+    ] {
+        assert_eq!(seen(from, code), Vec::<String>::new(), "{from}: {code}");
     }
 }

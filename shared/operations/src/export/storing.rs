@@ -1,9 +1,8 @@
 //! The parts of one object: sent, taken into the ledger, and closed.
 
-use bytes::Bytes;
 use sluice_ports::PartAnswer;
 use sluice_transfer::record::{PartEntry, Phase};
-use sluice_transfer::{Checksum, Packed, UploadId};
+use sluice_transfer::{Checksum, Packed};
 
 use super::closing::{complete, give_up};
 use super::sending::beside;
@@ -11,7 +10,7 @@ use super::shard::ShardExport;
 use crate::error::Halt;
 use crate::objects::metadata;
 
-impl<'a, 'h> ShardExport<'a, 'h> {
+impl ShardExport<'_, '_> {
     /// Sends a part, and meanwhile writes the record of those before; one that ends its object is stored when this
     /// returns. Answers false if the upload is gone: the packer must begin again.
     pub(super) async fn store(&mut self, part: Packed) -> Result<bool, Halt> {
@@ -92,21 +91,6 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         let call = self.call(&upload.id, place, part.bytes.clone(), checksum)?;
         self.sending.begin(part, checksum, Box::pin(call)).await;
         Ok(())
-    }
-
-    /// The call that stores a part, which has such a number and offset.
-    pub(super) fn call(
-        &self,
-        upload: &UploadId,
-        (number, offset): (u64, u64),
-        bytes: Bytes,
-        checksum: Checksum,
-    ) -> Result<impl Future<Output = Result<PartAnswer, Halt>> + use<'a, 'h>, Halt> {
-        let (slice, target, upload, key) = (self.held.slice, self.target, upload.clone(), self.object_key()?);
-        Ok(async move {
-            let send = async || target.bucket.upload_part(&key, &upload, number, offset, bytes.clone(), checksum).await;
-            slice.bounded(slice.engine.persist(send)).await
-        })
     }
 
     /// Waits until there is room for one more on its way, and takes what is stored by now into the ledger. Answers

@@ -2,17 +2,18 @@
 
 use sluice_ports::ObjectInfo;
 use sluice_transfer::limits::SEGMENT_ENTRIES;
-use sluice_transfer::manifest::{ExportManifest, ManifestObject, Segment, ShardManifest};
-use sluice_transfer::record::{DestinationRecord, ExportConfig, ManifestRef, ShardRecord, TransferRecord, Work};
-use sluice_transfer::{Checksum, Counts, Cursor, ObjectKeys, State, Wanted};
+use sluice_transfer::manifest::{ManifestObject, Segment, ShardManifest};
+use sluice_transfer::record::{ExportConfig, TransferRecord};
+use sluice_transfer::{Checksum, ObjectKeys, State, Wanted};
 use tracing::Instrument;
 
-use super::Checked;
+use super::checked::Checked;
+use crate::claimed::{Held, Taken};
 use crate::error::{Code, Halt, OperationError};
-use crate::export::{ShardExport, Target, open_target};
-use crate::held::{Held, Taken};
-use crate::objects::{get_document, put_document};
-use crate::settle::shard_records;
+use crate::export::manifest::{list_shard, sweep, write_root};
+use crate::export::shard::ShardExport;
+use crate::export::target::{Target, open_target};
+use crate::objects::get_document;
 use crate::slice::{Slice, shard_span};
 
 /// Checks every object against what was sealed, writes the root, and sweeps what nobody remembers.
@@ -109,101 +110,4 @@ async fn checksum_of(slice: &Slice<'_>, target: &Target, key: &str, found: &Obje
         seen = seen.then(Checksum::of(&bytes));
     }
     Ok(seen)
-}
-
-/// A shard's part of the root, from its record.
-fn list_shard(target: &Target, record: &ShardRecord) -> Result<ShardManifest, Halt> {
-    let destination = destination(record, target)?;
-    Ok(ShardManifest {
-        shard: record.shard.clone(),
-        from: Cursor::at(record.range.from.clone()),
-        until: destination.sealed.clone(),
-        counts: destination.counts,
-        objects: destination.objects,
-        gaps: destination.gaps.clone(),
-        segments: destination.segments.clone(),
-        parents: Vec::new(),
-    })
-}
-
-fn destination<'r>(record: &'r ShardRecord, target: &Target) -> Result<&'r DestinationRecord, Halt> {
-    match &record.work {
-        Work::Export(destinations) => destinations.get(&target.name),
-        Work::Import(_) => None,
-    }
-    .ok_or_else(|| OperationError::new(Code::Corrupt, "a shard has no record of its destination").into())
-}
-
-/// Aborts every upload under the transfer's own folder. All shards are at rest, so nobody needs any.
-async fn sweep(slice: &Slice<'_>, target: &Target, transfer: &TransferRecord) -> Result<(), Halt> {
-    let bucket = &target.bucket;
-    let prefix = format!("{}/", target.keys(&transfer.id).folder());
-    // A part that is in flight can bring an upload back: until none is left, a few times.
-    for _ in 0..slice.engine.settings.attempts.max(2) {
-        let list = slice.engine.persist(async || bucket.list_uploads(&prefix).await);
-        let open = slice.bounded(list).await?;
-        if open.is_empty() {
-            return Ok(());
-        }
-        for upload in open {
-            tracing::info!(key = upload.key, "aborting an upload that was begun and never recorded");
-            slice.bounded(slice.engine.persist(async || bucket.abort(&upload.key, &upload.id).await)).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn write_root(
-    slice: &Slice<'_>,
-    target: &Target,
-    transfer: &TransferRecord,
-    config: &ExportConfig,
-    shards: Vec<ShardManifest>,
-    state: State,
-) -> Result<ManifestRef, Halt> {
-    let manifest = ExportManifest {
-        transfer: transfer.id.clone(),
-        stream: config.stream.clone(),
-        format: target.config.format,
-        compression: target.config.compression,
-        encoder: sluice_formats::ENCODER_VERSION,
-        state,
-        created: transfer.created_at,
-        counts: shards.iter().map(|shard| shard.counts).sum::<Counts>(),
-        objects: shards.iter().map(|shard| shard.objects).sum(),
-        shards,
-        previous: None,
-    };
-    let name = if state == State::Cancelled { ObjectKeys::cancelled() } else { ObjectKeys::root() };
-    let key = target.keys(&transfer.id).whole(name);
-    let sha256 = slice.bounded(put_document(slice.engine, &*target.bucket, &key, &manifest)).await?;
-    Ok(ManifestRef { key, sha256 })
-}
-
-/// Lists what a cancelled export had completed.
-pub(super) async fn list_cancelled(
-    slice: &Slice<'_>,
-    transfer: &TransferRecord,
-    config: &ExportConfig,
-) -> Result<Option<ManifestRef>, Halt> {
-    let target = open_target(slice.engine, config).await?;
-    sweep(slice, &target, transfer).await?;
-    let mut shards = Vec::new();
-    // A plan that was cut off left no records of some shards.
-    for record in shard_records(slice.engine, transfer).await? {
-        let mut held = match Held::take(slice, &record.shard).await? {
-            Taken::Held(held) => held,
-            Taken::Busy(_) => return Err(Halt::Fenced),
-        };
-        let listed = async {
-            ShardExport::new(&target, &mut held).await?.write_last_segments().await?;
-            list_shard(&target, &held.record)
-        };
-        let listed = listed.await;
-        shards.push(held.conclude(listed).await?);
-    }
-    if shards.iter().all(|shard| shard.objects == 0) {
-        return Ok(None);
-    }
-    write_root(slice, &target, transfer, config, shards, State::Cancelled).await.map(Some)
 }

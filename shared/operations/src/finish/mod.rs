@@ -1,47 +1,22 @@
 //! The end of a transfer: everything is checked, the manifest's root is written, nothing stays open, and only then
 //! the transfer is complete. Sliced like the transfer itself.
 
+mod checked;
 mod export;
 mod import;
 
-use serde::{Deserialize, Serialize};
-use sluice_transfer::record::{Config, Failure, ManifestRef, Totals, TransferRecord};
+use sluice_transfer::record::{Config, ManifestRef, TransferRecord};
 use sluice_transfer::{State, Step, Wanted};
 
+use checked::Checked;
+
+use crate::ending::{end, release};
 use crate::engine::Engine;
 use crate::error::{Halt, OperationError};
-use crate::settle::{Settled, end, settle, shard_records, totals};
+use crate::outcome::{Finish, Settled};
+use crate::records::{shard_records, totals};
+use crate::settle::settle;
 use crate::slice::{Purpose, Slice, SliceOrder};
-
-pub(crate) use import::read_more;
-
-/// What finishing answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "next")]
-pub enum Finish {
-    /// The transfer is at its end, or at rest.
-    Ended,
-    /// There is more to check: finish again.
-    Again,
-    /// Other slices may be alive: finish again after so many milliseconds.
-    #[serde(rename_all = "camelCase")]
-    Busy {
-        /// Milliseconds.
-        wait_millis: u64,
-    },
-    /// A store was in trouble; try again, a bounded number of times in a row.
-    Interrupted(Failure),
-}
-
-/// What came of checking a transfer within a slice.
-pub(crate) enum Checked {
-    All {
-        /// The manifest's root.
-        manifest: ManifestRef,
-    },
-    More,
-    Busy(u64),
-}
 
 /// Checks what arrived, writes the manifest's root, and ends the transfer.
 pub async fn finish(engine: &Engine, order: &SliceOrder) -> Result<Finish, OperationError> {
@@ -98,64 +73,4 @@ async fn complete(engine: &Engine, transfer: &TransferRecord, manifest: Manifest
         })
         .await?;
     Ok(Finish::Ended)
-}
-
-/// Gives an import's target back.
-pub(crate) async fn release(engine: &Engine, transfer: &TransferRecord) -> Result<(), OperationError> {
-    if let Config::Import(config) = &transfer.config {
-        let stream = engine.places.stream(&config.stream).await?;
-        match engine.persist(async || stream.release(&transfer.id).await).await {
-            // The stream itself is gone: nothing to give back.
-            Err(error) if error.kind() == sluice_ports::ErrorKind::NotFound => {}
-            answer => answer?,
-        }
-        engine.persist(async || engine.checkpoints.release_writer(&config.stream, &transfer.id).await).await?;
-    }
-    Ok(())
-}
-
-/// Ends a cancelled transfer whose shards are at rest: uploads nobody remembers are aborted, what is complete is
-/// listed.
-pub(crate) async fn cancel_transfer(
-    engine: &Engine,
-    order: &SliceOrder,
-    totals: Totals,
-) -> Result<Settled, OperationError> {
-    let transfer = engine.transfer(&order.id).await?;
-    let slice = Slice::with_purpose(engine, order, &transfer, Purpose::Rest);
-    let listed = match &transfer.config {
-        Config::Export(config) => export::list_cancelled(&slice, &transfer, config).await,
-        Config::Import(_) => Ok(None),
-    };
-    let manifest = match listed {
-        Ok(manifest) => manifest,
-        Err(Halt::Fenced | Halt::Deadline) => return Ok(Settled::Busy { wait_millis: 1_000 }),
-        Err(Halt::Trouble(error) | Halt::Failed(error)) => return Err(error),
-    };
-    end_cancelled(engine, &transfer, totals, manifest).await
-}
-
-/// The last step of a cancel: nothing is held or kept any more.
-pub(crate) async fn end_cancelled(
-    engine: &Engine,
-    transfer: &TransferRecord,
-    totals: Totals,
-    manifest: Option<ManifestRef>,
-) -> Result<Settled, OperationError> {
-    for shard in &transfer.shards {
-        engine.persist(async || engine.checkpoints.drop_ledger(&transfer.id, shard).await).await?;
-    }
-    release(engine, transfer).await?;
-    engine
-        .change(&transfer.id, |record| {
-            if record.state.is_final() {
-                return Ok(false);
-            }
-            record.step(Step::Cancelled)?;
-            record.totals = totals;
-            record.manifest.clone_from(&manifest);
-            Ok(true)
-        })
-        .await?;
-    Ok(Settled::Ended)
 }

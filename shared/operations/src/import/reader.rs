@@ -10,7 +10,7 @@ use sluice_transfer::manifest::{ListShard, SourceEntry};
 use sluice_transfer::record::{Check, SourceCursor};
 use sluice_transfer::{Cutter, Decoded, Decoder, Place, SourceFormat, UnpackError, Unpacked, Value, Wanted, recognise};
 
-use super::Route;
+use super::route::Route;
 use super::source::{Compared, Source, damaged};
 use crate::error::{Code, Halt, OperationError};
 use crate::slice::Slice;

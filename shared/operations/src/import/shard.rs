@@ -1,4 +1,4 @@
-//! One shard of a slice: read, append where the target is expected to end, checkpoint.
+//! A shard of an import in a slice: append where the target is expected to end, checkpoint.
 //!
 //! The target's tail and the source's cursor belong together on the record. Whatever stands behind that tail was
 //! appended by a slice whose checkpoint is missing; it is found again (`reconcile`) among what the sources say comes
@@ -6,18 +6,16 @@
 
 use std::collections::VecDeque;
 
-use futures::future::join;
 use sluice_ports::{Appended, Appends, NewEvent};
 use sluice_transfer::manifest::{ListShard, Segment};
 use sluice_transfer::record::{Check, ImportRecord, Share, SourceCursor, Work};
-use sluice_transfer::{Counts, EventDigest, ObjectKeys, Position, Remaining, Wanted};
+use sluice_transfer::{Counts, EventDigest, ObjectKeys, Position};
 
-use super::Route;
-use super::reader::{Next, Reader, Sourced};
+use super::reader::{Reader, Sourced};
+use super::route::Route;
+use crate::claimed::Held;
 use crate::error::{Code, Halt, OperationError};
-use crate::held::Held;
 use crate::objects::put_document;
-use crate::slice::ShardEnd;
 
 pub(super) struct ShardImport<'a, 'h> {
     pub route: &'a Route,
@@ -26,9 +24,9 @@ pub(super) struct ShardImport<'a, 'h> {
     /// Read from the sources, not yet known to be in the target.
     pub unsent: VecDeque<Sourced>,
     /// The record's revision when the last mark was set: it is on record once that is another.
-    marked: Option<u64>,
+    pub(super) marked: Option<u64>,
     /// Why nothing can be read behind what is unsent: it is told once that has arrived.
-    failed: Option<OperationError>,
+    pub(super) failed: Option<OperationError>,
 }
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
@@ -39,152 +37,9 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         Ok(Self { route, held, reader, unsent: VecDeque::new(), marked: None, failed: None })
     }
 
-    pub(super) async fn run(mut self) -> Result<ShardEnd, Halt> {
-        // The claim wrote all marks. A slice that was over soon wrote no segment.
-        self.write_segments().await?;
-        if self.is_unsettled()? {
-            self.reconcile().await?;
-        }
-        let slice = self.held.slice;
-        loop {
-            if import_record(self.held)?.is_drained() {
-                return Ok(ShardEnd::Drained);
-            }
-            if slice.wanted().await? != Wanted::Running {
-                return Ok(ShardEnd::Stopped);
-            }
-            if !slice.has_time() || slice.remaining() == Remaining::Exhausted {
-                return Ok(ShardEnd::More);
-            }
-            let ends = self.fill().await?;
-            if self.unsent.is_empty() {
-                match ends {
-                    // Trailing sources that hold nothing.
-                    Fill::End(cursor) => self.skip_to(cursor).await?,
-                    // For want of time, or since it is wanted that the transfer rests.
-                    Fill::NoTime(check) => self.leave_off(check)?,
-                    Fill::Full => {}
-                }
-                continue;
-            }
-            self.send().await?;
-        }
-    }
-
-    /// Events and bytes to send at once.
-    fn limits(&self) -> (usize, usize) {
-        let slice = self.held.slice;
-        let settings = slice.engine.settings;
-        let at_most = |limit: u64, most: usize| usize::try_from(limit).unwrap_or(usize::MAX).min(most);
-        match slice.remaining() {
-            Remaining::Limit { events, bytes } => {
-                (at_most(events, settings.read_events), at_most(bytes, slice.at_once(settings.append_bytes)))
-            }
-            Remaining::Exhausted => (1, 1),
-        }
-    }
-
-    /// Reads until there is a batch to send.
-    async fn fill(&mut self) -> Result<Fill, Halt> {
-        let slice = self.held.slice;
-        let (events, most_bytes) = self.limits();
-        let mut bytes: usize = self.unsent.iter().map(|sourced| sourced.event.payload.len()).sum();
-        if self.unsent.is_empty() && self.marked == Some(self.held.record.revision) {
-            // However long that takes, the record says what there was before.
-            self.flush().await?;
-        }
-        while self.failed.is_none() && self.unsent.len() < events && bytes < most_bytes {
-            if !self.unsent.is_empty() && !slice.has_time() {
-                break;
-            }
-            match self.read_one().await? {
-                None => {}
-                Some(Next::Event(sourced)) => {
-                    bytes += sourced.event.payload.len();
-                    self.unsent.push_back(sourced);
-                }
-                Some(Next::End(cursor)) => return Ok(Fill::End(cursor)),
-                Some(Next::NoTime(check)) => return Ok(Fill::NoTime(check)),
-            }
-        }
-        if self.unsent.is_empty() {
-            self.fail()?;
-        }
-        Ok(Fill::Full)
-    }
-
-    /// What comes next; none if it cannot be read, which is told when all in front of it has arrived.
-    async fn read_one(&mut self) -> Result<Option<Next>, Halt> {
-        match self.reader.next().await {
-            Err(Halt::Failed(error)) => {
-                self.failed = Some(error);
-                Ok(None)
-            }
-            answer => answer.map(Some),
-        }
-    }
-
     /// Tells why no more can be read.
     pub(super) fn fail(&mut self) -> Result<(), Halt> {
         self.failed.take().map_or(Ok(()), |error| Err(error.into()))
-    }
-
-    /// Appends a batch of what is unsent. Whatever the answer, afterwards the record says what the target holds.
-    async fn send(&mut self) -> Result<(), Halt> {
-        let expected = import_record(self.held)?.tail.clone();
-        let batch: Vec<NewEvent> = self.unsent.iter().take(self.batch()).map(|sourced| sourced.event.clone()).collect();
-        // The next batch is read while the target makes this one durable: neither waits for the other. Where appends go
-        // by key it is the target's own limits that are waited for.
-        let conditional = self.route.stream.appends() == Appends::Conditional;
-        let append = self.begin_append(&expected, &batch)?;
-        let (answer, (sum, ahead)) = if conditional {
-            join(append, async { (self.sum(batch.len()), self.read_ahead(batch.len()).await) }).await
-        } else {
-            (append.await, (self.sum(batch.len()), Ok(())))
-        };
-        match self.appended(answer)? {
-            Sent::Done(tail) => {
-                self.follow_target(batch.len(), sum?, tail).await?;
-                ahead
-            }
-            // A reader that was halted has perhaps dropped an event, so nothing is compared with what it said.
-            Sent::Elsewhere => {
-                ahead?;
-                self.reconcile().await
-            }
-            // Whether it happened is not known: the target tells.
-            Sent::Unsure(_) => {
-                ahead?;
-                self.wait(50).await?;
-                self.reconcile().await
-            }
-        }
-    }
-
-    /// Reads until there is another batch behind the first `sent` events. Where the sources end, or time does, the next
-    /// [`Self::fill`] finds the same.
-    async fn read_ahead(&mut self, sent: usize) -> Result<(), Halt> {
-        let slice = self.held.slice;
-        let (events, most_bytes) = self.limits();
-        let mut bytes: usize = self.unsent.iter().skip(sent).map(|sourced| sourced.event.payload.len()).sum();
-        while self.failed.is_none() && self.unsent.len() - sent < events && bytes < most_bytes && slice.has_time() {
-            let Some(Next::Event(sourced)) = self.read_one().await? else { break };
-            bytes += sourced.event.payload.len();
-            self.unsent.push_back(sourced);
-        }
-        Ok(())
-    }
-
-    /// How many of the unsent events go at once: reconciling may have read more than that.
-    fn batch(&self) -> usize {
-        let (most, most_bytes) = self.limits();
-        let mut bytes = 0;
-        let within = |sourced: &&Sourced| {
-            let room = bytes < most_bytes;
-            bytes += sourced.event.payload.len();
-            room
-        };
-        self.unsent.iter().take(most).take_while(within).count().max(1)
     }
 
     pub(super) async fn append(&mut self, expected: &Position, events: &[NewEvent]) -> Result<Sent, Halt> {
@@ -194,7 +49,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
 
     /// Appends, and says on the record that this is being done: it is written if the shard is given back before it is
     /// known what became of it. Holds on to nothing of the shard, so that more can be read meanwhile.
-    fn begin_append<'e>(
+    pub(super) fn begin_append<'e>(
         &mut self,
         expected: &'e Position,
         events: &'e [NewEvent],
@@ -208,7 +63,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     }
 
     /// What became of an append.
-    fn appended(&mut self, answer: Result<Appended, Halt>) -> Result<Sent, Halt> {
+    pub(super) fn appended(&mut self, answer: Result<Appended, Halt>) -> Result<Sent, Halt> {
         match answer {
             Ok(Appended::Done { tail }) => {
                 import_record_mut(self.held)?.unsettled = false;
@@ -235,7 +90,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     }
 
     /// What the record says once so many of the unsent events have arrived.
-    fn sum(&self, many: usize) -> Result<Sum, Halt> {
+    pub(super) fn sum(&self, many: usize) -> Result<Sum, Halt> {
         let record = import_record(self.held)?;
         let mut sum = Sum { cursor: record.cursor, digest: record.digest, counts: Counts::default() };
         for Sourced { event, after } in self.unsent.iter().take(many) {
@@ -259,7 +114,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
 
     /// The record follows the target, which holds so many more of the unsent events, and is written, at most once for a
     /// batch.
-    async fn follow_target(&mut self, many: usize, sum: Sum, tail: Position) -> Result<(), Halt> {
+    pub(super) async fn follow_target(&mut self, many: usize, sum: Sum, tail: Position) -> Result<(), Halt> {
         let Sum { cursor, digest, counts } = sum;
         self.unsent.drain(..many.min(self.unsent.len()));
         let check = self.reader.check().filter(|check| check.entry == cursor.entry);
@@ -314,27 +169,20 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         Ok(())
     }
 
-    async fn skip_to(&mut self, cursor: SourceCursor) -> Result<(), Halt> {
-        let record = import_record_mut(self.held)?;
-        record.cursor = cursor;
-        record.check = None;
-        self.flush().await
-    }
-
-    async fn flush(&mut self) -> Result<(), Halt> {
+    pub(super) async fn flush(&mut self) -> Result<(), Halt> {
         self.held.flush().await?;
         self.write_segments().await
     }
 
     /// Writes the segments for which there are marks, right after the record was written.
-    async fn write_segments(&mut self) -> Result<(), Halt> {
+    pub(super) async fn write_segments(&mut self) -> Result<(), Halt> {
         while write_segment(self.held, self.route, false).await? {}
         Ok(())
     }
 }
 
 /// Where the sources go on behind some events, how many these are, and the digest of all up to there.
-struct Sum {
+pub(super) struct Sum {
     cursor: SourceCursor,
     digest: EventDigest,
     counts: Counts,
@@ -348,12 +196,6 @@ pub(super) enum Sent {
     Elsewhere,
     /// Nobody knows.
     Unsure(OperationError),
-}
-
-enum Fill {
-    Full,
-    End(SourceCursor),
-    NoTime(Option<Check>),
 }
 
 fn listed<'a>(route: &'a Route, held: &Held<'_>) -> Result<&'a ListShard, Halt> {

@@ -12,7 +12,7 @@ use sluice_transfer::manifest::{ListShard, ObjectIndex, Segment, SourceEntry};
 use sluice_transfer::record::Check;
 use sluice_transfer::{Checksum, Wanted};
 
-use super::Route;
+use super::route::Route;
 use crate::error::{Code, Halt, OperationError};
 use crate::objects::{get_document, in_document};
 use crate::slice::Slice;

@@ -8,7 +8,7 @@ use sluice_transfer::{
     TransferId,
 };
 
-use super::{Resolved, unknown_stream};
+use super::resolved::{Resolved, unknown_stream};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 

@@ -6,8 +6,7 @@ use sluice_transfer::{
     Compression, Encoding, FieldNames, ForeignFiles, ImportRequest, Inflate, SourceFormat, recognise,
 };
 
-use super::list::ListedShard;
-use super::sources::Sources;
+use super::list::{ListedShard, Sources};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 

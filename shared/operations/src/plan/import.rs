@@ -11,14 +11,14 @@ use sluice_transfer::{
     TransferId, Value,
 };
 
-use super::Resolved;
 use super::foreign::Asked;
 use super::list::{ListWriter, write_root};
 use super::range::Bounds;
+use super::resolved::Resolved;
 use super::sources::find;
+use crate::ending::release;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
-use crate::finish::release;
 use crate::objects::get_document;
 
 /// Bytes of an event where the source has none of its own, unless told otherwise or the target takes less.

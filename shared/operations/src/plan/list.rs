@@ -5,7 +5,9 @@ use std::sync::Arc;
 use sluice_ports::BucketStore;
 use sluice_transfer::limits::LIST_ENTRIES;
 use sluice_transfer::manifest::{ListShard, Segment, SegmentRef, SourceEntry, SourceList};
-use sluice_transfer::{BucketUri, Counts, Gap, Range, ShardId, TransferId};
+use sluice_transfer::{
+    BucketUri, Counts, Encoding, ForeignFiles, Format, Gap, Range, ShardId, SourceFormat, TransferId,
+};
 
 use crate::engine::Engine;
 use crate::error::OperationError;
@@ -21,6 +23,30 @@ pub(super) struct ListedShard {
     range: Option<Range>,
     gaps: Vec<Gap>,
     segments: Vec<SegmentRef>,
+}
+
+/// What is to be imported. The sources themselves are in the list that was written.
+pub(super) struct Sources {
+    pub encoding: Encoding,
+    /// Files that no export wrote, if they are more than any bytes.
+    pub foreign: Option<Box<ForeignFiles>>,
+    /// Whether events go on from one source in the next.
+    pub joined: bool,
+    /// By shard of the source; one for foreign files.
+    pub shards: Vec<ListedShard>,
+}
+
+impl Sources {
+    /// Whether their bytes are cut into events.
+    pub(super) fn are_cut(&self) -> bool {
+        self.encoding.format == Format::Raw
+            && self.foreign.as_ref().is_none_or(|files| files.format == SourceFormat::Raw)
+    }
+
+    /// The shards that the sources come from.
+    pub(super) fn names(&self) -> Vec<Option<ShardId>> {
+        self.shards.iter().map(|shard| shard.source.clone()).collect()
+    }
 }
 
 /// What is known of a shard once all its sources are listed.

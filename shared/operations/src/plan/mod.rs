@@ -6,13 +6,14 @@ mod foreign;
 mod import;
 mod list;
 mod range;
+mod resolved;
 mod sources;
 
 pub use export::bounds;
 
 use sluice_ports::Created;
 use sluice_transfer::record::{Config, ShardRecord, TransferRecord};
-use sluice_transfer::{Request, ShardId, State, Step, StreamUri, TransferId};
+use sluice_transfer::{Request, ShardId, State, Step, TransferId};
 
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
@@ -24,12 +25,6 @@ pub struct Planned {
     pub transfer: TransferRecord,
     /// Whether it was there before, with the same request.
     pub before: bool,
-}
-
-/// What resolving a request finds.
-struct Resolved {
-    config: Config,
-    shards: Vec<ShardRecord>,
 }
 
 /// Puts a transfer on record, ready for its slices. Run again with the same request it goes on where it was left;
@@ -152,8 +147,4 @@ async fn record(
         })
         .await?;
     Ok(Planned { transfer, before })
-}
-
-fn unknown_stream(uri: &StreamUri, hint: &str) -> OperationError {
-    OperationError::new(Code::NotFound, format!("there is no stream {uri}{hint}"))
 }

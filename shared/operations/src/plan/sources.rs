@@ -2,10 +2,10 @@
 
 use sluice_ports::{BucketStore, Listed as File};
 use sluice_transfer::manifest::{Document, ExportManifest, SourceEntry};
-use sluice_transfer::{BucketUri, Encoding, ForeignFiles, Format, ObjectKeys, ShardId, SourceFormat, check_key};
+use sluice_transfer::{BucketUri, ObjectKeys, check_key};
 
 use super::foreign::Asked;
-use super::list::{Known, ListWriter, ListedShard};
+use super::list::{Known, ListWriter, Sources};
 use super::range::{Bounds, Selected};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
@@ -14,30 +14,6 @@ use crate::objects::{get_document, in_document};
 
 /// Objects asked for in one listing.
 const LISTED_AT_ONCE: usize = 1_000;
-
-/// What is to be imported. The sources themselves are in the list that was written.
-pub(super) struct Sources {
-    pub encoding: Encoding,
-    /// Files that no export wrote, if they are more than any bytes.
-    pub foreign: Option<Box<ForeignFiles>>,
-    /// Whether events go on from one source in the next.
-    pub joined: bool,
-    /// By shard of the source; one for foreign files.
-    pub shards: Vec<ListedShard>,
-}
-
-impl Sources {
-    /// Whether their bytes are cut into events.
-    pub(super) fn are_cut(&self) -> bool {
-        self.encoding.format == Format::Raw
-            && self.foreign.as_ref().is_none_or(|files| files.format == SourceFormat::Raw)
-    }
-
-    /// The shards that the sources come from.
-    pub(super) fn names(&self) -> Vec<Option<ShardId>> {
-        self.shards.iter().map(|shard| shard.source.clone()).collect()
-    }
-}
 
 /// Finds out what stands at `path` of the bucket, and writes the list of it: however many sources there are, no more
 /// than a page of them is held.

@@ -5,10 +5,11 @@ use sluice_transfer::State;
 use sluice_transfer::manifest::{ExportManifest, ShardManifest};
 use sluice_transfer::record::{ExportConfig, ManifestRef};
 
+use super::found::Verdict;
 use super::object::{Outcome, read_object};
-use super::{End, Run, Verdict};
+use super::run::{End, Run};
 use crate::error::{Halt, OperationError};
-use crate::export::open_target;
+use crate::export::target::open_target;
 use crate::listing::Listing;
 use crate::objects::get_document;
 

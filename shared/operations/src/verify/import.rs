@@ -2,9 +2,10 @@
 
 use sluice_transfer::record::{ImportConfig, ShardRecord, Work};
 
-use super::{End, Run, Verdict};
+use super::found::Verdict;
+use super::run::{End, Run};
 use crate::error::OperationError;
-use crate::finish::read_more;
+use crate::import::read_back::read_more;
 
 pub(super) async fn verify(run: &mut Run<'_>, config: &ImportConfig) -> Result<End, OperationError> {
     let (engine, transfer) = (run.engine, run.transfer);

@@ -9,31 +9,15 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use sluice_formats::decoder;
 use sluice_ports::{BucketStore, Error, ErrorKind};
 use sluice_transfer::manifest::ObjectIndex;
 use sluice_transfer::{Checksum, Counts, Decoder, Encoding, Place, Position, Sequence, TimeRange, UnpackError};
 
-use super::Run;
+use super::run::{Reached, Run};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 use crate::listing::Listed;
-
-/// How far an object was read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Reached {
-    /// The object as it was when it was begun.
-    etag: String,
-    /// Of all bytes up to where the next slice goes on.
-    checksum: Checksum,
-    /// Events in them.
-    counts: Counts,
-    /// Why its events cannot be read any further. The rest is only compared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    broken: Option<String>,
-}
 
 /// What came of reading an object in a slice.
 pub(super) enum Outcome {

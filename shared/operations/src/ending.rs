@@ -1,0 +1,98 @@
+//! The last steps of a transfer: its end is put on record, and what it held is given back.
+
+use sluice_transfer::Step;
+use sluice_transfer::record::{Config, Failure, ManifestRef, Totals, TransferRecord};
+
+use crate::engine::Engine;
+use crate::error::{Halt, OperationError};
+use crate::export::manifest::list_cancelled;
+use crate::outcome::Settled;
+use crate::slice::{Purpose, Slice, SliceOrder};
+
+/// Takes a step that was decided on `transfer` as it was read, if it still is that: who decides late on what was
+/// true before must not undo what a person did since.
+pub(crate) async fn end(
+    engine: &Engine,
+    transfer: &TransferRecord,
+    step: Step,
+    totals: Totals,
+    failure: Option<Failure>,
+) -> Result<Settled, OperationError> {
+    let ended = engine
+        .change(&transfer.id, |record| {
+            // A failure stays one, whatever else was written meanwhile, unless a person began anew.
+            let holds = match step {
+                Step::Failed => record.generation == transfer.generation && record.state.is_active(),
+                _ => record.revision == transfer.revision,
+            };
+            if !holds {
+                return Ok(false);
+            }
+            record.step(step)?;
+            record.totals = totals;
+            record.failure.clone_from(&failure);
+            Ok(true)
+        })
+        .await?;
+    Ok(if ended.state.is_active() { Settled::Again } else { Settled::Ended })
+}
+
+/// Gives an import's target back.
+pub(crate) async fn release(engine: &Engine, transfer: &TransferRecord) -> Result<(), OperationError> {
+    if let Config::Import(config) = &transfer.config {
+        let stream = engine.places.stream(&config.stream).await?;
+        match engine.persist(async || stream.release(&transfer.id).await).await {
+            // The stream itself is gone: nothing to give back.
+            Err(error) if error.kind() == sluice_ports::ErrorKind::NotFound => {}
+            answer => answer?,
+        }
+        engine.persist(async || engine.checkpoints.release_writer(&config.stream, &transfer.id).await).await?;
+    }
+    Ok(())
+}
+
+/// Ends a cancelled transfer whose shards are at rest: uploads nobody remembers are aborted, what is complete is
+/// listed.
+pub(crate) async fn cancel_transfer(
+    engine: &Engine,
+    order: &SliceOrder,
+    totals: Totals,
+) -> Result<Settled, OperationError> {
+    let transfer = engine.transfer(&order.id).await?;
+    let slice = Slice::with_purpose(engine, order, &transfer, Purpose::Rest);
+    let listed = match &transfer.config {
+        Config::Export(config) => list_cancelled(&slice, &transfer, config).await,
+        Config::Import(_) => Ok(None),
+    };
+    let manifest = match listed {
+        Ok(manifest) => manifest,
+        Err(Halt::Fenced | Halt::Deadline) => return Ok(Settled::Busy { wait_millis: 1_000 }),
+        Err(Halt::Trouble(error) | Halt::Failed(error)) => return Err(error),
+    };
+    end_cancelled(engine, &transfer, totals, manifest).await
+}
+
+/// The last step of a cancel: nothing is held or kept any more.
+pub(crate) async fn end_cancelled(
+    engine: &Engine,
+    transfer: &TransferRecord,
+    totals: Totals,
+    manifest: Option<ManifestRef>,
+) -> Result<Settled, OperationError> {
+    for shard in &transfer.shards {
+        engine.persist(async || engine.checkpoints.drop_ledger(&transfer.id, shard).await).await?;
+    }
+    release(engine, transfer).await?;
+    engine
+        .change(&transfer.id, |record| {
+            if record.state.is_final() {
+                return Ok(false);
+            }
+            record.step(Step::Cancelled)?;
+            record.totals = totals;
+            record.manifest.clone_from(&manifest);
+            Ok(true)
+        })
+        .await?;
+    Ok(Settled::Ended)
+}

@@ -1,0 +1,49 @@
+//! Sources and target of an import.
+
+use std::sync::Arc;
+
+use sluice_ports::{BucketStore, StreamStore};
+use sluice_transfer::manifest::SourceList;
+use sluice_transfer::record::{Config, ImportConfig, TransferRecord};
+
+use crate::engine::Engine;
+use crate::error::{Code, Halt, OperationError};
+use crate::objects::get_document;
+
+pub(crate) fn import_config(transfer: &TransferRecord) -> Result<&ImportConfig, OperationError> {
+    match &transfer.config {
+        Config::Import(config) => Ok(config),
+        Config::Export(_) => {
+            Err(OperationError::new(Code::Invalid, format!("the transfer {} is an export, not an import", transfer.id)))
+        }
+    }
+}
+
+/// Sources and target of an import, opened.
+pub(crate) struct Route {
+    pub sources: Arc<dyn BucketStore>,
+    pub work: Arc<dyn BucketStore>,
+    pub list: SourceList,
+    pub stream: Arc<dyn StreamStore>,
+    pub config: ImportConfig,
+}
+
+impl Route {
+    /// The folder of the list's root, in the work bucket.
+    pub(crate) fn list_folder(&self) -> &str {
+        self.config.list.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    /// The folder of the import's own manifest, in the work bucket.
+    pub(crate) fn folder(&self) -> &str {
+        self.list_folder().rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+}
+
+pub(crate) async fn open_route(engine: &Engine, config: &ImportConfig) -> Result<Route, Halt> {
+    let stream = engine.persist(async || engine.places.stream(&config.stream).await).await?;
+    let (sources, _) = engine.persist(async || engine.places.source(&config.bucket).await).await?;
+    let (work, _) = engine.persist(async || engine.places.bucket(&config.work).await).await?;
+    let list = get_document(engine, &*work, &config.list, None).await?;
+    Ok(Route { sources, work, list, stream, config: config.clone() })
+}

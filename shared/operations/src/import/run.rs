@@ -1,0 +1,209 @@
+//! One slice of an import: objects to events.
+
+use futures::future::join;
+use sluice_ports::{Appends, NewEvent};
+use sluice_transfer::record::{Check, ShardRecord, SourceCursor};
+use sluice_transfer::{Remaining, Wanted};
+
+use super::reader::{Next, Sourced};
+use super::route::{Route, import_config, open_route};
+use super::shard::{Sent, ShardImport, import_record, import_record_mut};
+use crate::claimed::{Held, Taken};
+use crate::engine::Engine;
+use crate::error::{Halt, OperationError};
+use crate::lane::{ShardEnd, admit, gather, in_turn, over_lane};
+use crate::outcome::SliceOutcome;
+use crate::slice::{Slice, SliceOrder};
+
+/// Imports a slice of the sources of a lane's shards.
+pub async fn import_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOutcome, OperationError> {
+    let transfer = engine.transfer(&order.id).await?;
+    if let Err(outcome) = admit(&transfer) {
+        return Ok(outcome);
+    }
+    let config = import_config(&transfer)?;
+    let slice = Slice::new(engine, order, &transfer, config.rate);
+    let route = match open_route(engine, config).await {
+        Ok(route) => route,
+        Err(halt) => return Ok(gather(vec![Err(halt)])),
+    };
+    // What is sent, the next batch that is read meanwhile, what is taken apart, and the part that it is taken of.
+    let settings = &engine.settings;
+    let a_shard = ((2 * settings.append_bytes + settings.read_bytes) as u64).saturating_add(settings.part_bytes);
+    let at_once = usize::try_from(settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, 32);
+    over_lane(&slice, in_turn(&slice, &transfer).await?, at_once, |record| import_shard(&slice, &route, record)).await
+}
+
+async fn import_shard(slice: &Slice<'_>, route: &Route, record: ShardRecord) -> Result<ShardEnd, Halt> {
+    if !slice.has_room() {
+        return Ok(ShardEnd::More);
+    }
+    let mut held = match Held::take_known(slice, record).await? {
+        Taken::Held(held) => held,
+        Taken::Busy(wait) => return Ok(ShardEnd::Busy(wait)),
+    };
+    let outcome = async {
+        held.refuse_if_stuck()?;
+        ShardImport::new(route, &mut held)?.run().await
+    };
+    let outcome = outcome.await;
+    held.conclude(outcome).await
+}
+
+enum Fill {
+    Full,
+    End(SourceCursor),
+    NoTime(Option<Check>),
+}
+
+impl<'a, 'h: 'a> ShardImport<'a, 'h> {
+    pub(super) async fn run(mut self) -> Result<ShardEnd, Halt> {
+        // The claim wrote all marks. A slice that was over soon wrote no segment.
+        self.write_segments().await?;
+        if self.is_unsettled()? {
+            self.reconcile().await?;
+        }
+        let slice = self.held.slice;
+        loop {
+            if import_record(self.held)?.is_drained() {
+                return Ok(ShardEnd::Drained);
+            }
+            if slice.wanted().await? != Wanted::Running {
+                return Ok(ShardEnd::Stopped);
+            }
+            if !slice.has_time() || slice.remaining() == Remaining::Exhausted {
+                return Ok(ShardEnd::More);
+            }
+            let ends = self.fill().await?;
+            if self.unsent.is_empty() {
+                match ends {
+                    // Trailing sources that hold nothing.
+                    Fill::End(cursor) => self.skip_to(cursor).await?,
+                    // For want of time, or since it is wanted that the transfer rests.
+                    Fill::NoTime(check) => self.leave_off(check)?,
+                    Fill::Full => {}
+                }
+                continue;
+            }
+            self.send().await?;
+        }
+    }
+
+    /// Events and bytes to send at once.
+    fn limits(&self) -> (usize, usize) {
+        let slice = self.held.slice;
+        let settings = slice.engine.settings;
+        let at_most = |limit: u64, most: usize| usize::try_from(limit).unwrap_or(usize::MAX).min(most);
+        match slice.remaining() {
+            Remaining::Limit { events, bytes } => {
+                (at_most(events, settings.read_events), at_most(bytes, slice.at_once(settings.append_bytes)))
+            }
+            Remaining::Exhausted => (1, 1),
+        }
+    }
+
+    /// Reads until there is a batch to send.
+    async fn fill(&mut self) -> Result<Fill, Halt> {
+        let slice = self.held.slice;
+        let (events, most_bytes) = self.limits();
+        let mut bytes: usize = self.unsent.iter().map(|sourced| sourced.event.payload.len()).sum();
+        if self.unsent.is_empty() && self.marked == Some(self.held.record.revision) {
+            // However long that takes, the record says what there was before.
+            self.flush().await?;
+        }
+        while self.failed.is_none() && self.unsent.len() < events && bytes < most_bytes {
+            if !self.unsent.is_empty() && !slice.has_time() {
+                break;
+            }
+            match self.read_one().await? {
+                None => {}
+                Some(Next::Event(sourced)) => {
+                    bytes += sourced.event.payload.len();
+                    self.unsent.push_back(sourced);
+                }
+                Some(Next::End(cursor)) => return Ok(Fill::End(cursor)),
+                Some(Next::NoTime(check)) => return Ok(Fill::NoTime(check)),
+            }
+        }
+        if self.unsent.is_empty() {
+            self.fail()?;
+        }
+        Ok(Fill::Full)
+    }
+
+    /// What comes next; none if it cannot be read, which is told when all in front of it has arrived.
+    async fn read_one(&mut self) -> Result<Option<Next>, Halt> {
+        match self.reader.next().await {
+            Err(Halt::Failed(error)) => {
+                self.failed = Some(error);
+                Ok(None)
+            }
+            answer => answer.map(Some),
+        }
+    }
+
+    /// Appends a batch of what is unsent. Whatever the answer, afterwards the record says what the target holds.
+    async fn send(&mut self) -> Result<(), Halt> {
+        let expected = import_record(self.held)?.tail.clone();
+        let batch: Vec<NewEvent> = self.unsent.iter().take(self.batch()).map(|sourced| sourced.event.clone()).collect();
+        // The next batch is read while the target makes this one durable: neither waits for the other. Where appends go
+        // by key it is the target's own limits that are waited for.
+        let conditional = self.route.stream.appends() == Appends::Conditional;
+        let append = self.begin_append(&expected, &batch)?;
+        let (answer, (sum, ahead)) = if conditional {
+            join(append, async { (self.sum(batch.len()), self.read_ahead(batch.len()).await) }).await
+        } else {
+            (append.await, (self.sum(batch.len()), Ok(())))
+        };
+        match self.appended(answer)? {
+            Sent::Done(tail) => {
+                self.follow_target(batch.len(), sum?, tail).await?;
+                ahead
+            }
+            // A reader that was halted has perhaps dropped an event, so nothing is compared with what it said.
+            Sent::Elsewhere => {
+                ahead?;
+                self.reconcile().await
+            }
+            // Whether it happened is not known: the target tells.
+            Sent::Unsure(_) => {
+                ahead?;
+                self.wait(50).await?;
+                self.reconcile().await
+            }
+        }
+    }
+
+    /// Reads until there is another batch behind the first `sent` events. Where the sources end, or time does, the next
+    /// [`Self::fill`] finds the same.
+    async fn read_ahead(&mut self, sent: usize) -> Result<(), Halt> {
+        let slice = self.held.slice;
+        let (events, most_bytes) = self.limits();
+        let mut bytes: usize = self.unsent.iter().skip(sent).map(|sourced| sourced.event.payload.len()).sum();
+        while self.failed.is_none() && self.unsent.len() - sent < events && bytes < most_bytes && slice.has_time() {
+            let Some(Next::Event(sourced)) = self.read_one().await? else { break };
+            bytes += sourced.event.payload.len();
+            self.unsent.push_back(sourced);
+        }
+        Ok(())
+    }
+
+    /// How many of the unsent events go at once: reconciling may have read more than that.
+    fn batch(&self) -> usize {
+        let (most, most_bytes) = self.limits();
+        let mut bytes = 0;
+        let within = |sourced: &&Sourced| {
+            let room = bytes < most_bytes;
+            bytes += sourced.event.payload.len();
+            room
+        };
+        self.unsent.iter().take(most).take_while(within).count().max(1)
+    }
+
+    async fn skip_to(&mut self, cursor: SourceCursor) -> Result<(), Halt> {
+        let record = import_record_mut(self.held)?;
+        record.cursor = cursor;
+        record.check = None;
+        self.flush().await
+    }
+}

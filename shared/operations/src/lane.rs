@@ -1,0 +1,126 @@
+//! The shards of a slice's lane: which of them are worked on, how many at once, and what they come to together.
+
+use std::future::Future;
+
+use futures::{StreamExt, stream};
+use sluice_transfer::State;
+use sluice_transfer::record::{ShardRecord, TransferRecord};
+use tracing::Instrument;
+
+use crate::error::{Halt, OperationError};
+use crate::outcome::SliceOutcome;
+use crate::records::records_of;
+use crate::slice::{Slice, shard_span};
+
+/// A slice runs only while its transfer transfers. Answers what to tell the host otherwise.
+pub(crate) fn admit(transfer: &TransferRecord) -> Result<(), SliceOutcome> {
+    match transfer.state {
+        State::Transferring => Ok(()),
+        State::Verifying => Err(SliceOutcome::Done),
+        State::Paused | State::Cancelled => Err(SliceOutcome::Stopped),
+        State::Preparing
+        | State::Completed
+        | State::CompletedWithGaps
+        | State::CompletedWithFailures
+        | State::Failed => Err(SliceOutcome::Fenced),
+    }
+}
+
+/// Runs `each` over shards of the slice's lane, so many at once.
+pub(crate) async fn over_lane<F: Future<Output = Result<ShardEnd, Halt>>>(
+    slice: &Slice<'_>,
+    lane: Vec<ShardRecord>,
+    at_once: usize,
+    each: impl Fn(ShardRecord) -> F,
+) -> Result<SliceOutcome, OperationError> {
+    let work = |record: ShardRecord| {
+        let span = shard_span(&record.shard);
+        let work = each(record);
+        let told = async {
+            let end = work.await;
+            tell(&end);
+            end
+        };
+        told.instrument(span)
+    };
+    let ends: Vec<_> = stream::iter(lane).map(work).buffer_unordered(at_once).collect().await;
+    slice.pay().await;
+    Ok(gather(ends))
+}
+
+/// What an operator wants to know of a shard's end in a slice.
+fn tell(end: &Result<ShardEnd, Halt>) {
+    match end {
+        Ok(ShardEnd::Drained) => tracing::info!("the shard is drained"),
+        Ok(ShardEnd::Busy(wait_millis)) => tracing::info!(wait_millis, "another slice may be alive"),
+        Ok(ShardEnd::More | ShardEnd::Stopped) | Err(Halt::Deadline) => {}
+        Err(Halt::Fenced) => tracing::warn!("fenced: a later slice holds the shard"),
+        Err(Halt::Trouble(error) | Halt::Failed(error)) => tracing::warn!(code = %error.code, "{}", error.message),
+    }
+}
+
+/// The shards of a slice's lane that have something left, those first that had the fewest slices: a budget that does
+/// not reach all of them goes round.
+pub(crate) async fn in_turn(slice: &Slice<'_>, transfer: &TransferRecord) -> Result<Vec<ShardRecord>, OperationError> {
+    let lane = &slice.order.lane;
+    let lane = if lane.is_empty() { &transfer.shards } else { lane };
+    let mut left = records_of(slice.engine, transfer, lane).await?;
+    left.retain(|record| !record.is_drained());
+    left.sort_by_key(|record| record.slices);
+    Ok(left)
+}
+
+/// What one shard came to in a slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ShardEnd {
+    Drained,
+    More,
+    Stopped,
+    Busy(u64),
+}
+
+/// The outcome of a slice from those of its shards: the worst decides.
+pub(crate) fn gather(ends: Vec<Result<ShardEnd, Halt>>) -> SliceOutcome {
+    let mut outcome = SliceOutcome::Done;
+    let rank = |outcome: &SliceOutcome| match outcome {
+        SliceOutcome::Done => 0,
+        SliceOutcome::Busy { .. } => 1,
+        SliceOutcome::More => 2,
+        SliceOutcome::Stopped => 3,
+        SliceOutcome::Fenced => 4,
+        SliceOutcome::Interrupted(_) => 5,
+        SliceOutcome::Failed(_) => 6,
+    };
+    for end in ends {
+        let end = match end {
+            Ok(ShardEnd::Drained) => SliceOutcome::Done,
+            Ok(ShardEnd::More) | Err(Halt::Deadline) => SliceOutcome::More,
+            Ok(ShardEnd::Stopped) => SliceOutcome::Stopped,
+            Ok(ShardEnd::Busy(wait_millis)) => SliceOutcome::Busy { wait_millis },
+            Err(Halt::Fenced) => SliceOutcome::Fenced,
+            Err(Halt::Trouble(error)) => SliceOutcome::Interrupted(error.to_failure()),
+            Err(Halt::Failed(error)) => SliceOutcome::Failed(error.to_failure()),
+        };
+        let longer = matches!((&end, &outcome),
+            (SliceOutcome::Busy { wait_millis: a }, SliceOutcome::Busy { wait_millis: b }) if a > b);
+        if longer || rank(&end) > rank(&outcome) {
+            outcome = end;
+        }
+    }
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_shard_decides() {
+        let gathered = gather(vec![Ok(ShardEnd::Drained), Ok(ShardEnd::Busy(5)), Ok(ShardEnd::Busy(9))]);
+        assert_eq!(gathered, SliceOutcome::Busy { wait_millis: 9 });
+        assert_eq!(gather(vec![Ok(ShardEnd::More), Ok(ShardEnd::Busy(5))]), SliceOutcome::More);
+        assert_eq!(gather(vec![Ok(ShardEnd::Drained), Err(Halt::Fenced)]), SliceOutcome::Fenced);
+        assert_eq!(gather(vec![Err(Halt::Deadline), Ok(ShardEnd::Drained)]), SliceOutcome::More);
+        assert_eq!(gather(vec![]), SliceOutcome::Done);
+    }
+}

@@ -1,0 +1,40 @@
+//! The records of a transfer's shards, and what they add up to.
+
+use sluice_transfer::record::{ShardRecord, Totals, TransferRecord};
+use sluice_transfer::{Counts, ShardId};
+
+use crate::engine::Engine;
+use crate::error::OperationError;
+
+/// The records of all shards that are there; an unfinished plan lacks some.
+pub(crate) async fn shard_records(
+    engine: &Engine,
+    transfer: &TransferRecord,
+) -> Result<Vec<ShardRecord>, OperationError> {
+    records_of(engine, transfer, &transfer.shards).await
+}
+
+/// The records of some of its shards, as far as they are there.
+pub(crate) async fn records_of(
+    engine: &Engine,
+    transfer: &TransferRecord,
+    shards: &[ShardId],
+) -> Result<Vec<ShardRecord>, OperationError> {
+    let mut records = Vec::with_capacity(shards.len());
+    for shard in shards {
+        records.extend(engine.persist(async || engine.checkpoints.shard(&transfer.id, shard).await).await?);
+    }
+    Ok(records)
+}
+
+/// Sums over the shards.
+pub(crate) fn totals(transfer: &TransferRecord, shards: &[ShardRecord]) -> Totals {
+    let expected: Option<Vec<Counts>> = shards.iter().map(|shard| shard.expected).collect();
+    Totals {
+        moved: shards.iter().map(ShardRecord::moved).sum(),
+        expected: expected.filter(|all| all.len() == transfer.shards.len()).map(|all| all.into_iter().sum()),
+        objects: shards.iter().map(ShardRecord::objects).sum(),
+        slices: shards.iter().map(|shard| shard.slices).max().unwrap_or_default(),
+        gaps: shards.iter().map(ShardRecord::gaps).sum(),
+    }
+}
