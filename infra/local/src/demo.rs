@@ -20,8 +20,8 @@ use crate::clock::now;
 use crate::drive::{Driver, SliceBounds};
 use crate::failure::Failure;
 use crate::home::{Home, quoted};
-use crate::look::findings;
 use crate::output::{self, Output, bytes, grouped, rate};
+use crate::status::findings;
 use crate::transfer::new_id;
 
 /// Events to cut the file into, about.

@@ -15,17 +15,17 @@ mod args;
 mod aws;
 mod bounds;
 mod clock;
+mod control;
 mod demo;
 mod drive;
 mod failure;
 mod home;
-mod look;
 mod output;
-mod outside;
 mod places;
 mod progress;
 mod read;
 mod signals;
+mod status;
 mod streams;
 mod transfer;
 
@@ -78,10 +78,10 @@ async fn command(args: Args) -> Result<ExitCode, Failure> {
         Command::Export(export) => transfer::export(host, export, output).await,
         Command::Import(import) => transfer::import(host, import, output).await,
         Command::Resume(resume) => transfer::resume(host, resume, output).await,
-        Command::Pause(named) => outside::pause(host, &named.id, output).await,
-        Command::Cancel(named) => outside::cancel(host, &named.id, output).await,
-        Command::Status(status) => look::status(host, &status, output).await,
-        Command::List => look::list(host, output).await,
-        Command::Verify(named) => look::verify(host, &named.id, output).await,
+        Command::Pause(named) => control::pause(host, &named.id, output).await,
+        Command::Cancel(named) => control::cancel(host, &named.id, output).await,
+        Command::Status(status) => status::status(host, &status, output).await,
+        Command::List => status::list(host, output).await,
+        Command::Verify(named) => status::verify(host, &named.id, output).await,
     }
 }

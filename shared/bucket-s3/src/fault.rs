@@ -7,7 +7,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use sluice_ports::{Error, ErrorKind};
-use sluice_transfer::limits::shortly;
+use sluice_transfer::limits::excerpt;
 
 use crate::S3Bucket;
 
@@ -102,7 +102,7 @@ impl S3Bucket {
             (Some("RequestTimeTooSkewed"), _, _) => " (this machine's clock is wrong)".to_owned(),
             (Some("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed"), _, Some(region))
             | (None, Some(301 | 307 | 400), Some(region)) => {
-                format!(" (the bucket is in the region {}: set that)", shortly(region))
+                format!(" (the bucket is in the region {}: set that)", excerpt(region))
             }
             (Some("PermanentRedirect"), _, None) => " (the bucket is in another region)".to_owned(),
             (_, Some(_), _) if kind == ErrorKind::Denied => self.missing_right(call),
@@ -226,16 +226,16 @@ impl Cause {
             SdkError::ServiceError(service) => {
                 let status = format!("status {}", service.raw().status().as_u16());
                 let code = service.err().code().unwrap_or(&status);
-                let code = shortly(code);
+                let code = excerpt(code);
                 match service.err().message() {
-                    Some(message) => format!("{code}: {}", shortly(message)),
+                    Some(message) => format!("{code}: {}", excerpt(message)),
                     None => code,
                 }
             }
             other => causes(other).map(ToString::to_string).collect::<Vec<_>>().join(": "),
         };
         if let Some(id) = error.raw_response().and_then(RequestId::request_id) {
-            text = format!("{text} (request {})", shortly(id));
+            text = format!("{text} (request {})", excerpt(id));
         }
         Self { text, source: error.into() }
     }

@@ -1,7 +1,7 @@
 //! Which bucket, and where in it, a name means.
 
 use sluice_ports::{Error, ErrorKind, Result};
-use sluice_transfer::limits::shortly;
+use sluice_transfer::limits::excerpt;
 use sluice_transfer::{BucketUri, check_key};
 
 /// Names that S3 keeps for itself, by how they begin.
@@ -20,12 +20,12 @@ pub fn place(uri: &BucketUri) -> Result<(String, String)> {
         "s3" => uri.rest.strip_prefix("//").unwrap_or(&uri.rest),
         "arn" => resource(uri)?,
         other => {
-            return refuse(uri, &format!("'{}' is no kind of S3 bucket: write s3://BUCKET/PREFIX", shortly(other)));
+            return refuse(uri, &format!("'{}' is no kind of S3 bucket: write s3://BUCKET/PREFIX", excerpt(other)));
         }
     };
     let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
     if let Err(why) = check_name(bucket) {
-        return refuse(uri, &format!("'{}' is no bucket's name: {why}", shortly(bucket.escape_debug())));
+        return refuse(uri, &format!("'{}' is no bucket's name: {why}", excerpt(bucket.escape_debug())));
     }
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
     match check_key(prefix) {
@@ -35,7 +35,7 @@ pub fn place(uri: &BucketUri) -> Result<(String, String)> {
 }
 
 fn refuse<T>(uri: &BucketUri, why: &str) -> Result<T> {
-    Err(Error::new(ErrorKind::Invalid, format!("{}: {why}", shortly(uri))))
+    Err(Error::new(ErrorKind::Invalid, format!("{}: {why}", excerpt(uri))))
 }
 
 /// What an ARN names: `PARTITION:s3:::BUCKET/PREFIX` behind its first word.

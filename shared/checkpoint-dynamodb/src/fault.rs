@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::config::interceptors::FinalizerInterceptorContextRef;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
 use sluice_ports::{Error, ErrorKind};
-use sluice_transfer::limits::shortly;
+use sluice_transfer::limits::excerpt;
 
 use crate::item::Item;
 
@@ -80,7 +80,7 @@ where
     let source = error.into_source().unwrap_or_else(Into::into);
     // Of an error that it has no type for, the cause tells the code alone.
     let what = match message {
-        Some(message) if !source.to_string().contains(&message) => format!("{what}: {}", shortly(message)),
+        Some(message) if !source.to_string().contains(&message) => format!("{what}: {}", excerpt(message)),
         _ => what,
     };
     Error::with(kind, what, source)

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sluice_ports::{Error, ErrorKind, Result};
-use sluice_transfer::limits::shortly;
+use sluice_transfer::limits::excerpt;
 use sluice_transfer::record::RECORD_VERSION;
 use sluice_transfer::{StreamUri, TransferId};
 
@@ -50,7 +50,7 @@ pub(crate) fn to_item<T: Serialize>(key: Key<'_>, record: &T) -> Result<Item> {
 
 /// An item as a record.
 pub(crate) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T> {
-    let part = |name| item.get(name).and_then(|value| value.as_s().ok()).map_or("?".to_owned(), shortly);
+    let part = |name| item.get(name).and_then(|value| value.as_s().ok()).map_or("?".to_owned(), excerpt);
     let name = format!("{} {}", part(PARTITION), part(SORT));
     let version = item.get(VERSION).and_then(|value| value.as_n().ok()).and_then(|number| number.parse::<u32>().ok());
     match version {

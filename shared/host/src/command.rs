@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sluice_operations::OperationError;
-use sluice_transfer::limits::shortly;
+use sluice_transfer::limits::excerpt;
 use sluice_transfer::{Request, TransferId};
 
 use crate::error::invalid;
@@ -139,8 +139,8 @@ fn read_stopped(said: &Value) -> Option<Stopped> {
     let input: Value = serde_json::from_str(&detail.input).ok()?;
     let id = Command::read(&input, &detail.name).ok()?.id()?.clone();
     // A cause has up to 32 KiB, and a person may type more; it goes on record.
-    let said: Vec<String> = [detail.error, detail.cause].into_iter().flatten().map(shortly).collect();
-    let (status, why) = (shortly(detail.status), said.join(": "));
+    let said: Vec<String> = [detail.error, detail.cause].into_iter().flatten().map(excerpt).collect();
+    let (status, why) = (excerpt(detail.status), said.join(": "));
     Some(Stopped { id, execution: detail.execution_arn, status, why })
 }
 
@@ -170,7 +170,7 @@ fn fields(
     for field in SIZES {
         if let Some(Value::String(text)) = body.get(field) {
             let size: bytesize::ByteSize = text.trim_end_matches("/s").parse().map_err(|_| {
-                let text = shortly(text);
+                let text = excerpt(text);
                 invalid(format!("{command}.{field}: '{text}' is not a size; write 8388608, 8MiB or 8MB"))
             })?;
             body.insert(field.to_owned(), size.as_u64().into());
@@ -181,7 +181,7 @@ fn fields(
 
 fn typed<T: DeserializeOwned>(command: &str, body: Map<String, Value>) -> Result<T, OperationError> {
     serde_path_to_error::deserialize(Value::Object(body))
-        .map_err(|error| invalid(format!("{command}.{}: {}", error.path(), shortly(error.inner()))))
+        .map_err(|error| invalid(format!("{command}.{}: {}", error.path(), excerpt(error.inner()))))
 }
 
 fn check_known(place: &str, key: &str, known: &[&str]) -> Result<(), OperationError> {

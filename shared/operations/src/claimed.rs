@@ -8,7 +8,7 @@ use sluice_transfer::limits::IDLE_SLICES;
 use sluice_transfer::record::{Check, Claim, LedgerPage, ShardRecord, SourceCursor, Work};
 use sluice_transfer::{Counts, DestinationName, Remaining, ShardId, Timestamp};
 
-use crate::error::{Code, Halt, OperationError};
+use crate::error::{Code, OperationError, Stop};
 use crate::slice::{Purpose, Slice};
 
 /// Changed records are written at the latest so long after the change, in milliseconds.
@@ -17,7 +17,7 @@ const LINGER_MILLIS: u64 = 5_000;
 /// written in one transaction with their record.
 const MOST_CHANGES: u32 = 32;
 
-pub(crate) struct Held<'a> {
+pub(crate) struct Claimed<'a> {
     pub slice: &'a Slice<'a>,
     pub record: ShardRecord,
     dirty_since: Option<Timestamp>,
@@ -34,19 +34,19 @@ pub(crate) struct Held<'a> {
 
 /// The answer to taking a shard.
 pub(crate) enum Taken<'a> {
-    Held(Box<Held<'a>>),
+    Claimed(Box<Claimed<'a>>),
     Busy(u64),
 }
 
-impl<'a> Held<'a> {
+impl<'a> Claimed<'a> {
     /// Takes a shard, if nobody else may be working on it.
-    pub(crate) async fn take(slice: &'a Slice<'a>, shard: &ShardId) -> Result<Taken<'a>, Halt> {
+    pub(crate) async fn take(slice: &'a Slice<'a>, shard: &ShardId) -> Result<Taken<'a>, Stop> {
         Self::take_from(slice, shard, None).await
     }
 
     /// Takes a shard whose record was read before, which saves reading it again. If it has changed since, the claim
     /// finds out.
-    pub(crate) async fn take_known(slice: &'a Slice<'a>, known: ShardRecord) -> Result<Taken<'a>, Halt> {
+    pub(crate) async fn take_known(slice: &'a Slice<'a>, known: ShardRecord) -> Result<Taken<'a>, Stop> {
         let shard = known.shard.clone();
         Self::take_from(slice, &shard, Some(known)).await
     }
@@ -55,7 +55,7 @@ impl<'a> Held<'a> {
         slice: &'a Slice<'a>,
         shard: &ShardId,
         mut known: Option<ShardRecord>,
-    ) -> Result<Taken<'a>, Halt> {
+    ) -> Result<Taken<'a>, Stop> {
         let engine = slice.engine;
         let id = &slice.order.id;
         let read = async || {
@@ -71,7 +71,7 @@ impl<'a> Held<'a> {
             };
             let closed = record.closed >= slice.generation && slice.purpose != Purpose::Rest;
             if closed || record.generation > slice.generation {
-                return Err(Halt::Fenced);
+                return Err(Stop::Fenced);
             }
             let (now, owner) = (engine.clock.now(), record.owner.clone());
             match record.claim(&slice.order.slice, slice.generation, slice.lease_until(), now, &slice.order.proof) {
@@ -91,14 +91,15 @@ impl<'a> Held<'a> {
                 }
                 let before = (record.moved(), read_of(&record));
                 let (paced, written) = (before.0.bytes, engine.clock.now());
-                let held = Self { slice, paced, record, dirty_since: None, changes: 0, written, lost: false, before };
-                return Ok(Taken::Held(Box::new(held)));
+                let claimed =
+                    Self { slice, paced, record, dirty_since: None, changes: 0, written, lost: false, before };
+                return Ok(Taken::Claimed(Box::new(claimed)));
             }
         }
     }
 
     /// A shard that slice after slice took and could not move is not tried for ever.
-    pub(crate) fn refuse_if_stuck(&self) -> Result<(), Halt> {
+    pub(crate) fn refuse_if_stuck(&self) -> Result<(), Stop> {
         let record = &self.record;
         if record.idle_slices <= IDLE_SLICES || record.is_drained() {
             return Ok(());
@@ -133,7 +134,7 @@ impl<'a> Held<'a> {
     }
 
     /// Writes the record if it was changed, and not written just now. Answers whether it did.
-    pub(crate) async fn flush_in_turn(&mut self) -> Result<bool, Halt> {
+    pub(crate) async fn flush_in_turn(&mut self) -> Result<bool, Stop> {
         let millis = self.slice.engine.settings.record_millis;
         let due = self.is_past(self.written, millis) || self.changes >= MOST_CHANGES;
         if due && self.is_dirty() {
@@ -144,7 +145,7 @@ impl<'a> Held<'a> {
     }
 
     /// Writes the record if it was changed a while ago: a slow source must not hide its progress.
-    pub(crate) async fn flush_if_late(&mut self) -> Result<(), Halt> {
+    pub(crate) async fn flush_if_late(&mut self) -> Result<(), Stop> {
         if self.dirty_since.is_some_and(|since| self.is_past(since, LINGER_MILLIS)) {
             self.flush().await?;
         }
@@ -152,9 +153,9 @@ impl<'a> Held<'a> {
     }
 
     /// Writes the record, with the pages that its ledgers have filled.
-    pub(crate) async fn flush(&mut self) -> Result<(), Halt> {
+    pub(crate) async fn flush(&mut self) -> Result<(), Stop> {
         if std::mem::replace(&mut self.lost, true) {
-            return Err(Halt::Fenced);
+            return Err(Stop::Fenced);
         }
         let engine = self.slice.engine;
         let moved = self.record.moved().bytes;
@@ -175,7 +176,7 @@ impl<'a> Held<'a> {
         if self.slice.bounded(write).await? == Stored::Mismatch {
             let read = engine.persist(async || engine.checkpoints.shard(&record.transfer, &record.shard).await);
             if self.slice.bounded(read).await?.as_ref() != Some(record) {
-                return Err(Halt::Fenced);
+                return Err(Stop::Fenced);
             }
         }
         self.dirty_since = None;
@@ -186,18 +187,18 @@ impl<'a> Held<'a> {
 
     /// Gives the shard back with what came of it, unless it is no longer known to be ours: then its owner stays on
     /// record until the next claim.
-    pub(crate) async fn conclude<T>(mut self: Box<Self>, outcome: Result<T, Halt>) -> Result<T, Halt> {
+    pub(crate) async fn conclude<T>(mut self: Box<Self>, outcome: Result<T, Stop>) -> Result<T, Stop> {
         match outcome {
             Ok(value) => self.release().await.map(|()| value),
-            Err(halt @ (Halt::Fenced | Halt::Deadline)) => Err(halt),
+            Err(stop @ (Stop::Fenced | Stop::Deadline)) => Err(stop),
             // What is wrong is more than a shard that is given back late.
-            Err(halt) if self.lost => Err(halt),
-            Err(halt) => self.release().await.and(Err(halt)),
+            Err(stop) if self.lost => Err(stop),
+            Err(stop) => self.release().await.and(Err(stop)),
         }
     }
 
     /// Gives the shard back.
-    async fn release(&mut self) -> Result<(), Halt> {
+    async fn release(&mut self) -> Result<(), Stop> {
         // A shard that the slice's budget did not reach is not stuck.
         let moved = self.has_moved() || self.slice.remaining() == Remaining::Exhausted;
         match self.slice.purpose {

@@ -4,7 +4,7 @@ use sluice_transfer::Step;
 use sluice_transfer::record::{Config, Failure, ManifestRef, Totals, TransferRecord};
 
 use crate::engine::Engine;
-use crate::error::{Halt, OperationError};
+use crate::error::{OperationError, Stop};
 use crate::export::manifest::list_cancelled;
 use crate::outcome::Settled;
 use crate::slice::{Purpose, Slice, SliceOrder};
@@ -66,8 +66,8 @@ pub(crate) async fn cancel_transfer(
     };
     let manifest = match listed {
         Ok(manifest) => manifest,
-        Err(Halt::Fenced | Halt::Deadline) => return Ok(Settled::Busy { wait_millis: 1_000 }),
-        Err(Halt::Trouble(error) | Halt::Failed(error)) => return Err(error),
+        Err(Stop::Fenced | Stop::Deadline) => return Ok(Settled::Busy { wait_millis: 1_000 }),
+        Err(Stop::Trouble(error) | Stop::Failed(error)) => return Err(error),
     };
     end_cancelled(engine, &transfer, totals, manifest).await
 }

@@ -186,7 +186,7 @@ impl From<Illegal> for OperationError {
 
 /// Why a slice leaves off before its work is done. Not all of these are errors.
 #[derive(Debug)]
-pub(crate) enum Halt {
+pub(crate) enum Stop {
     /// A later slice holds the shard: whatever this one still does is void.
     Fenced,
     /// The deadline came in the middle of a call; what that call did is unknown.
@@ -197,15 +197,15 @@ pub(crate) enum Halt {
     Failed(OperationError),
 }
 
-impl From<OperationError> for Halt {
+impl From<OperationError> for Stop {
     fn from(error: OperationError) -> Self {
         if error.code == Code::Unavailable { Self::Trouble(error) } else { Self::Failed(error) }
     }
 }
 
-macro_rules! halts {
+macro_rules! stops {
     ($($error:ty),*) => {
-        $(impl From<$error> for Halt {
+        $(impl From<$error> for Stop {
             fn from(error: $error) -> Self {
                 OperationError::from(error).into()
             }
@@ -213,4 +213,4 @@ macro_rules! halts {
     };
 }
 
-halts!(Error, AlgebraError, PackError, UnpackError, ManifestError, KeyError, Illegal);
+stops!(Error, AlgebraError, PackError, UnpackError, ManifestError, KeyError, Illegal);

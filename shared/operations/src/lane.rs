@@ -7,7 +7,7 @@ use sluice_transfer::State;
 use sluice_transfer::record::{ShardRecord, TransferRecord};
 use tracing::Instrument;
 
-use crate::error::{Halt, OperationError};
+use crate::error::{OperationError, Stop};
 use crate::outcome::SliceOutcome;
 use crate::records::records_of;
 use crate::slice::{Slice, shard_span};
@@ -27,7 +27,7 @@ pub(crate) fn admit(transfer: &TransferRecord) -> Result<(), SliceOutcome> {
 }
 
 /// Runs `each` over shards of the slice's lane, so many at once.
-pub(crate) async fn over_lane<F: Future<Output = Result<ShardEnd, Halt>>>(
+pub(crate) async fn over_lane<F: Future<Output = Result<ShardEnd, Stop>>>(
     slice: &Slice<'_>,
     lane: Vec<ShardRecord>,
     at_once: usize,
@@ -49,13 +49,13 @@ pub(crate) async fn over_lane<F: Future<Output = Result<ShardEnd, Halt>>>(
 }
 
 /// What an operator wants to know of a shard's end in a slice.
-fn tell(end: &Result<ShardEnd, Halt>) {
+fn tell(end: &Result<ShardEnd, Stop>) {
     match end {
         Ok(ShardEnd::Drained) => tracing::info!("the shard is drained"),
         Ok(ShardEnd::Busy(wait_millis)) => tracing::info!(wait_millis, "another slice may be alive"),
-        Ok(ShardEnd::More | ShardEnd::Stopped) | Err(Halt::Deadline) => {}
-        Err(Halt::Fenced) => tracing::warn!("fenced: a later slice holds the shard"),
-        Err(Halt::Trouble(error) | Halt::Failed(error)) => tracing::warn!(code = %error.code, "{}", error.message),
+        Ok(ShardEnd::More | ShardEnd::Stopped) | Err(Stop::Deadline) => {}
+        Err(Stop::Fenced) => tracing::warn!("fenced: a later slice holds the shard"),
+        Err(Stop::Trouble(error) | Stop::Failed(error)) => tracing::warn!(code = %error.code, "{}", error.message),
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) enum ShardEnd {
 }
 
 /// The outcome of a slice from those of its shards: the worst decides.
-pub(crate) fn gather(ends: Vec<Result<ShardEnd, Halt>>) -> SliceOutcome {
+pub(crate) fn gather(ends: Vec<Result<ShardEnd, Stop>>) -> SliceOutcome {
     let mut outcome = SliceOutcome::Done;
     let rank = |outcome: &SliceOutcome| match outcome {
         SliceOutcome::Done => 0,
@@ -94,12 +94,12 @@ pub(crate) fn gather(ends: Vec<Result<ShardEnd, Halt>>) -> SliceOutcome {
     for end in ends {
         let end = match end {
             Ok(ShardEnd::Drained) => SliceOutcome::Done,
-            Ok(ShardEnd::More) | Err(Halt::Deadline) => SliceOutcome::More,
+            Ok(ShardEnd::More) | Err(Stop::Deadline) => SliceOutcome::More,
             Ok(ShardEnd::Stopped) => SliceOutcome::Stopped,
             Ok(ShardEnd::Busy(wait_millis)) => SliceOutcome::Busy { wait_millis },
-            Err(Halt::Fenced) => SliceOutcome::Fenced,
-            Err(Halt::Trouble(error)) => SliceOutcome::Interrupted(error.to_failure()),
-            Err(Halt::Failed(error)) => SliceOutcome::Failed(error.to_failure()),
+            Err(Stop::Fenced) => SliceOutcome::Fenced,
+            Err(Stop::Trouble(error)) => SliceOutcome::Interrupted(error.to_failure()),
+            Err(Stop::Failed(error)) => SliceOutcome::Failed(error.to_failure()),
         };
         let longer = matches!((&end, &outcome),
             (SliceOutcome::Busy { wait_millis: a }, SliceOutcome::Busy { wait_millis: b }) if a > b);
@@ -119,8 +119,8 @@ mod tests {
         let gathered = gather(vec![Ok(ShardEnd::Drained), Ok(ShardEnd::Busy(5)), Ok(ShardEnd::Busy(9))]);
         assert_eq!(gathered, SliceOutcome::Busy { wait_millis: 9 });
         assert_eq!(gather(vec![Ok(ShardEnd::More), Ok(ShardEnd::Busy(5))]), SliceOutcome::More);
-        assert_eq!(gather(vec![Ok(ShardEnd::Drained), Err(Halt::Fenced)]), SliceOutcome::Fenced);
-        assert_eq!(gather(vec![Err(Halt::Deadline), Ok(ShardEnd::Drained)]), SliceOutcome::More);
+        assert_eq!(gather(vec![Ok(ShardEnd::Drained), Err(Stop::Fenced)]), SliceOutcome::Fenced);
+        assert_eq!(gather(vec![Err(Stop::Deadline), Ok(ShardEnd::Drained)]), SliceOutcome::More);
         assert_eq!(gather(vec![]), SliceOutcome::Done);
     }
 }

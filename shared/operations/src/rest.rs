@@ -4,10 +4,10 @@ use sluice_transfer::ShardId;
 use sluice_transfer::record::{Config, TransferRecord};
 use tracing::Instrument;
 
-use crate::claimed::{Held, Taken};
+use crate::claimed::{Claimed, Taken};
 use crate::engine::Engine;
-use crate::error::{Halt, OperationError};
-use crate::export::closing::come_to_rest;
+use crate::error::{OperationError, Stop};
+use crate::export::closing::quiesce;
 use crate::export::shard::ShardExport;
 use crate::export::target::{Target, export_config, open_target};
 use crate::lane::ShardEnd;
@@ -41,8 +41,8 @@ pub(crate) async fn bring_to_rest(
         Ok(None) => Rest::Quiet,
         Ok(Some(wait)) => Rest::Busy(wait),
         // A slice is at work again, or the answer came too late: settle once more.
-        Err(Halt::Fenced | Halt::Deadline) => Rest::Busy(1_000),
-        Err(Halt::Trouble(error) | Halt::Failed(error)) => Rest::Failed(error),
+        Err(Stop::Fenced | Stop::Deadline) => Rest::Busy(1_000),
+        Err(Stop::Trouble(error) | Stop::Failed(error)) => Rest::Failed(error),
     }
 }
 
@@ -51,7 +51,7 @@ async fn try_rest(
     order: &SliceOrder,
     transfer: &TransferRecord,
     drop_uploads: bool,
-) -> Result<Option<u64>, Halt> {
+) -> Result<Option<u64>, Stop> {
     let slice = Slice::with_purpose(engine, order, transfer, Purpose::Rest);
     let mut wait: Option<u64> = None;
     for record in shard_records(engine, transfer).await? {
@@ -75,23 +75,23 @@ async fn try_rest(
 }
 
 /// Takes a shard and leaves nothing of it open.
-async fn rest_export(slice: &Slice<'_>, target: &Target, shard: &ShardId, drop_upload: bool) -> Result<ShardEnd, Halt> {
-    let mut held = match Held::take(slice, shard).await? {
-        Taken::Held(held) => held,
+async fn rest_export(slice: &Slice<'_>, target: &Target, shard: &ShardId, drop_upload: bool) -> Result<ShardEnd, Stop> {
+    let mut claimed = match Claimed::take(slice, shard).await? {
+        Taken::Claimed(claimed) => claimed,
         Taken::Busy(wait) => return Ok(ShardEnd::Busy(wait)),
     };
     let outcome = async {
-        come_to_rest(&mut ShardExport::new(target, &mut held).await?, drop_upload).await?;
+        quiesce(&mut ShardExport::new(target, &mut claimed).await?, drop_upload).await?;
         Ok(ShardEnd::Stopped)
     };
     let outcome = outcome.await;
-    held.conclude(outcome).await
+    claimed.conclude(outcome).await
 }
 
 /// Takes a shard whose owner is gone and gives it back.
-async fn rest_import(slice: &Slice<'_>, shard: &ShardId) -> Result<ShardEnd, Halt> {
-    match Held::take(slice, shard).await? {
-        Taken::Held(held) => held.conclude(Ok(ShardEnd::Stopped)).await,
+async fn rest_import(slice: &Slice<'_>, shard: &ShardId) -> Result<ShardEnd, Stop> {
+    match Claimed::take(slice, shard).await? {
+        Taken::Claimed(claimed) => claimed.conclude(Ok(ShardEnd::Stopped)).await,
         Taken::Busy(wait) => Ok(ShardEnd::Busy(wait)),
     }
 }

@@ -10,7 +10,7 @@ use sluice_transfer::{Budget, Counts, Remaining, ShardId, Throttle, Timestamp, T
 use tracing::{Span, field};
 
 use crate::engine::Engine;
-use crate::error::Halt;
+use crate::error::Stop;
 
 /// What a host tells a slice.
 #[derive(Clone, Debug)]
@@ -96,12 +96,12 @@ impl<'a> Slice<'a> {
     }
 
     /// Lets a call run until the deadline and no longer.
-    pub(crate) async fn bounded<T, E: Into<Halt>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, Halt> {
+    pub(crate) async fn bounded<T, E: Into<Stop>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, Stop> {
         let left = self.order.budget.deadline.millis_since(self.engine.clock.now());
         let call = pin!(call);
         match select(call, self.engine.clock.sleep(left)).await {
             Either::Left((answer, _)) => answer.map_err(Into::into),
-            Either::Right(((), _)) => Err(Halt::Deadline),
+            Either::Right(((), _)) => Err(Stop::Deadline),
         }
     }
 
@@ -162,7 +162,7 @@ impl<'a> Slice<'a> {
     }
 
     /// What the user wants, as of the last few seconds. An older generation's slice is fenced here.
-    pub(crate) async fn wanted(&self) -> Result<Wanted, Halt> {
+    pub(crate) async fn wanted(&self) -> Result<Wanted, Stop> {
         let now = self.engine.clock.now();
         let (known, asked_at) = {
             let shared = self.shared();
@@ -175,10 +175,10 @@ impl<'a> Slice<'a> {
     }
 
     /// What the user wants, as of now.
-    pub(crate) async fn ask(&self) -> Result<Wanted, Halt> {
+    pub(crate) async fn ask(&self) -> Result<Wanted, Stop> {
         let transfer = self.bounded(self.engine.transfer(&self.order.id)).await?;
         if transfer.generation != self.generation || !transfer.state.is_active() {
-            return Err(Halt::Fenced);
+            return Err(Stop::Fenced);
         }
         let mut shared = self.shared();
         shared.wanted = transfer.wanted;

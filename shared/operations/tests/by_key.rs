@@ -69,8 +69,8 @@ impl StreamStore for Target {
     fn appends(&self) -> Appends {
         self.inner.appends()
     }
-    fn kept(&self, event: NewEvent) -> Result<NewEvent> {
-        self.inner.kept(event)
+    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
+        self.inner.as_stored(event)
     }
     async fn append(
         &self,

@@ -161,7 +161,7 @@ pub trait StreamStore: Send + Sync {
     /// What the store will hold of an event, as reading it will answer it: some keep no time of their own (it becomes
     /// the default one) or need a key. What was kept once is kept as it is. `Invalid`, naming what is in the way, if
     /// the store cannot hold the event without loss.
-    fn kept(&self, event: NewEvent) -> Result<NewEvent> {
+    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
         Ok(event)
     }
 

@@ -4,13 +4,13 @@ use aws_sdk_kinesis::operation::put_records::PutRecordsOutput;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use sluice_ports::{Appended, Error, ErrorKind, NewEvent, Result};
-use sluice_transfer::limits::shortly;
+use sluice_transfer::limits::excerpt;
 use sluice_transfer::{Position, Sequence, ShardId, Value};
 
 use crate::KinesisStream;
 use crate::batch::Batches;
 use crate::fault;
-use crate::held::kept;
+use crate::held::as_stored;
 use crate::shards::Shard;
 
 /// Requests in a row of which nothing is taken, after which an append gives up: half a minute.
@@ -41,7 +41,7 @@ impl KinesisStream {
             return Err(self.resharded(id));
         }
         let outgoing = events.iter().map(|event| {
-            let event = kept(event.clone(), Some(&known.facts), self.wire.name())?;
+            let event = as_stored(event.clone(), Some(&known.facts), self.wire.name())?;
             outgoing(event).ok_or_else(|| Error::new(ErrorKind::Invalid, "an event that Kinesis cannot hold"))
         });
         let outgoing = outgoing.collect::<Result<Vec<_>>>()?;
@@ -97,11 +97,11 @@ impl KinesisStream {
                     taken.arrived.push((*index, number));
                 }
                 (Some(code), ..) if fault::of_code(code) == Some(ErrorKind::Throttled) => {
-                    taken.refused = Some(Error::new(ErrorKind::Throttled, shortly(code)));
+                    taken.refused = Some(Error::new(ErrorKind::Throttled, excerpt(code)));
                 }
                 // An internal failure may have written it.
                 (code, ..) => {
-                    return Err(unclear(format!("a record was answered with {}", shortly(code.unwrap_or("nothing")))));
+                    return Err(unclear(format!("a record was answered with {}", excerpt(code.unwrap_or("nothing")))));
                 }
             }
         }

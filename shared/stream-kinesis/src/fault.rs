@@ -2,7 +2,7 @@
 
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use sluice_ports::{Error, ErrorKind};
-use sluice_transfer::limits::shortly;
+use sluice_transfer::limits::excerpt;
 
 /// What a call was for, as messages tell it.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ impl Call<'_> {
         // The SDK's own text ("service error") says less than its cause's.
         let source = error.into_source().unwrap_or_else(Into::into);
         let what = match message {
-            Some(message) if !source.to_string().contains(&message) => format!("{what}: {}", shortly(message)),
+            Some(message) if !source.to_string().contains(&message) => format!("{what}: {}", excerpt(message)),
             _ => what,
         };
         Error::with(kind, what, source)

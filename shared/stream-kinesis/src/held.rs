@@ -23,7 +23,7 @@ pub(crate) struct Facts {
 }
 
 /// The event as it will be read again, but for its time; `facts` where they are known.
-pub(crate) fn kept(event: NewEvent, facts: Option<&Facts>, stream: &str) -> Result<NewEvent> {
+pub(crate) fn as_stored(event: NewEvent, facts: Option<&Facts>, stream: &str) -> Result<NewEvent> {
     let refuse = |what: String| Err(Error::new(ErrorKind::Invalid, what));
     if facts.is_some_and(|facts| facts.scattered) {
         return refuse(scattered(stream));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn refused(event: NewEvent, facts: Option<&Facts>) -> String {
-        let error = kept(event, facts, "orders").unwrap_err();
+        let error = as_stored(event, facts, "orders").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         error.to_string()
     }
@@ -100,8 +100,8 @@ mod tests {
         ] {
             let held = event(Value::from(held), payload.clone());
             let held = NewEvent { time: Timestamp::default(), ..held };
-            assert_eq!(kept(event(key, payload.clone()), Some(&FACTS), "orders").unwrap(), held);
-            assert_eq!(kept(held.clone(), Some(&FACTS), "orders").unwrap(), held, "what is held stays as it is");
+            assert_eq!(as_stored(event(key, payload.clone()), Some(&FACTS), "orders").unwrap(), held);
+            assert_eq!(as_stored(held.clone(), Some(&FACTS), "orders").unwrap(), held, "what is held stays as it is");
         }
     }
 
@@ -109,13 +109,13 @@ mod tests {
     fn what_cannot_be_held_is_refused() {
         let payload = || Value::from("p");
         let key = |count: usize| Value::from("ä".repeat(count));
-        assert!(kept(event(key(256), payload()), None, "orders").is_ok());
+        assert!(as_stored(event(key(256), payload()), None, "orders").is_ok());
         assert!(refused(event(key(257), payload()), None).contains("257 characters"));
         assert!(refused(event(Value::from(&b"\xff"[..]), payload()), None).contains("UTF-8"));
         for missing in [Value::Null, Value::Absent] {
             assert!(refused(event(key(1), missing), None).contains("without a payload"));
         }
-        assert!(kept(event(key(1), Value::from("")), None, "orders").is_ok(), "an empty payload is one");
+        assert!(as_stored(event(key(1), Value::from("")), None, "orders").is_ok(), "an empty payload is one");
         let header = Header { name: "n".to_owned(), value: Value::Null };
         assert!(refused(NewEvent { headers: vec![header], ..event(key(1), payload()) }, None).contains("headers"));
         let scattered = Facts { scattered: true, ..FACTS };
@@ -125,10 +125,13 @@ mod tests {
     #[test]
     fn the_key_counts_towards_the_size() {
         let sized = |bytes: usize| event(Value::from("1234"), Value::from(vec![0; bytes - 4]));
-        assert!(kept(sized(1 << 20), Some(&FACTS), "orders").is_ok());
+        assert!(as_stored(sized(1 << 20), Some(&FACTS), "orders").is_ok());
         let why = refused(sized((1 << 20) + 1), Some(&FACTS));
         assert!(why.contains("1048577 bytes") && why.contains("1048576"), "{why}");
-        assert!(kept(sized(10 << 20), None, "orders").is_ok(), "the largest of all, until the stream's own is known");
+        assert!(
+            as_stored(sized(10 << 20), None, "orders").is_ok(),
+            "the largest of all, until the stream's own is known"
+        );
         assert!(refused(sized((10 << 20) + 1), None).contains("10485760"));
     }
 }

@@ -16,8 +16,8 @@
 //! again: it is answered as `Indeterminate`, and the caller looks.
 //!
 //! **What Kinesis has not.** Times of the sender, headers, and events without a key: see
-//! [`kept`](sluice_ports::StreamStore::kept). Reservations: whoever imports keeps them elsewhere. An aggregate of the
-//! Kinesis Producer Library is one event, its bytes untouched.
+//! [`as_stored`](sluice_ports::StreamStore::as_stored). Reservations: whoever imports keeps them elsewhere. An
+//! aggregate of the Kinesis Producer Library is one event, its bytes untouched.
 //!
 //! **Invariant.** No payload and no key is ever logged or put into an error. No SDK type is in the port's answers.
 //! Nothing is written without having been asked for: a stream is not even made.
@@ -123,9 +123,9 @@ impl StreamStore for KinesisStream {
         Appends::ByKey
     }
 
-    fn kept(&self, event: NewEvent) -> Result<NewEvent> {
+    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
         let known = self.remembered();
-        held::kept(event, known.as_deref().map(|known| &known.facts), self.wire.name())
+        held::as_stored(event, known.as_deref().map(|known| &known.facts), self.wire.name())
     }
 
     async fn append(

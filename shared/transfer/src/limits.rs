@@ -35,6 +35,6 @@ pub const IDLE_SLICES: u32 = 20;
 const QUOTED: usize = 300;
 
 /// What a parser says. It may quote all that it was given, of which no record, answer or log needs megabytes.
-pub fn shortly(said: impl std::fmt::Display) -> String {
+pub fn excerpt(said: impl std::fmt::Display) -> String {
     said.to_string().chars().take(QUOTED).collect()
 }

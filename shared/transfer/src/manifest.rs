@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::limits::{MANIFEST_BYTES, shortly};
+use crate::limits::{MANIFEST_BYTES, excerpt};
 use crate::record::{Mark, SealedObject};
 use crate::{
     BucketUri, Compression, Counts, Cursor, Encoding, EventDigest, Format, Gap, Range, ShardId, State, StreamUri,
@@ -140,7 +140,7 @@ pub trait Document: Serialize + DeserializeOwned {
             return Err(ManifestError::TooLarge(bytes.len() as u64));
         }
         let envelope: Envelope<'_> =
-            serde_json::from_slice(bytes).map_err(|error| ManifestError::Foreign(shortly(error)))?;
+            serde_json::from_slice(bytes).map_err(|error| ManifestError::Foreign(excerpt(error)))?;
         if envelope.sluice != Self::KIND {
             return Err(ManifestError::Kind {
                 found: envelope.sluice.chars().take(40).collect(),
@@ -153,7 +153,7 @@ pub trait Document: Serialize + DeserializeOwned {
         if sha256_hex(envelope.body.get().as_bytes()) != envelope.sha256 {
             return Err(ManifestError::Checksum);
         }
-        serde_json::from_str(envelope.body.get()).map_err(|error| ManifestError::Body(shortly(error)))
+        serde_json::from_str(envelope.body.get()).map_err(|error| ManifestError::Body(excerpt(error)))
     }
 }
 

@@ -203,7 +203,7 @@ impl Checker {
                 Entry::Vacant(place) => {
                     let mut by_key: HashMap<Value, VecDeque<NewEvent>> = HashMap::new();
                     for event in events {
-                        let event = self.stores.target.kept(event.clone()).map_err(|error| error.to_string())?;
+                        let event = self.stores.target.as_stored(event.clone()).map_err(|error| error.to_string())?;
                         by_key.entry(event.key.clone()).or_default().push_back(event);
                     }
                     place.insert(by_key)

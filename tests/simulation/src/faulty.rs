@@ -150,8 +150,8 @@ impl StreamStore for Faulty<dyn StreamStore> {
         self.inner.appends()
     }
 
-    fn kept(&self, event: NewEvent) -> Result<NewEvent> {
-        self.inner.kept(event)
+    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
+        self.inner.as_stored(event)
     }
 
     async fn append(

@@ -184,7 +184,7 @@ const OPERATIONS: &[&[&str]] = &[
     &["slice", "records", "control", "objects"],
     &["claimed", "lane", "listing", "report"],
     &["export/target", "import/route"],
-    &["export/sending", "import/source"],
+    &["export/in_flight", "import/source"],
     &["export/shard", "import/reader"],
     &["export/closing", "import/shard"],
     &["export/storing", "export/manifest", "import/reconcile", "import/read_back"],
@@ -357,7 +357,7 @@ fn a_use_of_what_lies_above_is_seen() {
     }
     for (from, code) in [
         ("slice", "use crate::{engine::Engine, error::{Code, OperationError}};"),
-        ("export/shard", "use super::{sending::Sending, target::Target};"),
+        ("export/shard", "use super::{in_flight::InFlight, target::Target};"),
         ("settle", "// use crate::verify::verify;\nuse crate::rest::{Rest, rest_or_drop};"),
         ("slice", "#[cfg(test)]\nmod tests {\n    use super::*;\n}"),
     ] {

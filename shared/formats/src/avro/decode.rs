@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use sluice_transfer::limits::{EVENT_BYTES, HEADERS, shortly};
+use sluice_transfer::limits::{EVENT_BYTES, HEADERS, excerpt};
 use sluice_transfer::{
     Compression, Decoded, Decoder, FieldNames, Header, Place, Timestamp, UnpackError, Unpacked, Value,
 };
@@ -204,7 +204,7 @@ impl Decoder for AvroDecoder {
 
     fn head(&mut self, bytes: &[u8]) -> Result<u64, UnpackError> {
         let header = read_header(bytes)?;
-        let refused = |why: String| UnpackError::Damaged { offset: 0, why: shortly(why) };
+        let refused = |why: String| UnpackError::Damaged { offset: 0, why: excerpt(why) };
         if self.fields.is_empty() {
             check_schema(header.schema).map_err(refused)?;
         } else {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use sluice_transfer::limits::{EVENT_BYTES, shortly};
+use sluice_transfer::limits::{EVENT_BYTES, excerpt};
 use sluice_transfer::{Compression, Decoded, FieldNames, Place, Timestamp, Value};
 
 use crate::lines::{Line, LineDecoder, LineFault, LineFormat};
@@ -33,7 +33,7 @@ impl LineFormat for MappedJson {
             return Ok(None);
         }
         // Looked at whole, so that a line is refused for what it is, whichever fields are asked for.
-        serde_json::from_str::<&RawValue>(text).map_err(|error| LineFault::Damaged(shortly(error)))?;
+        serde_json::from_str::<&RawValue>(text).map_err(|error| LineFault::Damaged(excerpt(error)))?;
         let find = |name: &Option<String>| name.as_deref().map(|name| field(text, name)).transpose();
         let payload = match find(&self.fields.payload)? {
             None => Value::Bytes(line.bytes.slice_ref(text.as_bytes())),
@@ -64,7 +64,7 @@ fn field<'a>(text: &'a str, path: &str) -> Result<Option<&'a RawValue>, LineFaul
             text = value;
         }
         let mut reader = serde_json::Deserializer::from_str(text);
-        found = reader.deserialize_map(Named(name)).map_err(|error| LineFault::Damaged(shortly(error)))?;
+        found = reader.deserialize_map(Named(name)).map_err(|error| LineFault::Damaged(excerpt(error)))?;
     }
     Ok(found)
 }
@@ -98,7 +98,7 @@ fn value(line: &Bytes, found: Option<&RawValue>) -> Result<Value, LineFault> {
     Ok(match raw.get() {
         "null" => Value::Null,
         text if text.starts_with('"') => {
-            let text: String = serde_json::from_str(text).map_err(|error| LineFault::Damaged(shortly(error)))?;
+            let text: String = serde_json::from_str(text).map_err(|error| LineFault::Damaged(excerpt(error)))?;
             Value::Bytes(text.into())
         }
         // It lies in the line, which is kept for it.

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use sluice_transfer::limits::{EVENT_BYTES, HEADERS, shortly};
+use sluice_transfer::limits::{EVENT_BYTES, HEADERS, excerpt};
 use sluice_transfer::{Compression, Decoded, Header, Value};
 
 use crate::lines::{Line, LineDecoder, LineFault, LineFormat};
@@ -121,7 +121,7 @@ fn few<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Vec<HeaderFields<'a
 }
 
 fn event_of(line: &Line) -> Result<Decoded, LineFault> {
-    let fields: Fields<'_> = serde_json::from_slice(&line.bytes).map_err(|error| LineFault::Damaged(shortly(error)))?;
+    let fields: Fields<'_> = serde_json::from_slice(&line.bytes).map_err(|error| LineFault::Damaged(excerpt(error)))?;
     let sequence = fields.sequence.parse().map_err(|_| LineFault::damaged("its sequence is no number"))?;
     let time = fields.time.parse().map_err(|_| LineFault::damaged("its time is none"))?;
     if fields.headers.len() > HEADERS {

@@ -10,7 +10,7 @@ use sluice_transfer::record::{Closing, PartEntry, Phase};
 use sluice_transfer::{Checksum, ObjectKeys, Packed, Seal, UploadId};
 
 use super::shard::ShardExport;
-use crate::error::{Code, Halt, OperationError};
+use crate::error::{Code, OperationError, Stop};
 use crate::objects::{metadata, put_document, recognise};
 
 /// What stands at the key of a closing object.
@@ -24,7 +24,7 @@ enum Found {
 
 /// Completes the closing object. `last` are the bytes of its last part, if this slice packed them; it may be on its way.
 /// After a crash they are found in the bucket or packed again. Answers false if all begins again from the sealed cursor.
-pub(crate) async fn complete(shard: &mut ShardExport<'_, '_>, last: Option<Bytes>) -> Result<bool, Halt> {
+pub(crate) async fn complete(shard: &mut ShardExport<'_, '_>, last: Option<Bytes>) -> Result<bool, Stop> {
     let fresh = last.is_some();
     let closing = at_hand(shard)?;
     if !fresh && look(shard, &closing).await? {
@@ -40,7 +40,7 @@ pub(crate) async fn complete(shard: &mut ShardExport<'_, '_>, last: Option<Bytes
         let entry = if let Some(entry) = stored {
             entry
         } else {
-            let answer = if let Some((.., answer)) = shard.sending.first().await {
+            let answer = if let Some((.., answer)) = shard.in_flight.first().await {
                 answer?
             } else {
                 let Some(bytes) = last_bytes(shard, &closing, last).await? else { return Ok(false) };
@@ -48,7 +48,7 @@ pub(crate) async fn complete(shard: &mut ShardExport<'_, '_>, last: Option<Bytes
                 shard.call(&upload.id, place, bytes, checksum)?.await?
             };
             let PartAnswer::Stored { etag } = answer else {
-                give_up(shard).await?;
+                abandon_upload(shard).await?;
                 return Ok(false);
             };
             PartEntry { etag, checksum }
@@ -58,7 +58,7 @@ pub(crate) async fn complete(shard: &mut ShardExport<'_, '_>, last: Option<Bytes
     complete_upload(shard, &closing, &upload.id, ledger).await
 }
 
-fn at_hand(shard: &ShardExport<'_, '_>) -> Result<Closing, Halt> {
+fn at_hand(shard: &ShardExport<'_, '_>) -> Result<Closing, Stop> {
     match &shard.destination()?.phase {
         Phase::Closing(closing) => Ok(closing.clone()),
         Phase::Idle | Phase::Open(_) => Err(shard.corrupt("has no object to complete")),
@@ -66,10 +66,10 @@ fn at_hand(shard: &ShardExport<'_, '_>) -> Result<Closing, Halt> {
 }
 
 /// A single put: create-only, so it can be repeated.
-async fn put(shard: &mut ShardExport<'_, '_>, closing: &Closing, bytes: Bytes) -> Result<bool, Halt> {
+async fn put(shard: &mut ShardExport<'_, '_>, closing: &Closing, bytes: Bytes) -> Result<bool, Stop> {
     let key = shard.object_key()?;
     let ours = our_metadata(shard)?;
-    let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
+    let (slice, bucket) = (shard.claimed.slice, &shard.target.bucket);
     let send = slice.engine.persist(async || bucket.put(&key, bytes.clone(), closing.checksum, &ours).await);
     match slice.bounded(send).await? {
         PutAnswer::Stored { etag } => seal(shard, closing, etag).await,
@@ -84,9 +84,9 @@ async fn complete_upload(
     closing: &Closing,
     upload: &UploadId,
     mut ledger: Vec<PartEntry>,
-) -> Result<bool, Halt> {
+) -> Result<bool, Stop> {
     let key = shard.object_key()?;
-    let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
+    let (slice, bucket) = (shard.claimed.slice, &shard.target.bucket);
     let mut adopted = false;
     let mut trouble = None;
     for _ in 0..slice.engine.settings.attempts.max(2) {
@@ -105,20 +105,20 @@ async fn complete_upload(
                 return if look(shard, closing).await? { Ok(true) } else { Err(unsteady(&key)) };
             }
             // Whether it happened is not known: look before trying again.
-            Err(Halt::Trouble(error)) => {
+            Err(Stop::Trouble(error)) => {
                 tracing::debug!(%error, "completion is uncertain");
                 if look(shard, closing).await? {
                     return Ok(true);
                 }
                 trouble = Some(error);
             }
-            Err(halt) => return Err(halt),
+            Err(stop) => return Err(stop),
         }
     }
     if let Some(error) = trouble {
-        return Err(Halt::Trouble(error));
+        return Err(Stop::Trouble(error));
     }
-    give_up(shard).await?;
+    abandon_upload(shard).await?;
     Ok(shard.destination()?.is_idle() && shard.destination()?.cursor() == &closing.until)
 }
 
@@ -128,9 +128,9 @@ async fn adopt(
     shard: &ShardExport<'_, '_>,
     upload: &UploadId,
     ledger: &[PartEntry],
-) -> Result<Option<Vec<PartEntry>>, Halt> {
+) -> Result<Option<Vec<PartEntry>>, Stop> {
     let key = shard.object_key()?;
-    let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
+    let (slice, bucket) = (shard.claimed.slice, &shard.target.bucket);
     let list = slice.engine.persist(async || bucket.list_parts(&key, upload).await);
     let Some(stored) = slice.bounded(list).await? else { return Ok(None) };
     let seen = ledger
@@ -146,9 +146,9 @@ async fn stored_part(
     upload: &UploadId,
     before: usize,
     checksum: Checksum,
-) -> Result<Option<PartEntry>, Halt> {
+) -> Result<Option<PartEntry>, Stop> {
     let key = shard.object_key()?;
-    let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
+    let (slice, bucket) = (shard.claimed.slice, &shard.target.bucket);
     let list = slice.engine.persist(async || bucket.list_parts(&key, upload).await);
     let stored = slice.bounded(list).await?;
     Ok(stored.and_then(|parts| parts.get(&(before as u64 + 1)).cloned()).filter(|part| part.checksum == checksum))
@@ -156,7 +156,7 @@ async fn stored_part(
 
 /// Looks at the key. Our object is sealed on the record; a foreign one ends the transfer. Answers whether there is
 /// an object.
-async fn look(shard: &mut ShardExport<'_, '_>, closing: &Closing) -> Result<bool, Halt> {
+async fn look(shard: &mut ShardExport<'_, '_>, closing: &Closing) -> Result<bool, Stop> {
     match find(shard, closing).await? {
         Found::Ours => Ok(true),
         Found::Nothing => Ok(false),
@@ -171,9 +171,9 @@ async fn look(shard: &mut ShardExport<'_, '_>, closing: &Closing) -> Result<bool
     }
 }
 
-async fn find(shard: &mut ShardExport<'_, '_>, closing: &Closing) -> Result<Found, Halt> {
+async fn find(shard: &mut ShardExport<'_, '_>, closing: &Closing) -> Result<Found, Stop> {
     let key = shard.object_key()?;
-    let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
+    let (slice, bucket) = (shard.claimed.slice, &shard.target.bucket);
     let head = slice.engine.persist(async || bucket.head(&key).await);
     let Some(found) = slice.bounded(head).await? else { return Ok(Found::Nothing) };
     let Some(which) = recognise(&found, &our_metadata(shard)?, closing).cloned() else { return Ok(Found::Foreign) };
@@ -181,29 +181,29 @@ async fn find(shard: &mut ShardExport<'_, '_>, closing: &Closing) -> Result<Foun
     Ok(Found::Ours)
 }
 
-fn our_metadata(shard: &ShardExport<'_, '_>) -> Result<sluice_ports::Metadata, Halt> {
-    let record = &shard.held.record;
+fn our_metadata(shard: &ShardExport<'_, '_>) -> Result<sluice_ports::Metadata, Stop> {
+    let record = &shard.claimed.record;
     Ok(metadata(&shard.target.seed(&record.transfer, &record.shard), shard.destination()?))
 }
 
 /// The object exists: its index is written, then it is on the record, to be written with the next flush. The closing on
 /// record holds until then, and whoever goes on from there writes the same index.
-async fn seal(shard: &mut ShardExport<'_, '_>, which: &Closing, etag: String) -> Result<bool, Halt> {
+async fn seal(shard: &mut ShardExport<'_, '_>, which: &Closing, etag: String) -> Result<bool, Stop> {
     let number = shard.destination()?.objects;
     // Once an object, and behind much else: on the heap it does not make all that leads here larger.
     let parts = Box::pin(write_index(shard, which)).await?;
     shard.destination_mut()?.sealed_as(which, etag, parts)?;
     tracing::info!(object = number, bytes = which.checksum.len, "an object is sealed");
     shard.ledger.clear();
-    shard.held.touch();
+    shard.claimed.touch();
     shard.stored = true;
     Ok(true)
 }
 
 /// Writes the index of an object that exists, if it has one. Answers how many parts it lists.
-async fn write_index(shard: &ShardExport<'_, '_>, which: &Closing) -> Result<Option<u64>, Halt> {
+async fn write_index(shard: &ShardExport<'_, '_>, which: &Closing) -> Result<Option<u64>, Stop> {
     let Some(parts) = ObjectIndex::parts_of(&shard.ledger, which) else { return Ok(None) };
-    let (record, destination) = (&shard.held.record, shard.destination()?);
+    let (record, destination) = (&shard.claimed.record, shard.destination()?);
     let listed = parts.len() as u64;
     let index = ObjectIndex {
         transfer: record.transfer.clone(),
@@ -213,25 +213,25 @@ async fn write_index(shard: &ShardExport<'_, '_>, which: &Closing) -> Result<Opt
         parts,
     };
     let key = shard.target.keys(&record.transfer).whole(&ObjectKeys::index(&record.shard, index.number));
-    let slice = shard.held.slice;
+    let slice = shard.claimed.slice;
     slice.bounded(put_document(slice.engine, &*shard.target.bucket, &key, &index)).await?;
     Ok(Some(listed))
 }
 
-fn unsteady(key: &str) -> Halt {
+fn unsteady(key: &str) -> Stop {
     OperationError::new(Code::Unavailable, format!("{key} was there and is gone again")).into()
 }
 
 /// Gives the upload at hand up: from the sealed cursor again. The upload is aborted first, so that nobody can
 /// complete it later; if somebody just did, the object is ours.
-pub(crate) async fn give_up(shard: &mut ShardExport<'_, '_>) -> Result<(), Halt> {
+pub(crate) async fn abandon_upload(shard: &mut ShardExport<'_, '_>) -> Result<(), Stop> {
     let key = shard.object_key()?;
     let (upload, closing) = match &shard.destination()?.phase {
         Phase::Idle => return Ok(()),
         Phase::Open(upload) => (Some(upload.id.clone()), None),
         Phase::Closing(closing) => (closing.upload.as_ref().map(|upload| upload.id.clone()), Some(closing.clone())),
     };
-    let (slice, bucket) = (shard.held.slice, &shard.target.bucket);
+    let (slice, bucket) = (shard.claimed.slice, &shard.target.bucket);
     if let Some(upload) = upload {
         slice.bounded(slice.engine.persist(async || bucket.abort(&key, &upload).await)).await?;
     }
@@ -253,7 +253,7 @@ async fn last_bytes(
     shard: &mut ShardExport<'_, '_>,
     closing: &Closing,
     at_hand: Option<Bytes>,
-) -> Result<Option<Bytes>, Halt> {
+) -> Result<Option<Bytes>, Stop> {
     if at_hand.is_some() {
         return Ok(at_hand);
     }
@@ -267,7 +267,7 @@ async fn last_bytes(
         if !shard.target.config.compression.is_plain() {
             // Another version of the codec may have written what is on record: the object begins anew with this one.
             tracing::warn!(until = %closing.until, "the last part is compressed otherwise than before");
-            give_up(shard).await?;
+            abandon_upload(shard).await?;
             return Ok(None);
         }
         return Err(OperationError::new(
@@ -280,15 +280,15 @@ async fn last_bytes(
 }
 
 /// Reads and packs the last part again. None if the source no longer has its events.
-async fn pack_again(shard: &ShardExport<'_, '_>, closing: &Closing) -> Result<Option<Packed>, Halt> {
-    let slice = shard.held.slice;
+async fn pack_again(shard: &ShardExport<'_, '_>, closing: &Closing) -> Result<Option<Packed>, Stop> {
+    let slice = shard.claimed.slice;
     let settings = &slice.engine.settings;
     let mut packer = shard.packer()?;
     let mut from = packer.pushed().position;
     let stream = &shard.target.stream;
     let limit = ReadLimit { events: settings.read_events, bytes: settings.read_bytes };
     while packer.pushed() < closing.until {
-        let id = &shard.held.record.shard;
+        let id = &shard.claimed.record.shard;
         let read = slice.bounded(slice.engine.persist(async || stream.read(id, &from, limit).await)).await?;
         let Read::Events { events, next, at_tail } = read else { return Ok(None) };
         if events.is_empty() && at_tail {
@@ -313,12 +313,12 @@ async fn pack_again(shard: &ShardExport<'_, '_>, closing: &Closing) -> Result<Op
 
 /// Leaves nothing open: the object at hand ends where its last stored part did, or is dropped. Nothing is read
 /// unless an object was being closed.
-pub(crate) async fn come_to_rest(shard: &mut ShardExport<'_, '_>, drop_upload: bool) -> Result<(), Halt> {
+pub(crate) async fn quiesce(shard: &mut ShardExport<'_, '_>, drop_upload: bool) -> Result<(), Stop> {
     loop {
         match &shard.destination()?.phase {
             Phase::Idle => return Ok(()),
-            Phase::Open(_) | Phase::Closing(_) if drop_upload => give_up(shard).await?,
-            Phase::Open(upload) if upload.parts == 0 => give_up(shard).await?,
+            Phase::Open(_) | Phase::Closing(_) if drop_upload => abandon_upload(shard).await?,
+            Phase::Open(upload) if upload.parts == 0 => abandon_upload(shard).await?,
             Phase::Open(_) => {
                 shard.destination_mut()?.close(None)?;
                 shard.flush().await?;

@@ -6,17 +6,17 @@ use sluice_transfer::{Counts, Cursor, ObjectKeys, State};
 
 use super::shard::ShardExport;
 use super::target::{Target, open_target};
-use crate::claimed::{Held, Taken};
-use crate::error::{Code, Halt, OperationError};
+use crate::claimed::{Claimed, Taken};
+use crate::error::{Code, OperationError, Stop};
 use crate::objects::put_document;
 use crate::records::shard_records;
 use crate::slice::Slice;
 
 impl ShardExport<'_, '_> {
     /// Writes what is left of the manifest's segments; there will be no more objects.
-    pub(crate) async fn write_last_segments(&mut self) -> Result<(), Halt> {
+    pub(crate) async fn write_last_segments(&mut self) -> Result<(), Stop> {
         while self.write_segment(true).await? {}
-        if self.held.is_dirty() {
+        if self.claimed.is_dirty() {
             self.flush().await?;
         }
         Ok(())
@@ -24,7 +24,7 @@ impl ShardExport<'_, '_> {
 }
 
 /// A shard's part of the root, from its record.
-pub(crate) fn list_shard(target: &Target, record: &ShardRecord) -> Result<ShardManifest, Halt> {
+pub(crate) fn list_shard(target: &Target, record: &ShardRecord) -> Result<ShardManifest, Stop> {
     let destination = destination(record, target)?;
     Ok(ShardManifest {
         shard: record.shard.clone(),
@@ -38,7 +38,7 @@ pub(crate) fn list_shard(target: &Target, record: &ShardRecord) -> Result<ShardM
     })
 }
 
-fn destination<'r>(record: &'r ShardRecord, target: &Target) -> Result<&'r DestinationRecord, Halt> {
+fn destination<'r>(record: &'r ShardRecord, target: &Target) -> Result<&'r DestinationRecord, Stop> {
     match &record.work {
         Work::Export(destinations) => destinations.get(&target.name),
         Work::Import(_) => None,
@@ -47,7 +47,7 @@ fn destination<'r>(record: &'r ShardRecord, target: &Target) -> Result<&'r Desti
 }
 
 /// Aborts every upload under the transfer's own folder. All shards are at rest, so nobody needs any.
-pub(crate) async fn sweep(slice: &Slice<'_>, target: &Target, transfer: &TransferRecord) -> Result<(), Halt> {
+pub(crate) async fn sweep(slice: &Slice<'_>, target: &Target, transfer: &TransferRecord) -> Result<(), Stop> {
     let bucket = &target.bucket;
     let prefix = format!("{}/", target.keys(&transfer.id).folder());
     // A part that is in flight can bring an upload back: until none is left, a few times.
@@ -72,7 +72,7 @@ pub(crate) async fn write_root(
     config: &ExportConfig,
     shards: Vec<ShardManifest>,
     state: State,
-) -> Result<ManifestRef, Halt> {
+) -> Result<ManifestRef, Stop> {
     let manifest = ExportManifest {
         transfer: transfer.id.clone(),
         stream: config.stream.clone(),
@@ -97,22 +97,22 @@ pub(crate) async fn list_cancelled(
     slice: &Slice<'_>,
     transfer: &TransferRecord,
     config: &ExportConfig,
-) -> Result<Option<ManifestRef>, Halt> {
+) -> Result<Option<ManifestRef>, Stop> {
     let target = open_target(slice.engine, config).await?;
     sweep(slice, &target, transfer).await?;
     let mut shards = Vec::new();
     // A plan that was cut off left no records of some shards.
     for record in shard_records(slice.engine, transfer).await? {
-        let mut held = match Held::take(slice, &record.shard).await? {
-            Taken::Held(held) => held,
-            Taken::Busy(_) => return Err(Halt::Fenced),
+        let mut claimed = match Claimed::take(slice, &record.shard).await? {
+            Taken::Claimed(claimed) => claimed,
+            Taken::Busy(_) => return Err(Stop::Fenced),
         };
         let listed = async {
-            ShardExport::new(&target, &mut held).await?.write_last_segments().await?;
-            list_shard(&target, &held.record)
+            ShardExport::new(&target, &mut claimed).await?.write_last_segments().await?;
+            list_shard(&target, &claimed.record)
         };
         let listed = listed.await;
-        shards.push(held.conclude(listed).await?);
+        shards.push(claimed.conclude(listed).await?);
     }
     if shards.iter().all(|shard| shard.objects == 0) {
         return Ok(None);

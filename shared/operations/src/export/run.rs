@@ -5,14 +5,14 @@ use sluice_ports::{Read, ReadLimit};
 use sluice_transfer::record::{DestinationConfig, Phase, ShardRecord};
 use sluice_transfer::{Counts, Event, Packer, Position, Remaining, Seal, Wanted};
 
-use super::closing::{complete, give_up};
-use super::sending::{Sending, beside};
+use super::closing::{abandon_upload, complete};
+use super::in_flight::{InFlight, beside};
 use super::shard::ShardExport;
 use super::target::{Target, export_config, open_target};
-use crate::claimed::{Held, Taken};
+use crate::claimed::{Claimed, Taken};
 use crate::engine::{Engine, Settings};
-use crate::error::Halt;
 use crate::error::OperationError;
+use crate::error::Stop;
 use crate::lane::{ShardEnd, admit, gather, in_turn, over_lane};
 use crate::outcome::SliceOutcome;
 use crate::slice::{Slice, SliceOrder};
@@ -30,7 +30,7 @@ pub async fn export_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
     let slice = Slice::new(engine, order, &transfer, config.rate);
     let target = match open_target(engine, config).await {
         Ok(target) => target,
-        Err(halt) => return Ok(gather(vec![Err(halt)])),
+        Err(stop) => return Ok(gather(vec![Err(stop)])),
     };
     let lane = in_turn(&slice, &transfer).await?;
     let (at_once, parts_at_once) = at_once(&engine.settings, &target.config, lane.len());
@@ -55,20 +55,20 @@ async fn export_shard(
     target: &Target,
     parts_at_once: usize,
     record: ShardRecord,
-) -> Result<ShardEnd, Halt> {
+) -> Result<ShardEnd, Stop> {
     if !slice.has_room() {
         return Ok(ShardEnd::More);
     }
-    let mut held = match Held::take_known(slice, record).await? {
-        Taken::Held(held) => held,
+    let mut claimed = match Claimed::take_known(slice, record).await? {
+        Taken::Claimed(claimed) => claimed,
         Taken::Busy(wait) => return Ok(ShardEnd::Busy(wait)),
     };
     let outcome = async {
-        held.refuse_if_stuck()?;
-        ShardExport::new(target, &mut held).await?.run(parts_at_once).await
+        claimed.refuse_if_stuck()?;
+        ShardExport::new(target, &mut claimed).await?.run(parts_at_once).await
     };
     let outcome = outcome.await;
-    held.conclude(outcome).await
+    claimed.conclude(outcome).await
 }
 
 /// How a stretch of packing ended.
@@ -82,23 +82,23 @@ enum Stretch {
 impl<'a, 'h> ShardExport<'a, 'h> {
     /// Works until the shard is drained, the slice is over, or something is in the way, with at most so many parts on
     /// their way at once.
-    pub(crate) async fn run(mut self, parts_at_once: usize) -> Result<ShardEnd, Halt> {
+    pub(crate) async fn run(mut self, parts_at_once: usize) -> Result<ShardEnd, Stop> {
         // Where the slice before moved nothing, the line may be too slow for several that share it.
-        let parts_at_once = if self.held.record.idle_slices > 1 { 1 } else { parts_at_once };
-        self.sending = Sending::new(&*self.held.slice.engine.clock, parts_at_once);
+        let parts_at_once = if self.claimed.record.idle_slices > 1 { 1 } else { parts_at_once };
+        self.in_flight = InFlight::new(&*self.claimed.slice.engine.clock, parts_at_once);
         let end = self.work().await;
         // Whatever ended it leaves no part on its way.
         let landed = self.all_landed().await;
         end.and_then(|end| landed.map(|_| end))
     }
 
-    async fn work(&mut self) -> Result<ShardEnd, Halt> {
+    async fn work(&mut self) -> Result<ShardEnd, Stop> {
         loop {
             if matches!(self.destination()?.phase, Phase::Closing(_)) {
                 complete(self, None).await?;
                 continue;
             }
-            if self.destination()?.is_drained(&self.held.record.range.until) {
+            if self.destination()?.is_drained(&self.claimed.record.range.until) {
                 return Ok(ShardEnd::Drained);
             }
             match self.stretch().await? {
@@ -108,14 +108,14 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         }
     }
 
-    async fn stretch(&mut self) -> Result<Stretch, Halt> {
-        let slice = self.held.slice;
+    async fn stretch(&mut self) -> Result<Stretch, Stop> {
+        let slice = self.claimed.slice;
         let mut packer = self.packer()?;
         let mut from = self.destination()?.cursor().position.clone();
         let mut last = from.clone();
         let mut ahead = None;
         loop {
-            match beside(&mut self.sending, slice.wanted()).await? {
+            match beside(&mut self.in_flight, slice.wanted()).await? {
                 Wanted::Running => {}
                 Wanted::Paused => {
                     self.seal(&mut packer).await?;
@@ -123,9 +123,9 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                 }
                 Wanted::Cancelled => return Ok(Stretch::Ends(ShardEnd::Stopped)),
             }
-            let may_stop = self.stored || !self.sending.is_empty() || !packer.has_tail();
+            let may_stop = self.stored || !self.in_flight.is_empty() || !packer.has_tail();
             // One that waits until another has arrived, and then is as slow, is still to land.
-            let in_time = slice.has_time_for(self.sending.slowest().saturating_mul(2));
+            let in_time = slice.has_time_for(self.in_flight.slowest().saturating_mul(2));
             if !in_time || (slice.remaining() == Remaining::Exhausted && may_stop) {
                 return self.stop(&mut packer).await;
             }
@@ -133,7 +133,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                 read
             } else {
                 let read = self.read(&from);
-                beside(&mut self.sending, read).await
+                beside(&mut self.in_flight, read).await
             };
             match read? {
                 Read::Trimmed { earliest } => {
@@ -158,7 +158,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                     if !stored? {
                         return Ok(Stretch::Again);
                     }
-                    if from >= self.held.record.range.until {
+                    if from >= self.claimed.record.range.until {
                         self.end_at(last);
                         self.seal_at_bound(&mut packer).await?;
                         return Ok(Stretch::Again);
@@ -173,50 +173,51 @@ impl<'a, 'h> ShardExport<'a, 'h> {
             if !self.arrived_landed().await? {
                 return Ok(Stretch::Again);
             }
-            beside(&mut self.sending, self.held.flush_if_late()).await?;
+            beside(&mut self.in_flight, self.claimed.flush_if_late()).await?;
         }
     }
 
     /// Where numbers are not dense a bound need not be an event's. Once all in front of it is read, it is brought to
     /// the last event that it covers: the same events, and objects that tile the range.
     fn end_at(&mut self, last: Position) {
-        if last < self.held.record.range.until {
-            self.held.record.range.until = last;
-            self.held.touch();
+        if last < self.claimed.record.range.until {
+            self.claimed.record.range.until = last;
+            self.claimed.touch();
         }
     }
 
     /// Time or budget are spent. Bytes behind the last full part are dropped here and read again, unless nothing else
     /// would move.
-    async fn stop(&mut self, packer: &mut Packer) -> Result<Stretch, Halt> {
+    async fn stop(&mut self, packer: &mut Packer) -> Result<Stretch, Stop> {
         if !self.all_landed().await? {
             return Ok(Stretch::Again);
         }
         if !self.stored && packer.has_tail() {
             self.seal(packer).await?;
         }
-        let drained = self.destination()?.is_drained(&self.held.record.range.until);
+        let drained = self.destination()?.is_drained(&self.claimed.record.range.until);
         Ok(Stretch::Ends(if drained { ShardEnd::Drained } else { ShardEnd::More }))
     }
 
     /// Whether what stands behind `from` may be read before `events`, which stand in front of it, are packed: if it is
     /// wanted, and the budget has room for both.
     fn may_read_ahead(&self, from: &Position, events: &[Event]) -> bool {
-        let slice = self.held.slice;
+        let slice = self.claimed.slice;
         let settings = &slice.engine.settings;
         let Remaining::Limit { events: most, bytes: most_bytes } = slice.remaining() else { return false };
         let bytes: u64 = events.iter().map(|event| event.payload.len() as u64).sum();
         let fits = |limit: u64, used: u64, more: usize| limit.saturating_sub(used) >= more as u64;
-        *from < self.held.record.range.until
+        *from < self.claimed.record.range.until
             && fits(most, events.len() as u64, settings.read_events)
             && fits(most_bytes, bytes, settings.read_bytes)
     }
 
     /// Events behind `from`, as many as budget and memory allow, none behind the shard's bound. Holds on to nothing of
     /// the shard, so that it can go on while the shard is written to.
-    fn read(&self, from: &Position) -> impl Future<Output = Result<Read, Halt>> + use<'a, 'h> {
-        let (slice, target) = (self.held.slice, self.target);
-        let (shard, until, from) = (self.held.record.shard.clone(), self.held.record.range.until.clone(), from.clone());
+    fn read(&self, from: &Position) -> impl Future<Output = Result<Read, Stop>> + use<'a, 'h> {
+        let (slice, target) = (self.claimed.slice, self.target);
+        let (shard, until, from) =
+            (self.claimed.record.shard.clone(), self.claimed.record.range.until.clone(), from.clone());
         let limit = self.read_limit();
         async move {
             let read = slice.engine.persist(async || target.stream.read(&shard, &from, limit).await);
@@ -232,7 +233,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
     }
 
     fn read_limit(&self) -> ReadLimit {
-        let slice = self.held.slice;
+        let slice = self.claimed.slice;
         let settings = &slice.engine.settings;
         let (events, bytes) = match slice.remaining() {
             Remaining::Limit { events, bytes } => (events, bytes),
@@ -247,7 +248,7 @@ impl<'a, 'h> ShardExport<'a, 'h> {
     }
 
     /// Packs events and stores the parts that are full. Answers false if the upload was lost and all begins again.
-    async fn pack(&mut self, packer: &mut Packer, events: Vec<Event>) -> Result<bool, Halt> {
+    async fn pack(&mut self, packer: &mut Packer, events: Vec<Event>) -> Result<bool, Stop> {
         for event in events {
             let counts = Counts::new(1, event.payload.len() as u64);
             packer.push(event)?;
@@ -257,26 +258,26 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                 }
                 self.spare.pop().into_iter().for_each(|bytes| packer.reuse(bytes));
             }
-            let slice = self.held.slice;
-            beside(&mut self.sending, slice.spend(counts)).await;
+            let slice = self.claimed.slice;
+            beside(&mut self.in_flight, slice.spend(counts)).await;
         }
         Ok(true)
     }
 
     /// Ends the object at hand where the packed events end, so that nothing stays open.
-    async fn seal(&mut self, packer: &mut Packer) -> Result<(), Halt> {
+    async fn seal(&mut self, packer: &mut Packer) -> Result<(), Stop> {
         self.end(packer.seal()).await
     }
 
     /// The same where the shard's range ends.
-    async fn seal_at_bound(&mut self, packer: &mut Packer) -> Result<(), Halt> {
+    async fn seal_at_bound(&mut self, packer: &mut Packer) -> Result<(), Stop> {
         match packer.seal() {
             Seal::Part(part) => self.store_last(part).await.map(|_| ()),
             seal => self.end(seal).await,
         }
     }
 
-    async fn end(&mut self, seal: Seal) -> Result<(), Halt> {
+    async fn end(&mut self, seal: Seal) -> Result<(), Stop> {
         if !self.all_landed().await? {
             // All of it begins anew.
             return Ok(());
@@ -284,14 +285,14 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         match seal {
             Seal::Part(part) => self.close(Some(part)).await.map(|_| ()),
             Seal::AtPart => self.close(None).await.map(|_| ()),
-            Seal::Nothing => give_up(self).await,
+            Seal::Nothing => abandon_upload(self).await,
         }
     }
 
     /// The source lost what comes next: what was read before is sealed, the rest is on record as a gap.
-    async fn record_gap(&mut self, packer: &mut Packer, earliest: Position) -> Result<(), Halt> {
+    async fn record_gap(&mut self, packer: &mut Packer, earliest: Position) -> Result<(), Stop> {
         self.seal(packer).await?;
-        let until = earliest.min(self.held.record.range.until.clone());
+        let until = earliest.min(self.claimed.record.range.until.clone());
         let destination = self.destination_mut()?;
         // Sealing may have been answered by a new start further back: the next read tells.
         if destination.is_idle() && until > destination.sealed.position {

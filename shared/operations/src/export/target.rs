@@ -8,7 +8,7 @@ use sluice_transfer::record::{Config, DestinationConfig, ExportConfig, TransferR
 use sluice_transfer::{DestinationName, ObjectKeys, ShardId, TransferId};
 
 use crate::engine::Engine;
-use crate::error::{Code, Halt, OperationError};
+use crate::error::{Code, OperationError, Stop};
 
 pub(crate) fn export_config(transfer: &TransferRecord) -> Result<&ExportConfig, OperationError> {
     match &transfer.config {
@@ -38,7 +38,7 @@ impl Target {
 }
 
 /// Opens what the configuration names. This version has one destination; the records have room for more.
-pub(crate) async fn open_target(engine: &Engine, config: &ExportConfig) -> Result<Target, Halt> {
+pub(crate) async fn open_target(engine: &Engine, config: &ExportConfig) -> Result<Target, Stop> {
     let (name, destination) = config
         .destinations
         .first_key_value()

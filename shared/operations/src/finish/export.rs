@@ -8,8 +8,8 @@ use sluice_transfer::{Checksum, ObjectKeys, State, Wanted};
 use tracing::Instrument;
 
 use super::checked::Checked;
-use crate::claimed::{Held, Taken};
-use crate::error::{Code, Halt, OperationError};
+use crate::claimed::{Claimed, Taken};
+use crate::error::{Code, OperationError, Stop};
 use crate::export::manifest::{list_shard, sweep, write_root};
 use crate::export::shard::ShardExport;
 use crate::export::target::{Target, open_target};
@@ -21,22 +21,22 @@ pub(super) async fn check(
     slice: &Slice<'_>,
     transfer: &TransferRecord,
     config: &ExportConfig,
-) -> Result<Checked, Halt> {
+) -> Result<Checked, Stop> {
     let target = open_target(slice.engine, config).await?;
     let mut shards = Vec::with_capacity(transfer.shards.len());
     for shard in &transfer.shards {
         let span = shard_span(shard);
-        let mut held = match Held::take(slice, shard).instrument(span.clone()).await? {
-            Taken::Held(held) => held,
+        let mut claimed = match Claimed::take(slice, shard).instrument(span.clone()).await? {
+            Taken::Claimed(claimed) => claimed,
             Taken::Busy(wait) => return Ok(Checked::Busy(wait)),
         };
         let listed = async {
-            let mut export = ShardExport::new(&target, &mut held).await?;
+            let mut export = ShardExport::new(&target, &mut claimed).await?;
             check_shard(slice, &target, transfer, &mut export).await
         };
         let listed = listed.instrument(span).await;
         // Also when time ran out: what was checked stays checked.
-        match held.conclude(listed).await? {
+        match claimed.conclude(listed).await? {
             Some(listed) => shards.push(listed),
             None => return Ok(Checked::More),
         }
@@ -54,10 +54,10 @@ async fn check_shard(
     target: &Target,
     transfer: &TransferRecord,
     export: &mut ShardExport<'_, '_>,
-) -> Result<Option<ShardManifest>, Halt> {
+) -> Result<Option<ShardManifest>, Stop> {
     export.write_last_segments().await?;
     let folder = target.keys(&transfer.id);
-    let shard = export.held.record.shard.clone();
+    let shard = export.claimed.record.shard.clone();
     let checked = export.destination()?.verified;
     // All segments but the last are full, so what is left begins in this one.
     let first = u32::try_from(checked / SEGMENT_ENTRIES as u64).unwrap_or(u32::MAX);
@@ -71,15 +71,15 @@ async fn check_shard(
             }
             check_object(slice, target, &folder.whole(&object.key), object).await?;
             export.destination_mut()?.verified = object.object.number + 1;
-            export.held.touch();
+            export.claimed.touch();
         }
-        export.held.flush_if_late().await?;
+        export.claimed.flush_if_late().await?;
     }
-    list_shard(target, &export.held.record).map(Some)
+    list_shard(target, &export.claimed.record).map(Some)
 }
 
 /// An object is there, of the size and with the checksum that were sealed.
-async fn check_object(slice: &Slice<'_>, target: &Target, key: &str, object: &ManifestObject) -> Result<(), Halt> {
+async fn check_object(slice: &Slice<'_>, target: &Target, key: &str, object: &ManifestObject) -> Result<(), Stop> {
     let bucket = &target.bucket;
     let head = slice.engine.persist(async || bucket.head(key).await);
     let Some(found) = slice.bounded(head).await? else {
@@ -98,7 +98,7 @@ async fn check_object(slice: &Slice<'_>, target: &Target, key: &str, object: &Ma
     Err(OperationError::new(Code::ObjectDamaged, what).into())
 }
 
-async fn checksum_of(slice: &Slice<'_>, target: &Target, key: &str, found: &ObjectInfo) -> Result<Checksum, Halt> {
+async fn checksum_of(slice: &Slice<'_>, target: &Target, key: &str, found: &ObjectInfo) -> Result<Checksum, Stop> {
     let (bucket, len) = (&target.bucket, slice.engine.settings.read_bytes as u64);
     let mut seen = Checksum::default();
     while seen.len < found.size {

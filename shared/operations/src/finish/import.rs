@@ -6,8 +6,8 @@ use sluice_transfer::{Counts, Format, ObjectKeys, Range, ShardId, State, Wanted}
 use tracing::Instrument;
 
 use super::checked::Checked;
-use crate::claimed::{Held, Taken};
-use crate::error::{Code, Halt, OperationError};
+use crate::claimed::{Claimed, Taken};
+use crate::error::{Code, OperationError, Stop};
 use crate::import::read_back::read_more;
 use crate::import::route::{Route, open_route};
 use crate::import::shard::{import_record, import_record_mut, write_segment};
@@ -19,18 +19,18 @@ pub(super) async fn check(
     slice: &Slice<'_>,
     transfer: &TransferRecord,
     config: &ImportConfig,
-) -> Result<Checked, Halt> {
+) -> Result<Checked, Stop> {
     let route = open_route(slice.engine, config).await?;
     let mut shards = Vec::with_capacity(transfer.shards.len());
     for shard in &transfer.shards {
         let span = shard_span(shard);
-        let mut held = match Held::take(slice, shard).instrument(span.clone()).await? {
-            Taken::Held(held) => held,
+        let mut claimed = match Claimed::take(slice, shard).instrument(span.clone()).await? {
+            Taken::Claimed(claimed) => claimed,
             Taken::Busy(wait) => return Ok(Checked::Busy(wait)),
         };
-        let listed = check_shard(slice, &route, &mut held).instrument(span).await;
+        let listed = check_shard(slice, &route, &mut claimed).instrument(span).await;
         // Also when time ran out: what was compared stays compared.
-        match held.conclude(listed).await? {
+        match claimed.conclude(listed).await? {
             Some(listed) => shards.push(listed),
             None => return Ok(Checked::More),
         }
@@ -51,17 +51,21 @@ pub(super) async fn check(
     Ok(Checked::All { manifest: ManifestRef { key, sha256 } })
 }
 
-async fn check_shard(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>) -> Result<Option<ImportedShard>, Halt> {
-    while write_segment(held, route, true).await? {}
-    if held.is_dirty() {
-        held.flush().await?;
+async fn check_shard(
+    slice: &Slice<'_>,
+    route: &Route,
+    claimed: &mut Claimed<'_>,
+) -> Result<Option<ImportedShard>, Stop> {
+    while write_segment(claimed, route, true).await? {}
+    if claimed.is_dirty() {
+        claimed.flush().await?;
     }
-    let range = Range { from: held.record.range.from.clone(), until: import_record(held)?.tail.clone() };
-    if !read_back(slice, route, held, &range).await? {
+    let range = Range { from: claimed.record.range.from.clone(), until: import_record(claimed)?.tail.clone() };
+    if !read_back(slice, route, claimed, &range).await? {
         return Ok(None);
     }
-    let shard = held.record.shard.clone();
-    let record = import_record(held)?;
+    let shard = claimed.record.shard.clone();
+    let record = import_record(claimed)?;
     check_digest(&route.config.stream.to_string(), &shard, record)?;
     let listed = route.list.shards.iter().find(|listed| listed.shard == shard);
     check_listed(&route.config, listed, record.counts)?;
@@ -78,32 +82,32 @@ async fn check_shard(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>) -> R
 }
 
 /// Reads the target up to the end of its range, as far as time allows. Answers whether it came to the end.
-async fn read_back(slice: &Slice<'_>, route: &Route, held: &mut Held<'_>, range: &Range) -> Result<bool, Halt> {
+async fn read_back(slice: &Slice<'_>, route: &Route, claimed: &mut Claimed<'_>, range: &Range) -> Result<bool, Stop> {
     let mut ahead = None;
     loop {
-        let record = import_record(held)?;
+        let record = import_record(claimed)?;
         let mut back = record.read_back.clone().unwrap_or_else(|| record.to_read_back(range.from.clone()));
         if back.position >= range.until {
-            import_record_mut(held)?.read_back = Some(back);
+            import_record_mut(claimed)?.read_back = Some(back);
             return Ok(true);
         }
         if !slice.has_time() || slice.wanted().await? != Wanted::Running {
             return Ok(false);
         }
-        let step = read_more(slice.engine, &*route.stream, &held.record.shard, &mut back, &range.until, &mut ahead);
+        let step = read_more(slice.engine, &*route.stream, &claimed.record.shard, &mut back, &range.until, &mut ahead);
         if !slice.bounded(step).await? {
             return Err(failed(&format!(
                 "{} no longer holds all that was imported into shard {}: it was trimmed up to {} before it was read back",
-                route.config.stream, held.record.shard, back.position
+                route.config.stream, claimed.record.shard, back.position
             )));
         }
-        import_record_mut(held)?.read_back = Some(back);
-        held.touch();
-        held.flush_if_late().await?;
+        import_record_mut(claimed)?.read_back = Some(back);
+        claimed.touch();
+        claimed.flush_if_late().await?;
     }
 }
 
-fn check_digest(stream: &str, shard: &ShardId, record: &ImportRecord) -> Result<(), Halt> {
+fn check_digest(stream: &str, shard: &ShardId, record: &ImportRecord) -> Result<(), Stop> {
     let back = record.read_back.clone().unwrap_or_default();
     if back.proves(record) {
         return Ok(());
@@ -115,7 +119,7 @@ fn check_digest(stream: &str, shard: &ShardId, record: &ImportRecord) -> Result<
 }
 
 /// What a manifest says of its objects is what they held.
-fn check_listed(config: &ImportConfig, listed: Option<&ListShard>, found: Counts) -> Result<(), Halt> {
+fn check_listed(config: &ImportConfig, listed: Option<&ListShard>, found: Counts) -> Result<(), Stop> {
     let Some(listed) = listed else { return Ok(()) };
     let Some(said) = listed.counts else { return Ok(()) };
     // Bytes are cut as the import was asked to.
@@ -132,6 +136,6 @@ fn check_listed(config: &ImportConfig, listed: Option<&ListShard>, found: Counts
     Err(failed(&what))
 }
 
-fn failed(what: &str) -> Halt {
+fn failed(what: &str) -> Stop {
     OperationError::new(Code::VerificationFailed, what).into()
 }

@@ -12,7 +12,7 @@ use checked::Checked;
 
 use crate::ending::{end, release};
 use crate::engine::Engine;
-use crate::error::{Halt, OperationError};
+use crate::error::{OperationError, Stop};
 use crate::outcome::{Finish, Settled};
 use crate::records::{shard_records, totals};
 use crate::settle::settle;
@@ -37,11 +37,11 @@ pub async fn finish(engine: &Engine, order: &SliceOrder) -> Result<Finish, Opera
         Config::Import(config) => import::check(&slice, &transfer, config).await,
     };
     match checked {
-        Ok(Checked::More) | Err(Halt::Fenced | Halt::Deadline) => Ok(Finish::Again),
+        Ok(Checked::More) | Err(Stop::Fenced | Stop::Deadline) => Ok(Finish::Again),
         Ok(Checked::Busy(wait_millis)) => Ok(Finish::Busy { wait_millis }),
         Ok(Checked::All { manifest }) => complete(engine, &transfer, manifest).await,
-        Err(Halt::Trouble(error)) => Ok(Finish::Interrupted(error.to_failure())),
-        Err(Halt::Failed(error)) => {
+        Err(Stop::Trouble(error)) => Ok(Finish::Interrupted(error.to_failure())),
+        Err(Stop::Failed(error)) => {
             let shards = shard_records(engine, &transfer).await?;
             let ended =
                 end(engine, &transfer, Step::Failed, totals(&transfer, &shards), Some(error.to_failure())).await?;

@@ -35,7 +35,7 @@ pub(crate) async fn read_more(
     let Read::Events { events, next, at_tail } = answer else { return Ok(false) };
     let compare = async {
         for event in events.into_iter().filter(|event| until.covers(&event.sequence)) {
-            let NewEvent { time, key, headers, payload } = stream.kept(event.into())?;
+            let NewEvent { time, key, headers, payload } = stream.as_stored(event.into())?;
             back.counts += Counts::new(1, payload.len() as u64);
             back.digest = back.digest.with(time, &key, &headers, &payload);
         }

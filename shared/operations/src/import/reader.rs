@@ -12,7 +12,7 @@ use sluice_transfer::{Cutter, Decoded, Decoder, Place, SourceFormat, UnpackError
 
 use super::route::Route;
 use super::source::{Compared, Source, damaged};
-use crate::error::{Code, Halt, OperationError};
+use crate::error::{Code, OperationError, Stop};
 use crate::slice::Slice;
 
 /// An event and where in the sources the next one begins.
@@ -109,16 +109,16 @@ impl<'a> Reader<'a> {
     }
 
     /// The next event.
-    pub(crate) async fn next(&mut self) -> Result<Next, Halt> {
+    pub(crate) async fn next(&mut self) -> Result<Next, Stop> {
         loop {
             if let Some(sourced) = self.ready.pop_front() {
                 self.skipped = None;
-                return self.kept(sourced).await.map(Next::Event);
+                return self.as_stored(sourced).await.map(Next::Event);
             }
             if self.open.is_none() {
                 if self.cursor.entry >= self.listed.entries {
                     return match self.last_event() {
-                        Next::Event(sourced) => self.kept(sourced).await.map(Next::Event),
+                        Next::Event(sourced) => self.as_stored(sourced).await.map(Next::Event),
                         end => Ok(end),
                     };
                 }
@@ -137,15 +137,15 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether there is time, and nobody wants the transfer to rest.
-    async fn goes_on(&self) -> Result<bool, Halt> {
+    async fn goes_on(&self) -> Result<bool, Stop> {
         Ok(self.slice.has_time() && self.slice.wanted().await? == Wanted::Running)
     }
 
     /// The event as the target will hold it: that is what is sent, counted and compared.
-    async fn kept(&mut self, Sourced { event, after }: Sourced) -> Result<Sourced, Halt> {
+    async fn as_stored(&mut self, Sourced { event, after }: Sourced) -> Result<Sourced, Stop> {
         let largest = self.route.config.largest_event.unwrap_or(u64::MAX);
         let too_large = event.size() > largest;
-        let (code, why) = match self.route.stream.kept(event) {
+        let (code, why) = match self.route.stream.as_stored(event) {
             Ok(event) if event.size() <= largest => return Ok(Sourced { event, after }),
             Ok(event) => {
                 let why = format!("it has {} bytes (payload, key and headers) of at most {largest}", event.size());
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Opens the next object, at the cursor. Answers how far its first part is compared if time ran out for that.
-    async fn begin(&mut self, entry: SourceEntry) -> Result<Option<Check>, Halt> {
+    async fn begin(&mut self, entry: SourceEntry) -> Result<Option<Check>, Stop> {
         let (number, config) = (self.cursor.entry, &self.route.config);
         let mut place = Place { offset: self.cursor.offset.max(entry.extent().start), within: self.cursor.within };
         // Its head is read with its first part.
@@ -237,7 +237,7 @@ impl<'a> Reader<'a> {
 
     /// Makes events of the bytes at hand, about as many as are read of a stream at once, whatever the bytes inflate to;
     /// with none there, more are read, or the object ends. Answers how far the next part is compared if time ran out.
-    async fn unpack(&mut self) -> Result<Option<Check>, Halt> {
+    async fn unpack(&mut self) -> Result<Option<Check>, Stop> {
         let Some(open) = &mut self.open else { return Ok(None) };
         let (entry, at) = (open.entry.clone(), open.at);
         let end = entry.extent().end;
@@ -273,7 +273,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Feeds the bytes that come next. Answers how far their part is compared if time ran out.
-    async fn feed(&mut self, entry: &SourceEntry, at: u64) -> Result<Option<Check>, Halt> {
+    async fn feed(&mut self, entry: &SourceEntry, at: u64) -> Result<Option<Check>, Stop> {
         self.go_on(entry)?;
         let mut bytes = match self.source.compared(self.cursor.entry, entry, at).await? {
             Compared::Bytes(bytes) => bytes,
@@ -291,7 +291,7 @@ impl<'a> Reader<'a> {
     }
 
     /// All bytes of the object at hand were fed.
-    fn finish(&mut self, entry: &SourceEntry) -> Result<(), Halt> {
+    fn finish(&mut self, entry: &SourceEntry) -> Result<(), Stop> {
         let finished = match self.open.as_mut().map(|open| &mut open.unpacks) {
             Some(Unpacks::Cut(inflater)) => inflater.finish().map(|()| None),
             Some(Unpacks::Units(decoder)) => decoder.finish(),
@@ -318,7 +318,7 @@ impl<'a> Reader<'a> {
 
     /// A compressed stream of others is read from its beginning, however much of it is consumed. One that a slice does
     /// not get past where the one before was, though it has read a good deal of it, would never come to its end.
-    fn go_on(&self, entry: &SourceEntry) -> Result<(), Halt> {
+    fn go_on(&self, entry: &SourceEntry) -> Result<(), Stop> {
         let passing = match self.open.as_ref().map(|open| &open.unpacks) {
             Some(Unpacks::Cut(inflater)) => inflater.is_passing(),
             Some(Unpacks::Units(decoder)) => decoder.is_passing(),
@@ -329,7 +329,7 @@ impl<'a> Reader<'a> {
         }
         let read = self.open.as_ref().map_or(0, |open| open.at.saturating_sub(self.cursor.offset));
         if self.route.config.foreign.is_none() || read < self.slice.engine.settings.longest_stream / 16 {
-            return Err(Halt::Deadline);
+            return Err(Stop::Deadline);
         }
         let message = format!(
             "{}: the compressed stream that begins at byte {} is longer than one slice can inflate: give slices more \
@@ -341,7 +341,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A field that none of the first records of JSON has is most likely spelt otherwise. Avro says what fields there are.
-fn check_payloads(route: &Route, entry: &SourceEntry, first: &[Decoded]) -> Result<(), Halt> {
+fn check_payloads(route: &Route, entry: &SourceEntry, first: &[Decoded]) -> Result<(), Stop> {
     let lines = route.config.foreign.as_ref().filter(|files| files.format == SourceFormat::Jsonl);
     match lines.and_then(|files| files.fields.payload.as_deref()) {
         Some(field) if first.len() >= SAMPLE && first.iter().all(|event| event.payload == Value::Absent) => {
@@ -368,7 +368,7 @@ fn cursor_at(entry: u64, Place { offset, within }: Place, end: u64) -> SourceCur
 
 /// Whether an event is one of those that are imported: parts at a range's ends hold others, too. Of raw bytes only whole
 /// parts are taken.
-fn is_wanted(listed: &ListShard, entry: &SourceEntry, decoded: &Decoded) -> Result<bool, Halt> {
+fn is_wanted(listed: &ListShard, entry: &SourceEntry, decoded: &Decoded) -> Result<bool, Stop> {
     match (&listed.range, &decoded.sequence) {
         (Some(range), Some(sequence)) => Ok(!range.from.covers(sequence) && range.until.covers(sequence)),
         (Some(_), None) if decoded.time.is_some() => Err(damaged(entry, "an event of it has no sequence number")),

@@ -8,7 +8,7 @@ use sluice_transfer::{Event, Position, Sequence, Value};
 
 use super::reader::{Next, Sourced};
 use super::shard::{Sent, ShardImport, import_record, import_record_mut};
-use crate::error::{Code, Halt, OperationError};
+use crate::error::{Code, OperationError, Stop};
 
 /// Times the bounds of one append by key. A checkpoint stands in front of each, so what one append can hold is all that
 /// can stand behind the record's tail; twice that, for an append that was made under larger bounds than today's.
@@ -18,25 +18,25 @@ impl ShardImport<'_, '_> {
     /// Whether it has to be looked what stands behind the record's tail. A store that appends conditionally is always
     /// asked, which costs one read and finds out foreign events early. Reads of others cost more (Kinesis allows five
     /// a second for a shard), and where whoever came before knew all answers nothing of ours can be there.
-    pub(super) fn is_unsettled(&self) -> Result<bool, Halt> {
+    pub(super) fn is_unsettled(&self) -> Result<bool, Stop> {
         let conditional = self.route.stream.appends() == Appends::Conditional;
-        Ok(conditional || import_record(self.held)?.unsettled)
+        Ok(conditional || import_record(self.claimed)?.unsettled)
     }
 
     /// Makes the record follow the target.
-    pub(super) async fn reconcile(&mut self) -> Result<(), Halt> {
+    pub(super) async fn reconcile(&mut self) -> Result<(), Stop> {
         match self.route.stream.appends() {
             Appends::Conditional => self.follow().await?,
             Appends::ByKey => self.complete().await?,
         }
-        import_record_mut(self.held)?.unsettled = false;
+        import_record_mut(self.claimed)?.unsettled = false;
         Ok(())
     }
 
     /// After conditional appends: each event found is the one that comes next.
-    async fn follow(&mut self) -> Result<(), Halt> {
+    async fn follow(&mut self) -> Result<(), Stop> {
         loop {
-            let from = import_record(self.held)?.tail.clone();
+            let from = import_record(self.claimed)?.tail.clone();
             let (events, next, _) = self.read_target(&from).await?;
             if events.is_empty() {
                 return Ok(());
@@ -48,7 +48,7 @@ impl ShardImport<'_, '_> {
                     return Err(self.foreign(&sequence));
                 }
                 let next = self.unsent.get(index).map(|sourced| &sourced.event);
-                if next != self.route.stream.kept(event.into()).ok().as_ref() {
+                if next != self.route.stream.as_stored(event.into()).ok().as_ref() {
                     return Err(self.foreign(&sequence));
                 }
             }
@@ -64,10 +64,10 @@ impl ShardImport<'_, '_> {
     ///
     /// Whoever dies between sending and the checkpoint leaves of each key more of the first events of the same append;
     /// the next one finds them in the same way, ends at the same last event, and sends fewer.
-    async fn complete(&mut self) -> Result<(), Halt> {
+    async fn complete(&mut self) -> Result<(), Stop> {
         loop {
             // Whoever made the append is gone, but not yet its request.
-            self.wait(self.held.slice.engine.settings.landing_millis).await?;
+            self.wait(self.claimed.slice.engine.settings.landing_millis).await?;
             let (arrived, next) = self.arrived().await?;
             let Some(last) = arrived.last() else { return Ok(()) };
             let missing: Vec<NewEvent> = self
@@ -84,7 +84,7 @@ impl ShardImport<'_, '_> {
                 match self.append(&next, &missing).await? {
                     Sent::Done(tail) => tail.max(next),
                     // Not for ever: the next slice goes on with it.
-                    Sent::Unsure(error) if !self.held.slice.has_time() => return Err(Halt::Trouble(error)),
+                    Sent::Unsure(error) if !self.claimed.slice.has_time() => return Err(Stop::Trouble(error)),
                     Sent::Unsure(_) | Sent::Elsewhere => continue,
                 }
             };
@@ -93,14 +93,14 @@ impl ShardImport<'_, '_> {
     }
 
     /// Finds what stands behind the record's tail among the events that come next. Answers where the target ends, too.
-    async fn arrived(&mut self) -> Result<(Arrived, Position), Halt> {
+    async fn arrived(&mut self) -> Result<(Arrived, Position), Stop> {
         let mut arrived = Arrived::default();
-        let mut from = import_record(self.held)?.tail.clone();
+        let mut from = import_record(self.claimed)?.tail.clone();
         loop {
             let (events, next, at_tail) = self.read_target(&from).await?;
             for event in events {
                 let sequence = event.sequence.clone();
-                let Ok(event) = self.route.stream.kept(event.into()) else { return Err(self.foreign(&sequence)) };
+                let Ok(event) = self.route.stream.as_stored(event.into()) else { return Err(self.foreign(&sequence)) };
                 while !arrived.is_waiting_for(&event.key) {
                     if !self.within_window(&arrived) || (self.unsent.len() <= arrived.seen() && !self.pull().await?) {
                         return Err(self.foreign(&sequence));
@@ -122,12 +122,12 @@ impl ShardImport<'_, '_> {
     }
 
     fn within_window(&self, arrived: &Arrived) -> bool {
-        let settings = self.held.slice.engine.settings;
+        let settings = self.claimed.slice.engine.settings;
         arrived.seen() < WINDOW * settings.read_events && arrived.bytes < WINDOW * settings.append_bytes
     }
 
     /// One more event of the sources behind those that are held. Answers whether there is one.
-    async fn pull(&mut self) -> Result<bool, Halt> {
+    async fn pull(&mut self) -> Result<bool, Stop> {
         // It cannot be asked again once it failed: it has perhaps dropped what it failed at.
         self.fail()?;
         match self.reader.next().await? {
@@ -137,19 +137,19 @@ impl ShardImport<'_, '_> {
                 if self.unsent.is_empty() {
                     self.leave_off(check)?;
                 } else {
-                    import_record_mut(self.held)?.check = check;
+                    import_record_mut(self.claimed)?.check = check;
                 }
-                self.held.flush().await?;
-                return Err(Halt::Deadline);
+                self.claimed.flush().await?;
+                return Err(Stop::Deadline);
             }
         }
         Ok(true)
     }
 
-    async fn read_target(&self, from: &Position) -> Result<(Vec<Event>, Position, bool), Halt> {
-        let slice = self.held.slice;
+    async fn read_target(&self, from: &Position) -> Result<(Vec<Event>, Position, bool), Stop> {
+        let slice = self.claimed.slice;
         let limit = ReadLimit { events: slice.engine.settings.read_events, bytes: slice.engine.settings.read_bytes };
-        let (stream, shard) = (&self.route.stream, &self.held.record.shard);
+        let (stream, shard) = (&self.route.stream, &self.claimed.record.shard);
         let read = slice.engine.persist(async || stream.read(shard, from, limit).await);
         match slice.bounded(read).await? {
             Read::Events { events, next, at_tail } => Ok((events, next, at_tail)),
@@ -165,13 +165,13 @@ impl ShardImport<'_, '_> {
         }
     }
 
-    fn foreign(&self, at: &Sequence) -> Halt {
+    fn foreign(&self, at: &Sequence) -> Stop {
         OperationError::new(
             Code::ForeignEvents,
             format!(
                 "{} holds an event at {}@{at} that this import did not send: somebody else writes into it. \
                  Cancel this import and start another into a new stream",
-                self.route.config.stream, self.held.record.shard
+                self.route.config.stream, self.claimed.record.shard
             ),
         )
         .into()

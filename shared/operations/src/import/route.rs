@@ -7,7 +7,7 @@ use sluice_transfer::manifest::SourceList;
 use sluice_transfer::record::{Config, ImportConfig, TransferRecord};
 
 use crate::engine::Engine;
-use crate::error::{Code, Halt, OperationError};
+use crate::error::{Code, OperationError, Stop};
 use crate::objects::get_document;
 
 pub(crate) fn import_config(transfer: &TransferRecord) -> Result<&ImportConfig, OperationError> {
@@ -40,7 +40,7 @@ impl Route {
     }
 }
 
-pub(crate) async fn open_route(engine: &Engine, config: &ImportConfig) -> Result<Route, Halt> {
+pub(crate) async fn open_route(engine: &Engine, config: &ImportConfig) -> Result<Route, Stop> {
     let stream = engine.persist(async || engine.places.stream(&config.stream).await).await?;
     let (sources, _) = engine.persist(async || engine.places.source(&config.bucket).await).await?;
     let (work, _) = engine.persist(async || engine.places.bucket(&config.work).await).await?;

@@ -8,9 +8,9 @@ use sluice_transfer::{Remaining, Wanted};
 use super::reader::{Next, Sourced};
 use super::route::{Route, import_config, open_route};
 use super::shard::{Sent, ShardImport, import_record, import_record_mut};
-use crate::claimed::{Held, Taken};
+use crate::claimed::{Claimed, Taken};
 use crate::engine::Engine;
-use crate::error::{Halt, OperationError};
+use crate::error::{OperationError, Stop};
 use crate::lane::{ShardEnd, admit, gather, in_turn, over_lane};
 use crate::outcome::SliceOutcome;
 use crate::slice::{Slice, SliceOrder};
@@ -25,7 +25,7 @@ pub async fn import_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
     let slice = Slice::new(engine, order, &transfer, config.rate);
     let route = match open_route(engine, config).await {
         Ok(route) => route,
-        Err(halt) => return Ok(gather(vec![Err(halt)])),
+        Err(stop) => return Ok(gather(vec![Err(stop)])),
     };
     // What is sent, the next batch that is read meanwhile, what is taken apart, and the part that it is taken of.
     let settings = &engine.settings;
@@ -34,20 +34,20 @@ pub async fn import_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
     over_lane(&slice, in_turn(&slice, &transfer).await?, at_once, |record| import_shard(&slice, &route, record)).await
 }
 
-async fn import_shard(slice: &Slice<'_>, route: &Route, record: ShardRecord) -> Result<ShardEnd, Halt> {
+async fn import_shard(slice: &Slice<'_>, route: &Route, record: ShardRecord) -> Result<ShardEnd, Stop> {
     if !slice.has_room() {
         return Ok(ShardEnd::More);
     }
-    let mut held = match Held::take_known(slice, record).await? {
-        Taken::Held(held) => held,
+    let mut claimed = match Claimed::take_known(slice, record).await? {
+        Taken::Claimed(claimed) => claimed,
         Taken::Busy(wait) => return Ok(ShardEnd::Busy(wait)),
     };
     let outcome = async {
-        held.refuse_if_stuck()?;
-        ShardImport::new(route, &mut held)?.run().await
+        claimed.refuse_if_stuck()?;
+        ShardImport::new(route, &mut claimed)?.run().await
     };
     let outcome = outcome.await;
-    held.conclude(outcome).await
+    claimed.conclude(outcome).await
 }
 
 enum Fill {
@@ -57,15 +57,15 @@ enum Fill {
 }
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
-    pub(super) async fn run(mut self) -> Result<ShardEnd, Halt> {
+    pub(super) async fn run(mut self) -> Result<ShardEnd, Stop> {
         // The claim wrote all marks. A slice that was over soon wrote no segment.
         self.write_segments().await?;
         if self.is_unsettled()? {
             self.reconcile().await?;
         }
-        let slice = self.held.slice;
+        let slice = self.claimed.slice;
         loop {
-            if import_record(self.held)?.is_drained() {
+            if import_record(self.claimed)?.is_drained() {
                 return Ok(ShardEnd::Drained);
             }
             if slice.wanted().await? != Wanted::Running {
@@ -91,7 +91,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
 
     /// Events and bytes to send at once.
     fn limits(&self) -> (usize, usize) {
-        let slice = self.held.slice;
+        let slice = self.claimed.slice;
         let settings = slice.engine.settings;
         let at_most = |limit: u64, most: usize| usize::try_from(limit).unwrap_or(usize::MAX).min(most);
         match slice.remaining() {
@@ -103,11 +103,11 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     }
 
     /// Reads until there is a batch to send.
-    async fn fill(&mut self) -> Result<Fill, Halt> {
-        let slice = self.held.slice;
+    async fn fill(&mut self) -> Result<Fill, Stop> {
+        let slice = self.claimed.slice;
         let (events, most_bytes) = self.limits();
         let mut bytes: usize = self.unsent.iter().map(|sourced| sourced.event.payload.len()).sum();
-        if self.unsent.is_empty() && self.marked == Some(self.held.record.revision) {
+        if self.unsent.is_empty() && self.marked == Some(self.claimed.record.revision) {
             // However long that takes, the record says what there was before.
             self.flush().await?;
         }
@@ -132,9 +132,9 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     }
 
     /// What comes next; none if it cannot be read, which is told when all in front of it has arrived.
-    async fn read_one(&mut self) -> Result<Option<Next>, Halt> {
+    async fn read_one(&mut self) -> Result<Option<Next>, Stop> {
         match self.reader.next().await {
-            Err(Halt::Failed(error)) => {
+            Err(Stop::Failed(error)) => {
                 self.failed = Some(error);
                 Ok(None)
             }
@@ -143,8 +143,8 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     }
 
     /// Appends a batch of what is unsent. Whatever the answer, afterwards the record says what the target holds.
-    async fn send(&mut self) -> Result<(), Halt> {
-        let expected = import_record(self.held)?.tail.clone();
+    async fn send(&mut self) -> Result<(), Stop> {
+        let expected = import_record(self.claimed)?.tail.clone();
         let batch: Vec<NewEvent> = self.unsent.iter().take(self.batch()).map(|sourced| sourced.event.clone()).collect();
         // The next batch is read while the target makes this one durable: neither waits for the other. Where appends go
         // by key it is the target's own limits that are waited for.
@@ -176,8 +176,8 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
 
     /// Reads until there is another batch behind the first `sent` events. Where the sources end, or time does, the next
     /// [`Self::fill`] finds the same.
-    async fn read_ahead(&mut self, sent: usize) -> Result<(), Halt> {
-        let slice = self.held.slice;
+    async fn read_ahead(&mut self, sent: usize) -> Result<(), Stop> {
+        let slice = self.claimed.slice;
         let (events, most_bytes) = self.limits();
         let mut bytes: usize = self.unsent.iter().skip(sent).map(|sourced| sourced.event.payload.len()).sum();
         while self.failed.is_none() && self.unsent.len() - sent < events && bytes < most_bytes && slice.has_time() {
@@ -200,8 +200,8 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         self.unsent.iter().take(most).take_while(within).count().max(1)
     }
 
-    async fn skip_to(&mut self, cursor: SourceCursor) -> Result<(), Halt> {
-        let record = import_record_mut(self.held)?;
+    async fn skip_to(&mut self, cursor: SourceCursor) -> Result<(), Stop> {
+        let record = import_record_mut(self.claimed)?;
         record.cursor = cursor;
         record.check = None;
         self.flush().await

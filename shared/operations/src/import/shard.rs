@@ -13,13 +13,13 @@ use sluice_transfer::{Counts, EventDigest, ObjectKeys, Position};
 
 use super::reader::{Reader, Sourced};
 use super::route::Route;
-use crate::claimed::Held;
-use crate::error::{Code, Halt, OperationError};
+use crate::claimed::Claimed;
+use crate::error::{Code, OperationError, Stop};
 use crate::objects::put_document;
 
 pub(super) struct ShardImport<'a, 'h> {
     pub route: &'a Route,
-    pub held: &'a mut Held<'h>,
+    pub claimed: &'a mut Claimed<'h>,
     pub reader: Reader<'a>,
     /// Read from the sources, not yet known to be in the target.
     pub unsent: VecDeque<Sourced>,
@@ -30,19 +30,19 @@ pub(super) struct ShardImport<'a, 'h> {
 }
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
-    pub(super) fn new(route: &'a Route, held: &'a mut Held<'h>) -> Result<Self, Halt> {
-        let record = import_record(held)?;
+    pub(super) fn new(route: &'a Route, claimed: &'a mut Claimed<'h>) -> Result<Self, Stop> {
+        let record = import_record(claimed)?;
         let (cursor, check) = (record.cursor, record.check);
-        let reader = Reader::new(held.slice, route, listed(route, held)?, cursor, check);
-        Ok(Self { route, held, reader, unsent: VecDeque::new(), marked: None, failed: None })
+        let reader = Reader::new(claimed.slice, route, listed(route, claimed)?, cursor, check);
+        Ok(Self { route, claimed, reader, unsent: VecDeque::new(), marked: None, failed: None })
     }
 
     /// Tells why no more can be read.
-    pub(super) fn fail(&mut self) -> Result<(), Halt> {
+    pub(super) fn fail(&mut self) -> Result<(), Stop> {
         self.failed.take().map_or(Ok(()), |error| Err(error.into()))
     }
 
-    pub(super) async fn append(&mut self, expected: &Position, events: &[NewEvent]) -> Result<Sent, Halt> {
+    pub(super) async fn append(&mut self, expected: &Position, events: &[NewEvent]) -> Result<Sent, Stop> {
         let answer = self.begin_append(expected, events)?.await;
         self.appended(answer)
     }
@@ -53,9 +53,9 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         &mut self,
         expected: &'e Position,
         events: &'e [NewEvent],
-    ) -> Result<impl Future<Output = Result<Appended, Halt>> + use<'a, 'h, 'e>, Halt> {
-        import_record_mut(self.held)?.unsettled = true;
-        let (slice, route, shard) = (self.held.slice, self.route, self.held.record.shard.clone());
+    ) -> Result<impl Future<Output = Result<Appended, Stop>> + use<'a, 'h, 'e>, Stop> {
+        import_record_mut(self.claimed)?.unsettled = true;
+        let (slice, route, shard) = (self.claimed.slice, self.route, self.claimed.record.shard.clone());
         Ok(async move {
             let append = route.stream.append(&shard, Some(&slice.order.id), expected, events);
             slice.bounded(append).await
@@ -63,10 +63,10 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     }
 
     /// What became of an append.
-    pub(super) fn appended(&mut self, answer: Result<Appended, Halt>) -> Result<Sent, Halt> {
+    pub(super) fn appended(&mut self, answer: Result<Appended, Stop>) -> Result<Sent, Stop> {
         match answer {
             Ok(Appended::Done { tail }) => {
-                import_record_mut(self.held)?.unsettled = false;
+                import_record_mut(self.claimed)?.unsettled = false;
                 Ok(Sent::Done(tail))
             }
             Ok(Appended::Elsewhere { .. }) => Ok(Sent::Elsewhere),
@@ -75,23 +75,23 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
                 format!("{} is no longer reserved for this import but for {writer}", self.route.config.stream),
             )
             .into()),
-            Err(Halt::Trouble(error)) => {
+            Err(Stop::Trouble(error)) => {
                 tracing::debug!(%error, "an append is uncertain");
                 Ok(Sent::Unsure(error))
             }
-            Err(halt) => Err(halt),
+            Err(stop) => Err(stop),
         }
     }
 
     /// So many of the unsent events stand in the target, which ends at `tail`.
-    pub(super) async fn sent(&mut self, many: usize, tail: Position) -> Result<(), Halt> {
+    pub(super) async fn sent(&mut self, many: usize, tail: Position) -> Result<(), Stop> {
         let sum = self.sum(many)?;
         self.follow_target(many, sum, tail).await
     }
 
     /// What the record says once so many of the unsent events have arrived.
-    pub(super) fn sum(&self, many: usize) -> Result<Sum, Halt> {
-        let record = import_record(self.held)?;
+    pub(super) fn sum(&self, many: usize) -> Result<Sum, Stop> {
+        let record = import_record(self.claimed)?;
         let mut sum = Sum { cursor: record.cursor, digest: record.digest, counts: Counts::default() };
         for Sourced { event, after } in self.unsent.iter().take(many) {
             sum.counts += Counts::new(1, event.payload.len() as u64);
@@ -102,24 +102,24 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     }
 
     /// Waits, though not past the deadline.
-    pub(super) async fn wait(&self, millis: u64) -> Result<(), Halt> {
-        let slice = self.held.slice;
+    pub(super) async fn wait(&self, millis: u64) -> Result<(), Stop> {
+        let slice = self.claimed.slice;
         slice
             .bounded(async {
                 slice.engine.clock.sleep(millis).await;
-                Ok::<_, Halt>(())
+                Ok::<_, Stop>(())
             })
             .await
     }
 
     /// The record follows the target, which holds so many more of the unsent events, and is written, at most once for a
     /// batch.
-    pub(super) async fn follow_target(&mut self, many: usize, sum: Sum, tail: Position) -> Result<(), Halt> {
+    pub(super) async fn follow_target(&mut self, many: usize, sum: Sum, tail: Position) -> Result<(), Stop> {
         let Sum { cursor, digest, counts } = sum;
         self.unsent.drain(..many.min(self.unsent.len()));
         let check = self.reader.check().filter(|check| check.entry == cursor.entry);
-        let revision = self.held.record.revision;
-        let record = import_record_mut(self.held)?;
+        let revision = self.claimed.record.revision;
+        let record = import_record_mut(self.claimed)?;
         record.advanced(cursor, tail, counts, digest);
         if self.marked.replace(revision) == Some(revision) {
             record.move_mark();
@@ -128,13 +128,13 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         }
         record.check = check;
         self.tell_progress(cursor)?;
-        self.held.touch();
-        let slice = self.held.slice;
+        self.claimed.touch();
+        let slice = self.claimed.slice;
         // However much stands behind the record's tail, it is found again; not so where appends go by key.
         let at_once = self.route.stream.appends() == Appends::ByKey || slice.is_rated();
         if at_once {
             self.flush().await?;
-        } else if self.held.flush_in_turn().await? {
+        } else if self.claimed.flush_in_turn().await? {
             self.write_segments().await?;
         }
         slice.spend(counts).await;
@@ -142,41 +142,41 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     }
 
     /// How far it is, where nobody knows how many events there are: by the bytes of the sources.
-    fn tell_progress(&mut self, cursor: SourceCursor) -> Result<(), Halt> {
-        if self.held.record.expected.is_some() {
+    fn tell_progress(&mut self, cursor: SourceCursor) -> Result<(), Stop> {
+        if self.claimed.record.expected.is_some() {
             return Ok(());
         }
-        let whole = listed(self.route, self.held)?.bytes;
+        let whole = listed(self.route, self.claimed)?.bytes;
         let (more, within) = self.reader.take_passed(cursor);
-        let record = import_record_mut(self.held)?;
+        let record = import_record_mut(self.claimed)?;
         let passed = record.passed.unwrap_or(0).saturating_add(more);
         record.passed = Some(passed);
         let done = passed.saturating_add(within);
-        self.held.record.share = Some(Share::of_bytes(done, whole));
+        self.claimed.record.share = Some(Share::of_bytes(done, whole));
         Ok(())
     }
 
     /// Nothing that was read is unsent: the next slice goes on behind what was passed over, and with what is compared.
-    pub(super) fn leave_off(&mut self, check: Option<Check>) -> Result<(), Halt> {
+    pub(super) fn leave_off(&mut self, check: Option<Check>) -> Result<(), Stop> {
         let skipped = self.reader.skipped();
-        let record = import_record_mut(self.held)?;
+        let record = import_record_mut(self.claimed)?;
         debug_assert!(skipped.is_none_or(|skipped| skipped >= record.cursor), "{skipped:?} lies behind");
         record.cursor = skipped.map_or(record.cursor, |skipped| skipped.max(record.cursor));
         record.check = check;
         let cursor = record.cursor;
         self.tell_progress(cursor)?;
-        self.held.touch();
+        self.claimed.touch();
         Ok(())
     }
 
-    pub(super) async fn flush(&mut self) -> Result<(), Halt> {
-        self.held.flush().await?;
+    pub(super) async fn flush(&mut self) -> Result<(), Stop> {
+        self.claimed.flush().await?;
         self.write_segments().await
     }
 
     /// Writes the segments for which there are marks, right after the record was written.
-    pub(super) async fn write_segments(&mut self) -> Result<(), Halt> {
-        while write_segment(self.held, self.route, false).await? {}
+    pub(super) async fn write_segments(&mut self) -> Result<(), Stop> {
+        while write_segment(self.claimed, self.route, false).await? {}
         Ok(())
     }
 }
@@ -198,45 +198,45 @@ pub(super) enum Sent {
     Unsure(OperationError),
 }
 
-fn listed<'a>(route: &'a Route, held: &Held<'_>) -> Result<&'a ListShard, Halt> {
-    let shard = &held.record.shard;
+fn listed<'a>(route: &'a Route, claimed: &Claimed<'_>) -> Result<&'a ListShard, Stop> {
+    let shard = &claimed.record.shard;
     route.list.shards.iter().find(|listed| listed.shard == *shard).ok_or_else(|| {
         OperationError::new(Code::Corrupt, format!("the list of sources says nothing of shard {shard}")).into()
     })
 }
 
-pub(crate) fn import_record<'r>(held: &'r Held<'_>) -> Result<&'r ImportRecord, Halt> {
-    match &held.record.work {
+pub(crate) fn import_record<'r>(claimed: &'r Claimed<'_>) -> Result<&'r ImportRecord, Stop> {
+    match &claimed.record.work {
         Work::Import(record) => Ok(record),
         Work::Export(_) => Err(not_an_import()),
     }
 }
 
-pub(crate) fn import_record_mut<'r>(held: &'r mut Held<'_>) -> Result<&'r mut ImportRecord, Halt> {
-    match &mut held.record.work {
+pub(crate) fn import_record_mut<'r>(claimed: &'r mut Claimed<'_>) -> Result<&'r mut ImportRecord, Stop> {
+    match &mut claimed.record.work {
         Work::Import(record) => Ok(record),
         Work::Export(_) => Err(not_an_import()),
     }
 }
 
-fn not_an_import() -> Halt {
+fn not_an_import() -> Stop {
     OperationError::new(Code::Corrupt, "a shard of an import has the record of an export").into()
 }
 
 /// Writes the next segment of the import's own manifest, if there are marks for it. They are on record, so whoever
 /// writes this segment writes the same.
-pub(crate) async fn write_segment(held: &mut Held<'_>, route: &Route, at_end: bool) -> Result<bool, Halt> {
-    let record = import_record(held)?;
+pub(crate) async fn write_segment(claimed: &mut Claimed<'_>, route: &Route, at_end: bool) -> Result<bool, Stop> {
+    let record = import_record(claimed)?;
     let Some(marks) = record.next_segment(at_end) else { return Ok(false) };
     let number = record.segments.count + 1;
-    let (transfer, shard) = (held.record.transfer.clone(), held.record.shard.clone());
+    let (transfer, shard) = (claimed.record.transfer.clone(), claimed.record.shard.clone());
     let key = format!("{}/{}", route.folder(), ObjectKeys::segment(&shard, number));
     let entries = marks.to_vec();
     let listed = entries.len();
     let segment = Segment { transfer, shard: Some(shard), number, entries };
-    let slice = held.slice;
+    let slice = claimed.slice;
     let sha256 = slice.bounded(put_document(slice.engine, &*route.work, &key, &segment)).await?;
-    import_record_mut(held)?.listed(listed, &sha256);
-    held.touch();
+    import_record_mut(claimed)?.listed(listed, &sha256);
+    claimed.touch();
     Ok(true)
 }

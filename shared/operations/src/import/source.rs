@@ -13,7 +13,7 @@ use sluice_transfer::record::Check;
 use sluice_transfer::{Checksum, Wanted};
 
 use super::route::Route;
-use crate::error::{Code, Halt, OperationError};
+use crate::error::{Code, OperationError, Stop};
 use crate::objects::{get_document, in_document};
 use crate::slice::Slice;
 
@@ -58,7 +58,7 @@ impl<'a> Source<'a> {
     }
 
     /// The entry of that number.
-    pub(super) async fn entry(&mut self, number: u64) -> Result<SourceEntry, Halt> {
+    pub(super) async fn entry(&mut self, number: u64) -> Result<SourceEntry, Stop> {
         let segment = number / LIST_ENTRIES as u64;
         if self.segment.as_ref().is_none_or(|(have, _)| *have != segment) {
             let missing = || OperationError::new(Code::Corrupt, "the list of sources has fewer segments than it says");
@@ -78,7 +78,7 @@ impl<'a> Source<'a> {
 
     /// The beginning of an object, of so many bytes, or all of it. It is not compared: what stands there is read strictly,
     /// and each unit that is read with it is compared.
-    pub(super) async fn head(&mut self, number: u64, entry: &SourceEntry, len: u64) -> Result<Bytes, Halt> {
+    pub(super) async fn head(&mut self, number: u64, entry: &SourceEntry, len: u64) -> Result<Bytes, Stop> {
         let len = len.min(entry.size);
         match self.held(number, 0) {
             Some(bytes) if bytes.len() as u64 >= len => Ok(bytes.slice(..usize::try_from(len).unwrap_or(bytes.len()))),
@@ -88,7 +88,7 @@ impl<'a> Source<'a> {
     }
 
     /// Bytes from an offset on, some, and none only at the object's end. What a manifest vouches for was compared.
-    pub(super) async fn compared(&mut self, number: u64, entry: &SourceEntry, offset: u64) -> Result<Compared, Halt> {
+    pub(super) async fn compared(&mut self, number: u64, entry: &SourceEntry, offset: u64) -> Result<Compared, Stop> {
         let read = self.slice.engine.settings.read_bytes as u64;
         let len = match self.part_at(number, entry, offset).await? {
             None => read,
@@ -103,7 +103,7 @@ impl<'a> Source<'a> {
     }
 
     /// Compares a part with its checksum, unless that is done. Answers how far it came if time ran out.
-    async fn compare(&mut self, number: u64, entry: &SourceEntry, part: &Part) -> Result<Option<Check>, Halt> {
+    async fn compare(&mut self, number: u64, entry: &SourceEntry, part: &Part) -> Result<Option<Check>, Stop> {
         let mut check = match self.check {
             Some(check) if check.entry == number && check.from == part.bytes.start => check,
             _ => Check { entry: number, from: part.bytes.start, seen: Checksum::default() },
@@ -127,7 +127,7 @@ impl<'a> Source<'a> {
     }
 
     /// The part that holds a byte; none for what nobody vouches for, and behind an object's end.
-    async fn part_at(&mut self, number: u64, entry: &SourceEntry, offset: u64) -> Result<Option<Part>, Halt> {
+    async fn part_at(&mut self, number: u64, entry: &SourceEntry, offset: u64) -> Result<Option<Part>, Stop> {
         if self.parts.as_ref().is_none_or(|(of, _)| *of != number) {
             self.parts = Some((number, self.parts_of(entry).await?));
         }
@@ -136,17 +136,17 @@ impl<'a> Source<'a> {
         Ok(parts.get(index).cloned())
     }
 
-    async fn parts_of(&self, entry: &SourceEntry) -> Result<Vec<Part>, Halt> {
+    async fn parts_of(&self, entry: &SourceEntry) -> Result<Vec<Part>, Stop> {
         let Some(checksum) = entry.checksum else { return Ok(Vec::new()) };
         let whole = vec![Part { bytes: 0..entry.size, checksum }];
         let Some(key) = &entry.index else { return Ok(whole) };
         let read = get_document::<ObjectIndex>(self.slice.engine, &*self.route.sources, key, None);
         let index = match self.slice.bounded(read).await {
-            Err(Halt::Failed(error)) if error.code == Code::NotFound && entry.bytes.is_none() => {
+            Err(Stop::Failed(error)) if error.code == Code::NotFound && entry.bytes.is_none() => {
                 tracing::warn!(key, "the index of an object is missing: it is compared as one");
                 return Ok(whole);
             }
-            Err(halt) => return Err(name_the_object(halt, key)),
+            Err(stop) => return Err(name_the_object(stop, key)),
             Ok(index) => index,
         };
         let counts = entry.counts.unwrap_or_default();
@@ -163,7 +163,7 @@ impl<'a> Source<'a> {
     }
 
     /// Bytes of the last chunk, if it has some, or the next one.
-    async fn read(&mut self, number: u64, entry: &SourceEntry, offset: u64, len: u64) -> Result<Bytes, Halt> {
+    async fn read(&mut self, number: u64, entry: &SourceEntry, offset: u64, len: u64) -> Result<Bytes, Stop> {
         if let Some(bytes) = self.held(number, offset) {
             return Ok(bytes);
         }
@@ -173,10 +173,10 @@ impl<'a> Source<'a> {
     }
 
     /// Bytes of a source; fewer than asked for only at its end.
-    async fn get(&self, entry: &SourceEntry, offset: u64, len: u64) -> Result<Bytes, Halt> {
+    async fn get(&self, entry: &SourceEntry, offset: u64, len: u64) -> Result<Bytes, Stop> {
         let (bucket, slice) = (&self.route.sources, self.slice);
         let read = slice.engine.persist(async || bucket.get(&entry.key, Some(&entry.etag), offset, len).await);
-        let bytes = slice.bounded(read).await.map_err(|halt| name_the_object(halt, &entry.key))?;
+        let bytes = slice.bounded(read).await.map_err(|stop| name_the_object(stop, &entry.key))?;
         if bytes.is_empty() && offset < entry.size {
             return Err(damaged(entry, format!("it ends at byte {offset}, not at {}", entry.size)));
         }
@@ -185,7 +185,7 @@ impl<'a> Source<'a> {
 }
 
 /// A source whose bytes cannot be taken for events.
-pub(super) fn damaged(entry: &SourceEntry, why: impl std::fmt::Display) -> Halt {
+pub(super) fn damaged(entry: &SourceEntry, why: impl std::fmt::Display) -> Stop {
     let key = &entry.key;
     let error = if entry.checksum.is_some() {
         let what = "Nothing of it was imported that does not match; put the original back and resume";
@@ -199,18 +199,18 @@ pub(super) fn damaged(entry: &SourceEntry, why: impl std::fmt::Display) -> Halt 
 }
 
 /// What a source's store says, in the terms of an import.
-fn name_the_object(halt: Halt, key: &str) -> Halt {
-    let Halt::Failed(error) = halt else { return halt };
+fn name_the_object(stop: Stop, key: &str) -> Stop {
+    let Stop::Failed(error) = stop else { return stop };
     let changed = |code, what: &str| {
         let message = format!(
             "{key} {what}; put the original back and resume (in a directory a copy of it is another file), or cancel this \
              import and start another"
         );
-        Halt::Failed(OperationError::new(code, message))
+        Stop::Failed(OperationError::new(code, message))
     };
     match error.code {
         Code::NotFound => changed(Code::ObjectMissing, "is not there any more"),
         Code::ObjectChanged => changed(Code::ObjectChanged, "was replaced or edited since the import was planned"),
-        _ => Halt::Failed(error),
+        _ => Stop::Failed(error),
     }
 }

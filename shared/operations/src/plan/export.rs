@@ -66,7 +66,7 @@ fn sizes(request: &ExportRequest, bucket: Capabilities, largest: u64) -> Result<
     let part = request.part_size.unwrap_or(PART_SIZE.max(needed)).min(object.max(request.part_size.unwrap_or(0)));
     if part == 0 || part > largest {
         return refuse(format!(
-            "partSize: {part} bytes; it must be 1 to {largest}, since parts are held in memory: use smaller objects, or \
+            "partSize: {part} bytes; it must be 1 to {largest}, since parts are claimed in memory: use smaller objects, or \
              functions of more memory (parameter SliceMemory of the stack)"
         ));
     }

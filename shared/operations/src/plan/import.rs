@@ -92,7 +92,7 @@ fn event_size(stream: &dyn StreamStore, info: &StreamInfo, request: &ImportReque
     let refused = |why: String| OperationError::new(Code::OutOfRange, format!("eventSize: {size} bytes; {why}"));
     let payload = Value::from(vec![0; usize::try_from(size).unwrap_or(usize::MAX)]);
     let event = NewEvent { time: Timestamp::default(), key: Value::Absent, headers: Vec::new(), payload };
-    let kept = stream.kept(event).map_err(|error| refused(error.to_string()))?;
+    let kept = stream.as_stored(event).map_err(|error| refused(error.to_string()))?;
     if kept.size() > largest {
         let beside = kept.size() - size;
         return Err(refused(format!(

@@ -8,7 +8,7 @@ use sluice_transfer::record::{ExportConfig, ManifestRef};
 use super::found::Verdict;
 use super::object::{Outcome, read_object};
 use super::run::{End, Run};
-use crate::error::{Halt, OperationError};
+use crate::error::{OperationError, Stop};
 use crate::export::target::open_target;
 use crate::listing::Listing;
 use crate::objects::get_document;
@@ -18,7 +18,7 @@ pub(super) async fn verify(run: &mut Run<'_>, config: &ExportConfig) -> Result<E
     let target = match open_target(engine, config).await {
         Ok(target) => target,
         // Not there, or not within reach: an unmounted disk is no mismatch.
-        Err(Halt::Failed(error) | Halt::Trouble(error)) => {
+        Err(Stop::Failed(error) | Stop::Trouble(error)) => {
             run.found.find(Verdict::Unproved, &error.message);
             return Ok(End::All);
         }

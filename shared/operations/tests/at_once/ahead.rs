@@ -156,8 +156,8 @@ impl StreamStore for Target {
         self.inner.appends()
     }
 
-    fn kept(&self, event: NewEvent) -> Result<NewEvent> {
-        self.inner.kept(event)
+    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
+        self.inner.as_stored(event)
     }
 
     async fn append(

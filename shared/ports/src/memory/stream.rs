@@ -213,7 +213,7 @@ impl StreamStore for MemoryStream {
         if self.by_key { Appends::ByKey } else { Appends::Conditional }
     }
 
-    fn kept(&self, event: NewEvent) -> Result<NewEvent> {
+    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
         if !self.by_key {
             return Ok(event);
         }
@@ -238,7 +238,7 @@ impl StreamStore for MemoryStream {
         events: &[NewEvent],
     ) -> Result<Appended> {
         events.iter().try_for_each(check)?;
-        let kept = events.iter().map(|event| self.kept(event.clone())).collect::<Result<Vec<_>>>()?;
+        let kept = events.iter().map(|event| self.as_stored(event.clone())).collect::<Result<Vec<_>>>()?;
         self.with(|held| {
             match (&held.writer, writer) {
                 (Some(holder), writer) if writer != Some(holder) => return Ok(Appended::Reserved(holder.clone())),

@@ -112,10 +112,10 @@ async fn a_stream_that_changes_is_refused() {
 async fn what_the_stream_takes() {
     let world = World::new(State::with_shards(2));
     let sized = |bytes: usize| event("key", &"x".repeat(bytes - 3));
-    assert!(world.stream.kept(sized((1 << 20) + 1)).is_ok(), "the stream's limit is not known yet");
+    assert!(world.stream.as_stored(sized((1 << 20) + 1)).is_ok(), "the stream's limit is not known yet");
     assert_eq!(kind(append(&world, &[event("k", "p"), sized((1 << 20) + 1)]).await), ErrorKind::Invalid);
     assert_eq!(world.calls("PutRecords"), 0, "nothing is written of what cannot be written");
-    assert_eq!(kind(world.stream.kept(sized((1 << 20) + 1))), ErrorKind::Invalid, "it is known now");
+    assert_eq!(kind(world.stream.as_stored(sized((1 << 20) + 1))), ErrorKind::Invalid, "it is known now");
     world.state(|state| {
         state.summary.insert("MaxRecordSizeInKiB", json!(2_048));
         state.summary.insert("RecordDistributionStrategy", json!("USER_PARTITION_KEY"))
@@ -125,7 +125,7 @@ async fn what_the_stream_takes() {
     assert_eq!(of_key(&stored(&world), "-"), ["p"]);
     world.state(|state| state.summary.insert("RecordDistributionStrategy", json!("AUTO")));
     world.stream.describe().await.unwrap();
-    for refused in [world.stream.kept(event("k", "p")).map(drop), append(&world, &events(&[1])).await.map(drop)] {
+    for refused in [world.stream.as_stored(event("k", "p")).map(drop), append(&world, &events(&[1])).await.map(drop)] {
         let why = refused.unwrap_err();
         assert!(why.kind() == ErrorKind::Invalid && why.to_string().contains("AUTO"), "{why}");
     }

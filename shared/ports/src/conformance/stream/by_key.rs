@@ -36,7 +36,7 @@ fn events(store: &Store, name: &str) -> Vec<NewEvent> {
     let keys = ["a", "b", "a", "c", "a", "b", "b", "a"];
     let payload = |n: usize| if n == 5 { format!("{name} 1") } else { format!("{name} {n}") };
     let events = keys.iter().enumerate().map(|(n, key)| event(key, &payload(n)));
-    events.map(|event| store.kept(event).expect("a plain event is kept")).collect()
+    events.map(|event| store.as_stored(event).expect("a plain event is kept")).collect()
 }
 
 async fn shards(store: &Store) -> Vec<(ShardId, Position)> {
@@ -63,7 +63,7 @@ async fn read(store: &Store, shard: &ShardId, from: &Position, many: usize) -> (
             assert!(here > last && here <= next, "numbers grow within a shard and a read goes on behind its events");
             last = here;
             let read = NewEvent::from(event);
-            all.push(store.kept(read).expect("what the store holds it can hold"));
+            all.push(store.as_stored(read).expect("what the store holds it can hold"));
         }
         position = next;
         if at_tail && all.len() >= many {
@@ -101,13 +101,13 @@ fn what_is_kept_stays(store: &Store) {
         NewEvent { payload: Value::Bytes(Bytes::new()), ..plain },
     ];
     for event in odd {
-        match store.kept(event.clone()) {
+        match store.as_stored(event.clone()) {
             Ok(kept) => {
                 assert_eq!(kept.payload, event.payload, "a payload is kept as it is, or the event is refused");
                 assert!(event.key == Value::Absent || kept.key == event.key, "only a key that was not there is given");
                 assert!(kept.headers == event.headers, "headers are kept, or the event is refused");
                 assert!(kept.time == event.time || kept.time == Timestamp::default(), "a time is kept or none is");
-                assert_eq!(store.kept(kept.clone()).ok(), Some(kept), "what was kept once is kept as it is");
+                assert_eq!(store.as_stored(kept.clone()).ok(), Some(kept), "what was kept once is kept as it is");
             }
             Err(error) => assert_eq!(error.kind(), ErrorKind::Invalid, "{event:?}: {error}"),
         }

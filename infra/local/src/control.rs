@@ -22,7 +22,7 @@ pub(crate) async fn pause(host: &HostArgs, id: &TransferId, output: Output) -> R
     let home = Home::open(host)?;
     let engine = home.engine(SliceBounds::default().settings()).await?;
     let wanted = sluice_operations::pause(&engine, id).await?;
-    come_to_rest(&home, &engine, &wanted).await?;
+    quiesce(&home, &engine, &wanted).await?;
     show(&engine, id, output).await
 }
 
@@ -30,12 +30,12 @@ pub(crate) async fn cancel(host: &HostArgs, id: &TransferId, output: Output) -> 
     let home = Home::open(host)?;
     let engine = home.engine(SliceBounds::default().settings()).await?;
     let wanted = sluice_operations::cancel(&engine, id).await?;
-    come_to_rest(&home, &engine, &wanted).await?;
+    quiesce(&home, &engine, &wanted).await?;
     show(&engine, id, output).await
 }
 
 /// Waits until whoever runs the transfer has brought it to rest, or does it here if nobody runs it.
-async fn come_to_rest(home: &Home, engine: &Engine, transfer: &TransferRecord) -> Result<(), Failure> {
+async fn quiesce(home: &Home, engine: &Engine, transfer: &TransferRecord) -> Result<(), Failure> {
     let id = &transfer.id;
     for _ in 0..LOOKS {
         let record = stored(engine, id).await?;

@@ -13,9 +13,9 @@ use futures::future::LocalBoxFuture;
 use sluice_ports::{Clock, PartAnswer};
 use sluice_transfer::{Checksum, Packed, Timestamp};
 
-use crate::error::Halt;
+use crate::error::Stop;
 
-type Answer = Result<PartAnswer, Halt>;
+type Answer = Result<PartAnswer, Stop>;
 
 /// A part that is being sent.
 struct Sent<'a> {
@@ -27,14 +27,14 @@ struct Sent<'a> {
 }
 
 /// The parts of an upload that are being sent, the first one in front.
-pub(crate) struct Sending<'a> {
+pub(crate) struct InFlight<'a> {
     clock: &'a dyn Clock,
     queue: VecDeque<Sent<'a>>,
     at_once: usize,
     slowest: u64,
 }
 
-impl<'a> Sending<'a> {
+impl<'a> InFlight<'a> {
     /// None as yet, and never more than `at_once`.
     pub(crate) fn new(clock: &'a dyn Clock, at_once: usize) -> Self {
         Self { clock, queue: VecDeque::new(), at_once, slowest: 0 }
@@ -112,12 +112,12 @@ impl<'a> Sending<'a> {
 }
 
 /// Does something, and keeps parts moving while that has to wait.
-pub(crate) async fn beside<T>(sending: &mut Sending<'_>, other: impl Future<Output = T>) -> T {
+pub(crate) async fn beside<T>(in_flight: &mut InFlight<'_>, other: impl Future<Output = T>) -> T {
     let mut other = pin!(other);
     poll_fn(|context| {
         let answer = other.as_mut().poll(context);
         if answer.is_pending() {
-            sending.poll(context);
+            in_flight.poll(context);
         }
         answer
     })
