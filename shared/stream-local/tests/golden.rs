@@ -1,0 +1,124 @@
+//! The file of a stream as it is kept in `tests/golden/stream-local-v1.sql`: its tables and rows are written as there,
+//! and a file that is made of that text is read and appended to.
+//!
+//! The golden file never changes: every later version has to read it. A new layout gets one of its own beside it, which
+//! `SLUICE_WRITE_GOLDEN=1 cargo test -p sluice-stream-local --test golden` writes if it is not there.
+#![cfg(test)]
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use sluice_ports::{Appended, NewEvent, Read, ReadLimit, StreamStore};
+use sluice_stream_local::LocalStream;
+use sluice_transfer::{Header, Position, Sequence, ShardId, Timestamp, Value};
+
+fn kept() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/stream-local-v1.sql")
+}
+
+fn shard() -> ShardId {
+    "1".parse().unwrap()
+}
+
+fn behind(number: u64) -> Position {
+    Position::After(Sequence::new(number))
+}
+
+/// One of each kind of value, and times out of order.
+fn events() -> Vec<NewEvent> {
+    let event =
+        |micros, key, headers, payload| NewEvent { time: Timestamp::from_micros(micros), key, headers, payload };
+    let header = |name: &str, value| Header { name: name.to_owned(), value };
+    vec![
+        event(1_700_000_000_000_001, Value::Absent, Vec::new(), Value::Absent),
+        event(
+            1_700_000_000_500_000,
+            Value::Null,
+            vec![header("a", Value::Absent), header("", Value::Null)],
+            Value::Null,
+        ),
+        event(
+            1_700_000_000_250_000,
+            Value::from(b"key".to_vec()),
+            vec![header("content-type", Value::from(b"text/plain".to_vec()))],
+            Value::from(vec![0, 0xff, b'\'', b'\n']),
+        ),
+        event(-1, Value::from(Vec::new()), Vec::new(), Value::from(Vec::new())),
+    ]
+}
+
+async fn append(stream: &LocalStream, expected: &Position, events: &[NewEvent]) -> Position {
+    let writer = "an-import".parse().unwrap();
+    match stream.append(&shard(), Some(&writer), expected, events).await.unwrap() {
+        Appended::Done { tail } => tail,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A file's marks, tables and rows, as statements that make one like it.
+fn dumped(path: &Path) -> String {
+    let connection = Connection::open(path).unwrap();
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+    let mut text = String::new();
+    for name in ["page_size", "application_id", "user_version"] {
+        writeln!(text, "PRAGMA {name} = {};", number(name)).unwrap();
+    }
+    let lines = |sql: &str| -> Vec<String> {
+        let mut statement = connection.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    for table in lines("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid") {
+        let sql = lines(&format!("SELECT sql FROM sqlite_schema WHERE name = '{table}'"));
+        writeln!(text, "{};", sql[0]).unwrap();
+        let columns = lines(&format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid"));
+        let quoted: Vec<String> = columns.iter().map(|column| format!("quote({column})")).collect();
+        for row in lines(&format!("SELECT {} FROM {table} ORDER BY 1", quoted.join(" || ', ' || "))) {
+            writeln!(text, "INSERT INTO {table} VALUES ({row});").unwrap();
+        }
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_file_is_written_as_the_kept_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let stream = LocalStream::within(dir.path(), "s");
+    stream.create(2).await.unwrap();
+    stream.reserve(&"an-import".parse().unwrap()).await.unwrap();
+    let tail = append(&stream, &Position::Beginning, &events()[..1]).await;
+    append(&stream, &tail, &events()[1..]).await;
+    let written = dumped(&dir.path().join("s.sqlite"));
+    if std::env::var_os("SLUICE_WRITE_GOLDEN").is_some() && !kept().exists() {
+        std::fs::write(kept(), &written).unwrap();
+    }
+    assert_eq!(written, std::fs::read_to_string(kept()).unwrap());
+}
+
+#[tokio::test]
+async fn the_kept_file_is_read_and_appended_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(kept()).unwrap();
+    Connection::open(dir.path().join("s.sqlite")).unwrap().execute_batch(&text).unwrap();
+    let stream = LocalStream::within(dir.path(), "s");
+
+    let info = stream.describe().await.unwrap();
+    assert_eq!(info.shards.len(), 2);
+    assert_eq!(info.writer, Some("an-import".parse().unwrap()));
+    let limit = ReadLimit { events: 100, bytes: 1 << 20 };
+    let Read::Events { events: read, next, at_tail } =
+        stream.read(&shard(), &Position::Beginning, limit).await.unwrap()
+    else {
+        panic!("nothing was trimmed")
+    };
+    let carried: Vec<NewEvent> = read
+        .into_iter()
+        .map(|event| NewEvent { time: event.time, key: event.key, headers: event.headers, payload: event.payload })
+        .collect();
+    assert_eq!(carried, events());
+    assert_eq!((next.clone(), at_tail), (behind(3), true));
+    // Batches: the first time that is reached lies in the second append.
+    let found = stream.position_at(&shard(), Timestamp::from_micros(1_700_000_000_300_000)).await.unwrap();
+    assert_eq!(found, behind(0));
+    assert_eq!(append(&stream, &next, &events()).await, behind(7));
+}

@@ -1,0 +1,203 @@
+//! Documents of manifests as they are kept in `tests/golden`: written byte for byte the same, and read as the same.
+//!
+//! A golden file never changes: every later version has to read it. A document that grows gets a file of its own beside
+//! it, which `SLUICE_WRITE_GOLDEN=1 cargo test -p sluice-transfer --test golden` writes if it is not there.
+#![cfg(test)]
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+
+use sluice_transfer::manifest::{
+    Document, ExportManifest, ImportManifest, ImportedShard, ListShard, ManifestObject, Segment, SegmentChain,
+    SegmentRef, ShardManifest, SourceEntry, SourceList,
+};
+use sluice_transfer::record::{Mark, SealedObject, SourceCursor};
+use sluice_transfer::{
+    BucketUri, Checksum, Compression, Counts, Cursor, EventDigest, Format, Gap, Position, Range, Sequence, ShardId,
+    State, StreamUri, TimeRange, Timestamp, TransferId, Value, sha256_hex,
+};
+
+fn golden<T: Document + PartialEq + Debug>(name: &str, document: &T) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/manifests-v1").join(name);
+    let written = document.to_bytes();
+    if std::env::var_os("SLUICE_WRITE_GOLDEN").is_some() && !path.exists() {
+        std::fs::write(&path, &written).unwrap();
+    }
+    let kept = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(&kept), "{name} is written as another");
+    assert_eq!(T::from_bytes(&kept).as_ref(), Ok(document), "{name} is read as another");
+}
+
+fn shard(name: &str) -> ShardId {
+    name.parse().unwrap()
+}
+
+fn transfer() -> TransferId {
+    "nightly-2026".parse().unwrap()
+}
+
+fn stream() -> StreamUri {
+    "kinesis:orders".parse().unwrap()
+}
+
+fn bucket() -> BucketUri {
+    "s3://archive/orders/".parse().unwrap()
+}
+
+fn behind(n: u64) -> Position {
+    Position::After(Sequence::new(n))
+}
+
+fn at(n: u64) -> Cursor {
+    Cursor::at(behind(n))
+}
+
+fn time(n: i64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + n)
+}
+
+fn chain(segments: u32) -> SegmentChain {
+    let mut chain = SegmentChain::default();
+    (0..segments).for_each(|n| chain.push(&sha256_hex(&n.to_le_bytes())));
+    chain
+}
+
+fn gap() -> Gap {
+    Gap { from: at(20), until: at(25) }
+}
+
+fn root(compression: Compression, state: State) -> ExportManifest {
+    let one = |name: &str, events: u64, gaps: Vec<Gap>, parents: Vec<ShardId>| ShardManifest {
+        shard: shard(name),
+        from: Cursor::at(Position::Beginning),
+        until: at(60),
+        counts: Counts::new(events, events * 100),
+        objects: 2,
+        gaps,
+        segments: chain(1),
+        parents,
+    };
+    ExportManifest {
+        transfer: transfer(),
+        stream: stream(),
+        format: Format::Avro,
+        compression,
+        encoder: 1,
+        state,
+        created: time(0),
+        counts: Counts::new(110, 11_000),
+        objects: 4,
+        shards: vec![
+            one("shardId-000000000000", 60, Vec::new(), Vec::new()),
+            one("shardId-000000000001", 50, vec![gap()], vec![shard("shardId-000000000000")]),
+        ],
+        previous: Some("s3://archive/orders/nightly-2025/manifest.json".to_owned()),
+    }
+}
+
+fn object(number: u64, indexed: bool) -> ManifestObject {
+    let checksum = Checksum::of(b"an object");
+    ManifestObject {
+        key: format!("data/shard=0/{number}.avro"),
+        object: SealedObject {
+            number,
+            incarnation: 1,
+            from: at(number * 30),
+            // A raw object may end within an event.
+            until: Cursor { position: behind(number * 30 + 30), offset: 7 * number },
+            checksum,
+            etag: "d41d8cd98f00b204e9800998ecf8427e-2".to_owned(),
+            counts: Counts::new(30, 3_000),
+            times: indexed.then(|| TimeRange { min: time(1), max: time(30) }),
+            parts: indexed.then_some(2),
+        },
+    }
+}
+
+#[test]
+fn an_exports_root_of_each_version_and_end() {
+    let whole = root(Compression::Plain, State::CompletedWithGaps);
+    assert_eq!(whole.check(), Ok(()));
+    golden("export-root.json", &whole);
+    golden("export-root-compressed.json", &root(Compression::Zstd, State::CompletedWithGaps));
+    golden("export-root-cancelled.json", &root(Compression::Plain, State::Cancelled));
+}
+
+#[test]
+fn a_segment_of_an_export() {
+    let entries = vec![object(0, true), object(1, false)];
+    golden("export-segment.json", &Segment { transfer: transfer(), shard: Some(shard("0")), number: 1, entries });
+}
+
+/// Of a manifest, of foreign files, and of a range.
+fn list(source: Option<ShardId>, counts: Option<Counts>, range: Option<Range>, gaps: Vec<Gap>) -> SourceList {
+    let sha256 = sha256_hex(b"a segment");
+    let segments = vec![SegmentRef { key: "shard=0/1.json".to_owned(), sha256, entries: 2 }];
+    let one = ListShard { shard: shard("0"), source, entries: 2, counts, bytes: 9_000, range, gaps, segments };
+    SourceList { transfer: transfer(), source: bucket(), shards: vec![one] }
+}
+
+#[test]
+fn a_list_of_sources_of_each_kind() {
+    let counts = Some(Counts::new(60, 6_000));
+    let range = Range { from: behind(10), until: behind(50) };
+    golden("source-list.json", &list(Some(shard("shardId-000000000000")), counts, None, vec![gap()]));
+    golden("source-list-foreign.json", &list(None, None, None, Vec::new()));
+    golden("source-list-range.json", &list(Some(shard("0")), counts, Some(range), Vec::new()));
+}
+
+#[test]
+fn a_segment_of_each_kind_of_sources() {
+    let of_manifest = SourceEntry {
+        key: "orders/data/shard=0/0.avro".to_owned(),
+        size: 5_000,
+        etag: "\"e\"".to_owned(),
+        checksum: Some(Checksum::of(b"an object")),
+        counts: Some(Counts::new(30, 3_000)),
+        index: Some("orders/index/shard=0/0.json".to_owned()),
+        bytes: Some(1_000..4_000),
+    };
+    let foreign = SourceEntry { checksum: None, counts: None, index: None, bytes: None, ..of_manifest.clone() };
+    let segment = |shard, entries| Segment { transfer: transfer(), shard, number: 1, entries };
+    golden("source-segment.json", &segment(Some(shard("0")), vec![of_manifest]));
+    golden("source-segment-foreign.json", &segment(None, vec![foreign]));
+}
+
+#[test]
+fn an_imports_root() {
+    let digest = |digest: EventDigest| digest.with(time(1), &Value::Null, &[], &Value::from(b"payload".to_vec()));
+    let imported = |name: &str, source, taken, digest| ImportedShard {
+        shard: shard(name),
+        source,
+        taken,
+        range: Range { from: behind(7), until: behind(67) },
+        counts: Counts::new(60, 6_000),
+        digest,
+        segments: chain(2),
+        gaps: vec![gap()],
+    };
+    let taken = Some(Range { from: behind(10), until: behind(50) });
+    let root = ImportManifest {
+        transfer: transfer(),
+        source: bucket(),
+        list: "sluice/nightly-2026/list.json".to_owned(),
+        stream: stream(),
+        state: State::Completed,
+        created: time(0),
+        counts: Counts::new(120, 12_000),
+        shards: vec![
+            imported("0", Some(shard("0")), taken, digest(EventDigest::default())),
+            // Order across keys is not known of targets that append by key.
+            imported("1", None, None, digest(EventDigest::unordered())),
+        ],
+    };
+    golden("import-root.json", &root);
+}
+
+#[test]
+fn a_segment_of_marks() {
+    let mark =
+        |n: u64| Mark { source: SourceCursor { entry: n, offset: n * 1_000, within: 3 }, target: behind(n * 30) };
+    let entries = vec![mark(0), mark(1)];
+    golden("import-segment.json", &Segment { transfer: transfer(), shard: Some(shard("0")), number: 1, entries });
+}
