@@ -12,12 +12,13 @@ import contextlib
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 
 from machine import BUCKET, Machine, size_of
-from report import check, tables
+from report import check, tables, write, written
 
 MIB = 1 << 20
 EVENTS = (("100 B", 100), ("1 KiB", 1 << 10), ("10 KiB", 10 << 10), ("1 MiB", MIB))
@@ -212,15 +213,28 @@ def arguments():
     parser.add_argument("--only", default="", metavar="TEXT", help="only rows whose name holds this, such as 'raw none'")
     parser.add_argument("--quick", action="store_true", help="one round of small cases: does it run at all")
     parser.add_argument("--check", action="store_true", help="fail if a target is missed")
+    parser.add_argument(
+        "--write", metavar="FILE", help="write the tables into a file, such as tests/bench/RESULTS.md, between its marks"
+    )
     parser.add_argument("--folder", help="where to work instead of the temporary folder")
     args = parser.parse_args()
+    if args.write and (args.quick or args.only):
+        parser.error("--write takes a whole run: not --quick, not --only")
     if args.quick:
         args.rounds, args.size, args.targeted_size = 1, 8, 16
     return args
 
 
+def version():
+    """The commit that is measured, as far as the checkout tells."""
+    line = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(line, cwd=pathlib.Path(__file__).parent, capture_output=True, check=True, text=True).stdout.strip()
+
+
 def main():
     args = arguments()
+    # Asked for first: a run of minutes is not lost for want of an answer.
+    measured = version() if args.write else None
     began = time.monotonic()
     folder = tempfile.mkdtemp(prefix="sluice-bench-", dir=args.folder)
     try:
@@ -236,11 +250,13 @@ def main():
         shutil.rmtree(folder)
     if not bench.rows:
         sys.exit(f"no row's name holds '{args.only}'")
-    print(
+    how = (
         f"{args.rounds} rounds, {args.size} MiB of payload a case, {args.targeted_size} MiB where a target is; "
-        f"{os.cpu_count()} processors; {time.monotonic() - began:.0f} s in all.\n"
+        f"{os.cpu_count()} processors; {time.monotonic() - began:.0f} s in all."
     )
-    print(tables(bench.rows, bench.baselines))
+    print(f"{how}\n\n{tables(bench.rows, bench.baselines)}")
+    if args.write:
+        write(args.write, written(bench.rows, measured, how))
     missed = check(bench.rows)
     print("\n".join(line for line, _ in missed))
     sys.exit(1 if args.check and not all(reached for _, reached in missed) else 0)

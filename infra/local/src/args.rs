@@ -1,5 +1,7 @@
 //! The command line. What it cannot mean is refused here, with exit code 2, before anything is touched.
 
+#[cfg(test)]
+mod reference;
 mod values;
 
 use std::path::PathBuf;

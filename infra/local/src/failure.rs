@@ -65,3 +65,20 @@ impl From<sluice_ports::Error> for Failure {
         OperationError::from(error).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_errors_has_the_commands_own_code() {
+        let page = include_str!("../../../shared/ERRORS.md");
+        let documented: Vec<&str> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once("` | command |").map(|(code, _)| code))
+            .collect();
+        let usage = Failure::usage("").code;
+        assert_eq!(documented, [usage.as_str()]);
+        assert_eq!(Code::named(&usage), None, "it would be told twice");
+    }
+}

@@ -37,6 +37,20 @@ fn retry_and_catch_list_what_functions_answer() {
     }
 }
 
+/// What the workflow itself calls a failure stands in `shared/ERRORS.md`, and nothing else does under its name.
+#[test]
+fn the_page_of_errors_has_the_workflows_own_codes() {
+    let page = include_str!("../../ERRORS.md");
+    let documented: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | workflow |").map(|(code, _)| code))
+        .collect();
+    let said: BTreeSet<&str> =
+        WORKFLOW.split("'code': '").skip(1).filter_map(|rest| rest.split_once('\'').map(|(code, _)| code)).collect();
+    assert!(!said.is_empty());
+    assert_eq!(documented, said);
+}
+
 /// A texts' conditions, wherever they stand below `value`.
 fn conditions(value: &Value) -> String {
     match value {
