@@ -1,10 +1,13 @@
 """The tables of the benchmarks, from figures that are made up."""
 
 import pathlib
+import sys
 import tempfile
 import unittest
 
-from report import BEGIN, END, check, grid, number, targets, write, written
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from report import BEGIN, END, check, grid, number, targets, write, written  # noqa: E402  (the path to it has just been set)
 
 
 def figure(rate, cpu, peak, of=None, cpu_of=None):
