@@ -220,7 +220,7 @@ def tells_the_bus(world):
 
     until("word of the transfer's end", told, patience=30)
     for detail in heard:
-        check(detail["version"] == 1 and set(detail["transfer"]) == SHAPE, f"{detail}")
+        check(detail["version"] == 2 and set(detail["transfer"]) == SHAPE, f"{detail}")
         check(detail["transfer"]["id"] == report["id"], f"{detail}")
     states = {detail["transfer"]["state"] for detail in heard}
     check({"TRANSFERRING", "COMPLETED"} <= states, f"heard of {states} only")

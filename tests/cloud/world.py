@@ -10,6 +10,7 @@ MIB = 1 << 20
 SHAPE = {
     *("id", "kind", "state", "events", "bytes", "objects", "slices", "progress", "etaSeconds", "lagSeconds", "cut"),
     *("manifest", "error", "from", "to", "bytesPerSecond", "gaps", "createdAt"),
+    *("gapRanges", "endedAt", "durationSeconds", "averageBytesPerSecond", "bytesWritten", "rate"),
 }
 
 

@@ -8,33 +8,43 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use sluice_transfer::{BucketUri, Compression, Format, Inflate, PositionSpec, SourceFormat, StreamUri, TransferId};
+use sluice_transfer::{
+    BucketUri, Compression, Format, Inflate, PositionSpec, SourceFormat, State, StreamUri, TransferId,
+};
 
 use crate::Output;
 use crate::failure::{Failure, USAGE};
 use crate::output;
+use crate::progress::Progress;
 
-pub(crate) use values::absolute;
+pub(crate) use values::{Limit, absolute};
 use values::{
-    account, appendable, bucket, compression, event_bytes, format, inflate, positive_size, rate, size, source_format,
-    stream, trimmable,
+    account, appendable, bucket, compression, event_bytes, format, inflate, limit, positive_size, rate, size,
+    source_format, state, stream, trimmable,
 };
 
 const POSITIONS: &str = "\
-Positions: earliest | latest | RFC 3339 time | ago:1h | SHARD@SEQUENCE | cut:SHARD@SEQUENCE,…
-  --from is inclusive, --until is exclusive; shards that a position does not name are not bounded.
+Positions: earliest | latest | date, such as 2026-11-22 (from 0:00 UTC) | RFC 3339 time | ago:1h | SHARD@SEQUENCE | \
+cut:SHARD@SEQUENCE,…
+--from is inclusive, --until is exclusive; shards that a position does not name are not bounded.
 Sizes: 8388608, 8MiB, 8MB.";
 
 const PLACES: &str = "\
 Streams: local:NAME of the home, kinesis:NAME, or a stream's ARN. Buckets: dir:PATH, s3://BUCKET/PREFIX.
-AWS is found as its own tools find it: AWS_REGION, AWS_PROFILE, keys, profiles, `aws sso login`. A name means that
-account and region, also when a transfer goes on; an ARN always means the same stream. Streams of Kinesis and buckets of
-S3 are never made; local ones are.
+
+AWS is found as its own tools find it: AWS_REGION, AWS_PROFILE, keys, profiles, `aws sso login`. A name means that \
+account and region, also when a transfer goes on; an ARN always means the same stream. Streams of Kinesis and buckets \
+of S3 are never made; local ones are.
 ";
+
+/// Where an option stands that every command has.
+const GLOBAL: &str = "Global options";
+/// Where those stand that bound slices.
+const SLICES: &str = "Slice options";
 
 /// Moves events between streams and buckets, exactly: in bounded slices with durable checkpoints.
 #[derive(Debug, Parser)]
-#[command(name = "sluice", version, max_term_width = 110)]
+#[command(name = "sluice", version, max_term_width = 100)]
 #[command(after_help = "\
 Examples:
   sluice demo                                        the main job on real bytes, in a folder of its own
@@ -44,17 +54,24 @@ Examples:
   sluice export kinesis:orders s3://archive/orders   the same on AWS, in any mixture
   sluice status --watch                              how far it is
 
-Exit codes of export, import and resume: 0 completed, 3 paused or cancelled, 4 completed with gaps,
-5 with failed destinations, 2 the command line cannot be understood or a value is out of range, 1 anything else.
+Exit codes of export, import and resume: 0 completed, 3 paused or cancelled, 4 completed with gaps, 5 with failed \
+destinations, 2 the command line cannot be understood or a value is out of range, 1 anything else.
+
+An environment variable that is empty counts as one that is not set.
+
 `sluice help COMMAND` explains each command, with examples.")]
 pub(crate) struct Args {
     #[command(flatten)]
     pub host: HostArgs,
     /// Text for people, or one JSON object
-    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text, help_heading = GLOBAL)]
     pub output: Output,
+    /// What stderr shows of a transfer that moves: a bar, a line a minute, or nothing; auto is a bar on a terminal, else
+    /// lines
+    #[arg(long, global = true, value_enum, default_value_t = Progress::Auto, value_name = "HOW", help_heading = GLOBAL)]
+    pub progress: Progress,
     /// Log to stderr: error, warn, info, debug, or a filter such as `sluice_operations=debug`
-    #[arg(long, global = true, env = "SLUICE_LOG", value_name = "FILTER")]
+    #[arg(long, global = true, env = "SLUICE_LOG", value_name = "FILTER", help_heading = GLOBAL)]
     pub log: Option<String>,
     #[command(subcommand)]
     pub command: Command,
@@ -64,10 +81,17 @@ pub(crate) struct Args {
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct HostArgs {
     /// Where local streams, and all transfers, are kept
-    #[arg(long, global = true, env = "SLUICE_HOME", default_value = ".sluice", value_name = "DIR")]
+    #[arg(long, global = true, env = "SLUICE_HOME", default_value = ".sluice", value_name = "DIR", help_heading = GLOBAL)]
     pub home: PathBuf,
     /// The account that must own the buckets of S3; S3 refuses those of others [default: any]
-    #[arg(long, global = true, env = "SLUICE_BUCKET_OWNER", value_name = "ACCOUNT", value_parser = account)]
+    #[arg(
+        long,
+        global = true,
+        env = "SLUICE_BUCKET_OWNER",
+        value_name = "ACCOUNT",
+        value_parser = account,
+        help_heading = GLOBAL
+    )]
     pub bucket_owner: Option<String>,
 }
 
@@ -75,18 +99,18 @@ pub(crate) struct HostArgs {
 pub(crate) enum Command {
     /// Show the main job on real bytes: append, export with a pause, import, compare
     #[command(after_help = "\
-Works in a fresh folder in the temporary directory, which stays, and prints where everything lies.
-Exits with 0 only if everything that came back equals what went in.
+Works in a fresh folder in the temporary directory, which stays, and prints where everything lies. Exits with 0 only if everything that came back equals what went in.
 
 Example:
   sluice demo --file /var/log/syslog")]
     Demo(Demo),
     /// Append events to a stream; it is made if it is not there
     #[command(after_help = "\
-Lines (the default): each line is an event, without its newline (a carriage return in front of it stays). A last line
+Lines (the default): each line is an event, without its newline (a carriage return in front of it stays). A last line \
 without a newline counts; an empty file appends nothing. Bytes: the file is cut every --event-bytes.
-With --key all events go to the shard that the key's hash names; without, event i goes to shard i mod n, i counting
-from 0 in each call. An event's time is when it was read. Appending twice appends twice: a call that fails says how
+
+With --key all events go to the shard that the key's hash names; without, event i goes to shard i mod n, i counting \
+from 0 in each call. An event's time is when it was read. Appending twice appends twice: a call that fails says how \
 many events it had appended. Only local streams: to Kinesis, `aws kinesis put-records` writes.
 
 Examples:
@@ -96,7 +120,7 @@ Examples:
     Append(Append),
     /// Print a stream's events, one JSON object a line
     #[command(after_help = format!("\
-Fields: shard, sequence, time, key, headers, payload. Bytes that are not UTF-8 come as keyBase64, payloadBase64 and
+Fields: shard, sequence, time, key, headers, payload. Bytes that are not UTF-8 come as keyBase64, payloadBase64 and \
 valueBase64. What an event does not have is left out; null is null. Shards come one after the other, in order.
 
 {POSITIONS}
@@ -119,9 +143,9 @@ Example:
     Trim(Trim),
     /// Export a stream to a bucket
     #[command(after_help = format!("\
-The same --id with the same request continues that transfer, after a pause, a failure or a kill; with another request
-it is an error. Slice options, --home and --bucket-owner belong to the command, not to the request. The export lies in
-BUCKET/ID, its manifest in BUCKET/ID/manifest.json. Avro and jsonl lose nothing; raw keeps payload bytes only.
+The same --id with the same request continues that transfer, after a pause, a failure or a kill; with another request \
+it is an error. --rate, slice options, --home and --bucket-owner belong to the command, not to the request. The export \
+lies in BUCKET/ID, its manifest in BUCKET/ID/manifest.json. Avro and jsonl lose nothing; raw keeps payload bytes only.
 
 {PLACES}
 {POSITIONS}
@@ -136,16 +160,19 @@ Examples:
     Export(Export),
     /// Import a bucket's objects into a stream
     #[command(after_help = format!("\
-SOURCE: an export's manifest, a folder that holds one manifest, a folder of any files, or one file. Files that are not
-an export's are cut into events of --event-size (1 MiB), each file by itself; --pack fills each event to its size
-across files. Or they hold events of their own: --format lines, each line one; --format jsonl or avro with the names of
-fields. Without names jsonl and avro are what Sluice itself writes, wherever it lies. Symbolic links, and names that are
-not UTF-8, are left out of a folder.
-Of an export a range can be taken, with --from and --until: only the parts of objects that hold it are read. Raw objects
-do not hold where events end, so there a range begins and ends where parts do.
-A local target is made if it is not there; the target must be empty unless --append is given.
-The same --id with the same request continues that transfer; with another request it is an error.
-Into Kinesis: nobody else may write meanwhile. Its times are those of arrival; events without a key get the key '-';
+SOURCE: an export's manifest, a folder that holds one manifest, a folder of any files, or one file. Files that are not \
+an export's are cut into events of --event-size (1 MiB), each file by itself; --pack fills each event to its size \
+across files. Or they hold events of their own: --format lines, each line one; --format jsonl or avro with the names \
+of fields. Without names jsonl and avro are what Sluice itself writes, wherever it lies. Symbolic links, and names \
+that are not UTF-8, are left out of a folder.
+
+Of an export a range can be taken, with --from and --until: only the parts of objects that hold it are read. Raw \
+objects do not hold where events end, so there a range begins and ends where parts do.
+
+A local target is made if it is not there; the target must be empty unless --append is given. The same --id with the \
+same request continues that transfer; with another request it is an error.
+
+Into Kinesis: nobody else may write meanwhile. Its times are those of arrival; events without a key get the key '-'; \
 those with headers, without a payload, or larger than the stream takes are refused.
 
 {PLACES}
@@ -153,24 +180,39 @@ those with headers, without a payload, or larger than the stream takes are refus
 
 Examples:
   sluice import dir:/backup/orders-2026 local:orders-copy
-  sluice import dir:/backup/orders-2026 local:one-hour --from 2026-11-22T08:00:00Z --until 2026-11-22T09:00:00Z
+  sluice import dir:/backup/orders-2026 local:one-day --from 2026-11-22 --until 2026-11-23
   sluice import dir:/backup/orders-2026/manifest.json local:orders-copy --append
   sluice import dir:/data/images local:images --event-size 4MiB --pack
   sluice import dir:/var/log/app local:logs --format lines
-  sluice import dir:/data/orders local:orders --format jsonl --payload-field order --key-field customer.id --time-field at
+  sluice import dir:/data/orders local:orders --format jsonl --payload-field order --time-field at
   sluice import s3://archive/orders/ID kinesis:orders-copy"))]
     Import(Import),
     /// Show a transfer; without ID the latest one
     #[command(after_help = "Examples:\n  sluice status orders-2026 --watch\n  sluice status --output json")]
     Status(Status),
     /// List all transfers, the youngest first
-    List,
+    #[command(after_help = "\
+RUNS says of a transfer that is not at its end whether a process drives it now. On a terminal names are shortened and \
+columns left out until a line fits; a pipe and --output json have everything.
+
+Examples:
+  sluice list --limit 20
+  sluice list --state paused --state failed")]
+    List(List),
     /// Bring a transfer to rest, also one that another process runs
     #[command(after_help = "Example:\n  sluice pause orders-2026")]
     Pause(Named),
     /// Let a paused, failed or killed transfer go on
-    #[command(after_help = "Example:\n  sluice resume orders-2026 --slice-seconds 60")]
+    #[command(after_help = "Examples:\n  sluice resume orders-2026\n  sluice resume orders-2026 --rate 20MB")]
     Resume(Resume),
+    /// Make a transfer slower or faster, also while another process runs it
+    #[command(after_help = "\
+Whoever runs the transfer sees it within seconds. One at rest goes on at that rate.
+
+Examples:
+  sluice rate orders-2026 20MB
+  sluice rate orders-2026 none")]
+    Rate(Rate),
     /// Give a transfer up; what is complete stays
     #[command(after_help = "Example:\n  sluice cancel orders-2026")]
     Cancel(Named),
@@ -181,6 +223,46 @@ Exit codes: 0 proved, 1 a mismatch, 4 gaps, 5 something could not be proved.
 Example:
   sluice verify orders-2026")]
     Verify(Named),
+    /// Print what makes a shell complete this command's words
+    #[command(after_help = "\
+Examples:
+  sluice completions bash > ~/.local/share/bash-completion/completions/sluice
+  sluice completions zsh > ~/.zfunc/_sluice
+  sluice completions fish > ~/.config/fish/completions/sluice.fish")]
+    Completions(Completions),
+    /// Print a man page, or write all of them into a folder
+    #[command(after_help = "\
+Examples:
+  sluice man > sluice.1
+  sluice man export > sluice-export.1
+  sluice man --dir ~/.local/share/man/man1")]
+    Man(Man),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Man {
+    /// A command; the page of `sluice` itself unless given
+    #[arg(value_name = "COMMAND")]
+    pub page: Option<String>,
+    /// The folder that all pages are written into; it is made if it is not there
+    #[arg(long, value_name = "DIR", conflicts_with = "page")]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct List {
+    /// Only those in this state; may be given again [default: all]
+    #[arg(long = "state", value_name = "STATE", value_parser = state)]
+    pub states: Vec<State>,
+    /// At most so many [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -255,13 +337,19 @@ pub(crate) struct Trim {
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub(crate) struct SliceArgs {
     /// End a slice after so many events [default: no bound]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = SLICES)]
     pub slice_events: Option<u64>,
     /// End a slice after so many bytes of payload [default: no bound]
-    #[arg(long, value_name = "N", value_parser = positive_size)]
+    #[arg(long, value_name = "N", value_parser = positive_size, help_heading = SLICES)]
     pub slice_bytes: Option<u64>,
     /// End a slice after so many seconds
-    #[arg(long, value_name = "S", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(
+        long,
+        value_name = "S",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u64).range(1..=86_400),
+        help_heading = SLICES
+    )]
     pub slice_seconds: u64,
 }
 
@@ -291,7 +379,7 @@ pub(crate) struct Export {
     /// End, exclusive [default: latest, as of now]
     #[arg(long, value_name = "P")]
     pub until: Option<PositionSpec>,
-    /// Bytes of payload a second, at most
+    /// Bytes of payload a second, at most; `sluice rate` changes it while it runs
     #[arg(long, value_name = "BYTES/s", value_parser = rate)]
     pub rate: Option<u64>,
     #[command(flatten)]
@@ -341,7 +429,7 @@ pub(crate) struct Import {
     /// The target may hold events already; they stay
     #[arg(long)]
     pub append: bool,
-    /// Bytes of payload a second, at most
+    /// Bytes of payload a second, at most; `sluice rate` changes it while it runs
     #[arg(long, value_name = "BYTES/s", value_parser = rate)]
     pub rate: Option<u64>,
     #[command(flatten)]
@@ -370,8 +458,20 @@ pub(crate) struct Named {
 pub(crate) struct Resume {
     /// The transfer
     pub id: TransferId,
+    /// Bytes of payload a second, at most, from now on; none for no limit [default: as before]
+    #[arg(long, value_name = "BYTES/s", value_parser = limit)]
+    pub rate: Option<Limit>,
     #[command(flatten)]
     pub slices: SliceArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Rate {
+    /// The transfer
+    pub id: TransferId,
+    /// Bytes of payload a second, at most; none for no limit
+    #[arg(value_name = "BYTES/s", value_parser = limit)]
+    pub rate: Limit,
 }
 
 /// Reads the command line; the exit code if that is all there is to do.

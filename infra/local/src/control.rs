@@ -1,4 +1,4 @@
-//! Pause and cancel, from another process than the one that runs the transfer, or when none does.
+//! Pause, cancel and another rate, from another process than the one that runs the transfer, or when none does.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use sluice_operations::{Engine, describe};
 use sluice_transfer::TransferId;
 use sluice_transfer::record::TransferRecord;
 
-use crate::args::HostArgs;
+use crate::args::{HostArgs, Rate};
 use crate::clock::sleep;
 use crate::drive::{Driver, SliceBounds};
 use crate::failure::Failure;
@@ -32,6 +32,13 @@ pub(crate) async fn cancel(host: &HostArgs, id: &TransferId, output: Output) -> 
     let wanted = sluice_operations::cancel(&engine, id).await?;
     quiesce(&home, &engine, &wanted).await?;
     show(&engine, id, output).await
+}
+
+pub(crate) async fn rate(host: &HostArgs, args: &Rate, output: Output) -> Result<ExitCode, Failure> {
+    let home = Home::open(host)?;
+    let engine = home.engine(SliceBounds::default().settings()).await?;
+    sluice_operations::limit(&engine, &args.id, args.rate.0).await?;
+    show(&engine, &args.id, output).await
 }
 
 /// Waits until whoever runs the transfer has brought it to rest, or does it here if nobody runs it.

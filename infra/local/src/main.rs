@@ -18,8 +18,11 @@ mod clock;
 mod control;
 mod demo;
 mod drive;
+mod environment;
 mod failure;
 mod home;
+mod list;
+mod manual;
 mod output;
 mod places;
 mod progress;
@@ -27,6 +30,7 @@ mod read;
 mod signals;
 mod status;
 mod streams;
+mod table;
 mod transfer;
 
 use std::process::ExitCode;
@@ -34,8 +38,10 @@ use std::process::ExitCode;
 use args::{Args, Command};
 use failure::Failure;
 use output::Output;
+use progress::Show;
 
 fn main() -> ExitCode {
+    environment::without_empty_variables();
     let args = match args::parse() {
         Ok(args) => args,
         Err(exit) => return exit,
@@ -67,21 +73,24 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
 }
 
 async fn command(args: Args) -> Result<ExitCode, Failure> {
-    let Args { host, output, command, .. } = args;
-    let host = &host;
+    let Args { host, output, progress, command, .. } = args;
+    let (host, show) = (&host, Show { output, progress });
     match command {
         Command::Demo(demo) => demo::run(&demo, output).await,
         Command::Append(append) => append::run(host, &append, output).await,
         Command::Read(read) => read::run(host, &read).await,
         Command::Streams => streams::list(host, output).await,
         Command::Trim(trim) => streams::trim(host, &trim, output).await,
-        Command::Export(export) => transfer::export(host, export, output).await,
-        Command::Import(import) => transfer::import(host, import, output).await,
-        Command::Resume(resume) => transfer::resume(host, resume, output).await,
+        Command::Export(export) => transfer::export(host, export, show).await,
+        Command::Import(import) => transfer::import(host, import, show).await,
+        Command::Resume(resume) => transfer::resume(host, resume, show).await,
         Command::Pause(named) => control::pause(host, &named.id, output).await,
+        Command::Rate(rate) => control::rate(host, &rate, output).await,
         Command::Cancel(named) => control::cancel(host, &named.id, output).await,
-        Command::Status(status) => status::status(host, &status, output).await,
-        Command::List => status::list(host, output).await,
-        Command::Verify(named) => status::verify(host, &named.id, output).await,
+        Command::Status(status) => status::status(host, &status, show).await,
+        Command::List(args) => list::list(host, &args, output).await,
+        Command::Verify(named) => status::verify(host, &named.id, show).await,
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
     }
 }

@@ -33,11 +33,16 @@ pub(crate) fn note(text: &str) {
 }
 
 /// One object, on one line.
-pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+pub(crate) fn json_line(value: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string(value).map_err(|error| {
         Failure::new(sluice_operations::Code::Defect, format!("the output cannot be encoded: {error}"))
     })?;
-    print(&format!("{text}\n"))
+    Ok(format!("{text}\n"))
+}
+
+/// Prints one object, on one line.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    print(&json_line(value)?)
 }
 
 /// Says why a command ends, and with which exit code.
@@ -96,12 +101,19 @@ pub(crate) fn text_of(report: &Report) -> String {
     if report.bytes_per_second >= 1.0 {
         line("rate", &rate(report.bytes_per_second));
     }
+    if let Some(limit) = report.rate {
+        line("limit", &format!("{}/s", bytes(limit)));
+    }
+    if let Some(written) = report.bytes_written {
+        line("written", &bytes(written));
+    }
+    line("took", &took(report));
     line("objects", &grouped(report.objects));
     line("slices", &grouped(report.slices));
-    if report.gaps > 0 {
-        line("gaps", &format!("{}, named in the manifest", report.gaps));
+    for (number, gap) in gaps(report).iter().enumerate() {
+        line(if number == 0 { "gaps" } else { "" }, gap);
     }
-    line("cut", &format!("cut:{}", report.cut));
+    line("cut", &report.cut.to_string());
     if let Some(manifest) = &report.manifest {
         line("manifest", manifest);
     }
@@ -109,23 +121,6 @@ pub(crate) fn text_of(report: &Report) -> String {
         line("error", &format!("{} ({})", error.message, error.code));
     }
     text
-}
-
-/// Transfers, one a line.
-pub(crate) fn table_of(reports: &[Report]) -> String {
-    let mut rows = vec![["ID", "STATE", "DONE", "EVENTS", "BYTES", "FROM", "TO"].map(str::to_owned)];
-    rows.extend(reports.iter().map(|report| {
-        [
-            report.id.to_string(),
-            report.state.to_string(),
-            share(report.progress),
-            grouped(report.events),
-            bytes(report.bytes),
-            report.from.clone(),
-            report.to.clone(),
-        ]
-    }));
-    table(&rows, &[2, 3, 4])
 }
 
 /// Rows of cells in columns as wide as they need; those of `right` are aligned to the right.
@@ -143,6 +138,55 @@ pub(crate) fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> St
         text.push('\n');
     }
     text
+}
+
+/// How long it took, and how fast it was.
+fn took(report: &Report) -> String {
+    let seconds = report.duration_seconds;
+    let time = if seconds < 60.0 { format!("{seconds:.1} s") } else { duration(whole(seconds)) };
+    if report.average_bytes_per_second < 1.0 {
+        return time;
+    }
+    format!("{time}, {} on average", rate(report.average_bytes_per_second))
+}
+
+/// How many gaps there are, and which.
+fn gaps(report: &Report) -> Vec<String> {
+    if report.gaps == 0 {
+        return Vec::new();
+    }
+    let ranges = report.gap_ranges.iter().map(|gap| {
+        let byte = gap.from_byte.map_or_else(String::new, |byte| format!(" (its byte {byte})"));
+        format!("from {}{byte} until {}", gap.from, gap.until)
+    });
+    let mut lines = vec![grouped(report.gaps)];
+    lines.extend(ranges);
+    let named = report.gap_ranges.len() as u64;
+    if named < report.gaps {
+        let where_else = match report.kind {
+            sluice_transfer::Kind::Export => "in its manifest",
+            sluice_transfer::Kind::Import => "in the manifest that it imports",
+        };
+        lines.push(format!("{} more are named {where_else}", grouped(report.gaps - named)));
+    }
+    lines
+}
+
+/// Says which columns a table lacks.
+pub(crate) fn note_left_out(columns: &[&str]) {
+    if !columns.is_empty() {
+        note(&format!("too narrow for {}: a pipe and --output json have them", columns.join(", ")));
+    }
+}
+
+/// The columns of the terminal that stdout is; none where it is no terminal, and lines may be of any length.
+pub(crate) fn columns_of_stdout() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
+/// The columns of the terminal that stderr is.
+pub(crate) fn columns_of_stderr() -> usize {
+    terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0))
 }
 
 /// Whether what is drawn on stderr can be drawn over.
@@ -205,6 +249,49 @@ mod tests {
         assert_eq!(bytes(8 << 20), "8.0 MiB");
         assert_eq!(share(Some(0.999)), "99 %");
         assert_eq!(share(None), "unknown");
+    }
+
+    fn report() -> Report {
+        let report = serde_json::json!({"id": "nightly", "kind": "export", "state": "COMPLETED_WITH_GAPS",
+            "events": 1_000, "bytes": 20 << 20, "objects": 3, "slices": 1, "progress": 1.0, "etaSeconds": null,
+            "lagSeconds": null, "cut": "cut:0@1200", "manifest": "dir:/b/nightly/manifest.json", "error": null,
+            "from": "local:orders", "to": "dir:/b", "bytesPerSecond": 0.0, "gaps": 22, "rate": 30 << 20,
+            "gapRanges": [{"from": "cut:0@100", "until": "cut:0@200"},
+                {"from": "cut:1@7", "fromByte": 5, "until": "cut:1@9"}],
+            "createdAt": "2026-11-22T08:44:19Z", "endedAt": "2026-11-22T08:44:20Z", "durationSeconds": 1.25,
+            "averageBytesPerSecond": 16_777_216.0, "bytesWritten": 8 << 20});
+        serde_json::from_value(report).unwrap()
+    }
+
+    #[test]
+    fn a_summary_says_how_long_how_fast_how_much_and_what_is_lost() {
+        let expected = "\
+transfer  nightly
+export    local:orders -> dir:/b
+state     COMPLETED_WITH_GAPS
+progress  100 %
+moved     1,000 events, 20.0 MiB
+limit     30.0 MiB/s
+written   8.0 MiB
+took      1.2 s, 16.0 MiB/s on average
+objects   3
+slices    1
+gaps      22
+          from cut:0@100 until cut:0@200
+          from cut:1@7 (its byte 5) until cut:1@9
+          20 more are named in its manifest
+cut       cut:0@1200
+manifest  dir:/b/nightly/manifest.json
+";
+        assert_eq!(text_of(&report()), expected);
+    }
+
+    #[test]
+    fn a_report_of_before_is_read() {
+        let mut old = serde_json::to_value(report()).unwrap();
+        let fields = ["gapRanges", "endedAt", "durationSeconds", "averageBytesPerSecond", "bytesWritten", "rate"];
+        fields.map(|field| old.as_object_mut().unwrap().remove(field).unwrap());
+        assert_eq!(serde_json::from_value::<Report>(old).unwrap().bytes_written, None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Status, list and verify: what looks and changes nothing.
+//! Status and verify: what looks and changes nothing.
 
 use std::cell::Cell;
 use std::io::{IsTerminal, stdout};
@@ -12,50 +12,27 @@ use crate::args::{HostArgs, Status};
 use crate::clock::{now, sleep};
 use crate::failure::Failure;
 use crate::home::Home;
+use crate::list::Local;
 use crate::output::{self, Output, bytes, grouped};
-use crate::progress::{Bar, TICK_MILLIS};
+use crate::progress::{Meter, Show, TICK_MILLIS};
 
-/// Transfers that are listed at most.
-const LISTED: usize = 1_000;
-
-pub(crate) async fn list(host: &HostArgs, output: Output) -> Result<ExitCode, Failure> {
-    #[derive(Serialize)]
-    struct Transfers {
-        transfers: Vec<Report>,
-    }
-    let mut transfers = Vec::new();
-    match Home::find(host)? {
-        Some(home) => {
-            let engine = home.engine(Settings::default()).await?;
-            transfers = sluice_operations::list(&engine, LISTED).await?;
-        }
-        None => output::note(&format!("there is no home at {} yet", host.home.display())),
-    }
-    match output {
-        Output::Json => output::print_json(&Transfers { transfers })?,
-        Output::Text if transfers.is_empty() => output::note("there are no transfers"),
-        Output::Text => output::print(&output::table_of(&transfers))?,
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) async fn status(host: &HostArgs, args: &Status, output: Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn status(host: &HostArgs, args: &Status, show: Show) -> Result<ExitCode, Failure> {
     let home = Home::open(host)?;
     let engine = home.engine(Settings::default()).await?;
     let id = match &args.id {
         Some(id) => id.clone(),
-        None => match &sluice_operations::list(&engine, 1).await?[..] {
-            [latest, ..] => latest.id.clone(),
-            [] => return Err(Failure::new(Code::TransferNotFound, "there are no transfers yet")),
+        None => match engine.checkpoints.transfers(1).await?.pop() {
+            Some(latest) => latest.id,
+            None => return Err(Failure::new(Code::TransferNotFound, "there are no transfers yet")),
         },
     };
-    let report = if args.watch { watch(&home, &engine, &id, output).await? } else { describe(&engine, &id).await? };
-    match output {
-        Output::Json => output::print_json(&report)?,
-        Output::Text => output::print(&output::text_of(&report))?,
-    }
+    let report = if args.watch { watch(&home, &engine, &id, show).await? } else { describe(&engine, &id).await? };
     if !args.watch {
         note_abandoned(&home, &report);
+    }
+    match show.output {
+        Output::Json => output::print_json(&Local::new(&home, report))?,
+        Output::Text => output::print(&output::text_of(&report))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -69,40 +46,46 @@ fn note_abandoned(home: &Home, report: &Report) -> bool {
     abandoned
 }
 
-/// Shows each change until the transfer is no longer active. On a terminal a bar, else a line a change.
-async fn watch(home: &Home, engine: &Engine, id: &TransferId, output: Output) -> Result<Report, Failure> {
-    let bar = if stdout().is_terminal() { Bar::new(output) } else { Bar::hidden() };
+/// Shows each change until the transfer is no longer active. On a terminal a bar, else a line a change; for programs an
+/// object a line.
+async fn watch(home: &Home, engine: &Engine, id: &TransferId, show: Show) -> Result<Report, Failure> {
+    let draws = show.output == Output::Text && stdout().is_terminal();
+    let meter = if draws { Meter::new(show.progress) } else { Meter::Hidden };
     let mut last = String::new();
     let mut noted = false;
     loop {
         let report = describe(engine, id).await?;
         if !report.state.is_active() {
-            bar.clear();
+            meter.clear();
             return Ok(report);
-        }
-        if bar.is_shown() {
-            bar.show(&report);
-        } else if output == Output::Text {
-            let line = format!(
-                "{}  {}  {} events  {}\n",
-                report.state,
-                output::share(report.progress),
-                grouped(report.events),
-                bytes(report.bytes)
-            );
-            if line != last {
-                output::print(&line)?;
-                last = line;
-            }
         }
         if !noted && !home.is_driven(id) {
             noted = note_abandoned(home, &describe(engine, id).await?);
         }
-        sleep(TICK_MILLIS).await;
+        match (show.output, meter.every()) {
+            (Output::Json, _) => changed(&mut last, output::json_line(&Local::new(home, report))?)?,
+            (Output::Text, None) => changed(&mut last, line(&report))?,
+            (Output::Text, Some(_)) => meter.show(&report),
+        }
+        sleep(if draws { meter.every().unwrap_or(TICK_MILLIS) } else { TICK_MILLIS }).await;
     }
 }
 
-pub(crate) async fn verify(host: &HostArgs, id: &TransferId, output: Output) -> Result<ExitCode, Failure> {
+/// Prints what is not what was printed last.
+fn changed(last: &mut String, text: String) -> Result<(), Failure> {
+    if text != *last {
+        output::print(&text)?;
+        *last = text;
+    }
+    Ok(())
+}
+
+fn line(report: &Report) -> String {
+    let (events, bytes) = (grouped(report.events), bytes(report.bytes));
+    format!("{}  {}  {events} events  {bytes}\n", report.state, output::share(report.progress))
+}
+
+pub(crate) async fn verify(host: &HostArgs, id: &TransferId, show: Show) -> Result<ExitCode, Failure> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Verified {
@@ -116,14 +99,14 @@ pub(crate) async fn verify(host: &HostArgs, id: &TransferId, output: Output) -> 
     let home = Home::open(host)?;
     let engine = home.engine(Settings::default()).await?;
     let report = describe(&engine, id).await?;
-    let bar = Bar::new(output);
+    let meter = Meter::new(show.progress);
     let (read, since) = (Cell::new(0), now());
     let verification = sluice_operations::verify(&engine, id, &mut |more| {
         read.set(read.get() + more);
-        bar.read(read.get(), report.bytes, now().millis_since(since));
+        meter.read(id.as_str(), read.get(), report.bytes, now().millis_since(since));
     })
     .await;
-    bar.clear();
+    meter.clear();
     let verification = verification?;
     let (exit, said) = match verification.verdict {
         Verdict::Proved => (0, "proved"),
@@ -136,7 +119,7 @@ pub(crate) async fn verify(host: &HostArgs, id: &TransferId, output: Output) -> 
             output::note(&format!("error: {finding}"));
         }
     }
-    match output {
+    match show.output {
         Output::Json => output::print_json(&Verified {
             report,
             verdict: verification.verdict,

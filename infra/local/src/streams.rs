@@ -1,4 +1,4 @@
-//! The streams of the home, and trimming them.
+//! The streams of the home: listing and trimming them.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,8 @@ use crate::args::{HostArgs, Trim};
 use crate::bounds::{known, positions};
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::output::{self, Output, bytes, grouped};
+use crate::output::{self, Output, bytes, columns_of_stdout, grouped};
+use crate::table::{Column, Narrow, fitted};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,6 +30,21 @@ struct Told {
 #[derive(Serialize)]
 struct Streams {
     streams: Vec<Told>,
+}
+
+const COLUMNS: [Column; 6] = [
+    ("STREAM", false, Narrow::Keep),
+    ("SHARDS", true, Narrow::Drop(2)),
+    ("EVENTS", true, Narrow::Keep),
+    ("BYTES", true, Narrow::Keep),
+    ("EARLIEST", false, Narrow::Shorten(0)),
+    ("TAIL", false, Narrow::Shorten(1)),
+];
+
+fn row(told: &Told) -> [String; 6] {
+    let counts = [grouped(told.shards as u64), grouped(told.events), bytes(told.bytes)];
+    let [shards, events, bytes] = counts;
+    [told.name.to_string(), shards, events, bytes, told.earliest.clone(), told.tail.clone()]
 }
 
 pub(crate) async fn list(host: &HostArgs, output: Output) -> Result<ExitCode, Failure> {
@@ -51,14 +67,10 @@ pub(crate) async fn list(host: &HostArgs, output: Output) -> Result<ExitCode, Fa
         Output::Json => output::print_json(&Streams { streams })?,
         Output::Text if streams.is_empty() => output::note("there are no streams"),
         Output::Text => {
-            let mut rows = vec![["STREAM", "SHARDS", "EVENTS", "BYTES", "EARLIEST", "TAIL"].map(str::to_owned)];
-            rows.extend(streams.iter().map(|told| {
-                let shards = grouped(told.shards as u64);
-                let counts = [grouped(told.events), bytes(told.bytes)];
-                let [events, bytes] = counts;
-                [told.name.to_string(), shards, events, bytes, told.earliest.clone(), told.tail.clone()]
-            }));
-            output::print(&output::table(&rows, &[1, 2, 3]))?;
+            let rows: Vec<_> = streams.iter().map(row).collect();
+            let (text, columns) = fitted(&COLUMNS, &rows, columns_of_stdout());
+            output::print(&text)?;
+            output::note_left_out(&columns);
         }
     }
     // What could be listed is; what could not is an error all the same.
@@ -76,8 +88,7 @@ async fn told(stream: &dyn StreamStore, uri: StreamUri) -> Result<Told, Failure>
         counts += stream.measure(&shard.shard, &range).await?.unwrap_or_default();
     }
     let cut = |position: fn(&sluice_ports::ShardInfo) -> &sluice_transfer::Position| {
-        let cut = Cut(info.shards.iter().map(|shard| (shard.shard.clone(), position(shard).clone())).collect());
-        format!("cut:{cut}")
+        Cut(info.shards.iter().map(|shard| (shard.shard.clone(), position(shard).clone())).collect()).to_string()
     };
     Ok(Told {
         shards: info.shards.len(),

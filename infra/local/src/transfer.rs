@@ -9,17 +9,17 @@ use sluice_operations::{Code, Engine, Report, describe};
 use sluice_transfer::record::TransferRecord;
 use sluice_transfer::{ExportRequest, ImportRequest, Kind, Request, State, TransferId, Wanted};
 
-use crate::args::{Export, HostArgs, Import, Resume};
+use crate::args::{Export, HostArgs, Import, Limit, Resume};
 use crate::clock::{now, sleep};
 use crate::drive::{Driver, SliceBounds};
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::output::{self, Output, exit_of};
 use crate::places::is_local;
-use crate::progress::{Bar, TICK_MILLIS};
+use crate::progress::{Meter, Show};
 use crate::signals::{KILLED, Signals};
 
-pub(crate) async fn export(host: &HostArgs, args: Export, output: Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn export(host: &HostArgs, args: Export, show: Show) -> Result<ExitCode, Failure> {
     // A stream of the home is there already, or there is no such stream.
     let home = if is_local(&args.stream) { Home::open(host)? } else { Home::create(host)? };
     let request = Request::Export(ExportRequest {
@@ -33,10 +33,10 @@ pub(crate) async fn export(host: &HostArgs, args: Export, output: Output) -> Res
         part_size: args.part_size,
         rate: args.rate,
     });
-    start(&home, args.id, request, args.slices.into(), output).await
+    start(&home, args.id, request, args.slices.into(), show).await
 }
 
-pub(crate) async fn import(host: &HostArgs, args: Import, output: Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn import(host: &HostArgs, args: Import, show: Show) -> Result<ExitCode, Failure> {
     let home = Home::create(host)?;
     let request = Request::Import(ImportRequest {
         source: args.source,
@@ -53,16 +53,24 @@ pub(crate) async fn import(host: &HostArgs, args: Import, output: Output) -> Res
         append: args.append,
         rate: args.rate,
     });
-    start(&home, args.id, request, args.slices.into(), output).await
+    start(&home, args.id, request, args.slices.into(), show).await
 }
 
-pub(crate) async fn resume(host: &HostArgs, args: Resume, output: Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn resume(host: &HostArgs, args: Resume, show: Show) -> Result<ExitCode, Failure> {
     let home = Home::open(host)?;
     let bounds = SliceBounds::from(args.slices);
     let engine = home.engine(bounds.settings()).await?;
     let id = args.id;
-    let request = stored(&engine, &id).await?.request;
-    run(&home, &engine, &id, &request, bounds, output, true).await
+    let record = stored(&engine, &id).await?;
+    if let Some(Limit(rate)) = args.rate
+        && !record.state.is_final()
+        && !home.is_driven(&id)
+    {
+        sluice_operations::limit(&engine, &id, rate).await?;
+    }
+    // What it was asked for at first must not undo what was said since.
+    let request = record.request.without_rate();
+    run(&home, &engine, &id, &request, bounds, show, true).await
 }
 
 /// The record of a transfer that must be there.
@@ -77,14 +85,14 @@ async fn start(
     id: Option<TransferId>,
     request: Request,
     bounds: SliceBounds,
-    output: Output,
+    show: Show,
 ) -> Result<ExitCode, Failure> {
     let engine = home.engine(bounds.settings()).await?;
     let id = match id {
         Some(id) => id,
         None => new_id(request.kind())?,
     };
-    run(home, &engine, &id, &request, bounds, output, false).await
+    run(home, &engine, &id, &request, bounds, show, false).await
 }
 
 /// A name such as `export-20261122-084419-3f9a`.
@@ -110,12 +118,12 @@ async fn run(
     id: &TransferId,
     request: &Request,
     bounds: SliceBounds,
-    output: Output,
+    show: Show,
     resumed: bool,
 ) -> Result<ExitCode, Failure> {
     let lock = home.lock(id).await?;
     let mut signals = Signals::listen()?;
-    let bar = Bar::new(output);
+    let meter = Meter::new(show.progress);
     let stop = &Cell::new(false);
     // The lock is given back as soon as there is nothing to drive any more.
     let driven = async move {
@@ -135,23 +143,23 @@ async fn run(
             end = &mut driven => break end,
             () = signals.next() => {
                 if stop.replace(true) {
-                    bar.clear();
+                    meter.clear();
                     std::process::exit(KILLED);
                 }
-                bar.say(&format!("coming to rest; once more kills (`{}` goes on in any case)", home.hint(&format!("resume {id}"))));
+                meter.say(&format!("coming to rest; once more kills (`{}` goes on in any case)", home.hint(&format!("resume {id}"))));
                 ask_for_rest(engine, id).await;
             }
-            () = sleep(TICK_MILLIS), if bar.is_shown() => {
+            () = sleep(meter.every().unwrap_or_default()), if meter.every().is_some() => {
                 // What cannot be described now can be the next time.
                 if let Ok(report) = describe(engine, id).await {
-                    bar.show(&report);
+                    meter.show(&report);
                 }
             }
         }
     };
-    bar.clear();
+    meter.clear();
     end?;
-    tell(home, &describe(engine, id).await?, output)
+    tell(home, &describe(engine, id).await?, show.output)
 }
 
 /// Plans a transfer, or finds it and wakes it up. Answers whether there is anything to drive.

@@ -197,6 +197,9 @@ fn what_was_trimmed_during_a_pause_is_a_gap() {
     let report = stage.json("resume t", 4);
     assert_eq!((&report["state"], &report["gaps"]), (&json!("COMPLETED_WITH_GAPS"), &json!(1)));
     assert_eq!(report["events"], json!(EVENTS - 100));
+    let (from, until) = (format!("cut:0@{reached}"), format!("cut:0@{}", reached + 100));
+    assert_eq!(report["gapRanges"], json!([{"from": from, "until": until}]));
+    assert!(stage.ok("status t").text().contains(&format!("from {from} until {until}")));
     let manifest = std::fs::read_to_string(stage.path("out/t/manifest.json")).unwrap();
     let gap = format!(r#""gaps":[{{"from":"after:{}","until":"after:{}"}}]"#, reached - 1, reached + 99);
     assert!(manifest.contains(&gap), "{gap} is not in {manifest}");

@@ -148,7 +148,7 @@ fn bounds_are_resolved_once() {
     let stage = Stage::new();
     stage.with_input("append local:a --shards 2", b"0\n1\n2\n3\n4\n5\n").code(0);
     let report = stage.json("export local:a dir:out --id e --from 0@1 --until cut:0@3,1@2", 0);
-    assert_eq!((&report["events"], &report["cut"]), (&json!(4), &json!("0@3,1@2")));
+    assert_eq!((&report["events"], &report["cut"]), (&json!(4), &json!("cut:0@3,1@2")));
     stage.ok("import dir:out/e local:b");
     assert_eq!(stage.payload("b"), b"2413");
     // The end is where it was, whatever came since, and the cut is where the next one starts.
@@ -170,7 +170,7 @@ fn the_same_request_continues_and_another_is_refused() {
     for line in [
         "export local:a dir:out --id e",
         "export local:a dir:elsewhere --id e --object-size 1MiB",
-        "export local:a dir:out --id e --object-size 1MiB --rate 5",
+        "export local:a dir:out --id e --object-size 1MiB --format raw",
         "import dir:out local:b --id e",
     ] {
         let done = stage.run(&format!("{line} --output json")).fails(1, "the id 'e' is taken by another request");

@@ -228,6 +228,22 @@ impl Layout {
         self.durable().extend(made.0);
     }
 
+    /// Takes the directories of a key away that hold nothing, from the last one up, and makes that durable.
+    pub(crate) fn remove_empty_parents(&self, key: &Key) -> Result<()> {
+        let parents: Vec<_> = self.parents(key).collect();
+        for parent in parents.iter().rev() {
+            // Forgotten first: who makes it again is to make it durable again.
+            self.durable().remove(parent);
+            match fs::remove_dir(parent) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // It holds others, or may not be removed: it stays, which harms nobody.
+                Err(_) => return sync_dir(parent),
+            }
+        }
+        sync_dir(&self.root)
+    }
+
     fn durable(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
         self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }

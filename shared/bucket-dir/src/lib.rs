@@ -48,8 +48,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use sluice_ports::{
-    BucketStore, Capabilities, CompleteAnswer, Error, ErrorKind, Listed, Metadata, ObjectInfo, OpenUpload, PartAnswer,
-    PutAnswer, Result,
+    BucketStore, Capabilities, CompleteAnswer, Error, ErrorKind, Listed, Metadata, ObjectInfo, ObjectRemoval,
+    OpenUpload, PartAnswer, PutAnswer, Result,
 };
 use sluice_transfer::record::PartEntry;
 use sluice_transfer::{Checksum, UploadId};
@@ -168,5 +168,13 @@ impl BucketStore for DirBucket {
     async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {
         let prefix = prefix.to_owned();
         self.blocking(move |layout| upload::list(layout, &prefix)).await
+    }
+}
+
+#[async_trait]
+impl ObjectRemoval for DirBucket {
+    async fn remove_object(&self, key: &str, etag: &str) -> Result<bool> {
+        let (key, etag) = (layout::Key::new(key)?, etag.to_owned());
+        self.blocking(move |layout| object::remove(layout, &key, &etag)).await
     }
 }

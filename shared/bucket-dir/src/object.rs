@@ -111,6 +111,26 @@ pub(crate) fn get(layout: &Layout, key: &Key, pin: Option<&str>, offset: u64, le
     Ok(bytes.into())
 }
 
+/// Takes an object away, if it has that etag; answers whether it was there.
+pub(crate) fn remove(layout: &Layout, key: &Key, etag: &str) -> Result<bool> {
+    let path = layout.path(key);
+    let was_there = match layout.find(key)? {
+        Found::Object(stat) if self::etag(&stat) == etag => {
+            if_there(fs::remove_file(&path), "remove", &path)?.is_some()
+        }
+        Found::Object(_) => {
+            return Err(Error::new(ErrorKind::Changed, format!("{} is no longer what it was", path.display())));
+        }
+        Found::Nothing => false,
+        Found::Blocked(why) => return Err(why),
+    };
+    // Also what an earlier removal left that was cut off.
+    let described = layout.object_metadata(key, etag);
+    if_there(fs::remove_file(&described), "remove", &described)?;
+    layout.remove_empty_parents(key)?;
+    Ok(was_there)
+}
+
 /// A hidden file of one put, removed when the put is over.
 struct Hidden(PathBuf);
 
@@ -217,4 +237,45 @@ fn sync_together<'a>(files: &[(&File, &Path)], dirs: impl Iterator<Item = &'a Pa
         let syncing: Vec<_> = syncing.into_iter().chain(files).collect();
         syncing.into_iter().try_for_each(|sync| sync.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(dir: &Path) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+        }
+        found.retain(|path| !path.ends_with("lock"));
+        found
+    }
+
+    #[test]
+    fn what_is_removed_leaves_nothing_and_what_changed_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::open(dir.path()).unwrap();
+        let put = |key: &str| {
+            let answer = put(&layout, &Key::new(key).unwrap(), b"x", Checksum::of(b"x"), Metadata::new()).unwrap();
+            let PutAnswer::Stored { etag } = answer else { panic!("{key} is taken") };
+            etag
+        };
+        let remove = |key: &str, etag: &str| remove(&layout, &Key::new(key).unwrap(), etag);
+        let (one, two) = (put("a/b/one"), put("a/two"));
+        assert!(remove("a/b/one", &one).unwrap());
+        assert!(!dir.path().join("a/b").exists() && dir.path().join("a/two").exists());
+        assert!(!remove("a/b/one", &one).unwrap(), "again");
+        fs::write(dir.path().join("a/two"), "other").unwrap();
+        assert_eq!(remove("a/two", &two).unwrap_err().kind(), ErrorKind::Changed);
+        assert_eq!(fs::read(dir.path().join("a/two")).unwrap(), b"other");
+        let etag = head(&layout, &Key::new("a/two").unwrap()).unwrap().unwrap().etag;
+        assert!(remove("a/two", &etag).unwrap());
+        assert!(!dir.path().join("a").exists());
+        // The metadata of what was changed behind our back are nobody's.
+        assert_eq!(files(dir.path()).len(), 1, "{:?}", files(dir.path()));
+        // A folder that was removed comes to be again.
+        put("a/b/one");
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sluice_operations::{Code, OperationError, cancel, describe, pause, resume, stopped};
+use sluice_operations::{Code, OperationError, cancel, describe, limit, pause, resume, stopped};
 use sluice_transfer::record::{Failure, TransferRecord};
 use sluice_transfer::{Request, State, TransferId, Wanted};
 use tracing::Instrument;
@@ -56,6 +56,10 @@ async fn begin(host: &Host, command: Command, id: &TransferId, execution: &str) 
         // Whoever moves it brings it to rest; where nobody does, this execution.
         Command::Pause(_) => at_rest(pause(engine, id).await?),
         Command::Cancel(_) => at_rest(cancel(engine, id).await?),
+        Command::Rate(_, rate) => {
+            limit(engine, id, rate).await?;
+            return show(host, id, Next::End).await;
+        }
         Command::Verify(_) => return show(host, id, Next::Verify).await,
         Command::Describe(_) => return show(host, id, Next::End).await,
         Command::Stopped(said) => match said {
@@ -97,7 +101,7 @@ async fn go_on(host: &Host, id: &TransferId, execution: &str) -> Result<(Transfe
     if record.state != State::Preparing {
         return Ok(along(record));
     }
-    let planned = sluice_operations::plan(&host.engine, id, &record.request, execution).await?;
+    let planned = sluice_operations::plan(&host.engine, id, &record.request.without_rate(), execution).await?;
     Ok(along(planned.transfer))
 }
 

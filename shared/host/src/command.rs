@@ -20,6 +20,8 @@ pub enum Command {
     Pause(TransferId),
     /// A transfer is given up.
     Cancel(TransferId),
+    /// From now on a transfer moves at most so many bytes of payload a second; none for no limit.
+    Rate(TransferId, Option<u64>),
     /// Everything that a transfer moved is read again.
     Verify(TransferId),
     /// A transfer is shown.
@@ -41,7 +43,8 @@ pub struct Stopped {
     pub why: String,
 }
 
-const COMMANDS: [&str; 7] = ["export", "import", "resume", "pause", "cancel", "verify", "describe"];
+const COMMANDS: [&str; 8] = ["export", "import", "resume", "pause", "cancel", "rate", "verify", "describe"];
+const RATE: [&str; 2] = ["id", "rate"];
 const EXPORT: [&str; 10] =
     ["stream", "to", "id", "format", "compression", "from", "until", "objectSize", "partSize", "rate"];
 const IMPORT: [&str; 14] = [
@@ -103,6 +106,7 @@ impl Command {
             "resume" => Self::Resume(id(body)?),
             "pause" => Self::Pause(id(body)?),
             "cancel" => Self::Cancel(id(body)?),
+            "rate" => read_rate(command, body)?,
             "verify" => Self::Verify(id(body)?),
             _ => Self::Describe(id(body)?),
         })
@@ -115,10 +119,26 @@ impl Command {
             | Self::Resume(id)
             | Self::Pause(id)
             | Self::Cancel(id)
+            | Self::Rate(id, _)
             | Self::Verify(id)
             | Self::Describe(id) => Some(id),
             Self::Stopped(stopped) => stopped.as_ref().map(|stopped| &stopped.id),
         }
+    }
+}
+
+/// `{"id": "nightly", "rate": "20MB"}`; null for no limit.
+fn read_rate(command: &str, body: &Value) -> Result<Command, OperationError> {
+    let wrong = || invalid(r#"rate: write {"rate": {"id": "nightly", "rate": "20MB"}}, or null for no limit"#);
+    let named = body.get("id").is_some_and(Value::is_string);
+    if !named {
+        return Err(wrong());
+    }
+    let (id, body) = fields(command, body, "", &RATE, &["rate"])?;
+    match body.get("rate") {
+        Some(Value::Null) => Ok(Command::Rate(id, None)),
+        Some(rate) => rate.as_u64().map(|rate| Command::Rate(id, Some(rate))).ok_or_else(wrong),
+        None => Err(wrong()),
     }
 }
 
@@ -233,6 +253,10 @@ mod tests {
         assert_eq!(Command::read(&json!({"resume": "nightly"}), "x"), Ok(Command::Resume(id.clone())));
         assert_eq!(Command::read(&json!({"pause": "nightly"}), "x"), Ok(Command::Pause(id.clone())));
         assert_eq!(Command::read(&json!({"cancel": "nightly"}), "x"), Ok(Command::Cancel(id.clone())));
+        let rate = |rate: Value| Command::read(&json!({"rate": {"id": "nightly", "rate": rate}}), "x");
+        assert_eq!(rate(json!("20MB")), Ok(Command::Rate(id.clone(), Some(20_000_000))));
+        assert_eq!(rate(json!(5)), Ok(Command::Rate(id.clone(), Some(5))));
+        assert_eq!(rate(json!(null)), Ok(Command::Rate(id.clone(), None)));
         assert_eq!(Command::read(&json!({"verify": "nightly"}), "x"), Ok(Command::Verify(id.clone())));
         assert_eq!(Command::read(&json!({"describe": "nightly"}), "x"), Ok(Command::Describe(id)));
     }
@@ -253,6 +277,10 @@ mod tests {
         assert!(refused(json!({"export": {"to": "s3://b"}})).contains("'stream' is missing"));
         assert!(refused(json!({"import": {"source": "s3://b"}})).contains("'stream' is missing"));
         assert!(refused(json!({"resume": {}})).contains(r#"{"resume": "nightly"}"#));
+        assert!(refused(json!({"rate": "20MB"})).contains(r#""id": "nightly""#));
+        assert!(refused(json!({"rate": {"rate": "20MB"}})).contains(r#""id": "nightly""#));
+        assert!(refused(json!({"rate": {"id": "a", "rate": "fast"}})).contains("'fast' is not a size"));
+        assert!(refused(json!({"rate": {"id": "a", "rate": -1}})).contains("null for no limit"));
         assert!(refused(json!({"resume": "a", "pause": "a"})).contains("one command"));
         assert!(refused(body("rate", json!("9".repeat(9_000)))).len() < 500, "nothing is quoted whole");
         assert!(refused(json!([])).contains("no JSON object"));

@@ -1,6 +1,6 @@
 //! What the stack's template tells a function through its environment, read once a cold start.
 
-use sluice_operations::Settings;
+use sluice_operations::{Hints, Settings};
 use sluice_places_aws::{Allowed, Rules};
 use sluice_transfer::BucketUri;
 use sluice_transfer::limits::LARGEST_PART;
@@ -74,7 +74,12 @@ impl Config {
             (room(self.slice_memory_mib).saturating_sub(settings.read_bytes as u64) / 2).min(LARGEST_PART);
         // A shard of Kinesis gives 2 MB a second at most (Kinesis developer guide, quotas), so no part waits for another.
         let parts_at_once = 1;
-        Settings { memory_bytes: room(self.memory_mib), wind_down_millis, largest_part, parts_at_once, ..settings }
+        let hints = Hints {
+            transfers: "check the id (the table's index byState shows them)",
+            larger_parts: "use smaller objects, or functions of more memory (parameter SliceMemory of the stack)",
+        };
+        let memory_bytes = room(self.memory_mib);
+        Settings { memory_bytes, wind_down_millis, largest_part, parts_at_once, hints, ..settings }
     }
 }
 

@@ -85,7 +85,7 @@ fn every_answer_leads_somewhere() {
 #[test]
 fn events_are_as_their_schema_says() {
     let schema: Value =
-        serde_json::from_str(include_str!("../../../infra/events/transfer-state-change.v1.json")).unwrap();
+        serde_json::from_str(include_str!("../../../infra/events/transfer-state-change.v2.json")).unwrap();
     let detail = &workflow()["States"]["Emit"]["Arguments"]["Entries"][0]["Detail"];
     assert_eq!(detail["version"], schema["properties"]["version"]["const"]);
     let transfer = &schema["properties"]["transfer"];
@@ -110,7 +110,13 @@ fn events_are_as_their_schema_says() {
         to: "s3://archive".to_owned(),
         bytes_per_second: 0.0,
         gaps: 0,
+        gap_ranges: Vec::new(),
         created_at: "2026-11-23T00:00:00Z".to_owned(),
+        ended_at: Some("2026-11-23T00:00:01Z".to_owned()),
+        duration_seconds: 1.0,
+        average_bytes_per_second: 2.0,
+        bytes_written: Some(2),
+        rate: None,
     };
     let told = serde_json::to_value(&report).unwrap();
     assert_eq!(told.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>(), promised);

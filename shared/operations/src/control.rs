@@ -1,4 +1,5 @@
-//! What a person does from outside: pause, resume, cancel. These only say what is wanted; slices and settling do it.
+//! What a person does from outside: pause, resume, cancel, another rate. These only say what is wanted; slices and
+//! settling do it.
 
 use sluice_transfer::record::{Failure, TransferRecord};
 use sluice_transfer::{State, Step, TransferId, Wanted};
@@ -95,6 +96,26 @@ pub async fn cancel(engine: &Engine, id: &TransferId) -> Result<TransferRecord, 
             }
             State::Cancelled => Ok(false),
             state => Err(illegal(id, state, "cancelled")),
+        })
+        .await
+}
+
+/// From now on at most so many bytes of payload a second; none for no limit. Slices that run see it with their next look
+/// at the record.
+pub async fn limit(engine: &Engine, id: &TransferId, rate: Option<u64>) -> Result<TransferRecord, OperationError> {
+    if rate == Some(0) {
+        return Err(OperationError::new(Code::OutOfRange, "rate: at least 1 byte a second"));
+    }
+    engine
+        .change(id, |record| {
+            if record.state.is_final() {
+                return Err(illegal(id, record.state, "given another rate"));
+            }
+            let news = record.rate() != rate;
+            if news {
+                record.rate = Some(rate.unwrap_or(0));
+            }
+            Ok(news)
         })
         .await
 }

@@ -9,6 +9,15 @@ use sluice_transfer::record::TransferRecord;
 
 use crate::error::{Code, OperationError};
 
+/// What a host's person can do, as messages say it.
+#[derive(Clone, Copy, Debug)]
+pub struct Hints {
+    /// Where the ids of transfers are found.
+    pub transfers: &'static str,
+    /// How larger parts get room.
+    pub larger_parts: &'static str,
+}
+
 /// How an engine runs. The defaults suit a host with some hundred MiB.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -46,6 +55,8 @@ pub struct Settings {
     pub longest_stream: u64,
     /// Attempts at a call that a store refuses for the moment.
     pub attempts: u32,
+    /// Ways out that are this host's own.
+    pub hints: Hints,
 }
 
 impl Default for Settings {
@@ -65,6 +76,7 @@ impl Default for Settings {
             landing_millis: 1_000,
             longest_stream: 256 << 20,
             attempts: 5,
+            hints: Hints { transfers: "check the id", larger_parts: "use smaller objects" },
         }
     }
 }
@@ -88,7 +100,7 @@ impl Engine {
         self.persist(async || self.checkpoints.transfer(id).await).await?.ok_or_else(|| {
             OperationError::new(
                 Code::TransferNotFound,
-                format!("there is no transfer '{id}'; check the id (`sluice list`, or the table's index byState, shows them)"),
+                format!("there is no transfer '{id}'; {}", self.settings.hints.transfers),
             )
         })
     }
@@ -127,6 +139,7 @@ impl Engine {
             }
             record.revision = before.revision + 1;
             record.updated_at = self.clock.now();
+            record.woken_from(&before, record.updated_at);
             match self.persist(async || self.checkpoints.update_transfer(&record).await).await? {
                 sluice_ports::Stored::Done => return Ok(record),
                 // Somebody was faster, or an answer was lost and it was us.

@@ -32,7 +32,7 @@ pub struct Report {
     pub eta_seconds: Option<u64>,
     /// Seconds behind the stream's end, for a transfer that follows it; null otherwise.
     pub lag_seconds: Option<u64>,
-    /// How far it is, in the source (export) or the target (import); `cut:` in front of it makes it a bound.
+    /// How far it is, in the source (export) or the target (import), as a bound is given.
     pub cut: Cut,
     /// The manifest, once written, as an import takes it.
     pub manifest: Option<String>,
@@ -46,9 +46,43 @@ pub struct Report {
     pub bytes_per_second: f64,
     /// Gaps on record.
     pub gaps: u64,
+    /// The first of them, as far as they are on record here: an import has only their number.
+    #[serde(default)]
+    pub gap_ranges: Vec<GapRange>,
     /// When it was planned, RFC 3339.
     pub created_at: String,
+    /// When it came to rest or to its end, RFC 3339; null while it goes on.
+    #[serde(default)]
+    pub ended_at: Option<String>,
+    /// Seconds from its plan until now, or until it came to rest or to its end, without those at rest before.
+    #[serde(default)]
+    pub duration_seconds: f64,
+    /// Bytes of payload a second in that time.
+    #[serde(default)]
+    pub average_bytes_per_second: f64,
+    /// Bytes of complete objects (export) or of appended payload (import); null where an older version began it.
+    #[serde(default)]
+    pub bytes_written: Option<u64>,
+    /// Bytes of payload a second, at most; null for no limit.
+    #[serde(default)]
+    pub rate: Option<u64>,
 }
+
+/// Events that the source had lost before they were read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GapRange {
+    /// The first event that is lost.
+    pub from: Cut,
+    /// Bytes of that event that arrived before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_byte: Option<u64>,
+    /// The first one behind that is not.
+    pub until: Cut,
+}
+
+/// Gaps that a report names.
+const GAPS_NAMED: usize = 20;
 
 /// Describes a transfer as it stands.
 pub async fn describe(engine: &Engine, id: &TransferId) -> Result<Report, OperationError> {
@@ -57,15 +91,31 @@ pub async fn describe(engine: &Engine, id: &TransferId) -> Result<Report, Operat
     Ok(report(engine, &transfer, &shards))
 }
 
-/// Describes all transfers, the youngest first.
-pub async fn list(engine: &Engine, limit: usize) -> Result<Vec<Report>, OperationError> {
-    let transfers = engine.persist(async || engine.checkpoints.transfers(limit).await).await?;
-    let mut reports = Vec::with_capacity(transfers.len());
-    for transfer in transfers {
+/// Some transfers, the youngest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transfers {
+    /// As they stand.
+    pub reports: Vec<Report>,
+    /// How many more there are.
+    pub left_out: usize,
+}
+
+/// More than any store holds, and no number that one cannot take.
+const ALL: usize = i32::MAX as usize;
+
+/// Describes the youngest transfers, at most `limit`, that are in one of the states; in any where none is named.
+pub async fn transfers(engine: &Engine, states: &[State], limit: usize) -> Result<Transfers, OperationError> {
+    // Without a state to look for, one more than asked for would tell that there are more, but not how many.
+    let mut found = engine.persist(async || engine.checkpoints.transfers(ALL).await).await?;
+    found.retain(|transfer| states.is_empty() || states.contains(&transfer.state));
+    let left_out = found.len().saturating_sub(limit);
+    found.truncate(limit);
+    let mut reports = Vec::with_capacity(found.len());
+    for transfer in found {
         let shards = shard_records(engine, &transfer).await?;
         reports.push(report(engine, &transfer, &shards));
     }
-    Ok(reports)
+    Ok(Transfers { reports, left_out })
 }
 
 fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) -> Report {
@@ -76,6 +126,7 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
     let bytes_per_second = if runs { active().fold(0.0, |sum, shard| sum + shard.pace.bytes_per_second) } else { 0.0 };
     let done = !shards.is_empty() && shards.iter().all(ShardRecord::is_drained);
     let progress = progress(transfer, shards, done);
+    let worked_millis = transfer.worked_millis(engine.clock.now());
     Report {
         id: transfer.id.clone(),
         kind: transfer.kind,
@@ -94,8 +145,31 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
         to,
         bytes_per_second,
         gaps: totals.gaps,
+        gap_ranges: shards.iter().flat_map(gaps).take(GAPS_NAMED).collect(),
         created_at: transfer.created_at.to_string(),
+        ended_at: (!transfer.state.is_active()).then(|| transfer.updated_at.to_string()),
+        duration_seconds: worked_millis as f64 / 1_000.0,
+        average_bytes_per_second: average(totals.moved.bytes, worked_millis),
+        bytes_written: shards.iter().map(ShardRecord::written).sum(),
+        rate: transfer.rate(),
     }
+}
+
+/// To whole bytes, so that it reads back as it was.
+fn average(bytes: u64, millis: u64) -> f64 {
+    (bytes as f64 * 1_000.0 / millis.max(1) as f64).round()
+}
+
+fn gaps(shard: &ShardRecord) -> impl Iterator<Item = GapRange> {
+    let destinations = match &shard.work {
+        Work::Export(destinations) => Some(destinations.values()),
+        Work::Import(_) => None,
+    };
+    destinations.into_iter().flatten().flat_map(|destination| &destination.gaps).map(|gap| GapRange {
+        from: Cut::of(shard.shard.clone(), gap.from.position.clone()),
+        from_byte: (gap.from.offset > 0).then_some(gap.from.offset),
+        until: Cut::of(shard.shard.clone(), gap.until.position.clone()),
+    })
 }
 
 fn manifest(engine: &Engine, transfer: &TransferRecord) -> Option<String> {

@@ -44,15 +44,29 @@ pub(crate) struct Slice<'a> {
     pub order: &'a SliceOrder,
     pub generation: u32,
     pub purpose: Purpose,
-    rate: Option<u64>,
     shared: Mutex<Shared>,
 }
 
 struct Shared {
     spent: Counts,
+    rate: Option<u64>,
     throttle: Option<Throttle>,
     wanted: Wanted,
     asked_at: Option<Timestamp>,
+}
+
+impl Shared {
+    /// From now on at most so many bytes a second; none for no limit.
+    fn limit(&mut self, rate: Option<u64>, now: Timestamp) {
+        if self.rate == rate {
+            return;
+        }
+        self.rate = rate;
+        match (&mut self.throttle, rate) {
+            (Some(throttle), Some(rate)) => throttle.set_rate(rate, now),
+            (throttle, rate) => *throttle = rate.map(|rate| Throttle::new(rate, now)),
+        }
+    }
 }
 
 impl<'a> Slice<'a> {
@@ -65,9 +79,9 @@ impl<'a> Slice<'a> {
             order,
             generation: transfer.generation,
             purpose: Purpose::Move,
-            rate,
             shared: Mutex::new(Shared {
                 spent: Counts::default(),
+                rate,
                 throttle: rate.map(|rate| Throttle::new(rate, now)),
                 wanted: transfer.wanted,
                 asked_at: Some(now),
@@ -125,16 +139,29 @@ impl<'a> Slice<'a> {
     /// Counts what was read or written, and waits as the rate demands, as long as there is time.
     pub(crate) async fn spend(&self, counts: Counts) {
         let now = self.engine.clock.now();
-        let mut wait = {
+        let mark = {
             let mut shared = self.shared();
             shared.spent += counts;
-            shared.throttle.as_mut().map_or(0, |throttle| throttle.take(counts.bytes, now))
+            shared.throttle.as_mut().map(|throttle| throttle.take(counts.bytes, now))
         };
-        // In short steps, so that a pause is seen in time.
-        while wait > 0 && self.has_time() && self.wanted().await.is_ok_and(|wanted| wanted == Wanted::Running) {
-            let step = wait.min(self.engine.settings.poll_millis.clamp(1, 1_000));
-            self.engine.clock.sleep(step).await;
-            wait -= step;
+        if let Some(mark) = mark {
+            self.wait_for(mark, || self.has_time()).await;
+        }
+    }
+
+    /// Waits until the rate has paid for all up to the mark; in short steps, so that a pause and another rate are seen in
+    /// time.
+    async fn wait_for(&self, mark: u128, may_wait: impl Fn() -> bool) {
+        loop {
+            let now = self.engine.clock.now();
+            // A rate that was lifted and set again counts from the beginning.
+            let owed = |throttle: &mut Throttle| throttle.wait(mark.min(throttle.taken()), now);
+            let wait = self.shared().throttle.as_mut().map_or(0, owed);
+            if wait == 0 || !may_wait() || !self.wanted().await.is_ok_and(|wanted| wanted == Wanted::Running) {
+                return;
+            }
+            let left = self.order.budget.deadline.millis_since(now).max(1);
+            self.engine.clock.sleep(wait.min(self.engine.settings.poll_millis.clamp(1, 1_000)).min(left)).await;
         }
     }
 
@@ -145,20 +172,22 @@ impl<'a> Slice<'a> {
 
     /// Whether it waits between reads or appends, so as not to be faster than was asked for.
     pub(crate) fn is_rated(&self) -> bool {
-        self.rate.is_some()
+        self.shared().rate.is_some()
     }
 
     /// Bytes that may be read or sent at once: under a rate no more than a part of a second's worth.
     pub(crate) fn at_once(&self, most: usize) -> usize {
-        let rated = self.rate.map_or(usize::MAX, |rate| usize::try_from(rate / 4).unwrap_or(usize::MAX).max(1));
+        let rated =
+            self.shared().rate.map_or(usize::MAX, |rate| usize::try_from(rate / 4).unwrap_or(usize::MAX).max(1));
         most.min(rated)
     }
 
     /// At a slice's end, waits for what the rate still owes, so that short slices are no faster than long ones.
     pub(crate) async fn pay(&self) {
-        let now = self.engine.clock.now();
-        let owed = self.shared().throttle.as_mut().map_or(0, |throttle| throttle.take(0, now));
-        self.engine.clock.sleep(owed.min(self.order.budget.deadline.millis_since(now))).await;
+        let mark = self.shared().throttle.as_ref().map(Throttle::taken);
+        if let Some(mark) = mark {
+            self.wait_for(mark, || self.engine.clock.now() < self.order.budget.deadline).await;
+        }
     }
 
     /// What the user wants, as of the last few seconds. An older generation's slice is fenced here.
@@ -174,15 +203,19 @@ impl<'a> Slice<'a> {
         self.ask().await
     }
 
-    /// What the user wants, as of now.
+    /// What the user wants, as of now; the rate as well.
     pub(crate) async fn ask(&self) -> Result<Wanted, Stop> {
         let transfer = self.bounded(self.engine.transfer(&self.order.id)).await?;
         if transfer.generation != self.generation || !transfer.state.is_active() {
             return Err(Stop::Fenced);
         }
+        let now = self.engine.clock.now();
         let mut shared = self.shared();
+        if self.purpose == Purpose::Move {
+            shared.limit(transfer.rate(), now);
+        }
         shared.wanted = transfer.wanted;
-        shared.asked_at = Some(self.engine.clock.now());
+        shared.asked_at = Some(now);
         Ok(transfer.wanted)
     }
 }

@@ -16,6 +16,7 @@ pub mod conformance;
 mod error;
 pub mod memory;
 mod places;
+mod removal;
 mod stream;
 
 pub use bucket::{
@@ -25,4 +26,5 @@ pub use checkpoint::{CheckpointStore, Created, Stored, WriterAnswer};
 pub use clock::Clock;
 pub use error::{Error, ErrorKind, Result};
 pub use places::Places;
+pub use removal::{ObjectRemoval, TransferRemoval};
 pub use stream::{Appended, Appends, NewEvent, Read, ReadLimit, Reservation, ShardInfo, StreamInfo, StreamStore};

@@ -17,7 +17,7 @@ pub enum PositionError {
     /// Positions are written `start`, `after:SEQUENCE` or `end`.
     #[error("'{0}' is not a position (start, after:SEQUENCE or end)")]
     Position(String),
-    /// Cuts are written `SHARD@SEQUENCE,SHARD@SEQUENCE`.
+    /// Cuts are written `cut:SHARD@SEQUENCE,SHARD@SEQUENCE`.
     #[error("'{0}' is not a cut (cut:SHARD@SEQUENCE,SHARD@SEQUENCE,…)")]
     Cut(String),
 }
@@ -282,6 +282,14 @@ impl Cursor {
     }
 }
 
+impl Cursor {
+    /// As a person reads it: a cut of the one shard, and how far into its event.
+    pub fn of_shard(&self, shard: &ShardId) -> String {
+        let cut = Cut::of(shard.clone(), self.position.clone());
+        if self.offset == 0 { cut.to_string() } else { format!("{cut} (its byte {})", self.offset) }
+    }
+}
+
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.offset {
@@ -343,13 +351,25 @@ pub struct Gap {
 
 /// One position for every shard of a stream. It can be printed, kept and given as a bound.
 ///
-/// Written `SHARD@SEQUENCE,…`: the boundary in front of the event of that number.
+/// Written `cut:SHARD@SEQUENCE,…`: the boundary in front of the event of that number. Read with or without `cut:`,
+/// since earlier versions left it out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cut(pub BTreeMap<ShardId, Position>);
 
+impl Cut {
+    /// How a cut begins.
+    pub const PREFIX: &str = "cut:";
+
+    /// The position of one shard.
+    pub fn of(shard: ShardId, position: Position) -> Self {
+        Self(BTreeMap::from([(shard, position)]))
+    }
+}
+
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::PREFIX)?;
         for (i, (shard, position)) in self.0.iter().enumerate() {
             let comma = if i == 0 { "" } else { "," };
             match position.next_sequence() {
@@ -367,7 +387,7 @@ impl FromStr for Cut {
     fn from_str(text: &str) -> Result<Self, PositionError> {
         let wrong = || PositionError::Cut(text.chars().take(80).collect());
         let mut cut = BTreeMap::new();
-        for entry in text.split(',').filter(|entry| !entry.is_empty()) {
+        for entry in text.strip_prefix(Self::PREFIX).unwrap_or(text).split(',').filter(|entry| !entry.is_empty()) {
             let (shard, sequence) = entry.rsplit_once('@').ok_or_else(wrong)?;
             let position = match sequence {
                 "end" => Position::End,
@@ -405,6 +425,16 @@ mod tests {
 
     fn position() -> impl Strategy<Value = Position> {
         prop_oneof![Just(Position::Beginning), number().prop_map(Position::After), Just(Position::End)]
+    }
+
+    #[test]
+    fn people_read_cuts() {
+        let shard = "0".parse().unwrap();
+        let mut cursor = Cursor::at(Position::After(Sequence::new(11)));
+        assert_eq!(cursor.of_shard(&shard), "cut:0@12");
+        cursor.offset = 400;
+        assert_eq!(cursor.of_shard(&shard), "cut:0@12 (its byte 400)");
+        assert_eq!(Cursor::default().of_shard(&shard), "cut:0@0");
     }
 
     #[test]
@@ -462,7 +492,9 @@ mod tests {
         fn cuts_read_back(shards in proptest::collection::btree_map("[a-zA-Z0-9-]{1,12}", position(), 0..5)) {
             // Before the event 0 and before everything are the same boundary, once written as a number.
             let cut = Cut(shards.into_iter().map(|(shard, position)| (shard.parse().unwrap(), position)).collect());
-            prop_assert_eq!(cut.to_string().parse::<Cut>(), Ok(cut));
+            let text = cut.to_string();
+            prop_assert_eq!(text.parse::<Cut>(), Ok(cut.clone()));
+            prop_assert_eq!(text.strip_prefix("cut:").unwrap().parse::<Cut>(), Ok(cut), "as earlier versions wrote it");
         }
 
         #[test]

@@ -112,7 +112,7 @@ impl ImportRequest {
     }
 }
 
-/// A transfer as it was asked for. Two requests are the same if they say the same.
+/// A transfer as it was asked for. Two requests ask for the same transfer if they say the same but for the rate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Request {
@@ -123,6 +123,30 @@ pub enum Request {
 }
 
 impl Request {
+    /// Bytes of payload a second, at most, if it says.
+    pub fn rate(&self) -> Option<u64> {
+        match self {
+            Self::Export(request) => request.rate,
+            Self::Import(request) => request.rate,
+        }
+    }
+
+    /// The same without a rate: who goes on with a transfer as it is asks for none.
+    #[must_use]
+    pub fn without_rate(&self) -> Self {
+        let mut request = self.clone();
+        match &mut request {
+            Self::Export(request) => request.rate = None,
+            Self::Import(request) => request.rate = None,
+        }
+        request
+    }
+
+    /// True if both ask for the same transfer. How fast it may be is a matter of the run, not of what is moved.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.without_rate() == other.without_rate()
+    }
+
     /// Which way.
     pub fn kind(&self) -> Kind {
         match self {
@@ -135,6 +159,17 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_rate_is_no_other_request() {
+        let read = |text: &str| serde_json::from_str::<Request>(text).unwrap();
+        let slow = read(r#"{"export":{"stream":"local:orders","to":"dir:/archive","rate":5}}"#);
+        let free = read(r#"{"export":{"stream":"local:orders","to":"dir:/archive"}}"#);
+        let other = read(r#"{"export":{"stream":"local:orders","to":"dir:/elsewhere","rate":5}}"#);
+        assert!(slow.is_same(&free) && free.is_same(&slow) && slow != free);
+        assert!(!slow.is_same(&other));
+        assert_eq!((slow.rate(), free.rate()), (Some(5), None));
+    }
 
     #[test]
     fn only_what_was_given_is_kept() {

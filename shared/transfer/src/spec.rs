@@ -33,7 +33,7 @@ pub enum PositionSpec {
 /// A text is not a position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{text}' is not a position; write earliest, latest, an RFC 3339 time, ago:1h, SHARD@SEQUENCE or cut:SHARD@SEQUENCE,… ({why})"
+    "'{text}' is not a position; write earliest, latest, a date, an RFC 3339 time, ago:1h, SHARD@SEQUENCE or cut:SHARD@SEQUENCE,… ({why})"
 )]
 pub struct SpecError {
     text: String,
@@ -47,6 +47,16 @@ fn millis(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (_, unit) = UNITS.iter().find(|(name, _)| *name == &text[digits..])?;
     text[..digits].parse::<u64>().ok()?.checked_mul(*unit)
+}
+
+/// The beginning, in UTC, of a day that is written `2026-11-22`.
+fn midnight(text: &str) -> Option<Timestamp> {
+    let is_date = text.len() == 10
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() });
+    if is_date { format!("{text}T00:00:00Z").parse().ok() } else { None }
 }
 
 impl FromStr for PositionSpec {
@@ -64,13 +74,16 @@ impl FromStr for PositionSpec {
                 .map(Self::Ago)
                 .ok_or_else(|| wrong("after ago: a number and ms, s, m, h, d or w".into()));
         }
-        if let Some(cut) = text.strip_prefix("cut:") {
-            return cut.parse().map(Self::Cut).map_err(|error: crate::PositionError| wrong(error.to_string()));
+        if text.starts_with(Cut::PREFIX) {
+            return text.parse().map(Self::Cut).map_err(|error: crate::PositionError| wrong(error.to_string()));
         }
         if let Some((shard, sequence)) = text.rsplit_once('@') {
             let shard = shard.parse().map_err(|error: crate::NameError| wrong(error.to_string()))?;
             let sequence = sequence.parse().map_err(|error: crate::PositionError| wrong(error.to_string()))?;
             return Ok(Self::Sequence { shard, sequence });
+        }
+        if let Some(midnight) = midnight(text) {
+            return Ok(Self::Time(midnight));
         }
         text.parse().map(Self::Time).map_err(|error: crate::TimeError| wrong(error.to_string()))
     }
@@ -84,7 +97,7 @@ impl fmt::Display for PositionSpec {
             Self::Time(time) => write!(f, "{time}"),
             Self::Ago(millis) => write!(f, "ago:{millis}ms"),
             Self::Sequence { shard, sequence } => write!(f, "{shard}@{sequence}"),
-            Self::Cut(cut) => write!(f, "cut:{cut}"),
+            Self::Cut(cut) => write!(f, "{cut}"),
         }
     }
 }
@@ -114,7 +127,11 @@ mod tests {
         let sequence = PositionSpec::Sequence { shard: "0".parse().unwrap(), sequence: Sequence::new(12) };
         assert_eq!("0@12".parse(), Ok(sequence));
         assert!(matches!("2026-01-01T00:00:00Z".parse(), Ok(PositionSpec::Time(_))));
-        for text in ["", "ago:", "ago:1", "ago:1y", "now", "0@", "@1", "0@x", "cut:0", "ago:99999999999999999999w"] {
+        assert_eq!("2026-11-22".parse::<PositionSpec>(), "2026-11-22T00:00:00Z".parse());
+        assert_eq!("2024-02-29".parse::<PositionSpec>(), "2024-02-29T00:00:00Z".parse());
+        let no_dates = ["2026-11", "2026-11-31", "2026-13-01", "20261122", "2026-11-22Z", "2026/11/22", "+026-11-22"];
+        let others = ["", "ago:", "ago:1", "ago:1y", "now", "0@", "@1", "0@x", "cut:0", "ago:99999999999999999999w"];
+        for text in no_dates.into_iter().chain(others) {
             let error = text.parse::<PositionSpec>().unwrap_err().to_string();
             assert!(error.contains("earliest, latest"), "{error}");
         }

@@ -183,6 +183,7 @@ const OPERATIONS: &[&[&str]] = &[
     &["engine"],
     &["slice", "records", "control", "objects"],
     &["claimed", "lane", "listing", "report"],
+    &["removal"],
     &["export/target", "import/route"],
     &["export/in_flight", "import/source"],
     &["export/shard", "import/reader"],

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use sluice_bucket_s3::place;
 use sluice_stream_kinesis::arn;
 use sluice_transfer::limits::EVENT_BYTES;
-use sluice_transfer::{BucketUri, Compression, Format, Inflate, SourceFormat, StreamUri};
+use sluice_transfer::{BucketUri, Compression, Format, Inflate, SourceFormat, State, StreamUri};
 
 use crate::places::{BUCKETS, STREAMS, is_local};
 
@@ -95,6 +95,30 @@ pub(super) fn rate(text: &str) -> Result<u64, String> {
     size(text.strip_suffix("/s").unwrap_or(text))
 }
 
+/// Bytes a second, at most; none for no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit(pub Option<u64>);
+
+pub(super) fn limit(text: &str) -> Result<Limit, String> {
+    if text == "none" {
+        return Ok(Limit(None));
+    }
+    match rate(text) {
+        Ok(0) => Err("at least 1 byte a second, or none for no limit".to_owned()),
+        Ok(rate) => Ok(Limit(Some(rate))),
+        Err(why) => Err(format!("{why}, or none for no limit")),
+    }
+}
+
+/// A state by its name, in small letters or large ones, with `-` or `_`.
+pub(super) fn state(text: &str) -> Result<State, String> {
+    let wanted = text.to_ascii_uppercase().replace('-', "_");
+    State::ALL.into_iter().find(|state| state.to_string() == wanted).ok_or_else(|| {
+        let all: Vec<_> = State::ALL.iter().map(|state| state.to_string().to_lowercase().replace('_', "-")).collect();
+        format!("it is one of {}", all.join(", "))
+    })
+}
+
 /// One of these, by its name.
 fn one_of<T: Copy, const N: usize>(text: &str, all: [T; N], name: fn(T) -> &'static str) -> Result<T, String> {
     let names = all.map(name);
@@ -130,6 +154,8 @@ mod tests {
         assert_eq!(size("8388608"), Ok(8 << 20));
         assert_eq!(rate("1MiB/s"), Ok(1 << 20));
         assert!(size("8 apples").is_err() && size("").is_err() && size("-1").is_err());
+        assert_eq!((limit("20MB"), limit("none")), (Ok(Limit(Some(20_000_000))), Ok(Limit(None))));
+        assert!(limit("0").unwrap_err().contains("none for no limit") && limit("fast").is_err());
         assert!(event_bytes("0").is_err() && event_bytes("33MiB").is_err());
     }
 
@@ -163,6 +189,15 @@ mod tests {
     fn accounts_have_12_digits() {
         assert_eq!(account("123456789012"), Ok("123456789012".to_owned()));
         assert!(account("").is_err() && account("12345678901").is_err() && account("12345678901x").is_err());
+    }
+
+    #[test]
+    fn states_as_people_type_them() {
+        for all in State::ALL {
+            assert_eq!(state(&all.to_string()), Ok(all));
+            assert_eq!(state(&all.to_string().to_lowercase().replace('_', "-")), Ok(all));
+        }
+        assert!(state("running").unwrap_err().contains("transferring, paused, verifying"), "{:?}", state("running"));
     }
 
     #[test]

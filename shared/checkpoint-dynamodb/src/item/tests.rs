@@ -100,7 +100,7 @@ fn shard(work: Work) -> ShardRecord {
         epoch: 17,
         generation: 2,
         owner: Some(Owner { slice: "0b29ac5e-7a51-4d4c-9d0f-2b1f7a0c6f55".to_owned(), lease_until }),
-        pace: Pace { bytes_per_second: 123_456_789.125, at: now() },
+        pace: Pace { bytes_per_second: 123_456_789.125, at: now(), known_millis: None, woken: false },
         slices: 16,
         ..ShardRecord::new(id(), shard_id(), range, Some(Counts::new(1 << 30, 1 << 40)), work)
     }
@@ -122,6 +122,8 @@ fn export(tail: usize, unlisted: usize, gaps: Vec<Gap>) -> ShardRecord {
         sealed: cursor(7),
         counts: Counts::new(1 << 30, 1 << 40),
         objects: 107,
+        // As earlier versions left it.
+        written: None,
         incarnation: 1,
         phase: Phase::Open(upload),
         segments: SegmentChain { count: 12, digest: "d".repeat(64) },
@@ -282,7 +284,13 @@ fn closing(tail: usize, unlisted: usize, again: bool) -> ShardRecord {
 #[test]
 fn a_shard_of_one_destination_fits_4_kb() {
     let (id, shard) = (id(), shard_id());
-    let bytes = |record: &ShardRecord| size(&to_item(Key::Shard(&id, &shard), record).unwrap());
+    let bytes = |record: &ShardRecord| {
+        let mut record = record.clone();
+        if let Work::Export(destinations) = &mut record.work {
+            destinations.values_mut().for_each(|destination| destination.written = Some(1 << 40));
+        }
+        size(&to_item(Key::Shard(&id, &shard), &record).unwrap())
+    };
     let open = |tail, unlisted| bytes(&indexed(export(tail, unlisted, Vec::new())));
     // A full tail becomes a page with the write that closes, too.
     let closing = |again| bytes(&indexed(closing(LEDGER_TAIL - 1, SEGMENT_ENTRIES, again)));

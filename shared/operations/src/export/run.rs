@@ -27,7 +27,7 @@ pub async fn export_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
         return Ok(outcome);
     }
     let config = export_config(&transfer)?;
-    let slice = Slice::new(engine, order, &transfer, config.rate);
+    let slice = Slice::new(engine, order, &transfer, transfer.rate());
     let target = match open_target(engine, config).await {
         Ok(target) => target,
         Err(stop) => return Ok(gather(vec![Err(stop)])),

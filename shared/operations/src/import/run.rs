@@ -22,7 +22,7 @@ pub async fn import_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
         return Ok(outcome);
     }
     let config = import_config(&transfer)?;
-    let slice = Slice::new(engine, order, &transfer, config.rate);
+    let slice = Slice::new(engine, order, &transfer, transfer.rate());
     let route = match open_route(engine, config).await {
         Ok(route) => route,
         Err(stop) => return Ok(gather(vec![Err(stop)])),

@@ -9,7 +9,7 @@ use sluice_transfer::{
 };
 
 use super::resolved::{Resolved, unknown_stream};
-use crate::engine::Engine;
+use crate::engine::{Engine, Settings};
 use crate::error::{Code, OperationError};
 
 /// Encoded bytes of an object, unless told otherwise.
@@ -30,7 +30,7 @@ pub(super) async fn resolve(
             format!("{} cannot create an object only where there is none, so nothing is safe there", request.to),
         ));
     }
-    let (part_size, object_size) = sizes(request, capabilities, engine.settings.largest_part)?;
+    let (part_size, object_size) = sizes(request, capabilities, &engine.settings)?;
     if request.rate == Some(0) {
         return Err(OperationError::new(Code::OutOfRange, "rate: at least 1 byte a second"));
     }
@@ -55,8 +55,9 @@ pub(super) async fn resolve(
 }
 
 /// Part and object size, checked against what the bucket takes.
-fn sizes(request: &ExportRequest, bucket: Capabilities, largest: u64) -> Result<(u64, u64), OperationError> {
+fn sizes(request: &ExportRequest, bucket: Capabilities, settings: &Settings) -> Result<(u64, u64), OperationError> {
     let refuse = |what: String| Err(OperationError::new(Code::OutOfRange, what));
+    let (largest, way_out) = (settings.largest_part, settings.hints.larger_parts);
     let object = request.object_size.unwrap_or(OBJECT_SIZE);
     if object == 0 || object > LARGEST_OBJECT {
         return refuse(format!("objectSize: {object} bytes; it must be 1 to {LARGEST_OBJECT}"));
@@ -66,8 +67,7 @@ fn sizes(request: &ExportRequest, bucket: Capabilities, largest: u64) -> Result<
     let part = request.part_size.unwrap_or(PART_SIZE.max(needed)).min(object.max(request.part_size.unwrap_or(0)));
     if part == 0 || part > largest {
         return refuse(format!(
-            "partSize: {part} bytes; it must be 1 to {largest}, since parts are claimed in memory: use smaller objects, or \
-             functions of more memory (parameter SliceMemory of the stack)"
+            "partSize: {part} bytes; it must be 1 to {largest}, since parts are held in memory: {way_out}"
         ));
     }
     if part < bucket.smallest_part && object > part {
@@ -205,7 +205,7 @@ mod tests {
             rate: None,
         };
         let bucket = Capabilities { create_only: true, smallest_part, attests_content: false };
-        sizes(&request, bucket, sluice_transfer::limits::LARGEST_PART).map_err(|error| error.message)
+        sizes(&request, bucket, &Settings::default()).map_err(|error| error.message)
     }
 
     #[test]

@@ -15,6 +15,7 @@ use sluice_ports::Created;
 use sluice_transfer::record::{Config, ShardRecord, TransferRecord};
 use sluice_transfer::{Request, ShardId, State, Step, TransferId};
 
+use crate::control::limit;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 
@@ -38,7 +39,7 @@ pub async fn plan(
     let request = &canonical(engine, request).await?;
     let known = engine.persist(async || engine.checkpoints.transfer(id).await).await?;
     if let Some(transfer) = known {
-        same_request(&transfer, request)?;
+        let transfer = same_request(engine, transfer, request).await?;
         if transfer.state != State::Preparing {
             return Ok(Planned { transfer, before: true });
         }
@@ -65,10 +66,7 @@ pub async fn plan(
     let created = engine.persist(async || engine.checkpoints.create_transfer(&transfer).await).await?;
     let transfer = match created {
         Created::Now => transfer,
-        Created::Before(there) => {
-            same_request(&there, request)?;
-            there
-        }
+        Created::Before(there) => same_request(engine, there, request).await?,
     };
     recorded(engine, transfer, resolved.shards, false).await
 }
@@ -84,17 +82,27 @@ async fn canonical(engine: &Engine, request: &Request) -> Result<Request, Operat
     Ok(request)
 }
 
-fn same_request(transfer: &TransferRecord, request: &Request) -> Result<(), OperationError> {
-    if transfer.request == *request {
-        return Ok(());
+/// The transfer that is there, if it is that of the request; at the rate that the request asks for, if it does.
+async fn same_request(
+    engine: &Engine,
+    transfer: TransferRecord,
+    request: &Request,
+) -> Result<TransferRecord, OperationError> {
+    if !transfer.request.is_same(request) {
+        return Err(OperationError::new(
+            Code::RequestDiffers,
+            format!(
+                "the id '{}' is taken by another request: repeat that one just as it was, or choose another id",
+                transfer.id
+            ),
+        ));
     }
-    Err(OperationError::new(
-        Code::RequestDiffers,
-        format!(
-            "the id '{}' is taken by another request: repeat that one just as it was, or choose another id",
-            transfer.id
-        ),
-    ))
+    match request.rate() {
+        Some(rate) if transfer.rate() != Some(rate) && !transfer.state.is_final() => {
+            limit(engine, &transfer.id, Some(rate)).await
+        }
+        _ => Ok(transfer),
+    }
 }
 
 /// As [`record`]; what refuses a transfer that is on record already stands there too.

@@ -79,7 +79,8 @@ async fn verify_shard(
     let place = run.at.place.take();
     if place.is_none() {
         for gap in &shard.gaps {
-            let what = format!("shard {}: {} to {} was gone before it was read", shard.shard, gap.from, gap.until);
+            let (from, until) = (gap.from.of_shard(&shard.shard), gap.until.of_shard(&shard.shard));
+            let what = format!("shard {}: from {from} until {until} was gone before it was read", shard.shard);
             run.found.find(Verdict::Gaps, &what);
         }
     }

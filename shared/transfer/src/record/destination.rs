@@ -137,6 +137,10 @@ pub struct DestinationRecord {
     pub counts: Counts,
     /// Complete objects; the number of the next one.
     pub objects: u64,
+    /// Encoded bytes of all complete objects; none if a version that did not count them began it. By
+    /// a short name, since a record of more than 4 KB costs twice.
+    #[serde(default, rename = "out", skip_serializing_if = "Option::is_none")]
+    pub written: Option<u64>,
     /// Uploads given up for the object at hand.
     pub incarnation: u32,
     /// The object at hand.
@@ -160,6 +164,7 @@ impl DestinationRecord {
             sealed: Cursor::at(from),
             counts: Counts::default(),
             objects: 0,
+            written: Some(0),
             incarnation: 0,
             phase: Phase::Idle,
             segments: SegmentChain::default(),
@@ -339,6 +344,7 @@ impl DestinationRecord {
         self.sealed = which.until.clone();
         self.counts += which.counts;
         self.objects += 1;
+        self.written = self.written.map(|written| written + which.checksum.len);
         self.incarnation = 0;
         self.phase = Phase::Idle;
         self.raise(self.counts);

@@ -175,7 +175,7 @@ impl ShardRecord {
     pub fn stands_at(&self) -> String {
         match &self.work {
             Work::Export(destinations) => {
-                destinations.values().map(|d| d.cursor().clone()).min().unwrap_or_default().to_string()
+                destinations.values().map(|d| d.cursor().clone()).min().unwrap_or_default().of_shard(&self.shard)
             }
             Work::Import(import) => {
                 format!("source {} of {}, byte {}", import.cursor.entry + 1, import.entries, import.cursor.offset)
@@ -200,6 +200,15 @@ impl ShardRecord {
         match &self.work {
             Work::Export(destinations) => destinations.values().map(|d| d.gaps.len() as u64).sum(),
             Work::Import(import) => import.gaps,
+        }
+    }
+
+    /// Bytes that were written: of complete objects, at all destinations together, or of appended payload. None where
+    /// an older version began it.
+    pub fn written(&self) -> Option<u64> {
+        match &self.work {
+            Work::Export(destinations) => destinations.values().map(|d| d.written).sum(),
+            Work::Import(import) => Some(import.counts.bytes),
         }
     }
 

@@ -178,6 +178,17 @@ pub struct TransferRecord {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// Bytes of payload a second, at most, as somebody said while it was there; 0 for no limit. Absent: as it was planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u64>,
+    /// Milliseconds that it was at rest between two runs.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub rested_millis: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_nothing(millis: &u64) -> bool {
+    *millis == 0
 }
 
 impl Config {
@@ -219,6 +230,34 @@ impl TransferRecord {
             totals: Totals::default(),
             manifest: None,
             failure: None,
+            rate: None,
+            rested_millis: 0,
+        }
+    }
+
+    /// Bytes of payload a second, at most, that slices of it may move; none for no limit.
+    pub fn rate(&self) -> Option<u64> {
+        let planned = match &self.config {
+            Config::Export(config) => config.rate,
+            Config::Import(config) => config.rate,
+        };
+        match self.rate {
+            None => planned,
+            Some(0) => None,
+            said => said,
+        }
+    }
+
+    /// Milliseconds from when it was planned to `now` or to when it came to rest, without those at rest.
+    pub fn worked_millis(&self, now: Timestamp) -> u64 {
+        let until = if self.state.is_active() { now } else { self.updated_at };
+        until.millis_since(self.created_at).saturating_sub(self.rested_millis)
+    }
+
+    /// It was `before` until now: what passed at rest is no work.
+    pub fn woken_from(&mut self, before: &Self, now: Timestamp) {
+        if !before.state.is_active() && self.state.is_active() {
+            self.rested_millis += now.millis_since(before.updated_at);
         }
     }
 

@@ -109,6 +109,8 @@ fn full_export(name: &str) -> TransferRecord {
     record.totals.expected = Some(counts());
     record.totals.moved = counts();
     record.manifest = Some(ManifestRef { key: "orders/manifest.json".to_owned(), sha256: "5".repeat(64) });
+    record.rate = Some(0);
+    record.rested_millis = 1 << 50;
     record.failure = Some(Failure { code: "Gone".to_owned(), message: "'\"\\\u{1f600}\n\u{0}".to_owned() });
     record
 }
@@ -219,6 +221,7 @@ fn full_destination(phase: Phase) -> DestinationRecord {
         sealed: at(8),
         counts: counts(),
         objects: 2,
+        written: Some(1 << 50),
         incarnation: 1,
         phase,
         segments: SegmentChain { count: 4, digest: "d".repeat(64) },
@@ -288,7 +291,12 @@ fn full_shard(bare: &ShardRecord) -> ShardRecord {
         owner: Some(Owner { slice: "slice/1".to_owned(), lease_until: Timestamp::from_micros(1_763_798_400_000_001) }),
         range: Range { from: Position::After(kinesis()), until: Position::After(kinesis().next()) },
         expected: Some(counts()),
-        pace: Pace { bytes_per_second: 123_456_789.625, at: Timestamp::from_millis(5) },
+        pace: Pace {
+            bytes_per_second: 123_456_789.625,
+            at: Timestamp::from_millis(5),
+            known_millis: Some(13_999),
+            woken: true,
+        },
         idle_slices: 19,
         slices: 1 << 60,
         ..bare.clone()
