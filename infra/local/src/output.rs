@@ -290,7 +290,9 @@ manifest  dir:/b/nightly/manifest.json
     fn a_report_of_before_is_read() {
         let mut old = serde_json::to_value(report()).unwrap();
         let fields = ["gapRanges", "endedAt", "durationSeconds", "averageBytesPerSecond", "bytesWritten", "rate"];
-        fields.map(|field| old.as_object_mut().unwrap().remove(field).unwrap());
+        for field in fields {
+            old.as_object_mut().unwrap().remove(field).unwrap();
+        }
         assert_eq!(serde_json::from_value::<Report>(old).unwrap().bytes_written, None);
     }
 
