@@ -270,6 +270,7 @@ impl Stores {
                 longest_stream: 1 << 20,
                 record_millis: scenario.record_millis,
                 attempts: ATTEMPTS,
+                hints: Settings::default().hints,
             },
         }
     }
