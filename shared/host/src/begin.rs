@@ -57,8 +57,8 @@ async fn begin(host: &Host, command: Command, id: &TransferId, execution: &str) 
         Command::Pause(_) => at_rest(pause(engine, id).await?),
         Command::Cancel(_) => at_rest(cancel(engine, id).await?),
         Command::Rate(_, rate) => {
-            limit(engine, id, rate).await?;
-            return show(host, id, Next::End).await;
+            Box::pin(limit(engine, id, rate)).await?;
+            return Box::pin(show(host, id, Next::End)).await;
         }
         Command::Verify(_) => return show(host, id, Next::Verify).await,
         Command::Describe(_) => return show(host, id, Next::End).await,
