@@ -44,7 +44,8 @@ pub async fn plan(host: &Host, started: Started, invocation: &Invocation) -> Res
     let command = Command::read(&started.input, &started.name)?;
     let Some(id) = command.id().cloned() else { return Ok(Begun::nothing()) };
     let span = invocation.span(&id);
-    begin(host, command, &id, &started.execution).instrument(span).await
+    // On the heap: it holds all that planning does.
+    Box::pin(begin(host, command, &id, &started.execution)).instrument(span).await
 }
 
 async fn begin(host: &Host, command: Command, id: &TransferId, execution: &str) -> Result<Begun, Refused> {
@@ -57,8 +58,8 @@ async fn begin(host: &Host, command: Command, id: &TransferId, execution: &str) 
         Command::Pause(_) => at_rest(pause(engine, id).await?),
         Command::Cancel(_) => at_rest(cancel(engine, id).await?),
         Command::Rate(_, rate) => {
-            Box::pin(limit(engine, id, rate)).await?;
-            return Box::pin(show(host, id, Next::End)).await;
+            limit(engine, id, rate).await?;
+            return show(host, id, Next::End).await;
         }
         Command::Verify(_) => return show(host, id, Next::Verify).await,
         Command::Describe(_) => return show(host, id, Next::End).await,

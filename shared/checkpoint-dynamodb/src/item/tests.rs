@@ -287,7 +287,9 @@ fn a_shard_of_one_destination_fits_4_kb() {
     let bytes = |record: &ShardRecord| {
         let mut record = record.clone();
         if let Work::Export(destinations) = &mut record.work {
-            destinations.values_mut().for_each(|destination| destination.written = Some(1 << 40));
+            for destination in destinations.values_mut() {
+                destination.written = Some(1 << 40);
+            }
         }
         size(&to_item(Key::Shard(&id, &shard), &record).unwrap())
     };

@@ -39,7 +39,7 @@ pub async fn plan(
     let request = &canonical(engine, request).await?;
     let known = engine.persist(async || engine.checkpoints.transfer(id).await).await?;
     if let Some(transfer) = known {
-        let transfer = Box::pin(same_request(engine, transfer, request)).await?;
+        let transfer = same_request(engine, transfer, request).await?;
         if transfer.state != State::Preparing {
             return Ok(Planned { transfer, before: true });
         }
@@ -66,7 +66,7 @@ pub async fn plan(
     let created = engine.persist(async || engine.checkpoints.create_transfer(&transfer).await).await?;
     let transfer = match created {
         Created::Now => transfer,
-        Created::Before(there) => Box::pin(same_request(engine, there, request)).await?,
+        Created::Before(there) => same_request(engine, there, request).await?,
     };
     recorded(engine, transfer, resolved.shards, false).await
 }
@@ -82,7 +82,7 @@ async fn canonical(engine: &Engine, request: &Request) -> Result<Request, Operat
     Ok(request)
 }
 
-/// The transfer that is there, if it is that of the request; on the heap, since most plans do not come here. At the rate that the request asks for, if it does.
+/// The transfer that is there, if it is that of the request; at the rate that the request asks for, if it does.
 async fn same_request(
     engine: &Engine,
     transfer: TransferRecord,
