@@ -439,7 +439,8 @@ def main():
 
     def work(folder):
         with Cloud(folder) as cloud:
-            environment = dict(cloud.environment(), SLUICE_TEST_S3=cloud.url, SLUICE_TEST_KINESIS=cloud.url)
+            services = ("S3", "KINESIS", "DYNAMODB")
+            environment = dict(cloud.environment(), **{f"SLUICE_TEST_{service}": cloud.url for service in services})
             return subprocess.run(command, env=environment, check=False).returncode
 
     sys.exit(working_in("sluice-cloud-", None, work))

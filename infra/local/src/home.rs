@@ -6,8 +6,10 @@
 //! checkpoints.sqlite   the records of transfers
 //! work/                a bucket of the host's own: lists of sources, manifests of imports
 //! locks/ID.lock        held by the process that drives the transfer ID
-//! locks/checkpoints    held while a process opens the checkpoints
 //! ```
+//!
+//! Version 1 had the same streams, and its checkpoints in another form. Its streams are read and written here, its
+//! transfers are not: a home of version 1 that has none becomes one of version 2.
 //!
 //! **Invariant.** `home.json` is made first and whole, so what has none is no home, and nothing else is touched in it.
 
@@ -17,9 +19,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sluice_checkpoint_dynamodb::DynamoCheckpoints;
-use sluice_dynamodb_embedded::EmbeddedDynamo;
+use sluice_checkpoint_sqlite::SqliteCheckpoints;
 use sluice_operations::{Code, Engine, Settings};
+use sluice_ports::CheckpointStore;
+use sluice_ports::memory::MemoryCheckpoints;
 use sluice_transfer::TransferId;
 
 use crate::args::{HostArgs, absolute};
@@ -27,15 +30,9 @@ use crate::clock::{SystemClock, sleep};
 use crate::failure::Failure;
 use crate::places::LocalPlaces;
 
-/// The version of homes that this command makes and reads.
-const VERSION: u32 = 1;
+/// The version of homes that this command makes.
+const VERSION: u32 = 2;
 const MARKER: &str = "home.json";
-/// The table in the checkpoints' file.
-const TABLE: &str = "sluice";
-/// Work on files, where waiting is allowed.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::new(Code::Defect, error.to_string()))
-}
 
 /// A look at a lock takes it for a moment; who wants it for good tries again that often, so many milliseconds apart.
 const LOCK_ATTEMPTS: u32 = 10;
@@ -51,6 +48,7 @@ struct Marker {
 pub(crate) struct Home {
     path: PathBuf,
     bucket_owner: Option<String>,
+    version: u32,
 }
 
 /// Held while this process drives a transfer. The operating system takes it back when the process dies, however it
@@ -74,6 +72,10 @@ impl Home {
             let name = entry.map_err(failed)?.file_name();
             // Another process may be making it at this moment.
             if !name.to_string_lossy().starts_with(MARKER) {
+                // What else is in a home comes after the marker.
+                if let Some(home) = Self::find(host)? {
+                    return Ok(home);
+                }
                 let path = home.path.display();
                 let what =
                     format!("{path} is no home of sluice and not empty: give an empty or a new folder as --home");
@@ -98,7 +100,7 @@ impl Home {
 
     /// Opens a home; none if there is none.
     pub(crate) fn find(host: &HostArgs) -> Result<Option<Self>, Failure> {
-        let home = Self::at(host)?;
+        let mut home = Self::at(host)?;
         let marker = home.path.join(MARKER);
         let text = match fs::read(&marker) {
             Ok(text) => text,
@@ -119,12 +121,13 @@ impl Home {
             );
             return Err(Failure::new(Code::Newer, what));
         }
+        home.version = found.version;
         Ok(Some(home))
     }
 
     fn at(host: &HostArgs) -> Result<Self, Failure> {
         let path = absolute(&host.home).map_err(|why| Failure::usage(format!("--home: {why}")))?;
-        Ok(Self { path: path.into(), bucket_owner: host.bucket_owner.clone() })
+        Ok(Self { path: path.into(), bucket_owner: host.bucket_owner.clone(), version: VERSION })
     }
 
     /// Writes the marker whole: two processes that do it at the same time write the same.
@@ -149,45 +152,43 @@ impl Home {
         Ok(path)
     }
 
-    /// The folder of the streams.
-    pub(crate) fn streams(&self) -> Result<PathBuf, Failure> {
-        self.folder("streams")
+    /// The folder of the streams; it need not be there.
+    pub(crate) fn streams(&self) -> PathBuf {
+        self.path.join("streams")
     }
 
     /// What names mean here.
-    pub(crate) fn places(&self) -> Result<LocalPlaces, Failure> {
-        Ok(LocalPlaces::new(self.streams()?, &self.path.join("work"), self.bucket_owner.clone()))
+    pub(crate) fn places(&self) -> LocalPlaces {
+        LocalPlaces::new(self.streams(), &self.path.join("work"), self.bucket_owner.clone())
     }
 
-    /// The engine over this home.
+    fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints.sqlite")
+    }
+
+    /// The engine over this home, to run transfers.
     pub(crate) async fn engine(&self, settings: Settings) -> Result<Engine, Failure> {
-        // Making the file, and folding its log when the last one leaves it, take it whole: whoever comes meanwhile
-        // would be told that it is locked. So processes open it one after the other, and try again a few times.
-        let path = self.folder("locks")?.join("checkpoints");
-        let failed = |error: io::Error| Failure::of_io(&error, format!("the lock {} cannot be taken", path.display()));
-        let gate = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-        let gate = blocking(move || gate.lock().map(|()| gate)).await?.map_err(failed)?;
-        let mut attempt = 1;
-        let dynamo = loop {
-            let file = self.path.join("checkpoints.sqlite");
-            match blocking(move || EmbeddedDynamo::open(&file)).await? {
-                Ok(dynamo) => break dynamo,
-                Err(error) if attempt == LOCK_ATTEMPTS => {
-                    return Err(Failure::new(Code::Unavailable, error.to_string()));
-                }
-                Err(_) => attempt += 1,
-            }
-            sleep(LOCK_WAIT_MILLIS).await;
-        };
-        let checkpoints = DynamoCheckpoints::new(dynamo.client(), TABLE);
-        checkpoints.ensure_table().await?;
-        drop(gate);
-        Ok(Engine {
-            checkpoints: Arc::new(checkpoints),
-            places: Arc::new(self.places()?),
-            clock: Arc::new(SystemClock),
-            settings,
-        })
+        if self.version < VERSION && !self.checkpoints().exists() {
+            // From here on it is none for the version before.
+            self.mark()
+                .map_err(|error| Failure::of_io(&error, format!("{} cannot be written", self.path.display())))?;
+        }
+        let checkpoints = SqliteCheckpoints::open(self.checkpoints()).await?;
+        Ok(self.engine_over(Arc::new(checkpoints), settings))
+    }
+
+    /// The engine over this home, to look at transfers: nothing is made, and no right to write is needed.
+    pub(crate) fn looking(&self, settings: Settings) -> Engine {
+        self.engine_over(Arc::new(SqliteCheckpoints::looking(self.checkpoints())), settings)
+    }
+
+    /// The engine over this home's streams, for what needs no transfers.
+    pub(crate) fn without_checkpoints(&self, settings: Settings) -> Engine {
+        self.engine_over(Arc::new(MemoryCheckpoints::new()), settings)
+    }
+
+    fn engine_over(&self, checkpoints: Arc<dyn CheckpointStore>, settings: Settings) -> Engine {
+        Engine { checkpoints, places: Arc::new(self.places()), clock: Arc::new(SystemClock), settings }
     }
 
     /// Takes the run lock of a transfer; none if another process has it.
@@ -236,15 +237,14 @@ impl Home {
 }
 
 /// An engine that keeps nothing and has no streams of its own: for looking at what lies elsewhere.
-pub(crate) fn engine_without_home(host: &HostArgs) -> Result<Engine, Failure> {
-    let dynamo = EmbeddedDynamo::memory().map_err(|error| Failure::new(Code::Unavailable, error.to_string()))?;
+pub(crate) fn engine_without_home(host: &HostArgs) -> Engine {
     let nowhere = Path::new("");
-    Ok(Engine {
-        checkpoints: Arc::new(DynamoCheckpoints::new(dynamo.client(), TABLE)),
+    Engine {
+        checkpoints: Arc::new(MemoryCheckpoints::new()),
         places: Arc::new(LocalPlaces::new(nowhere.to_owned(), nowhere, host.bucket_owner.clone())),
         clock: Arc::new(SystemClock),
         settings: Settings::default(),
-    })
+    }
 }
 
 /// A path as a shell takes it.

@@ -52,7 +52,7 @@ pub(crate) async fn list(host: &HostArgs, args: &List, output: Output) -> Result
     let (mut transfers, mut left_out) = (Vec::new(), 0);
     match Home::find(host)? {
         Some(home) => {
-            let engine = home.engine(Settings::default()).await?;
+            let engine = home.looking(Settings::default());
             let limit = args.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
             let found: Transfers = sluice_operations::transfers(&engine, &args.states, limit).await?;
             transfers.extend(found.reports.into_iter().map(|report| Local::new(&home, report)));

@@ -26,9 +26,9 @@ const FIRST_WAIT: u64 = 200;
 
 pub(crate) async fn run(host: &HostArgs, args: &Read) -> Result<ExitCode, Failure> {
     let engine = if is_local(&args.stream) {
-        Home::open(host)?.engine(Settings::default()).await?
+        Home::open(host)?.without_checkpoints(Settings::default())
     } else {
-        engine_without_home(host)?
+        engine_without_home(host)
     };
     let stream = engine.places.stream(&args.stream).await?;
     let stream = &*stream;

@@ -18,7 +18,7 @@ use crate::progress::{Meter, Show, TICK_MILLIS};
 
 pub(crate) async fn status(host: &HostArgs, args: &Status, show: Show) -> Result<ExitCode, Failure> {
     let home = Home::open(host)?;
-    let engine = home.engine(Settings::default()).await?;
+    let engine = home.looking(Settings::default());
     let id = match &args.id {
         Some(id) => id.clone(),
         None => match engine.checkpoints.transfers(1).await?.pop() {
@@ -97,7 +97,7 @@ pub(crate) async fn verify(host: &HostArgs, id: &TransferId, show: Show) -> Resu
         findings: Vec<String>,
     }
     let home = Home::open(host)?;
-    let engine = home.engine(Settings::default()).await?;
+    let engine = home.looking(Settings::default());
     let report = describe(&engine, id).await?;
     let meter = Meter::new(show.progress);
     let (read, since) = (Cell::new(0), now());

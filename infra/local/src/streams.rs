@@ -52,8 +52,8 @@ pub(crate) async fn list(host: &HostArgs, output: Output) -> Result<ExitCode, Fa
     let mut failures = Vec::new();
     match Home::find(host)? {
         Some(home) => {
-            let places = home.places()?;
-            for name in LocalStream::list(&home.streams()?)? {
+            let places = home.places();
+            for name in LocalStream::list(&home.streams())? {
                 let uri = StreamUri { scheme: "local".to_owned(), name };
                 match told(&places.local(&uri)?, uri).await {
                     Ok(told) => streams.push(told),
@@ -65,6 +65,8 @@ pub(crate) async fn list(host: &HostArgs, output: Output) -> Result<ExitCode, Fa
     }
     match output {
         Output::Json => output::print_json(&Streams { streams })?,
+        // Not said of those that cannot be looked at.
+        Output::Text if streams.is_empty() && !failures.is_empty() => {}
         Output::Text if streams.is_empty() => output::note("there are no streams"),
         Output::Text => {
             let rows: Vec<_> = streams.iter().map(row).collect();
@@ -103,8 +105,8 @@ async fn told(stream: &dyn StreamStore, uri: StreamUri) -> Result<Told, Failure>
 
 pub(crate) async fn trim(host: &HostArgs, args: &Trim, output: Output) -> Result<ExitCode, Failure> {
     let home = Home::open(host)?;
-    let engine = home.engine(Settings::default()).await?;
-    let stream = home.places()?.local(&args.stream)?;
+    let engine = home.without_checkpoints(Settings::default());
+    let stream = home.places().local(&args.stream)?;
     let info = known(&stream, &args.stream).await?;
     // Shards that the position does not name keep what they have.
     let before = positions(&engine, &stream, &info, ("before", &args.before), |shard| shard.earliest.clone()).await?;

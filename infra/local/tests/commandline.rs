@@ -108,14 +108,14 @@ fn a_home_is_made_only_by_what_fills_it() {
     assert!(!stage.path("home").exists() && !stage.path("out").exists());
     stage.with_input("--home other append local:a", b"x\n").code(0);
     assert!(stage.path("other/home.json").exists() && !stage.path("home").exists());
-    assert_eq!(std::fs::read_to_string(stage.path("other/home.json")).unwrap(), r#"{"version":1}"#);
+    assert_eq!(std::fs::read_to_string(stage.path("other/home.json")).unwrap(), r#"{"version":2}"#);
 }
 
 #[test]
 fn a_newer_home_and_what_is_no_home_are_left_alone() {
     let stage = Stage::new();
     stage.stream("a", 1);
-    std::fs::write(stage.path("home/home.json"), r#"{"version":2,"more":true}"#).unwrap();
+    std::fs::write(stage.path("home/home.json"), r#"{"version":3,"more":true}"#).unwrap();
     let before = stage.files("home");
     for line in ["streams", "list", "read local:a", "append local:a", "export local:a dir:out"] {
         let done = stage.run(&format!("{line} --output json")).fails(1, "use a newer sluice");

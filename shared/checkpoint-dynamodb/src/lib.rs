@@ -41,7 +41,7 @@ pub struct DynamoCheckpoints {
 }
 
 impl DynamoCheckpoints {
-    /// In that table, which has to exist; see [`Self::ensure_table`].
+    /// In that table, which has to exist, with its index [`BY_STATE`]: the stack's template makes it.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self { client, table: table.into() }
     }

@@ -1,6 +1,8 @@
 //! What each answer of `DynamoDB`'s means to the caller. The answers are scripted, in the form that it documents.
 #![cfg(test)]
 
+mod common;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +12,6 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use serde_json::json;
 use sluice_checkpoint_dynamodb::DynamoCheckpoints;
-use sluice_dynamodb_embedded::EmbeddedDynamo;
 use sluice_ports::{CheckpointStore, ErrorKind};
 use sluice_transfer::record::{LedgerPage, ShardRecord, Work};
 use sluice_transfer::{DestinationName, Position, Range};
@@ -32,7 +33,7 @@ impl HttpConnector for Script {
 
 fn store(answers: impl IntoIterator<Item = (u16, String)>) -> DynamoCheckpoints {
     let script = Script(Arc::new(Mutex::new(answers.into_iter().collect())));
-    DynamoCheckpoints::new(EmbeddedDynamo::client_through(script), "sluice")
+    DynamoCheckpoints::new(common::client_through(script), "sluice")
 }
 
 fn error(status: u16, kind: &str) -> (u16, String) {

@@ -26,9 +26,9 @@ use rusqlite::Connection;
 use sluice_ports::{
     Appended, Error, ErrorKind, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamStore,
 };
+use sluice_sqlite::{Looking, blocking};
 use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
 
-use crate::file::Access;
 use crate::row::Values;
 
 /// What a stream's file is called behind its name.
@@ -45,7 +45,7 @@ struct Shared {
     path: PathBuf,
     name: String,
     writer: Mutex<Option<Connection>>,
-    reader: Mutex<Option<Connection>>,
+    reader: Mutex<Option<Looking>>,
     /// Memory of reads. Used by who holds the reader.
     values: Mutex<Values>,
 }
@@ -88,40 +88,36 @@ impl LocalStream {
         Ok(names)
     }
 
-    async fn run<T: Send + 'static>(
+    async fn change<T: Send + 'static>(
         &self,
-        access: Access,
         work: impl FnOnce(&Shared, &mut Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let shared = Arc::clone(&self.shared);
-        blocking(move || shared.with_connection(access, work)).await
+        blocking(move || shared.change(work)).await
     }
-}
 
-/// Runs on a blocking thread; a panic there goes on here.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(answer) => answer,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The work was never begun.
-            Err(error) => Err(Error::with(ErrorKind::Unavailable, "the runtime is shutting down", error)),
-        },
+    async fn look<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Shared, &mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || {
+            // A panic while the lock was held has dropped the connection that was taken out.
+            let mut slot = shared.reader.lock().unwrap_or_else(PoisonError::into_inner);
+            file::look(&mut slot, &shared.path, &shared.name, |connection| work(&shared, connection))
+        })
+        .await
     }
 }
 
 impl Shared {
-    /// Lends the one connection of its kind, opened if need be. One that met an error is not used again.
-    fn with_connection<T>(&self, access: Access, work: impl FnOnce(&Self, &mut Connection) -> Result<T>) -> Result<T> {
-        let slot = match access {
-            Access::Read => &self.reader,
-            Access::Write => &self.writer,
-        };
+    /// Lends the one connection that writes, opened if need be. One that met an error is not used again.
+    fn change<T>(&self, work: impl FnOnce(&Self, &mut Connection) -> Result<T>) -> Result<T> {
         // A panic while the lock was held has dropped the connection that was taken out, and rolled it back.
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut connection = match slot.take() {
             Some(connection) => connection,
-            None => file::open(&self.path, &self.name, access)?,
+            None => file::open(&self.path, &self.name)?,
         };
         let answer = work(self, &mut connection)?;
         *slot = Some(connection);
@@ -132,7 +128,7 @@ impl Shared {
 #[async_trait]
 impl StreamStore for LocalStream {
     async fn describe(&self) -> Result<StreamInfo> {
-        self.run(Access::Read, |shared, connection| read::describe(connection, &shared.name)).await
+        self.look(|shared, connection| read::describe(connection, &shared.name)).await
     }
 
     async fn create(&self, shards: u32) -> Result<bool> {
@@ -142,7 +138,7 @@ impl StreamStore for LocalStream {
 
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
         let (shard, from) = (shard.clone(), from.clone());
-        self.run(Access::Read, move |shared, connection| {
+        self.look(move |shared, connection| {
             // A panic within leaves a chunk that is part filled, and nobody has a value of what is behind that.
             let mut values = shared.values.lock().unwrap_or_else(PoisonError::into_inner);
             read::read(connection, &shared.name, &shard, &from, limit, &mut values)
@@ -152,15 +148,12 @@ impl StreamStore for LocalStream {
 
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
         let shard = shard.clone();
-        self.run(Access::Read, move |shared, connection| read::position_at(connection, &shared.name, &shard, time))
-            .await
+        self.look(move |shared, connection| read::position_at(connection, &shared.name, &shard, time)).await
     }
 
     async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
         let (shard, range) = (shard.clone(), range.clone());
-        self.run(Access::Read, move |shared, connection| read::measure(connection, &shared.name, &shard, &range))
-            .await
-            .map(Some)
+        self.look(move |shared, connection| read::measure(connection, &shared.name, &shard, &range)).await.map(Some)
     }
 
     async fn append(
@@ -173,7 +166,7 @@ impl StreamStore for LocalStream {
         write::check(&self.shared.name, events)?;
         // Payloads and keys are shared, not copied.
         let (shard, writer, expected, events) = (shard.clone(), writer.cloned(), expected.clone(), events.to_vec());
-        self.run(Access::Write, move |shared, connection| {
+        self.change(move |shared, connection| {
             write::append(connection, &shared.name, &shard, writer.as_ref(), &expected, &events)
         })
         .await
@@ -181,12 +174,12 @@ impl StreamStore for LocalStream {
 
     async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
         let writer = writer.clone();
-        self.run(Access::Write, move |shared, connection| write::reserve(connection, &shared.name, &writer)).await
+        self.change(move |shared, connection| write::reserve(connection, &shared.name, &writer)).await
     }
 
     async fn release(&self, writer: &TransferId) -> Result<()> {
         let writer = writer.clone();
-        self.run(Access::Write, move |shared, connection| write::release(connection, &shared.name, &writer)).await
+        self.change(move |shared, connection| write::release(connection, &shared.name, &writer)).await
     }
 
     async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()> {
@@ -196,7 +189,7 @@ impl StreamStore for LocalStream {
             let work = move |shared: &Shared, connection: &mut Connection| {
                 write::trim_some(connection, &shared.name, &shard, &before)
             };
-            if !self.run(Access::Write, work).await? {
+            if !self.change(work).await? {
                 return Ok(());
             }
         }

@@ -177,7 +177,7 @@ mod tests {
 
     fn stored(value: &Value) -> rusqlite::types::Value {
         match Field(value).to_sql().unwrap() {
-            ToSqlOutput::Borrowed(value) => value.into(),
+            ToSqlOutput::Borrowed(value) => value.try_into().unwrap(),
             ToSqlOutput::Owned(value) => value,
             other => panic!("{other:?} is not what a row takes"),
         }

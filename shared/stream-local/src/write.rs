@@ -184,7 +184,7 @@ fn drop_some(tx: &Transaction<'_>, mut shard: Shard, target: u64) -> rusqlite::R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file::{self, Access};
+    use crate::file;
     use sluice_transfer::{Timestamp, Value};
 
     #[test]
@@ -192,7 +192,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("full");
         file::create(&path, "full", 1).unwrap();
-        let mut connection = file::open(&path, "full", Access::Write).unwrap();
+        let mut connection = file::open(&path, "full").unwrap();
         let id = "0".parse().unwrap();
         let event = |bytes| NewEvent {
             time: Timestamp::from_micros(1),
@@ -219,7 +219,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("long");
         file::create(&path, "long", 1).unwrap();
-        let mut connection = file::open(&path, "long", Access::Write).unwrap();
+        let mut connection = file::open(&path, "long").unwrap();
         let id = "0".parse().unwrap();
         let event = |bytes| NewEvent {
             time: Timestamp::from_micros(1),

@@ -1,7 +1,7 @@
 //! Who may know whom. The workspace's own metadata is read, and an arrow that runs the wrong way fails.
 //!
 //! Kinds of crates follow from their folders and names, so that a new adapter or function is held to the rules from
-//! its first day. Dependencies of tests are looked at too: only the layers that test others may reach down.
+//! its first day. Dependencies of tests are looked at too.
 //! Inside `shared/operations` the same holds for files: their order stands in [`OPERATIONS`].
 #![cfg(test)]
 
@@ -21,7 +21,7 @@ enum Layer {
     Ports,
     /// The use cases.
     Operations,
-    /// A server inside the process; an adapter of nothing, so it knows nobody.
+    /// What the stores of one machine share: the one `SQLite`.
     Embedded,
     /// One store, one crate.
     Adapter,
@@ -43,7 +43,7 @@ fn layer(folder: &str) -> Option<Layer> {
         "shared/formats" => Layer::Formats,
         "shared/ports" => Layer::Ports,
         "shared/operations" => Layer::Operations,
-        "shared/dynamodb-embedded" => Layer::Embedded,
+        "shared/sqlite" => Layer::Embedded,
         "shared/host" => Layer::Start,
         _ if folder.starts_with("shared/places-") => Layer::Places,
         _ if ["shared/stream-", "shared/bucket-", "shared/checkpoint-"].iter().any(|kind| folder.starts_with(kind)) => {
@@ -60,24 +60,16 @@ fn layer(folder: &str) -> Option<Layer> {
 fn allowed(layer: Layer) -> &'static [Layer] {
     use Layer::{Adapter, Core, Embedded, Formats, Operations, Places, Ports, Start};
     match layer {
-        Core | Embedded => &[],
+        Core => &[],
         Formats | Ports => &[Core],
-        Adapter => &[Core, Ports],
+        Embedded => &[Core, Ports],
+        Adapter => &[Core, Ports, Embedded],
         Operations => &[Core, Formats, Ports],
         Places => &[Core, Ports, Adapter],
         Start => &[Core, Ports, Operations, Adapter, Places],
         Layer::Host => &[Core, Formats, Ports, Operations, Adapter, Embedded, Places, Start],
         Layer::Tests => &[Core, Formats, Ports, Operations],
         Layer::Fuzz => &[Core, Formats, Ports, Operations, Adapter, Start],
-    }
-}
-
-/// Whom the tests of a layer may know besides.
-fn allowed_in_tests(layer: Layer) -> &'static [Layer] {
-    match layer {
-        // The adapter of a table is tested against the table that the process can hold.
-        Layer::Adapter => &[Layer::Embedded],
-        _ => &[],
     }
 }
 
@@ -100,16 +92,13 @@ fn layers(metadata: &Metadata) -> (BTreeMap<String, Layer>, Vec<String>) {
 }
 
 /// Arrows that must not be, each with its reason.
-fn forbidden(from: &str, layers: &BTreeMap<String, Layer>, arrows: &[(String, bool)]) -> Vec<String> {
+fn forbidden(from: &str, layers: &BTreeMap<String, Layer>, arrows: &[String]) -> Vec<String> {
     let own = layers[from];
-    let known = |in_tests: bool, layer: &Layer| {
-        allowed(own).contains(layer) || (in_tests && allowed_in_tests(own).contains(layer))
-    };
     arrows
         .iter()
-        .filter_map(|(to, in_tests)| layers.get(to).map(|layer| (to, in_tests, layer)))
-        .filter(|(_, in_tests, layer)| !known(**in_tests, layer))
-        .map(|(to, _, layer)| format!("{from} ({own:?}) knows {to} ({layer:?})"))
+        .filter_map(|to| layers.get(to).map(|layer| (to, layer)))
+        .filter(|(_, layer)| !allowed(own).contains(layer))
+        .map(|(to, layer)| format!("{from} ({own:?}) knows {to} ({layer:?})"))
         .collect()
 }
 
@@ -120,11 +109,7 @@ fn arrows_run_one_way() {
     assert!(homeless.is_empty(), "crates without a place in the house: {homeless:?}");
     let mut wrong = Vec::new();
     for package in metadata.workspace_packages() {
-        let arrows: Vec<(String, bool)> = package
-            .dependencies
-            .iter()
-            .map(|dependency| (dependency.name.clone(), dependency.kind == DependencyKind::Development))
-            .collect();
+        let arrows: Vec<String> = package.dependencies.iter().map(|dependency| dependency.name.clone()).collect();
         wrong.extend(forbidden(&package.name, &layers, &arrows));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -141,7 +126,7 @@ fn every_layer_is_there() {
 #[test]
 fn the_wrong_way_is_seen() {
     let (layers, _) = layers(&metadata());
-    let arrow = |from: &str, to: &str, in_tests: bool| forbidden(from, &layers, &[(to.to_owned(), in_tests)]).len();
+    let arrow = |from: &str, to: &str| forbidden(from, &layers, &[to.to_owned()]).len();
     for (from, to) in [
         ("sluice-transfer", "sluice-ports"),
         ("sluice-formats", "sluice-ports"),
@@ -150,15 +135,17 @@ fn the_wrong_way_is_seen() {
         ("sluice-bucket-dir", "sluice-operations"),
         ("sluice-operations", "sluice-stream-local"),
         ("sluice-operations", "sluice-local"),
-        ("sluice-checkpoint-dynamodb", "sluice-dynamodb-embedded"),
+        ("sluice-checkpoint-sqlite", "sluice-stream-local"),
+        ("sluice-sqlite", "sluice-stream-local"),
+        ("sluice-operations", "sluice-sqlite"),
         ("sluice-simulation", "sluice-local"),
     ] {
-        assert_eq!(arrow(from, to, false), 1, "{from} may not know {to}");
+        assert_eq!(arrow(from, to), 1, "{from} may not know {to}");
     }
-    assert_eq!(arrow("sluice-checkpoint-dynamodb", "sluice-dynamodb-embedded", true), 0);
-    assert_eq!(arrow("sluice-local", "sluice-stream-local", false), 0);
+    assert_eq!(arrow("sluice-checkpoint-sqlite", "sluice-sqlite"), 0);
+    assert_eq!(arrow("sluice-local", "sluice-stream-local"), 0);
     // What comes from outside the workspace is nobody's layer.
-    assert_eq!(arrow("sluice-transfer", "serde", false), 0);
+    assert_eq!(arrow("sluice-transfer", "serde"), 0);
 }
 
 #[test]

@@ -1,12 +1,11 @@
-//! What a checkpoint costs through the SDK and the embedded server, on a file in the working folder:
-//! `cargo run --release -p sluice-checkpoint-dynamodb --example latency`.
+//! What a checkpoint costs on a file in the working folder:
+//! `cargo run --release -p sluice-checkpoint-sqlite --example latency`.
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
 #![expect(clippy::print_stdout, reason = "it is what this is for")]
 
 use std::time::Instant;
 
-use sluice_checkpoint_dynamodb::DynamoCheckpoints;
-use sluice_dynamodb_embedded::EmbeddedDynamo;
+use sluice_checkpoint_sqlite::SqliteCheckpoints;
 use sluice_ports::{CheckpointStore, Stored};
 use sluice_transfer::record::{LedgerPage, ShardRecord, Work};
 use sluice_transfer::{DestinationName, Position, Range};
@@ -16,15 +15,12 @@ const WRITES: u32 = 1_000;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir_in(".")?;
-    let store = DynamoCheckpoints::new(EmbeddedDynamo::open(&dir.path().join("checkpoints.db"))?.client(), "sluice");
-    store.ensure_table().await?;
+    let store = SqliteCheckpoints::open(dir.path().join("checkpoints.sqlite")).await?;
     let range = Range { from: Position::Beginning, until: Position::End };
     let mut record = ShardRecord::new("t".parse()?, "0".parse()?, range, None, Work::Export([].into()));
     store.create_shard(&record).await?;
     let page = LedgerPage { version: 1, object: 0, incarnation: 0, index: 0, entries: Vec::new() };
-    for (what, pages) in
-        [("a conditional put", vec![]), ("a transaction of two", vec![(DestinationName::only(), page)])]
-    {
+    for (what, pages) in [("a conditional write", vec![]), ("one with a page", vec![(DestinationName::only(), page)])] {
         let start = Instant::now();
         for _ in 0..WRITES {
             record.revision += 1;

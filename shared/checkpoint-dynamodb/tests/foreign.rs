@@ -1,30 +1,60 @@
-//! The adapter over the embedded server: the suite, several handles on one file, lost answers.
+//! The adapter against a server that somebody else wrote: the suite, and lost answers.
+//!
+//! `SLUICE_TEST_DYNAMODB` is the endpoint of one, such as `http://127.0.0.1:4566`; without it nothing is run, and that is
+//! said.
 #![cfg(test)]
 
-use std::path::Path;
+mod common;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use aws_sdk_dynamodb::Client;
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+    ScalarAttributeType,
+};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use sluice_checkpoint_dynamodb::DynamoCheckpoints;
-use sluice_dynamodb_embedded::{EmbeddedConnector, EmbeddedDynamo};
+use sluice_checkpoint_dynamodb::{BY_STATE, DynamoCheckpoints};
 use sluice_ports::{CheckpointStore, Created, ErrorKind, Stored, conformance};
 use sluice_transfer::record::{DestinationRecord, LedgerPage, ShardRecord, Work};
 use sluice_transfer::{DestinationName, Position, Range};
 
-const TABLE: &str = "sluice";
-
-async fn over(client: Client) -> DynamoCheckpoints {
-    let store = DynamoCheckpoints::new(client, TABLE);
-    store.ensure_table().await.unwrap();
-    store
+/// A table as the stack's template makes it, that nobody used before.
+async fn table(client: &Client) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("sluice-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
+    let attribute =
+        |name: &str, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap();
+    let index = GlobalSecondaryIndex::builder()
+        .index_name(BY_STATE)
+        .key_schema(key("state", KeyType::Hash))
+        .key_schema(key("createdAt", KeyType::Range))
+        .projection(Projection::builder().projection_type(ProjectionType::All).build());
+    let request = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
+    request
+        .attribute_definitions(attribute("pk", ScalarAttributeType::S))
+        .attribute_definitions(attribute("sk", ScalarAttributeType::S))
+        .attribute_definitions(attribute("state", ScalarAttributeType::S))
+        .attribute_definitions(attribute("createdAt", ScalarAttributeType::N))
+        .key_schema(key("pk", KeyType::Hash))
+        .key_schema(key("sk", KeyType::Range))
+        .global_secondary_indexes(index.build().unwrap())
+        .send()
+        .await
+        .unwrap();
+    name
 }
 
-async fn at(path: &Path) -> DynamoCheckpoints {
-    over(EmbeddedDynamo::open(path).unwrap().client()).await
+fn client(endpoint: &str) -> Client {
+    common::client_of(endpoint, |real| real)
+}
+
+async fn fresh(client: &Client) -> DynamoCheckpoints {
+    DynamoCheckpoints::new(client.clone(), table(client).await)
 }
 
 fn shard() -> ShardRecord {
@@ -40,83 +70,16 @@ fn pages(text: &str) -> [(DestinationName, LedgerPage); 1] {
 }
 
 #[tokio::test]
-async fn it_conforms_in_memory() {
-    conformance::checkpoint::run(|| async {
-        Arc::new(over(EmbeddedDynamo::memory().unwrap().client()).await) as Arc<dyn CheckpointStore>
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_conforms_on_a_file() {
-    let dir = tempfile::tempdir().unwrap();
-    let made = AtomicUsize::new(0);
-    conformance::checkpoint::run(|| async {
-        let path = dir.path().join(format!("{}.db", made.fetch_add(1, Ordering::Relaxed)));
-        Arc::new(at(&path).await) as Arc<dyn CheckpointStore>
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn what_was_written_is_there_when_the_file_is_opened_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("checkpoints.db");
-    let first = shard();
-    let second = ShardRecord { revision: 2, epoch: 1, ..first.clone() };
-    {
-        let store = at(&path).await;
-        assert_eq!(store.create_shard(&first).await.unwrap(), Created::Now);
-        assert_eq!(store.update_shard(&second, &pages("a")).await.unwrap(), Stored::Done);
-    }
-    let store = at(&path).await;
-    assert_eq!(store.shard(&first.transfer, &first.shard).await.unwrap(), Some(second));
-    let ledger = store.ledger(&first.transfer, &first.shard, &DestinationName::only(), 1).await.unwrap();
-    assert_eq!(ledger, [pages("a")[0].1.clone()]);
-}
-
-/// Adds one to `slices` so many times, each as a read and a conditional write; answers how often it lost.
-async fn increments(store: DynamoCheckpoints, name: &str, times: u64) -> u64 {
-    let (template, mut lost) = (shard(), 0);
-    for i in 0..times {
-        loop {
-            let mut record = store.shard(&template.transfer, &template.shard).await.unwrap().unwrap();
-            record.slices += 1;
-            record.revision += 1;
-            record.claim(
-                &format!("{name}-{i}"),
-                1,
-                sluice_transfer::Timestamp::from_millis(0),
-                record.pace.at,
-                &sluice_transfer::record::Proof::SoleOwner,
-            );
-            let pages = pages(name);
-            match store.update_shard(&record, &pages[..usize::from(i % 2 == 0)]).await.unwrap() {
-                Stored::Done => break,
-                Stored::Mismatch => lost += 1,
-            }
-        }
-    }
-    lost
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_handles_on_one_file_lose_no_increment() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("checkpoints.db");
-    let store = at(&path).await;
-    store.create_shard(&shard()).await.unwrap();
-    let (a, b, c) = (at(&path).await, at(&path).await, at(&path).await);
-    let lost = tokio::join!(increments(a, "a", 100), increments(b, "bb", 100), increments(c, "ccc", 100));
-    let record = store.shard(&shard().transfer, &shard().shard).await.unwrap().unwrap();
-    assert_eq!((record.slices, record.revision, record.epoch), (300, 301, 300), "{lost:?}");
-    assert!(lost.0 + lost.1 + lost.2 > 0, "they never met, so this shows nothing");
+async fn a_foreign_server_conforms() {
+    let Some(endpoint) = common::endpoint() else { return };
+    let client = client(&endpoint);
+    conformance::checkpoint::run(async || Arc::new(fresh(&client).await) as Arc<dyn CheckpointStore>).await;
 }
 
 /// Carries requests out and loses the answers to some: those of one operation, so many of them.
 #[derive(Debug)]
 struct Lossy {
-    inner: EmbeddedConnector,
+    inner: SharedHttpConnector,
     operation: &'static str,
     to_lose: Arc<AtomicUsize>,
 }
@@ -135,19 +98,22 @@ impl HttpConnector for Lossy {
 }
 
 /// A store with a shard in it that will lose so many answers, and one on the same data that will not.
-async fn lossy(operation: &'static str) -> (DynamoCheckpoints, DynamoCheckpoints, Arc<AtomicUsize>) {
-    let server = EmbeddedDynamo::memory().unwrap();
-    let sound = over(server.client()).await;
-    sound.create_shard(&shard()).await.unwrap();
+async fn lossy(endpoint: &str, operation: &'static str) -> (DynamoCheckpoints, DynamoCheckpoints, Arc<AtomicUsize>) {
     let to_lose = Arc::new(AtomicUsize::new(0));
-    let connector = Lossy { inner: server.connector(), operation, to_lose: to_lose.clone() };
-    (DynamoCheckpoints::new(EmbeddedDynamo::client_through(connector), TABLE), sound, to_lose)
+    let counter = to_lose.clone();
+    let losing = common::client_of(endpoint, move |inner| Lossy { inner, operation, to_lose: counter.clone() });
+    let sound = client(endpoint);
+    let table = table(&sound).await;
+    let sound = DynamoCheckpoints::new(sound, &table);
+    sound.create_shard(&shard()).await.unwrap();
+    (DynamoCheckpoints::new(losing, &table), sound, to_lose)
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_write_that_landed_without_an_answer_is_done() {
+    let Some(endpoint) = common::endpoint() else { return };
     for (operation, pages) in [("PutItem", &[][..]), ("TransactWriteItems", &pages("x")[..])] {
-        let (store, sound, to_lose) = lossy(operation).await;
+        let (store, sound, to_lose) = lossy(&endpoint, operation).await;
         let mut record = shard();
         for times in 1..4 {
             to_lose.store(times, Ordering::SeqCst);
@@ -164,10 +130,11 @@ async fn a_write_that_landed_without_an_answer_is_done() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_write_that_is_never_answered_may_have_happened() {
+    let Some(endpoint) = common::endpoint() else { return };
     for (operation, pages) in [("PutItem", &[][..]), ("TransactWriteItems", &pages("x")[..])] {
-        let (store, sound, to_lose) = lossy(operation).await;
+        let (store, sound, to_lose) = lossy(&endpoint, operation).await;
         to_lose.store(usize::MAX, Ordering::SeqCst);
         let record = ShardRecord { revision: 2, ..shard() };
         let error = store.update_shard(&record, pages).await.unwrap_err();
@@ -177,15 +144,16 @@ async fn a_write_that_is_never_answered_may_have_happened() {
         to_lose.store(0, Ordering::SeqCst);
         assert_eq!(store.update_shard(&record, pages).await.unwrap(), Stored::Done, "sent again");
     }
-    let (store, _, to_lose) = lossy("GetItem").await;
+    let (store, _, to_lose) = lossy(&endpoint, "GetItem").await;
     to_lose.store(usize::MAX, Ordering::SeqCst);
     let error = store.shard(&shard().transfer, &shard().shard).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_record_made_without_an_answer_was_there_before() {
-    let (store, _, to_lose) = lossy("PutItem").await;
+    let Some(endpoint) = common::endpoint() else { return };
+    let (store, _, to_lose) = lossy(&endpoint, "PutItem").await;
     to_lose.store(1, Ordering::SeqCst);
     let record = ShardRecord { shard: "1".parse().unwrap(), ..shard() };
     assert_eq!(store.create_shard(&record).await.unwrap(), Created::Before(record));
@@ -197,7 +165,8 @@ async fn a_record_made_without_an_answer_was_there_before() {
 
 #[tokio::test]
 async fn a_missing_table_is_named() {
-    let store = DynamoCheckpoints::new(EmbeddedDynamo::memory().unwrap().client(), "nowhere");
+    let Some(endpoint) = common::endpoint() else { return };
+    let store = DynamoCheckpoints::new(client(&endpoint), "nowhere");
     let error = store.shard(&shard().transfer, &shard().shard).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("nowhere"), "{error}");
