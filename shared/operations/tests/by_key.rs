@@ -6,19 +6,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use sluice_kit::{Layered, OtherPlaces, StreamLayer};
 use sluice_operations::{
     Code, Engine, Finish, OperationError, Settings, Settled, SliceOrder, SliceOutcome, Verdict, export_slice, finish,
     import_slice, plan, settle, verify,
 };
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream, now};
-use sluice_ports::{
-    Appended, Appends, BucketStore, Capabilities, Clock, Error, ErrorKind, NewEvent, Places, Read, ReadLimit,
-    Reservation, Result, StreamInfo, StreamStore,
-};
+use sluice_ports::memory::{MemoryStream, now};
+use sluice_ports::{Appended, Clock, Error, ErrorKind, NewEvent, Read, ReadLimit, Result, StreamInfo, StreamStore};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{
-    BucketUri, Budget, Counts, ExportRequest, Format, Header, ImportRequest, Kind, Position, Range, Request, ShardId,
-    StreamUri, Timestamp, TransferId, Value,
+    Budget, ExportRequest, Format, Header, ImportRequest, Kind, Position, Request, ShardId, Timestamp, TransferId,
+    Value,
 };
 
 /// Bytes that the target takes of one event.
@@ -46,13 +44,15 @@ fn unavailable<T>() -> Result<T> {
 }
 
 #[async_trait]
-impl StreamStore for Target {
+impl StreamLayer for Target {
+    fn inner(&self) -> &dyn StreamStore {
+        &self.inner
+    }
+
     async fn describe(&self) -> Result<StreamInfo> {
         Ok(StreamInfo { largest_event: LARGEST, ..self.inner.describe().await? })
     }
-    async fn create(&self, shards: u32) -> Result<bool> {
-        self.inner.create(shards).await
-    }
+
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         if self.blocked.load(Ordering::Relaxed) {
@@ -60,18 +60,7 @@ impl StreamStore for Target {
         }
         self.inner.read(shard, from, limit).await
     }
-    async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
-        self.inner.position_at(shard, time).await
-    }
-    async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
-        self.inner.measure(shard, range).await
-    }
-    fn appends(&self) -> Appends {
-        self.inner.appends()
-    }
-    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
-        self.inner.as_stored(event)
-    }
+
     async fn append(
         &self,
         shard: &ShardId,
@@ -87,15 +76,6 @@ impl StreamStore for Target {
         self.appended.fetch_add(arrive.len() as u64, Ordering::Relaxed);
         let answer = self.inner.append(shard, writer, expected, &arrive).await?;
         if fate.is_some() { unavailable() } else { Ok(answer) }
-    }
-    async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
-        self.inner.reserve(writer).await
-    }
-    async fn release(&self, writer: &TransferId) -> Result<()> {
-        self.inner.release(writer).await
-    }
-    async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()> {
-        self.inner.trim(shard, before).await
     }
 }
 
@@ -118,30 +98,6 @@ impl Clock for Sleepy {
     }
 }
 
-struct Memory {
-    source: MemoryStream,
-    target: Arc<Target>,
-    bucket: MemoryBucket,
-    work: MemoryBucket,
-}
-
-#[async_trait]
-impl Places for Memory {
-    async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
-        if uri.name == "source" { Ok(Arc::new(self.source.clone())) } else { Ok(self.target.clone()) }
-    }
-    async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        let bucket = if uri.rest == "work" { &self.work } else { &self.bucket };
-        Ok((Arc::new(bucket.clone()), String::new()))
-    }
-    async fn source(&self, _: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        Ok((Arc::new(self.bucket.clone()), "export".to_owned()))
-    }
-    fn work(&self) -> BucketUri {
-        BucketUri { scheme: "memory".into(), rest: "work".into() }
-    }
-}
-
 fn event(key: &str, payload: &str) -> NewEvent {
     let (key, payload) = (Value::from(key.as_bytes().to_vec()), Value::from(payload.as_bytes().to_vec()));
     NewEvent { time: Timestamp::from_millis(5), key, headers: Vec::new(), payload }
@@ -154,7 +110,7 @@ fn six() -> Vec<NewEvent> {
 
 struct Rig {
     engine: Engine,
-    target: Arc<Target>,
+    target: Arc<Layered<Target>>,
     id: TransferId,
     slices: AtomicU64,
 }
@@ -162,24 +118,18 @@ struct Rig {
 impl Rig {
     /// An export of these events is there; their import is next.
     fn new(events: &[NewEvent]) -> Self {
-        let source = MemoryStream::new();
-        now(source.create(1)).unwrap();
-        now(source.append(&"0".parse().unwrap(), None, &Position::Beginning, events)).unwrap();
-        let target = Arc::new(Target {
+        let sluice_kit::Rig { mut engine, bucket, .. } =
+            sluice_kit::Rig::new(Settings { attempts: 2, ..Settings::default() }, &[events.to_vec()]);
+        let target = Arc::new(Layered(Target {
             inner: MemoryStream::by_key(),
             fates: Mutex::default(),
             blocked: AtomicBool::default(),
             reads: AtomicU64::default(),
             appended: AtomicU64::default(),
-        });
-        let bucket = MemoryBucket::with(Capabilities { create_only: true, smallest_part: 1, attests_content: false });
-        let places = Memory { source, target: target.clone(), bucket, work: MemoryBucket::new() };
-        let engine = Engine {
-            checkpoints: Arc::new(MemoryCheckpoints::new()),
-            places: Arc::new(places),
-            clock: Arc::new(Sleepy::default()),
-            settings: Settings { attempts: 2, ..Settings::default() },
-        };
+        }));
+        let (places, archive) = (engine.places.clone(), Arc::new(bucket));
+        engine.places = Arc::new(OtherPlaces { places, archive, target: Some(target.clone()) });
+        engine.clock = Arc::new(Sleepy::default());
         let rig = Self { engine, target, id: "export".parse().unwrap(), slices: AtomicU64::default() };
         let request = Request::Export(ExportRequest {
             stream: "memory:source".parse().unwrap(),
@@ -202,7 +152,7 @@ impl Rig {
     fn fated(fates: Vec<Fate>) -> Self {
         let rig = Self::new(&six());
         rig.plan(None).unwrap();
-        rig.target.fates.lock().unwrap().extend(fates);
+        rig.target.0.fates.lock().unwrap().extend(fates);
         rig
     }
 
@@ -239,12 +189,12 @@ impl Rig {
         self.finish();
         let proof = now(verify(&self.engine, &self.id, &mut |_| {})).unwrap();
         assert_eq!(proof.verdict, Verdict::Proved, "{:?}", proof.findings);
-        assert_eq!(self.target.appended.load(Ordering::Relaxed), 6, "no event is sent twice");
+        assert_eq!(self.target.0.appended.load(Ordering::Relaxed), 6, "no event is sent twice");
         self.held()
     }
 
     fn held(&self) -> String {
-        let events = self.target.inner.events(&"0".parse().unwrap());
+        let events = self.target.0.inner.events(&"0".parse().unwrap());
         events.iter().map(|event| String::from_utf8_lossy(event.payload.as_slice()).into_owned()).collect()
     }
 
@@ -265,7 +215,7 @@ fn arrived(arrive: &[usize]) -> Fate {
 fn a_target_whose_appends_answer_is_not_read_before_the_end() {
     let rig = Rig::fated(Vec::new());
     assert_eq!(rig.slice(Kind::Import), SliceOutcome::Done);
-    assert_eq!(rig.target.reads.load(Ordering::Relaxed), 0);
+    assert_eq!(rig.target.0.reads.load(Ordering::Relaxed), 0);
     assert_eq!(rig.complete(), "123145");
 }
 
@@ -293,9 +243,9 @@ fn what_was_missing_and_not_answered_either_is_found_with_the_rest() {
 #[test]
 fn a_slice_that_could_not_look_tells_the_next_one() {
     let rig = Rig::fated(vec![arrived(&[2, 0])]);
-    rig.target.blocked.store(true, Ordering::Relaxed);
+    rig.target.0.blocked.store(true, Ordering::Relaxed);
     assert!(matches!(rig.slice(Kind::Import), SliceOutcome::Interrupted(_)));
-    rig.target.blocked.store(false, Ordering::Relaxed);
+    rig.target.0.blocked.store(false, Ordering::Relaxed);
     let before = rig.engine.clock.now();
     assert_eq!(rig.complete(), "312145");
     let waited = rig.engine.clock.now().millis_since(before);
@@ -336,7 +286,7 @@ fn an_event_that_the_target_cannot_hold_is_named_and_not_sent() {
 #[test]
 fn an_event_size_that_the_target_does_not_take_is_refused() {
     let rig = Rig::new(&six());
-    now(rig.target.create(1)).unwrap();
+    now(rig.target.0.create(1)).unwrap();
     // The stream in memory gives such events a key of two bytes.
     for size in [LARGEST + 1, LARGEST, LARGEST - 1] {
         let error = rig.plan(Some(size)).unwrap_err();

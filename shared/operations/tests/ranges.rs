@@ -2,12 +2,10 @@
 //! read, whatever else is wrong with them.
 #![cfg(test)]
 
-mod rig;
-
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use rig::{Rig, shard};
+use sluice_kit::{Rig, shard};
 use sluice_operations::Settings;
 use sluice_ports::NewEvent;
 use sluice_transfer::manifest::{Document, ExportManifest, Extent, ManifestObject, ObjectIndex, Segment};

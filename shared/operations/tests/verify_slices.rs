@@ -1,11 +1,9 @@
 //! A verification that is interrupted anywhere comes to the same as one that is not, damage or no damage.
 #![cfg(test)]
 
-mod rig;
-
 use bytes::Bytes;
 use proptest::prelude::*;
-use rig::{Rig, append, shard};
+use sluice_kit::{Rig, append, shard};
 use sluice_operations::{Code, Progress, Settings, Verdict, Verification, verify, verify_slice};
 use sluice_ports::memory::now;
 use sluice_ports::{NewEvent, StreamStore};
@@ -26,16 +24,25 @@ fn moved(format: Format, events: u64, object_size: u64, read_bytes: usize) -> Ri
     rig
 }
 
-impl Rig {
+/// What is looked at of a rig, and done to it.
+trait Verified {
     /// In one go.
+    fn whole(&self, id: &str) -> (Verification, u64);
+
+    /// In slices of so many steps, over and over; what goes from one to the next goes through JSON. Answers the
+    /// number of slices too.
+    fn sliced(&self, id: &str, steps: &[u64]) -> (Verification, usize);
+
+    fn damage(&self, damage: &Damage);
+}
+
+impl Verified for Rig {
     fn whole(&self, id: &str) -> (Verification, u64) {
         let mut bytes = 0;
         let verification = now(verify(&self.engine, &id.parse().unwrap(), &mut |more| bytes += more)).unwrap();
         (verification, bytes)
     }
 
-    /// In slices of so many steps, over and over; what goes from one to the next goes through JSON. Answers the
-    /// number of slices too.
     fn sliced(&self, id: &str, steps: &[u64]) -> (Verification, usize) {
         let id: TransferId = id.parse().unwrap();
         let mut progress: Option<Progress> = None;

@@ -9,10 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use sluice_ports::{
-    Appended, Appends, Error, ErrorKind, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamStore,
-};
-use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId, Value};
+use sluice_kit::StreamLayer;
+use sluice_ports::{Appended, Error, ErrorKind, NewEvent, Read, ReadLimit, Result, StreamStore};
+use sluice_transfer::{Position, ShardId, TransferId, Value};
 
 use crate::faulty::Faulty;
 use crate::world::{Fault, Sleep, World};
@@ -140,31 +139,18 @@ impl BlindStream {
 }
 
 #[async_trait]
-impl StreamStore for BlindStream {
-    async fn describe(&self) -> Result<StreamInfo> {
-        self.inner.describe().await
+impl StreamLayer for BlindStream {
+    fn inner(&self) -> &dyn StreamStore {
+        &*self.inner
     }
-    async fn create(&self, shards: u32) -> Result<bool> {
-        self.inner.create(shards).await
-    }
+
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
         if self.unanswered().get(shard) == Some(from) {
             return Ok(Read::Events { events: Vec::new(), next: from.clone(), at_tail: true });
         }
         self.inner.read(shard, from, limit).await
     }
-    async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
-        self.inner.position_at(shard, time).await
-    }
-    async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
-        self.inner.measure(shard, range).await
-    }
-    fn appends(&self) -> Appends {
-        self.inner.appends()
-    }
-    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
-        self.inner.as_stored(event)
-    }
+
     async fn append(
         &self,
         shard: &ShardId,
@@ -176,14 +162,5 @@ impl StreamStore for BlindStream {
         let answer = self.inner.append(shard, writer, expected, events).await?;
         self.unanswered().remove(shard);
         Ok(answer)
-    }
-    async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
-        self.inner.reserve(writer).await
-    }
-    async fn release(&self, writer: &TransferId) -> Result<()> {
-        self.inner.release(writer).await
-    }
-    async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()> {
-        self.inner.trim(shard, before).await
     }
 }

@@ -6,12 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sluice_ports::{
-    BucketStore, Capabilities, CheckpointStore, CompleteAnswer, Created, Listed, Metadata, ObjectInfo, OpenUpload,
-    PartAnswer, PutAnswer, Result, Stored, WriterAnswer,
-};
-use sluice_transfer::record::{LedgerPage, PartEntry, Phase, ShardRecord, TransferRecord, Work};
-use sluice_transfer::{Checksum, DestinationName, ShardId, StreamUri, TransferId, UploadId};
+use sluice_kit::{BucketLayer, CheckpointLayer};
+use sluice_ports::{BucketStore, CheckpointStore, CompleteAnswer, Metadata, ObjectInfo, PutAnswer, Result, Stored};
+use sluice_transfer::record::{LedgerPage, PartEntry, Phase, ShardRecord, Work};
+use sluice_transfer::{Checksum, DestinationName, UploadId};
 
 /// A guard that can be taken out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,25 +55,11 @@ impl LooseCheckpoints {
 }
 
 #[async_trait]
-impl CheckpointStore for LooseCheckpoints {
-    async fn create_transfer(&self, record: &TransferRecord) -> Result<Created<TransferRecord>> {
-        self.inner.create_transfer(record).await
+impl CheckpointLayer for LooseCheckpoints {
+    fn inner(&self) -> &dyn CheckpointStore {
+        &*self.inner
     }
-    async fn transfer(&self, id: &TransferId) -> Result<Option<TransferRecord>> {
-        self.inner.transfer(id).await
-    }
-    async fn update_transfer(&self, record: &TransferRecord) -> Result<Stored> {
-        self.inner.update_transfer(record).await
-    }
-    async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>> {
-        self.inner.transfers(limit).await
-    }
-    async fn create_shard(&self, record: &ShardRecord) -> Result<Created<ShardRecord>> {
-        self.inner.create_shard(record).await
-    }
-    async fn shard(&self, id: &TransferId, shard: &ShardId) -> Result<Option<ShardRecord>> {
-        self.inner.shard(id, shard).await
-    }
+
     async fn update_shard(&self, record: &ShardRecord, pages: &[(DestinationName, LedgerPage)]) -> Result<Stored> {
         if self.without == Guard::ClosingAhead {
             return self.inner.update_shard(&self.unclosed(record).await?, pages).await;
@@ -90,24 +74,6 @@ impl CheckpointStore for LooseCheckpoints {
             record.revision = there.revision + 1;
         }
         self.inner.update_shard(&record, pages).await
-    }
-    async fn ledger(
-        &self,
-        id: &TransferId,
-        shard: &ShardId,
-        destination: &DestinationName,
-        pages: u32,
-    ) -> Result<Vec<LedgerPage>> {
-        self.inner.ledger(id, shard, destination, pages).await
-    }
-    async fn drop_ledger(&self, id: &TransferId, shard: &ShardId) -> Result<()> {
-        self.inner.drop_ledger(id, shard).await
-    }
-    async fn reserve_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<WriterAnswer> {
-        self.inner.reserve_writer(stream, writer).await
-    }
-    async fn release_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<()> {
-        self.inner.release_writer(stream, writer).await
     }
 }
 
@@ -128,10 +94,11 @@ impl CredulousBucket {
 }
 
 #[async_trait]
-impl BucketStore for CredulousBucket {
-    async fn capabilities(&self) -> Result<Capabilities> {
-        self.inner.capabilities().await
+impl BucketLayer for CredulousBucket {
+    fn inner(&self) -> &dyn BucketStore {
+        &*self.inner
     }
+
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>> {
         let mut found = self.inner.head(key).await?;
         if let (Some(info), Some((metadata, checksum))) = (&mut found, self.tried().get(key)) {
@@ -141,33 +108,19 @@ impl BucketStore for CredulousBucket {
         }
         Ok(found)
     }
-    async fn get(&self, key: &str, pin: Option<&str>, offset: u64, len: u64) -> Result<Bytes> {
-        self.inner.get(key, pin, offset, len).await
-    }
+
     async fn put(&self, key: &str, bytes: Bytes, checksum: Checksum, metadata: &Metadata) -> Result<PutAnswer> {
         if key.contains("/data/") {
             self.tried().insert(key.to_owned(), (metadata.clone(), checksum));
         }
         self.inner.put(key, bytes, checksum, metadata).await
     }
+
     async fn create_upload(&self, key: &str, metadata: &Metadata) -> Result<UploadId> {
         self.tried().insert(key.to_owned(), (metadata.clone(), Checksum::default()));
         self.inner.create_upload(key, metadata).await
     }
-    async fn upload_part(
-        &self,
-        key: &str,
-        upload: &UploadId,
-        number: u64,
-        offset: u64,
-        bytes: Bytes,
-        checksum: Checksum,
-    ) -> Result<PartAnswer> {
-        self.inner.upload_part(key, upload, number, offset, bytes, checksum).await
-    }
-    async fn list_parts(&self, key: &str, upload: &UploadId) -> Result<Option<BTreeMap<u64, PartEntry>>> {
-        self.inner.list_parts(key, upload).await
-    }
+
     async fn complete(
         &self,
         key: &str,
@@ -179,14 +132,5 @@ impl BucketStore for CredulousBucket {
             *tried = checksum;
         }
         self.inner.complete(key, upload, parts, checksum).await
-    }
-    async fn abort(&self, key: &str, upload: &UploadId) -> Result<()> {
-        self.inner.abort(key, upload).await
-    }
-    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Listed>> {
-        self.inner.list(prefix, after, limit).await
-    }
-    async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {
-        self.inner.list_uploads(prefix).await
     }
 }

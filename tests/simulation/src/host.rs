@@ -17,6 +17,7 @@ use crate::checker::{Checker, decode};
 use crate::guards::Guard;
 use crate::scenario::{LEASE_MARGIN_MILLIS, Scenario, Stores, before, export_request, import_request};
 use crate::scheduler::{Ended, Scheduler, Violation};
+use crate::shrink::Edits;
 use crate::tally::Tally;
 use crate::world::{ActorId, World};
 
@@ -32,6 +33,10 @@ pub struct Failure {
     pub violation: String,
     /// The steps, if they were asked for.
     pub trace: Vec<String>,
+    /// Happenings up to there, those that were left out included.
+    pub happenings: u64,
+    /// Events of the longest shard.
+    pub events: usize,
 }
 
 impl fmt::Display for Failure {
@@ -45,9 +50,15 @@ impl fmt::Display for Failure {
 
 /// Runs the schedule of a seed, with all guards or without one.
 pub fn run(seed: u64, without: Option<Guard>, traced: bool) -> Result<Tally, Box<Failure>> {
-    let scenario = Scenario::draw(seed);
-    let world = World::new(seed, traced);
-    world.note(|| format!("{scenario:?}"));
+    run_edited(seed, without, &Edits::default(), traced)
+}
+
+/// Runs what edits leave of the schedule of a seed.
+pub fn run_edited(seed: u64, without: Option<Guard>, edits: &Edits, traced: bool) -> Result<Tally, Box<Failure>> {
+    let scenario = Scenario::draw(seed).edited(edits);
+    let events = scenario.events.iter().map(Vec::len).max().unwrap_or_default();
+    let world = World::new(seed, traced, edits.clone());
+    world.note(|| scenario.to_string());
     let stores = Stores::new(&scenario, without);
     let mut host = Host {
         checker: Checker::new(world.clone(), stores.clone(), scenario.clone()),
@@ -61,7 +72,10 @@ pub fn run(seed: u64, without: Option<Guard>, traced: bool) -> Result<Tally, Box
     host.tally.calls = world.steps();
     match outcome {
         Ok(()) => Ok(host.tally),
-        Err(violation) => Err(Box::new(Failure { seed, violation, trace: world.take_trace() })),
+        Err(violation) => {
+            let (trace, happenings) = (world.take_trace(), world.happenings());
+            Err(Box::new(Failure { seed, violation, trace, happenings, events }))
+        }
     }
 }
 
@@ -272,7 +286,7 @@ impl Host {
                     return Err(format!("{id} is paused with something open in shard {}", record.shard));
                 }
             }
-            if self.scenario.trims && report.kind == Kind::Export && self.world.chance(600) {
+            if self.scenario.trims && report.kind == Kind::Export && self.world.happens(600) {
                 self.trim()?;
             }
         }
@@ -307,17 +321,17 @@ impl Host {
         if !report.state.is_active() {
             return Ok(());
         }
-        if self.world.chance(60) {
+        if self.world.happens(60) {
             self.world.note(|| format!("the user pauses {id}"));
             self.person(id, |engine, id| {
                 Box::pin(async move { sluice_operations::pause(&engine, &id).await.map(|_| ()) })
             })?;
-        } else if self.scenario.cancels && self.world.chance(30) {
+        } else if self.scenario.cancels && self.world.happens(30) {
             self.world.note(|| format!("the user cancels {id}"));
             self.person(id, |engine, id| {
                 Box::pin(async move { sluice_operations::cancel(&engine, &id).await.map(|_| ()) })
             })?;
-        } else if self.scenario.trims && report.kind == Kind::Export && self.world.chance(50) {
+        } else if self.scenario.trims && report.kind == Kind::Export && self.world.happens(50) {
             self.trim()?;
         }
         Ok(())
@@ -343,7 +357,7 @@ impl Host {
 
     fn report(&mut self, id: &TransferId) -> Result<Report, Violation> {
         let stores = self.stores.clone();
-        let quiet = World::new(0, false);
+        let quiet = World::new(0, false, Edits::default());
         let engine = stores.engine(&quiet, 0, &self.scenario);
         let mut scheduler = Scheduler::new(quiet);
         let of = id.clone();
@@ -407,7 +421,7 @@ impl Host {
 
     /// How long an actor is waited for: sometimes it is given up while it lives.
     fn patience(&self) -> Option<u64> {
-        (self.world.faults_left() > 0 && self.world.chance(120)).then(|| self.world.within(0, 60))
+        (self.world.faults_left() > 0 && self.world.happens(120)).then(|| self.world.within(0, 60))
     }
 
     /// Whether an actor is waited for to its end: that nobody else lives would be no truth any more once another begins

@@ -6,6 +6,7 @@
 //! records, the bucket and the target are held against the protocol's invariants, and at the end the bytes are.
 //!
 //! A schedule is a function of its seed: the same seed, the same steps. `simulate --seed N` replays one and prints it.
+//! One that fails is made short before it is printed ([`shrink`]).
 
 mod by_key;
 mod checker;
@@ -15,9 +16,11 @@ mod host;
 mod random;
 mod scenario;
 mod scheduler;
+mod shrink;
 mod tally;
 mod world;
 
 pub use guards::Guard;
-pub use host::{Failure, run};
+pub use host::{Failure, run, run_edited};
+pub use shrink::{Edits, Shrunk, Simpler, shrink};
 pub use tally::Tally;

@@ -5,27 +5,34 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use sluice_simulation::{Guard, Tally, run};
+use sluice_simulation::{Edits, Guard, Tally, run_edited, shrink};
 
 const HELP: &str = "simulate [--schedules N] [--first SEED]   runs N schedules (default 20000)
 simulate --seed N                         replays one and prints its steps
+simulate --seed N --story EDITS           replays what is left of it, as a failure was told
 simulate … --without GUARD                with a guard taken out: epoch, head, closing, reconcile or landing";
+
+const GUARDS: [(&str, Guard); 5] = [
+    ("epoch", Guard::EpochCondition),
+    ("head", Guard::HeadAfterComplete),
+    ("closing", Guard::ClosingAhead),
+    ("reconcile", Guard::Reconcile),
+    ("landing", Guard::LandingWait),
+];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let (mut schedules, mut first, mut one, mut without) = (20_000, 0, None, None);
+    let (mut schedules, mut first, mut one, mut without, mut edits) = (20_000, 0, None, None, Edits::default());
     while let Some(argument) = arguments.next() {
         let value = arguments.next().unwrap_or_default();
         let number = value.parse::<u64>().ok();
-        match (argument.as_str(), number) {
-            ("--schedules", Some(n)) => schedules = n,
-            ("--first", Some(n)) => first = n,
-            ("--seed", Some(n)) => one = Some(n),
-            ("--without", _) if value == "epoch" => without = Some(Guard::EpochCondition),
-            ("--without", _) if value == "head" => without = Some(Guard::HeadAfterComplete),
-            ("--without", _) if value == "closing" => without = Some(Guard::ClosingAhead),
-            ("--without", _) if value == "reconcile" => without = Some(Guard::Reconcile),
-            ("--without", _) if value == "landing" => without = Some(Guard::LandingWait),
+        let guard = GUARDS.iter().find(|(name, _)| *name == value);
+        match (argument.as_str(), number, guard, value.parse()) {
+            ("--schedules", Some(n), ..) => schedules = n,
+            ("--first", Some(n), ..) => first = n,
+            ("--seed", Some(n), ..) => one = Some(n),
+            ("--without", _, Some((_, guard)), _) => without = Some(*guard),
+            ("--story", _, _, Ok(story)) => edits = story,
             _ => {
                 eprintln!("{HELP}");
                 return ExitCode::from(2);
@@ -33,7 +40,7 @@ fn main() -> ExitCode {
         }
     }
     if let Some(seed) = one {
-        return match run(seed, without, true) {
+        return match run_edited(seed, without, &edits, true) {
             Ok(tally) => {
                 println!("seed {seed}: all invariants hold; {tally:?}");
                 ExitCode::SUCCESS
@@ -47,7 +54,7 @@ fn main() -> ExitCode {
     many(first, schedules, without)
 }
 
-/// Runs schedules on all cores; each is one thread's alone. The first that fails is replayed with its steps.
+/// Runs schedules on all cores; each is one thread's alone. The first that fails is made short and told.
 fn many(first: u64, schedules: u64, without: Option<Guard>) -> ExitCode {
     let next = AtomicU64::new(first);
     let failed = AtomicBool::new(false);
@@ -61,7 +68,7 @@ fn many(first: u64, schedules: u64, without: Option<Guard>) -> ExitCode {
                     if seed >= first + schedules || failed.load(Ordering::Relaxed) {
                         return;
                     }
-                    let outcome = run(seed, without, false);
+                    let outcome = run_edited(seed, without, &Edits::default(), false);
                     let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
                     match outcome {
                         Ok(tally) => total.0 += tally,
@@ -76,12 +83,22 @@ fn many(first: u64, schedules: u64, without: Option<Guard>) -> ExitCode {
     });
     let (tally, failures) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(seed) = failures.iter().min() {
-        if let Err(failure) = run(*seed, without, true) {
-            println!("{failure}");
-        }
-        println!("replay it with: tests/run --seed {seed}");
+        tell(*seed, without);
         return ExitCode::FAILURE;
     }
     println!("{schedules} schedules from seed {first}: all invariants hold; {tally:?}");
     ExitCode::SUCCESS
+}
+
+/// Tells what is left of a failing schedule once all that does not matter is left out, and how to see it again.
+fn tell(seed: u64, without: Option<Guard>) {
+    let guard = GUARDS.iter().find(|(_, guard)| Some(*guard) == without);
+    let guard = guard.map_or_else(String::new, |(name, _)| format!(" --without {name}"));
+    if let Some(shrunk) = shrink(seed, without) {
+        let (whole, left) = (shrunk.whole, shrunk.edits.left(shrunk.whole));
+        println!("{}", shrunk.failure);
+        println!("of {whole} faults and the like {left} matter; the short story:");
+        println!("    tests/run --seed {seed}{guard} --story '{}'", shrunk.edits);
+    }
+    println!("the whole schedule: tests/run --seed {seed}{guard}");
 }

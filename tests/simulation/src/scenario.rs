@@ -1,9 +1,11 @@
 //! What a schedule moves, and how: drawn from its seed.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use sluice_kit::Layered;
 use sluice_operations::{Engine, Settings};
 use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream, now};
 use sluice_ports::{
@@ -18,6 +20,7 @@ use crate::by_key::{BlindStream, LANDING_MILLIS, Unanswered};
 use crate::faulty::Faulty;
 use crate::guards::{CredulousBucket, Guard, LooseCheckpoints};
 use crate::random::Random;
+use crate::shrink::{Edits, Simpler};
 use crate::world::{ATTEMPTS, ActorId, VirtualClock, World};
 
 /// An actor's lease ends, and the platform ends it, so long after its deadline.
@@ -116,6 +119,48 @@ impl Scenario {
             fault_rate: random.within(5, 120),
             faults: u32::try_from(random.within(0, 25)).unwrap_or(0),
         }
+    }
+}
+
+impl Scenario {
+    /// What edits leave of it.
+    pub(crate) fn edited(mut self, edits: &Edits) -> Self {
+        if edits.make(Simpler::OneShard) {
+            self.shards = 1;
+            self.events.truncate(1);
+        }
+        if let Some(most) = edits.events {
+            self.events.iter_mut().for_each(|events| events.truncate(most));
+        }
+        if edits.make(Simpler::LongSlices) {
+            (self.slice_events, self.slice_bytes) = (None, None);
+        }
+        if edits.make(Simpler::OnePart) {
+            self.parts_at_once = 1;
+        }
+        if edits.make(Simpler::PromptRecords) {
+            self.record_millis = 0;
+        }
+        if edits.make(Simpler::Whole) {
+            self.range = None;
+        }
+        if edits.make(Simpler::Plain) {
+            self.encoding.compression = Compression::Plain;
+        }
+        self.fresh_etags &= !edits.make(Simpler::SameEtags);
+        self.uncounted &= !edits.make(Simpler::Counted);
+        self.trims &= !edits.make(Simpler::Untrimmed);
+        self.cancels &= !edits.make(Simpler::Uncancelled);
+        self
+    }
+}
+
+/// All but the events themselves.
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = |events: &Vec<NewEvent>| events.iter().map(|event| event.payload.len()).collect::<Vec<_>>();
+        let payloads: Vec<_> = self.events.iter().map(bytes).collect();
+        write!(f, "bytes of payload by shard: {payloads:?}; {:?}", Self { events: Vec::new(), ..self.clone() })
     }
 }
 
@@ -223,12 +268,12 @@ impl Stores {
             work: MemoryBucket::new(),
             table,
             seen_bucket: match without {
-                Some(Guard::HeadAfterComplete) => Arc::new(CredulousBucket::new(plain_bucket)),
+                Some(Guard::HeadAfterComplete) => Arc::new(Layered(CredulousBucket::new(plain_bucket))),
                 _ => plain_bucket,
             },
             seen_table: match without {
                 Some(without @ (Guard::EpochCondition | Guard::ClosingAhead)) => {
-                    Arc::new(LooseCheckpoints { inner: plain_table, without })
+                    Arc::new(Layered(LooseCheckpoints { inner: plain_table, without }))
                 }
                 _ => plain_table,
             },
@@ -242,7 +287,7 @@ impl Stores {
         let mut target: Arc<dyn StreamStore> =
             Arc::new(Faulty::<dyn StreamStore>::new(world, actor, Arc::new(self.target.clone())));
         if self.without == Some(Guard::Reconcile) {
-            target = Arc::new(BlindStream { inner: target, unanswered: self.unanswered.clone() });
+            target = Arc::new(Layered(BlindStream { inner: target, unanswered: self.unanswered.clone() }));
         }
         let places = ActorPlaces {
             source: Arc::new(Faulty::<dyn StreamStore>::new(world, actor, Arc::new(self.source.clone()))),

@@ -12,6 +12,7 @@ use sluice_ports::Clock;
 use sluice_transfer::Timestamp;
 
 use crate::random::Random;
+use crate::shrink::{Edits, Simpler};
 
 /// Names an actor: a slice, a settling, a finishing.
 pub(crate) type ActorId = u64;
@@ -60,6 +61,10 @@ struct Inner {
     /// When the platform ends an actor.
     ends: BTreeMap<ActorId, Timestamp>,
     trace: Option<Vec<String>>,
+    /// What is taken away from the schedule.
+    edits: Edits,
+    /// Happenings so far, those that were left out included.
+    happenings: u64,
     steps: u64,
     /// Calls that landed late.
     landed: u64,
@@ -67,12 +72,21 @@ struct Inner {
     changed: bool,
 }
 
+impl Inner {
+    /// True if a happening happens that was drawn: it has a number, by which it can be left out.
+    fn happens(&mut self) -> bool {
+        let number = self.happenings;
+        self.happenings += 1;
+        !self.edits.leave_out(number)
+    }
+}
+
 impl World {
-    pub(crate) fn new(seed: u64, traced: bool) -> Arc<Self> {
+    pub(crate) fn new(seed: u64, traced: bool, edits: Edits) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::new(Inner {
                 now: Timestamp::from_millis(1_700_000_000_000),
-                random: Random::new(seed),
+                random: Random::new(edits.draw.map_or(seed, |draw| seed ^ draw.rotate_right(20))),
                 fault_rate: 0,
                 faults_left: 0,
                 refused: BTreeMap::new(),
@@ -82,6 +96,8 @@ impl World {
                 dead: BTreeSet::new(),
                 ends: BTreeMap::new(),
                 trace: traced.then(Vec::new),
+                edits,
+                happenings: 0,
                 steps: 0,
                 landed: 0,
                 changed: true,
@@ -99,6 +115,17 @@ impl World {
 
     pub(crate) fn chance(&self, in_a_thousand: u64) -> bool {
         self.inner().random.chance(in_a_thousand)
+    }
+
+    /// Draws whether something happens that can be left out.
+    pub(crate) fn happens(&self, in_a_thousand: u64) -> bool {
+        let mut inner = self.inner();
+        inner.random.chance(in_a_thousand) && inner.happens()
+    }
+
+    /// Happenings so far, those that were left out included.
+    pub(crate) fn happenings(&self) -> u64 {
+        self.inner().happenings
     }
 
     pub(crate) fn within(&self, low: u64, high: u64) -> u64 {
@@ -157,7 +184,7 @@ impl World {
         }
         inner.faults_left -= 1;
         let wait = if inner.random.chance(500) { inner.random.within(1, 200) } else { inner.random.within(200, 6_000) };
-        Some(match inner.random.within(0, if writes { 9 } else { 4 }) {
+        let fault = match inner.random.within(0, if writes { 9 } else { 4 }) {
             0 => Fault::Before,
             1 => Fault::SlowBefore(wait),
             2 => Fault::SlowAfter(wait),
@@ -165,7 +192,8 @@ impl World {
             5 | 6 => Fault::After,
             7 => Fault::Late(wait),
             _ => Fault::KillAfter,
-        })
+        };
+        inner.happens().then_some(fault)
     }
 
     /// Whether a part of an upload is refused for now: one that is, so often that its slice gives up, while those that
@@ -177,7 +205,7 @@ impl World {
             Some(left) => left,
             None if inner.faults_left > 0 && inner.random.chance(10) => {
                 inner.faults_left -= 1;
-                ATTEMPTS
+                if inner.happens() { ATTEMPTS } else { 0 }
             }
             None => 0,
         };
@@ -262,7 +290,8 @@ impl World {
     pub(crate) async fn pause(self: &Arc<Self>) {
         let millis = {
             let mut inner = self.inner();
-            if inner.random.chance(700) { 0 } else { inner.random.within(1, 30) }
+            let millis = if inner.random.chance(700) { 0 } else { inner.random.within(1, 30) };
+            if inner.edits.make(Simpler::Calm) { 0 } else { millis }
         };
         if millis == 0 { Yield(false).await } else { Sleep::new(self.clone(), millis).await }
     }

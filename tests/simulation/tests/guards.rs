@@ -1,7 +1,9 @@
 //! With a guard of the protocol taken out the simulator finds a violation soon; with all guards in place the same
 //! schedule holds. So what the simulator finds is due to the guard, and the guard is no decoration.
 
-use sluice_simulation::{Guard, run};
+#![cfg(test)]
+
+use sluice_simulation::{Edits, Guard, run, run_edited, shrink};
 
 /// Schedules tried with a guard taken out.
 const SCHEDULES: u64 = 3_000;
@@ -21,6 +23,29 @@ fn is_needed(guard: Guard) {
     // A schedule is a function of its seed, also the wrong one.
     let again = run(seed, Some(guard), false).map_err(|failure| failure.violation);
     assert_eq!(again.err(), Some(violation));
+    is_told_shortly(seed, guard);
+}
+
+/// What is left of the schedule is a short story, and it is about the guard.
+fn is_told_shortly(seed: u64, guard: Guard) {
+    let shrunk = shrink(seed, Some(guard)).unwrap();
+    let (edits, story) = (&shrunk.edits, &shrunk.failure);
+    let left = edits.left(shrunk.whole);
+    println!("{guard:?}, seed {seed}: {left} of {}, {} lines; {edits}", shrunk.whole, story.trace.len());
+    assert!(left <= 5, "{left} of {} happenings are left: {edits}", shrunk.whole);
+    assert!(story.events <= 6, "{} events are left: {edits}", story.events);
+    // It is replayed by the text that is told.
+    let told: Edits = edits.to_string().parse().unwrap();
+    let again = run_edited(seed, Some(guard), &told, true).unwrap_err();
+    assert_eq!((&again.violation, &again.trace), (&story.violation, &story.trace));
+    if let Err(failure) = run_edited(seed, None, edits, true) {
+        panic!("with all guards the story of {guard:?} fails too: {failure}");
+    }
+}
+
+#[test]
+fn a_schedule_that_holds_has_no_story() {
+    assert!(shrink(0, None).is_none());
 }
 
 #[test]

@@ -7,22 +7,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
 use bytes::Bytes;
+use sluice_kit::{CheckpointLayer, Layered};
 use sluice_operations::{
     Engine, Finish, Settings, Settled, SliceOrder, SliceOutcome, export_slice, finish, import_slice, pause, plan,
     settle,
 };
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, MemoryStream, now};
-use sluice_ports::{
-    Appended, Capabilities, CheckpointStore, Created, NewEvent, Result, Stored, StreamStore, WriterAnswer,
-};
+use sluice_ports::memory::{MemoryCheckpoints, MemoryClock, MemoryStream, now};
+use sluice_ports::{CheckpointStore, NewEvent};
 use sluice_transfer::limits::SEGMENT_ENTRIES;
-use sluice_transfer::record::{LedgerPage, Proof, ShardRecord, TransferRecord, Work};
-use sluice_transfer::{
-    Budget, DestinationName, ExportRequest, Format, ImportRequest, Kind, Position, Request, ShardId, StreamUri,
-    Timestamp, TransferId, Value,
-};
+use sluice_transfer::record::{Proof, Work};
+use sluice_transfer::{Budget, ExportRequest, Format, ImportRequest, Kind, Request, Timestamp, TransferId, Value};
 
 /// Writes that a transfer needs besides those for its parts: its own record, its shards', claim and release of a few
 /// slices, the states it goes through.
@@ -37,74 +32,21 @@ struct Counting {
     reads: AtomicU64,
 }
 
-impl Counting {
-    fn one(&self) {
-        self.writes.fetch_add(1, Ordering::Relaxed);
+impl CheckpointLayer for Counting {
+    fn inner(&self) -> &dyn CheckpointStore {
+        &self.inner
     }
 
-    fn read(&self) {
-        self.reads.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-#[async_trait]
-impl CheckpointStore for Counting {
-    async fn create_transfer(&self, record: &TransferRecord) -> Result<Created<TransferRecord>> {
-        self.one();
-        self.inner.create_transfer(record).await
-    }
-    async fn transfer(&self, id: &TransferId) -> Result<Option<TransferRecord>> {
-        self.read();
-        self.inner.transfer(id).await
-    }
-    async fn update_transfer(&self, record: &TransferRecord) -> Result<Stored> {
-        self.one();
-        self.inner.update_transfer(record).await
-    }
-    async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>> {
-        self.read();
-        self.inner.transfers(limit).await
-    }
-    async fn create_shard(&self, record: &ShardRecord) -> Result<Created<ShardRecord>> {
-        self.one();
-        self.inner.create_shard(record).await
-    }
-    async fn shard(&self, id: &TransferId, shard: &ShardId) -> Result<Option<ShardRecord>> {
-        self.read();
-        self.inner.shard(id, shard).await
-    }
-    async fn update_shard(&self, record: &ShardRecord, pages: &[(DestinationName, LedgerPage)]) -> Result<Stored> {
-        self.one();
-        self.inner.update_shard(record, pages).await
-    }
-    async fn ledger(
-        &self,
-        id: &TransferId,
-        shard: &ShardId,
-        destination: &DestinationName,
-        pages: u32,
-    ) -> Result<Vec<LedgerPage>> {
-        self.read();
-        self.inner.ledger(id, shard, destination, pages).await
-    }
-    async fn drop_ledger(&self, id: &TransferId, shard: &ShardId) -> Result<()> {
-        self.one();
-        self.inner.drop_ledger(id, shard).await
-    }
-    async fn reserve_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<WriterAnswer> {
-        self.one();
-        self.inner.reserve_writer(stream, writer).await
-    }
-    async fn release_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<()> {
-        self.one();
-        self.inner.release_writer(stream, writer).await
+    fn called(&self, _: &'static str, writes: bool) {
+        let calls = if writes { &self.writes } else { &self.reads };
+        calls.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 /// An engine over the memory stores.
 struct Rig {
     engine: Engine,
-    table: Arc<Counting>,
+    table: Arc<Layered<Counting>>,
     source: MemoryStream,
     target: MemoryStream,
 }
@@ -112,8 +54,6 @@ struct Rig {
 impl Rig {
     /// Over a source of one shard with so many events of so many bytes.
     fn new(events: u64, bytes: usize) -> Self {
-        let (source, target) = (MemoryStream::new(), MemoryStream::new());
-        now(source.create(1)).unwrap();
         let new: Vec<NewEvent> = (0..events)
             .map(|n| NewEvent {
                 time: Timestamp::from_millis(0),
@@ -122,21 +62,11 @@ impl Rig {
                 payload: Value::Bytes(Bytes::from(vec![n.to_le_bytes()[0]; bytes])),
             })
             .collect();
-        let shard: ShardId = "0".parse().unwrap();
-        if !new.is_empty() {
-            let appended = now(source.append(&shard, None, &Position::Beginning, &new)).unwrap();
-            assert!(matches!(appended, Appended::Done { .. }), "{appended:?}");
-        }
-        let bucket = MemoryBucket::with(Capabilities { create_only: true, smallest_part: 1, attests_content: false });
-        let table = Arc::new(Counting::default());
-        let places = MemoryPlaces { source: source.clone(), target: target.clone(), bucket, work: MemoryBucket::new() };
         let settings = Settings { read_bytes: 4_000, append_bytes: 2_000, ..Settings::default() };
-        let engine = Engine {
-            checkpoints: table.clone(),
-            places: Arc::new(places),
-            clock: Arc::new(MemoryClock::still()),
-            settings,
-        };
+        let sluice_kit::Rig { mut engine, source, target, .. } = sluice_kit::Rig::new(settings, &[new]);
+        let table = Arc::new(Layered(Counting::default()));
+        engine.checkpoints = table.clone();
+        engine.clock = Arc::new(MemoryClock::still());
         Self { engine, table, source, target }
     }
 
@@ -154,12 +84,12 @@ impl Rig {
 
     /// Writes to the table since the last time that this was asked.
     fn writes(&self) -> u64 {
-        self.table.writes.swap(0, Ordering::Relaxed)
+        self.table.0.writes.swap(0, Ordering::Relaxed)
     }
 
     /// Calls of the table since the last time that these or the writes were asked for.
     fn calls(&self) -> u64 {
-        self.writes() + self.table.reads.swap(0, Ordering::Relaxed)
+        self.writes() + self.table.0.reads.swap(0, Ordering::Relaxed)
     }
 
     /// A slice of that kind.

@@ -4,18 +4,18 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use crate::rig::{Rig, shard};
-use crate::watched::{Between, WatchedBucket, WatchedPlaces};
+use crate::watched::{Between, WatchedBucket};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use sluice_kit::{Layered, OtherPlaces, Rig, StreamLayer, shard};
 use sluice_operations::{Finish, Settings, Settled, SliceOutcome, finish, import_slice, plan, settle};
 use sluice_ports::memory::{MemoryBucket, MemoryStream};
-use sluice_ports::{Appended, Appends, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamStore};
+use sluice_ports::{Appended, NewEvent, Result, StreamStore};
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, Segment};
 use sluice_transfer::{
-    Compression, Counts, ExportRequest, Format, ImportRequest, ObjectKeys, Position, Range, Request, ShardId,
-    Timestamp, TransferId, Value,
+    Compression, ExportRequest, Format, ImportRequest, ObjectKeys, Position, Request, ShardId, Timestamp, TransferId,
+    Value,
 };
 
 const SHARDS: usize = 2;
@@ -131,33 +131,9 @@ impl Target {
 }
 
 #[async_trait]
-impl StreamStore for Target {
-    async fn describe(&self) -> Result<StreamInfo> {
-        self.inner.describe().await
-    }
-
-    async fn create(&self, shards: u32) -> Result<bool> {
-        self.inner.create(shards).await
-    }
-
-    async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
-        self.inner.read(shard, from, limit).await
-    }
-
-    async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
-        self.inner.position_at(shard, time).await
-    }
-
-    async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
-        self.inner.measure(shard, range).await
-    }
-
-    fn appends(&self) -> Appends {
-        self.inner.appends()
-    }
-
-    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
-        self.inner.as_stored(event)
+impl StreamLayer for Target {
+    fn inner(&self) -> &dyn StreamStore {
+        &self.inner
     }
 
     async fn append(
@@ -174,18 +150,6 @@ impl StreamStore for Target {
         assert!(matches!(answer, Appended::Done { .. }), "{answer:?}");
         self.watch.log.lock().unwrap().appended[number] = until;
         Ok(answer)
-    }
-
-    async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
-        self.inner.reserve(writer).await
-    }
-
-    async fn release(&self, writer: &TransferId) -> Result<()> {
-        self.inner.release(writer).await
-    }
-
-    async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()> {
-        self.inner.trim(shard, before).await
     }
 }
 
@@ -251,10 +215,10 @@ async fn import(format: Format, shards_at_once: u64) {
         shards_at_once * ((2 * settings.append_bytes + settings.read_bytes) as u64 + settings.part_bytes);
     rig.engine.settings = settings;
     let watch = Arc::new(Watch { objects, log: Mutex::default() });
-    rig.engine.places = Arc::new(WatchedPlaces {
+    rig.engine.places = Arc::new(OtherPlaces {
         places: rig.engine.places.clone(),
-        archive: Arc::new(WatchedBucket { inner: rig.bucket.clone(), between: watch.clone() }),
-        target: Some(Arc::new(Target { inner: rig.target.clone(), watch: watch.clone() })),
+        archive: Arc::new(Layered(WatchedBucket { inner: rig.bucket.clone(), between: watch.clone() })),
+        target: Some(Arc::new(Layered(Target { inner: rig.target.clone(), watch: watch.clone() }))),
     });
 
     let id: TransferId = "import".parse().unwrap();

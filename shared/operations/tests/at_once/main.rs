@@ -3,6 +3,4 @@
 
 mod ahead;
 mod parts;
-#[path = "../rig/mod.rs"]
-mod rig;
 mod watched;

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use crate::rig::{Rig, shard};
-use crate::watched::{Between, WatchedBucket, WatchedPlaces};
+use crate::watched::{Between, WatchedBucket};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use sluice_kit::{Layered, OtherPlaces, Rig, shard};
 use sluice_operations::{Settings, SliceOutcome, export_slice, plan};
 use sluice_ports::{Clock, Error, ErrorKind, NewEvent, PartAnswer, Result};
 use sluice_transfer::record::{Phase, ShardRecord, Work};
@@ -134,9 +134,9 @@ impl Export {
         let mut rig = Rig::new(settings, &[(0..PARTS).map(event).collect()]);
         let line = Arc::new(line);
         rig.engine.clock = line.clock.clone();
-        rig.engine.places = Arc::new(WatchedPlaces {
+        rig.engine.places = Arc::new(OtherPlaces {
             places: rig.engine.places.clone(),
-            archive: Arc::new(WatchedBucket { inner: rig.bucket.clone(), between: line.clone() }),
+            archive: Arc::new(Layered(WatchedBucket { inner: rig.bucket.clone(), between: line.clone() })),
             target: None,
         });
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

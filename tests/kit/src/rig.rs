@@ -1,0 +1,100 @@
+//! A world in memory in which whole transfers run.
+#![expect(clippy::missing_panics_doc, reason = "a rig that cannot be made is a test that fails")]
+
+use std::sync::Arc;
+
+use sluice_operations::{
+    Engine, Finish, Settings, Settled, SliceOrder, SliceOutcome, export_slice, finish, import_slice, plan, settle,
+};
+use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, MemoryStream, now};
+use sluice_ports::{Appended, Capabilities, NewEvent, StreamStore};
+use sluice_transfer::record::{Failure, Proof};
+use sluice_transfer::{Budget, Kind, Position, Request, ShardId, TransferId};
+
+/// A source, a bucket and a target, with an engine among them. Its clock goes on with each look at it.
+pub struct Rig {
+    /// The engine; its stores and its clock can be replaced.
+    pub engine: Engine,
+    /// The source, `memory:source`.
+    pub source: MemoryStream,
+    /// The target, `memory:target`.
+    pub target: MemoryStream,
+    /// The archive, `memory:archive`.
+    pub bucket: MemoryBucket,
+}
+
+/// The name of a shard.
+pub fn shard(number: usize) -> ShardId {
+    number.to_string().parse().expect("stores in memory take what they are given")
+}
+
+/// Appends where the stream ends.
+pub fn append(stream: &MemoryStream, number: usize, tail: &Position, events: &[NewEvent]) {
+    let appended =
+        now(stream.append(&shard(number), None, tail, events)).expect("stores in memory take what they are given");
+    assert!(matches!(appended, Appended::Done { .. }), "{appended:?}");
+}
+
+impl Rig {
+    /// With a source of such shards, and parts of any size.
+    pub fn new(settings: Settings, shards: &[Vec<NewEvent>]) -> Self {
+        let (source, target) = (MemoryStream::new(), MemoryStream::new());
+        now(source.create(u32::try_from(shards.len()).expect("stores in memory take what they are given")))
+            .expect("stores in memory take what they are given");
+        for (number, events) in shards.iter().enumerate().filter(|(_, events)| !events.is_empty()) {
+            append(&source, number, &Position::Beginning, events);
+        }
+        let bucket = MemoryBucket::with(Capabilities { create_only: true, smallest_part: 1, attests_content: false });
+        let places = MemoryPlaces {
+            source: source.clone(),
+            target: target.clone(),
+            bucket: bucket.clone(),
+            work: MemoryBucket::new(),
+        };
+        let engine = Engine {
+            checkpoints: Arc::new(MemoryCheckpoints::default()),
+            places: Arc::new(places),
+            clock: Arc::new(MemoryClock::stepping()),
+            settings,
+        };
+        Self { engine, source, target, bucket }
+    }
+
+    /// The next slice of a transfer, of so many steps of the clock.
+    pub fn order(&self, id: &TransferId, steps: u64) -> SliceOrder {
+        let deadline = self.engine.clock.now().plus_millis(1 + steps);
+        let budget = Budget { events: None, bytes: None, deadline };
+        SliceOrder { id: id.clone(), lane: Vec::new(), slice: "slice".to_owned(), budget, proof: Proof::SoleOwner }
+    }
+
+    /// A transfer to its end, in slices of so many steps.
+    pub fn transfer(&self, id: &str, request: &Request, steps: u64) -> Result<(), Failure> {
+        let id: TransferId = id.parse().expect("stores in memory take what they are given");
+        now(plan(&self.engine, &id, request, "test")).map_err(|error| error.to_failure())?;
+        for _ in 0..10_000 {
+            let order = self.order(&id, steps);
+            let outcome = match request.kind() {
+                Kind::Export => {
+                    now(export_slice(&self.engine, &order)).expect("stores in memory take what they are given")
+                }
+                Kind::Import => {
+                    now(import_slice(&self.engine, &order)).expect("stores in memory take what they are given")
+                }
+            };
+            if let SliceOutcome::Failed(failure) = outcome {
+                return Err(failure);
+            }
+            let after = self.order(&id, 1_000_000_000);
+            if now(settle(&self.engine, &after, None)).expect("stores in memory take what they are given")
+                == Settled::Finish
+            {
+                assert_eq!(
+                    now(finish(&self.engine, &after)).expect("stores in memory take what they are given"),
+                    Finish::Ended
+                );
+                return Ok(());
+            }
+        }
+        panic!("it does not end");
+    }
+}
