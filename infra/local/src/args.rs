@@ -162,8 +162,11 @@ Examples:
     #[command(after_help = format!("\
 SOURCE: an export's manifest, a folder that holds one manifest, a folder of any files, or one file. Files that are not \
 an export's are cut into events of --event-size (1 MiB), each file by itself; --pack fills each event to its size \
-across files. Or they hold events of their own: --format lines, each line one; --format jsonl or avro with the names \
-of fields. Without names jsonl and avro are what Sluice itself writes, wherever it lies. Symbolic links, and names \
+across files. Or they hold events of their own: --format lines, each line one (LF or CR LF end it); --format jsonl or \
+avro with the names of fields, where a.b is the field b of the field a, or else the field a.b. Values of JSON may follow \
+each other without newlines. Without names jsonl and avro are what Sluice itself writes, wherever it lies, and values of \
+Avro that are no records are payloads. A field that none of the first records has is refused before anything is \
+written; records that lack one are counted in the report and the import's manifest. Symbolic links, and names \
 that are not UTF-8, are left out of a folder.
 
 Of an export a range can be taken, with --from and --until: only the parts of objects that hold it are read. Raw \

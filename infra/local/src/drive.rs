@@ -46,7 +46,8 @@ impl SliceBounds {
     /// How an engine runs with slices of that length: it looks often for a pause, since a person waits for it.
     pub(crate) fn settings(self) -> Settings {
         let wind_down_millis = (self.seconds * 1_000 / 4).min(2_000);
-        Settings { poll_millis: 500, wind_down_millis, ..Settings::default() }
+        // A slice of this host may go on for as long as a compressed stream takes.
+        Settings { poll_millis: 500, wind_down_millis, longest_stream: u64::MAX, ..Settings::default() }
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use serde::Serialize;
 use sluice_operations::Report;
-use sluice_transfer::State;
+use sluice_transfer::{Lacking, State};
 
 use crate::failure::Failure;
 
@@ -113,6 +113,9 @@ pub(crate) fn text_of(report: &Report) -> String {
     for (number, gap) in gaps(report).iter().enumerate() {
         line(if number == 0 { "gaps" } else { "" }, gap);
     }
+    if let Some(lacking) = report.lacking.filter(|lacking| !lacking.is_none()) {
+        line("lacking", &lacking_of(lacking));
+    }
     line("cut", &report.cut.to_string());
     if let Some(manifest) = &report.manifest {
         line("manifest", manifest);
@@ -121,6 +124,19 @@ pub(crate) fn text_of(report: &Report) -> String {
         line("error", &format!("{} ({})", error.message, error.code));
     }
     text
+}
+
+/// Records without a field that was named, by field.
+fn lacking_of(lacking: Lacking) -> String {
+    let of = |count: u64, field: &str, instead: &str| {
+        (count > 0).then(|| format!("{} records have no {field} field ({instead})", grouped(count)))
+    };
+    let all = [
+        of(lacking.payload, "payload", "events without a payload"),
+        of(lacking.key, "key", "events without a key"),
+        of(lacking.time, "time", "events of the time of import"),
+    ];
+    all.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// Rows of cells in columns as wide as they need; those of `right` are aligned to the right.

@@ -15,11 +15,10 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 use sluice_transfer::{Compression, Place, UnpackError};
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
+use crate::frame_head::{HEAD_BYTES, Trouble, WINDOW_LOG, trouble};
+
 /// Inflated bytes in a piece, at most.
 const STEP: usize = 128 << 10;
-/// What an inflating process may have to look back to, as a power of two: 128 MiB, which every reader of Zstandard
-/// takes (RFC 8878, section 3.1.1.1.2, recommends 8 MiB at least; `zstd --long` writes 128).
-const WINDOW_LOG: u32 = 27;
 /// Bytes within which the head of a gzip member must end: it may hold a name and a comment.
 const GZIP_HEAD_BYTES: usize = 128 << 10;
 
@@ -28,17 +27,37 @@ const GZIP_HEAD_BYTES: usize = 128 << 10;
 pub struct Piece {
     /// They.
     pub bytes: Bytes,
+    places: Places,
+}
+
+/// The places of a piece's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Places {
     /// In front of the first one.
     begin: Place,
     /// Behind the last one.
     end: Place,
+    /// Their number.
+    len: usize,
     framed: bool,
 }
 
 impl Piece {
     /// Where reading goes on behind its first `len` bytes.
     pub fn place(&self, len: usize) -> Place {
-        if len >= self.bytes.len() {
+        self.places.behind(len)
+    }
+
+    /// The places of its bytes, without the bytes.
+    pub(crate) fn places(&self) -> Places {
+        self.places
+    }
+}
+
+impl Places {
+    /// Where reading goes on behind the first `len` bytes.
+    pub(crate) fn behind(&self, len: usize) -> Place {
+        if len >= self.len {
             return self.end;
         }
         let mut place = self.begin;
@@ -50,7 +69,8 @@ impl Piece {
 
 enum Codec {
     Plain,
-    Zstd(Decoder<'static>),
+    /// With the first bytes of the frame at hand.
+    Zstd(Decoder<'static>, Vec<u8>),
     Gzip(Box<Gzip>),
 }
 
@@ -147,7 +167,10 @@ impl Inflater {
                 return Ok(None);
             }
             if let Err(why) = self.step() {
-                let error = damaged(self.frame, why);
+                let error = match why {
+                    DICTIONARY | WINDOW => UnpackError::Unsupported { why: format!("at byte {}: {why}", self.frame) },
+                    _ => damaged(self.frame, why),
+                };
                 self.failed = Some(error.clone());
                 return Err(error);
             }
@@ -189,10 +212,11 @@ impl Inflater {
                 let begin = Place { offset: self.at, within: 0 };
                 self.at = self.at.saturating_add(input.len() as u64);
                 let end = Place { offset: self.at, within: 0 };
-                self.ready.push_back(Piece { bytes: input, begin, end, framed: false });
+                let places = Places { begin, end, len: input.len(), framed: false };
+                self.ready.push_back(Piece { bytes: input, places });
                 return Ok(());
             }
-            Codec::Zstd(decoder) => step_zstd(decoder, &input)?,
+            Codec::Zstd(decoder, head) => step_zstd(decoder, head, &input)?,
             Codec::Gzip(member) => member.step(&input)?,
         };
         if stepped.read == 0 && stepped.out.is_empty() && !stepped.ended {
@@ -217,7 +241,7 @@ impl Inflater {
             }
             (self.frame, self.inflated) = (self.at, 0);
             if let Some(mut last) = self.waiting.take() {
-                last.end = Place { offset: self.frame, within: 0 };
+                last.places.end = Place { offset: self.frame, within: 0 };
                 self.ready.push_back(last);
             }
         }
@@ -241,11 +265,16 @@ impl Inflater {
         };
         let place = |within| Place { offset: self.frame, within };
         let (begin, end) = (place(before.saturating_add(skipped as u64)), place(self.inflated));
-        self.ready.extend(self.waiting.replace(Piece { bytes, begin, end, framed: true }));
+        let places = Places { begin, end, len: bytes.len(), framed: true };
+        self.ready.extend(self.waiting.replace(Piece { bytes, places }));
     }
 }
 
 const BROKEN: &str = "the compressed frame that begins there is broken";
+const DICTIONARY: &str = "the frame of Zstandard that begins there was compressed with a dictionary, which is not in the \
+                          file: compress it anew without one, or inflate it first";
+const WINDOW: &str = "the frame of Zstandard that begins there has a window of more than 128 MiB: compress it anew with \
+                      `zstd --long=27` or less, or inflate it first";
 const LESS: &str = "the compressed frame that begins there has fewer bytes than were read of it before";
 
 fn damaged(offset: u64, why: &str) -> UnpackError {
@@ -258,18 +287,26 @@ fn codec(compression: Compression) -> Result<Codec, &'static str> {
         Compression::Zstd => {
             let mut decoder = Decoder::new().map_err(|_| BROKEN)?;
             decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG)).map_err(|_| BROKEN)?;
-            Codec::Zstd(decoder)
+            Codec::Zstd(decoder, Vec::with_capacity(HEAD_BYTES))
         }
         Compression::Gzip => Codec::Gzip(Box::new(Gzip::Head(Vec::new()))),
         Compression::Deflate => return Err("deflate has no frames: only Avro's blocks are compressed so"),
     })
 }
 
-fn step_zstd(decoder: &mut Decoder<'static>, input: &[u8]) -> Result<Stepped, &'static str> {
+fn step_zstd(decoder: &mut Decoder<'static>, head: &mut Vec<u8>, input: &[u8]) -> Result<Stepped, &'static str> {
+    let known = head.len();
+    head.extend_from_slice(&input[..input.len().min(HEAD_BYTES - known)]);
     let mut out = Vec::with_capacity(STEP);
     let mut input = InBuffer::around(input);
-    let left = decoder.run(&mut input, &mut OutBuffer::around(&mut out)).map_err(|_| BROKEN)?;
+    let left = decoder.run(&mut input, &mut OutBuffer::around(&mut out)).map_err(|_| match trouble(head) {
+        Some(Trouble::Dictionary) => DICTIONARY,
+        Some(Trouble::Window) => WINDOW,
+        None => BROKEN,
+    })?;
     let (read, ended) = (input.pos(), left == 0);
+    // What was not read is given again.
+    head.truncate(if ended { 0 } else { known + read });
     let full = out.len() == out.capacity() && !ended;
     Ok(Stepped { read, out, full, ended })
 }

@@ -11,13 +11,14 @@
 //! - `jsonl`: a JSON object a line.
 //! - `raw`: joined payloads in frames.
 //! - `frames`: bytes gathered into compressed frames.
-//! - `compress`, `inflate`: bytes made fewer, and back.
+//! - `compress`, `inflate`: compression, and back. `frame_head`: why a sound frame of Zstandard is refused.
 //! - `lines`: lines of what was inflated.
 //! - `foreign`: records that others wrote.
 
 mod avro;
 mod compress;
 mod foreign;
+mod frame_head;
 mod frames;
 mod inflate;
 mod jsonl;
@@ -36,7 +37,7 @@ use sluice_transfer::{
 pub use avro::decode::AvroDecoder;
 pub use avro::encode::AvroEncoder;
 pub use avro::header::AVRO_SCHEMA;
-pub use foreign::foreign_decoder;
+pub use foreign::{RECOGNISED, compression_of, foreign_decoder};
 pub use inflate::{Inflater, Piece};
 pub use jsonl::JsonlEncoder;
 

@@ -111,6 +111,7 @@ fn events_are_as_their_schema_says() {
         bytes_per_second: 0.0,
         gaps: 0,
         gap_ranges: Vec::new(),
+        lacking: None,
         created_at: "2026-11-23T00:00:00Z".to_owned(),
         ended_at: Some("2026-11-23T00:00:01Z".to_owned()),
         duration_seconds: 1.0,

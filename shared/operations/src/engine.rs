@@ -51,7 +51,8 @@ pub struct Settings {
     /// milliseconds. Waited for where a target does not append conditionally.
     pub landing_millis: u64,
     /// Compressed bytes of one stream, at most, in files that are no export's: it is read from its beginning in each
-    /// slice that goes on with it.
+    /// slice that goes on with it. `u64::MAX` where a slice may last longer than it was ordered to: then any stream is
+    /// taken, and the slice goes on until it is past what it has.
     pub longest_stream: u64,
     /// Attempts at a call that a store refuses for the moment.
     pub attempts: u32,

@@ -1,8 +1,8 @@
 //! A transfer as people and programs see it: the same shape everywhere.
 
 use serde::{Deserialize, Serialize};
-use sluice_transfer::record::{Config, Failure, ShardRecord, TransferRecord, Work};
-use sluice_transfer::{BucketUri, Counts, Cut, Kind, Position, State, StreamUri, TransferId};
+use sluice_transfer::record::{Config, Failure, ImportConfig, ShardRecord, TransferRecord, Work};
+use sluice_transfer::{BucketUri, Counts, Cut, Kind, Lacking, Position, State, StreamUri, TransferId};
 
 use crate::engine::Engine;
 use crate::error::OperationError;
@@ -49,6 +49,9 @@ pub struct Report {
     /// The first of them, as far as they are on record here: an import has only their number.
     #[serde(default)]
     pub gap_ranges: Vec<GapRange>,
+    /// Records that lack a field that was named, by what the field was to become; not there where none was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacking: Option<Lacking>,
     /// When it was planned, RFC 3339.
     pub created_at: String,
     /// When it came to rest or to its end, RFC 3339; null while it goes on.
@@ -146,6 +149,7 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
         bytes_per_second,
         gaps: totals.gaps,
         gap_ranges: shards.iter().flat_map(gaps).take(GAPS_NAMED).collect(),
+        lacking: lacking(&transfer.config, shards),
         created_at: transfer.created_at.to_string(),
         ended_at: (!transfer.state.is_active()).then(|| transfer.updated_at.to_string()),
         duration_seconds: worked_millis as f64 / 1_000.0,
@@ -170,6 +174,16 @@ fn gaps(shard: &ShardRecord) -> impl Iterator<Item = GapRange> {
         from_byte: (gap.from.offset > 0).then_some(gap.from.offset),
         until: Cut::of(shard.shard.clone(), gap.until.position.clone()),
     })
+}
+
+/// What the records of an import lack, if fields of them were named.
+fn lacking(config: &Config, shards: &[ShardRecord]) -> Option<Lacking> {
+    let Config::Import(ImportConfig { foreign: Some(files), .. }) = config else { return None };
+    let of = |shard: &ShardRecord| match &shard.work {
+        Work::Import(import) => import.lacking,
+        Work::Export(_) => Lacking::default(),
+    };
+    (!files.fields.is_empty()).then(|| shards.iter().map(of).sum())
 }
 
 fn manifest(engine: &Engine, transfer: &TransferRecord) -> Option<String> {

@@ -38,6 +38,9 @@ pub(crate) enum Purpose {
     Check,
 }
 
+/// So long a deadline is put off at once, in milliseconds.
+const EXTENSION_MILLIS: u64 = 60_000;
+
 /// A slice at work. Shared by all shards of its lane.
 pub(crate) struct Slice<'a> {
     pub engine: &'a Engine,
@@ -50,6 +53,8 @@ pub(crate) struct Slice<'a> {
 struct Shared {
     spent: Counts,
     rate: Option<u64>,
+    /// So much longer than its order says the slice may last, in milliseconds.
+    extended_millis: u64,
     throttle: Option<Throttle>,
     wanted: Wanted,
     asked_at: Option<Timestamp>,
@@ -82,6 +87,7 @@ impl<'a> Slice<'a> {
             shared: Mutex::new(Shared {
                 spent: Counts::default(),
                 rate,
+                extended_millis: 0,
                 throttle: rate.map(|rate| Throttle::new(rate, now)),
                 wanted: transfer.wanted,
                 asked_at: Some(now),
@@ -104,14 +110,24 @@ impl<'a> Slice<'a> {
         self.shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// When it must be over.
+    fn deadline(&self) -> Timestamp {
+        self.order.budget.deadline.plus_millis(self.shared().extended_millis)
+    }
+
+    /// Puts the deadline off, for work that cannot be left off. Only where no other host may take over.
+    pub(crate) fn extend(&self) {
+        self.shared().extended_millis += EXTENSION_MILLIS + self.engine.settings.wind_down_millis;
+    }
+
     /// When the lease of what this slice claims ends.
     pub(crate) fn lease_until(&self) -> Timestamp {
-        self.order.budget.deadline.plus_millis(self.engine.settings.lease_margin_millis)
+        self.deadline().plus_millis(self.engine.settings.lease_margin_millis)
     }
 
     /// Lets a call run until the deadline and no longer.
     pub(crate) async fn bounded<T, E: Into<Stop>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, Stop> {
-        let left = self.order.budget.deadline.millis_since(self.engine.clock.now());
+        let left = self.deadline().millis_since(self.engine.clock.now());
         let call = pin!(call);
         match select(call, self.engine.clock.sleep(left)).await {
             Either::Left((answer, _)) => answer.map_err(Into::into),
@@ -127,7 +143,7 @@ impl<'a> Slice<'a> {
     /// Whether there is time to begin something that takes so many milliseconds.
     pub(crate) fn has_time_for(&self, millis: u64) -> bool {
         let needed = self.engine.settings.wind_down_millis.saturating_add(millis);
-        self.engine.clock.now().plus_millis(needed) < self.order.budget.deadline
+        self.engine.clock.now().plus_millis(needed) < self.deadline()
     }
 
     /// What is left of the budget, the deadline aside.
@@ -160,7 +176,7 @@ impl<'a> Slice<'a> {
             if wait == 0 || !may_wait() || !self.wanted().await.is_ok_and(|wanted| wanted == Wanted::Running) {
                 return;
             }
-            let left = self.order.budget.deadline.millis_since(now).max(1);
+            let left = self.deadline().millis_since(now).max(1);
             self.engine.clock.sleep(wait.min(self.engine.settings.poll_millis.clamp(1, 1_000)).min(left)).await;
         }
     }
@@ -186,7 +202,7 @@ impl<'a> Slice<'a> {
     pub(crate) async fn pay(&self) {
         let mark = self.shared().throttle.as_ref().map(Throttle::taken);
         if let Some(mark) = mark {
-            self.wait_for(mark, || self.engine.clock.now() < self.order.budget.deadline).await;
+            self.wait_for(mark, || self.engine.clock.now() < self.deadline()).await;
         }
     }
 

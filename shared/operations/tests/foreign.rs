@@ -11,8 +11,9 @@ use sluice_operations::{
 };
 use sluice_ports::Capabilities;
 use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, MemoryStream, now};
+use sluice_transfer::manifest::{Document, ImportManifest};
 use sluice_transfer::record::{Failure, Proof};
-use sluice_transfer::{Budget, Compression, ImportRequest, Inflate, Request, SourceFormat, TransferId};
+use sluice_transfer::{Budget, Compression, ImportRequest, Inflate, Lacking, Request, SourceFormat, TransferId};
 
 struct Rig {
     engine: Engine,
@@ -177,7 +178,8 @@ fn slices_that_never_get_past_what_they_have_say_so() {
         // Some steps go to taking the shard; a slice too short for that does nothing, and fails nothing.
         // One that was only unlucky fails nothing.
         assert!(!rig.slice(60).unwrap());
-        let refused = rig.slice(500).unwrap_err();
+        // One that reads a good deal of it, and still does not get there.
+        let refused = (300..2_000).step_by(20).find_map(|steps| rig.slice(steps).err()).unwrap();
         assert!(refused.code == "OutOfRange" && refused.message.contains("longer than one slice"), "{refused:?}");
         assert_eq!(rig.payloads().len(), before, "nothing is written twice");
     }
@@ -260,22 +262,186 @@ fn markers_of_folders_are_passed_over_and_keys_that_cannot_be_followed_named() {
     assert!(refused.message.contains("in//a") && refused.message.contains("rename or move it"), "{refused}");
 }
 
-#[test]
-fn a_payload_that_no_record_has_is_told_before_anything_is_written() {
-    let rig = |first: &str, settings: usize| {
-        let mut rig = Rig::new(&[("a", first.repeat(150).into_bytes())], 1 << 20, 1 << 20);
-        rig.engine.settings.read_events = settings;
-        rig.plan_json().unwrap();
-        rig
+/// A plan of lines of JSON with these fields.
+fn plan_of(rig: &Rig, payload: Option<&str>, key: Option<&str>, time: Option<&str>) -> Result<(), OperationError> {
+    let name = |name: Option<&str>| name.map(str::to_owned);
+    let fields = |asked| ImportRequest {
+        format: Some(SourceFormat::Jsonl),
+        payload_field: name(payload),
+        key_field: name(key),
+        time_field: name(time),
+        ..asked
     };
-    let rig_of_others = rig("{\"q\":1}\n", 1_000);
-    let refused = rig_of_others.slice(100_000).unwrap_err();
-    assert_eq!(refused.code, Code::ObjectUnreadable.to_string());
-    assert!(refused.message.contains("none of its first 150 records has the field 'p'"), "{refused:?}");
-    assert!(rig_of_others.payloads().is_empty());
-    // Deletions have one that is null, and few records say little.
-    for sound in [rig("{\"p\":null}\n", 1_000), rig("{\"p\":\"\"}\n", 1_000), rig("{\"q\":1}\n", 99)] {
-        while !sound.slice(100_000).unwrap() {}
-        assert_eq!(sound.payloads().len(), 150);
+    rig.plan_as(fields)
+}
+
+#[test]
+fn a_field_that_no_record_has_is_told_before_anything_is_written() {
+    let file = |records: &str, times| ("a", records.repeat(times).into_bytes());
+    for times in [1, 2, 150, 20_000] {
+        let rig = Rig::new(&[file("{\"q\":1,\"at\":1}\n", times)], 1 << 20, 1 << 20);
+        for (payload, key, time, named) in [
+            (Some("p"), None, None, "'p' (--payload-field"),
+            (None, Some("k"), None, "'k' (--key-field"),
+            (Some("q"), None, Some("t"), "'t' (--time-field"),
+            (Some("p"), Some("k"), Some("at"), "'p' (--payload-field, \"payloadField\"), nor 'k'"),
+        ] {
+            let refused = plan_of(&rig, payload, key, time).unwrap_err();
+            assert_eq!(refused.code, Code::Invalid);
+            assert!(refused.message.contains(named) && refused.message.contains("Nothing was imported"), "{refused}");
+            assert!(now(describe(&rig.engine, &rig.id)).is_err(), "a refused plan leaves no record");
+        }
+        plan_of(&rig, Some("q"), Some("at"), Some("at")).unwrap();
+    }
+    // Deletions have a payload that is null.
+    plan_of(&Rig::new(&[file("{\"p\":null}\n", 9)], 100, 1 << 20), Some("p"), None, None).unwrap();
+    // A field that the first files have not yet.
+    let early = ("a", b"{\"q\":1}\n".repeat(30));
+    let files = [early.clone(), ("b", early.1.clone()), ("c", early.1.clone()), ("d", b"{\"p\":1}".to_vec())];
+    plan_of(&Rig::new(&files, 100, 1 << 20), Some("p"), None, None).unwrap();
+    assert!(plan_of(&Rig::new(&files[..3], 100, 1 << 20), Some("p"), None, None).is_err());
+}
+
+#[test]
+fn what_records_lack_is_counted_whatever_slices_they_come_in() {
+    let (mut file, mut wanted) = (String::new(), Lacking::default());
+    for number in 0..500_u64 {
+        let (payload, key, time) = (number % 3 > 0, number % 5 > 0, number % 7 > 0);
+        let field = |there: bool, name: &str| if there { format!(", \"{name}\": {number}") } else { String::new() };
+        file += &format!("{{\"n\": 1{}{}{}}}\n", field(payload, "p"), field(key, "k"), field(time, "t"));
+        wanted += Lacking { payload: u64::from(!payload), key: u64::from(!key), time: u64::from(!time) };
+    }
+    for steps in [70, 200, 100_000] {
+        let rig = Rig::new(&[("a", file.clone().into_bytes()), ("b", file.clone().into_bytes())], 500, 1 << 20);
+        plan_of(&rig, Some("p"), Some("k"), Some("t")).unwrap();
+        while !rig.slice(steps).unwrap() {}
+        let report = now(describe(&rig.engine, &rig.id)).unwrap();
+        let wanted = Lacking { payload: 2 * wanted.payload, key: 2 * wanted.key, time: 2 * wanted.time };
+        assert_eq!((report.events, report.lacking), (1_000, Some(wanted)), "{steps} steps");
+        let (work, _) = now(rig.engine.places.bucket(&rig.engine.places.work())).unwrap();
+        let key = report.manifest.unwrap();
+        let size = now(work.head(&key)).unwrap().unwrap().size;
+        let bytes = now(work.get(&key, None, 0, size)).unwrap();
+        let manifest = ImportManifest::from_bytes(&bytes).unwrap();
+        assert_eq!((manifest.lacking, manifest.shards[0].lacking), (wanted, wanted));
+    }
+    // Where no field was named nothing is lacking, and nothing is said.
+    let rig = Rig::new(&[("a", b"x\n".to_vec())], 500, 1 << 20);
+    rig.plan(SourceFormat::Lines, None).unwrap();
+    while !rig.slice(100_000).unwrap() {}
+    assert_eq!(now(describe(&rig.engine, &rig.id)).unwrap().lacking, None);
+}
+
+#[test]
+fn files_that_are_not_what_was_said_are_refused_by_the_plan() {
+    let bzip2 = include_bytes!("../../../tests/golden/foreign/digits.bz2").to_vec();
+    let snappy = include_bytes!("../../../tests/golden/foreign/snappy.avro").to_vec();
+    let lzo = {
+        let at = snappy.windows(6).position(|bytes| bytes == b"snappy").unwrap();
+        [&snappy[..at], b"snapqy", &snappy[at + 6..]].concat()
+    };
+    let gzip = |bytes: &[u8]| compressed(Compression::Gzip, bytes);
+    let utf16: Vec<u8> = "one\ntwo\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let document = b"{\"sluice\":\"export-manifest\"".to_vec();
+    let auto = Some(Inflate::Auto);
+    for (file, format, inflate, why) in [
+        (&bzip2, Some(SourceFormat::Lines), None, "it is bzip2, not text"),
+        (&bzip2, Some(SourceFormat::Jsonl), None, "it is bzip2, not text"),
+        (&bzip2, Some(SourceFormat::Raw), auto, "it is bzip2, which is not unpacked"),
+        (&gzip(&gzip(b"a\n")), Some(SourceFormat::Lines), None, "it is gzip within gzip"),
+        (&utf16, Some(SourceFormat::Lines), None, "it is UTF-16"),
+        (&gzip(&utf16), Some(SourceFormat::Lines), auto, "it is UTF-16 within gzip"),
+        (&lzo, Some(SourceFormat::Avro), None, "its codec is 'snapqy'; read are null"),
+        (&gzip(&snappy), Some(SourceFormat::Avro), None, "it is gzip, not an Avro"),
+        (&b"[1]\n".to_vec(), Some(SourceFormat::Jsonl), None, "no JSON object, but a list"),
+        (&snappy, None, None, "is an Avro object container file: say format avro"),
+        (&b"{\"shard\":\"0\",".to_vec(), None, None, "a file of an export"),
+        (&document, None, None, "a document of Sluice's own"),
+    ] {
+        let asked = |asked| ImportRequest {
+            format,
+            compression: inflate,
+            payload_field: matches!(format, Some(SourceFormat::Jsonl | SourceFormat::Avro)).then(|| "s".to_owned()),
+            ..asked
+        };
+        // As the first file and as one that is not.
+        for at in [0, 1, 3] {
+            let sound = match format {
+                Some(SourceFormat::Avro) => snappy.clone(),
+                _ => b"{\"s\":1}\n".to_vec(),
+            };
+            let mut files = vec![("a", sound.clone()), ("b", sound.clone()), ("c", sound.clone()), ("d", sound)];
+            files[at].1.clone_from(file);
+            let rig = Rig::new(&files, 100, 1 << 20);
+            let refused = rig.plan_as(asked).unwrap_err();
+            let name = ["a", "b", "c", "d"][at];
+            assert!(refused.message.contains(why) && refused.message.contains(name), "{refused}");
+            assert!(!refused.message.contains("damaged at") || why.contains("list"), "{refused}");
+            assert!(now(describe(&rig.engine, &rig.id)).is_err());
+        }
+    }
+    for (file, format) in [(&bzip2, SourceFormat::Lines), (&utf16, SourceFormat::Lines), (&snappy, SourceFormat::Raw)] {
+        let rig = Rig::new(&[("a", file.clone())], 100, 1 << 20);
+        rig.plan(format, Some(Inflate::None)).unwrap();
+        while !rig.slice(100_000).unwrap() {}
+        assert!(!rig.payloads().is_empty(), "who wants it as it is gets it");
+    }
+}
+
+#[test]
+fn avro_of_any_codec_and_with_a_long_header() {
+    let avro = |asked| ImportRequest { format: Some(SourceFormat::Avro), payload_field: Some("s".to_owned()), ..asked };
+    let snappy = include_bytes!("../../../tests/golden/foreign/snappy.avro").to_vec();
+    let bzip2 = include_bytes!("../../../tests/golden/foreign/bzip2.avro").to_vec();
+    let xz = include_bytes!("../../../tests/golden/foreign/xz.avro").to_vec();
+    // 300 KiB of a comment in front of the schema's only field.
+    let long = {
+        let schema = format!(
+            r#"{{"type":"record","name":"R","doc":"{}","fields":[{{"name":"s","type":"string"}}]}}"#,
+            "x".repeat(300 << 10)
+        );
+        let mut file = b"Obj\x01\x02\x16avro.schema".to_vec();
+        let len = u32::try_from(schema.len()).unwrap() * 2;
+        file.extend([len, len >> 7, len >> 14].map(|bits| (bits & 0x7f) as u8 | if bits >= 0x80 { 0x80 } else { 0 }));
+        [&file, schema.as_bytes(), &[0; 17], b"\x02\x04\x02x", &[0; 16]].concat()
+    };
+    let files = [("a", snappy), ("b", bzip2), ("c", xz), ("d", long)];
+    let rig = Rig::new(&files, 1_000, 1 << 20);
+    rig.plan_as(avro).unwrap();
+    while !rig.slice(300).unwrap() {}
+    assert_eq!(rig.payloads(), vec![b"x".to_vec(); 28]);
+}
+
+#[test]
+fn parts_of_an_export_and_manifests_of_others() {
+    let any = b"bytes".to_vec();
+    for key in ["data/shard=0/00000000-1.bin", "x/manifest/shard=0/000001.json", "manifest/shard=0/index/00000000.json"]
+    {
+        let refused = Rig::new(&[(key, any.clone())], 100, 1 << 20).plan(SourceFormat::Raw, None).unwrap_err();
+        assert!(refused.code == Code::ManifestInvalid && refused.message.contains("belongs to an export"), "{refused}");
+    }
+    // A manifest of others is a file among others.
+    let files = [("manifest.json", b"{\"p\":1}\n".to_vec()), ("a", b"{\"p\":2}\n".to_vec())];
+    let rig = Rig::new(&files, 100, 1 << 20);
+    rig.plan_json().unwrap();
+    while !rig.slice(100_000).unwrap() {}
+    assert_eq!(rig.payloads(), [b"2", b"1"]);
+}
+
+#[test]
+fn where_slices_may_last_longer_one_goes_on_with_a_stream_however_long_it_is() {
+    let text: String = noise(30_000).iter().map(u8::to_string).collect::<Vec<_>>().join("\n");
+    for compression in [Compression::Zstd, Compression::Gzip] {
+        let rig = Rig::new(&[("a", compressed(compression, text.as_bytes()))], 20, u64::MAX);
+        rig.plan(SourceFormat::Lines, None).unwrap();
+        // Far too short to inflate what was read before, in the end.
+        let (mut slices, mut before) = (1, 0);
+        while !rig.slice(500).unwrap() {
+            let payloads = rig.payloads().len();
+            assert!(payloads > before || slices < 3, "slice {slices} moved nothing");
+            (slices, before) = (slices + 1, payloads);
+            assert!(slices < 1_000);
+        }
+        assert_eq!(rig.payloads().len(), 30_000);
     }
 }

@@ -30,7 +30,7 @@ pub use budget::{Budget, Remaining};
 pub use checksum::{Checksum, EventDigest, sha256_hex};
 pub use encoding::{Compression, Encoding, Format};
 pub use event::{Counts, Event, Header, Value};
-pub use foreign::{FieldNames, ForeignFiles, Inflate, SourceFormat, recognise};
+pub use foreign::{FieldNames, ForeignFiles, Inflate, Lacking, SourceFormat, known_as, packed_as, recognise};
 pub use key::{KeyError, ObjectKeys, check_key, resolve_key};
 pub use names::{BucketUri, DestinationName, NameError, ShardId, StreamUri, TransferId, UploadId};
 pub use pace::{Pace, Throttle};

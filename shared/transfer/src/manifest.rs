@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 use crate::limits::{MANIFEST_BYTES, excerpt};
 use crate::record::{Mark, SealedObject};
 use crate::{
-    BucketUri, Compression, Counts, Cursor, Encoding, EventDigest, Format, Gap, Range, ShardId, State, StreamUri,
-    Timestamp, TransferId, sha256_hex,
+    BucketUri, Compression, Counts, Cursor, Encoding, EventDigest, Format, Gap, Lacking, Range, ShardId, State,
+    StreamUri, Timestamp, TransferId, sha256_hex,
 };
 
 /// The newest version of a document that this code writes and reads; it reads those before as well. Version 2 is the
@@ -286,6 +286,9 @@ pub struct ImportedShard {
     pub range: Range,
     /// How many.
     pub counts: Counts,
+    /// Records among them without a field that was named.
+    #[serde(default, skip_serializing_if = "Lacking::is_none")]
+    pub lacking: Lacking,
     /// Of them in order; the target was read back and has the same.
     pub digest: EventDigest,
     /// Where the marks are: places in the sources and the target's places that belong to them.
@@ -312,6 +315,9 @@ pub struct ImportManifest {
     pub created: Timestamp,
     /// Events and bytes in all shards.
     pub counts: Counts,
+    /// Records of all shards without a field that was named.
+    #[serde(default, skip_serializing_if = "Lacking::is_none")]
+    pub lacking: Lacking,
     /// The target's shards that got something, in order.
     pub shards: Vec<ImportedShard>,
 }

@@ -26,6 +26,12 @@ pub enum UnpackError {
         /// Which limit.
         why: String,
     },
+    /// Sound for all that is known, but nothing that is read as it was asked to be: another format, codec or option.
+    #[error("{why}")]
+    Unsupported {
+        /// What it is, and the way out.
+        why: String,
+    },
 }
 
 /// What an object says of an event. The sequence number it gets is the target's.
@@ -72,7 +78,14 @@ pub trait Decoder: Send {
     /// is shorter. After these have been fed, the decoder tells where the first unit begins.
     fn head_len(&self) -> u64;
 
-    /// The object's beginning, of [`Self::head_len`] bytes or the whole object. Answers where the first unit begins.
+    /// Bytes of the object's beginning that the head needs, given the first [`Self::head_len`] of them or what was asked
+    /// for before. It grows in steps up to a limit, and is asked again until it asks for no more.
+    fn head_wants(&self, bytes: &[u8]) -> u64 {
+        bytes.len() as u64
+    }
+
+    /// The object's beginning, of as many bytes as [`Self::head_wants`], or the whole object. Answers where the first
+    /// unit begins.
     fn head(&mut self, bytes: &[u8]) -> Result<u64, UnpackError>;
 
     /// Whether what was fed is only passed over, on the way to a place within a unit.

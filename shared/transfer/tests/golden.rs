@@ -13,8 +13,8 @@ use sluice_transfer::manifest::{
 };
 use sluice_transfer::record::{Mark, SealedObject, SourceCursor};
 use sluice_transfer::{
-    BucketUri, Checksum, Compression, Counts, Cursor, EventDigest, Format, Gap, Position, Range, Sequence, ShardId,
-    State, StreamUri, TimeRange, Timestamp, TransferId, Value, sha256_hex,
+    BucketUri, Checksum, Compression, Counts, Cursor, EventDigest, Format, Gap, Lacking, Position, Range, Sequence,
+    ShardId, State, StreamUri, TimeRange, Timestamp, TransferId, Value, sha256_hex,
 };
 
 fn golden<T: Document + PartialEq + Debug>(name: &str, document: &T) {
@@ -172,6 +172,7 @@ fn an_imports_root() {
         taken,
         range: Range { from: behind(7), until: behind(67) },
         counts: Counts::new(60, 6_000),
+        lacking: Lacking::default(),
         digest,
         segments: chain(2),
         gaps: vec![gap()],
@@ -185,6 +186,7 @@ fn an_imports_root() {
         state: State::Completed,
         created: time(0),
         counts: Counts::new(120, 12_000),
+        lacking: Lacking::default(),
         shards: vec![
             imported("0", Some(shard("0")), taken, digest(EventDigest::default())),
             // Order across keys is not known of targets that append by key.

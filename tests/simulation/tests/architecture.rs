@@ -190,6 +190,7 @@ const OPERATIONS: &[&[&str]] = &[
     &["plan/export"],
     &["plan/range", "plan/list"],
     &["plan/foreign"],
+    &["plan/sample"],
     &["plan/sources"],
     &["plan/import"],
     &["plan", "settle"],

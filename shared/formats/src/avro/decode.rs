@@ -12,12 +12,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use sluice_transfer::limits::{EVENT_BYTES, HEADERS, excerpt};
-use sluice_transfer::{
-    Compression, Decoded, Decoder, FieldNames, Header, Place, Timestamp, UnpackError, Unpacked, Value,
-};
+use sluice_transfer::{Decoded, Decoder, FieldNames, Header, Place, Timestamp, UnpackError, Unpacked, Value};
 
-use super::codec::inflate;
-use super::header::{HEAD_BYTES, Marker, check_schema, read_header};
+use super::codec::{Codec, inflate};
+use super::header::{HEAD_BYTES, Marker, check_schema, read_header, wanted};
 use super::mapped::Mapped;
 use super::schema::Steps;
 use super::varint::{Fault, LONGEST, Reader};
@@ -37,9 +35,9 @@ const SHORTEST_HEADER: usize = 3;
 #[derive(Default)]
 pub struct AvroDecoder {
     /// Known once the header was read.
-    known: Option<(Marker, Compression)>,
-    /// Fields of records that others wrote; none for our own.
-    fields: FieldNames,
+    known: Option<(Marker, Codec)>,
+    /// Fields of records that others wrote; none where only our own are read.
+    fields: Option<FieldNames>,
     /// Where they stand, once the header was read.
     mapped: Option<Mapped>,
     /// What was fed and not used.
@@ -81,9 +79,10 @@ impl AvroDecoder {
         Self::default()
     }
 
-    /// The same for files of any schema, of whose records these fields are read; without any, for our own.
+    /// The same for files of any schema, of whose records these fields are read. Without any, records are our own, and
+    /// values that are no records are payloads.
     pub fn of_fields(fields: FieldNames) -> Self {
-        Self { fields, ..Self::default() }
+        Self { fields: Some(fields), ..Self::default() }
     }
 
     fn advance(&mut self) -> Result<Unpacked, UnpackError> {
@@ -123,7 +122,7 @@ impl AvroDecoder {
 
     /// Takes the next block, if all of it was fed; an empty one is only skipped. False if more bytes are needed.
     fn open_block(&mut self) -> Result<bool, Fault> {
-        let Some((marker, compression)) = self.known else {
+        let Some((marker, codec)) = self.known else {
             return Err(Fault::Damaged("its header was not read"));
         };
         let mut prefix = [0; 2 * LONGEST];
@@ -139,7 +138,7 @@ impl AvroDecoder {
             return Err(Fault::TooLarge("a block has more than 64 MiB"));
         }
         let shortest = if self.mapped.is_some() { 1 } else { SHORTEST_EVENT };
-        if compression.is_plain() {
+        if codec.is_plain() {
             check_count(count, len, shortest)?;
         }
         let front = reader.at();
@@ -152,7 +151,7 @@ impl AvroDecoder {
         if self.take(marker.len()) != marker[..] {
             return Err(Fault::Damaged("the marker behind a block is not the file's"));
         }
-        let data = if compression.is_plain() { data } else { inflate(compression, &data, BLOCK_BYTES)?.into() };
+        let data = if codec.is_plain() { data } else { inflate(codec, &data, BLOCK_BYTES)?.into() };
         check_count(count, data.len(), shortest)?;
         if count > 0 {
             self.block = Some(Block { unit, data, read: 0, count, within: 0, steps: Steps::default() });
@@ -202,21 +201,28 @@ impl Decoder for AvroDecoder {
         HEAD_BYTES as u64
     }
 
+    fn head_wants(&self, bytes: &[u8]) -> u64 {
+        wanted(bytes)
+    }
+
     fn head(&mut self, bytes: &[u8]) -> Result<u64, UnpackError> {
         let header = read_header(bytes)?;
-        let refused = |why: String| UnpackError::Damaged { offset: 0, why: excerpt(why) };
-        if self.fields.is_empty() {
-            check_schema(header.schema).map_err(refused)?;
-        } else {
-            self.mapped = Some(Mapped::new(header.schema, &self.fields).map_err(refused)?);
+        let ours = match &self.fields {
+            Some(fields) if !fields.is_empty() => Err(String::new()),
+            _ => check_schema(header.schema),
+        };
+        match (ours, &self.fields) {
+            (Ok(()), _) => {}
+            (Err(_), Some(fields)) => self.mapped = Some(Mapped::new(header.schema, fields)?),
+            (Err(why), None) => return Err(UnpackError::Damaged { offset: 0, why: excerpt(why) }),
         }
-        self.known = Some((header.marker, header.compression));
+        self.known = Some((header.marker, header.codec));
         self.seek(Place { offset: header.first, within: 0 });
         Ok(header.first)
     }
 
     fn seek(&mut self, place: Place) {
-        let (known, fields, mapped) = (self.known, std::mem::take(&mut self.fields), self.mapped.take());
+        let (known, fields, mapped) = (self.known, self.fields.take(), self.mapped.take());
         *self =
             Self { known, fields, mapped, at: place.offset, skip: place.within, place, told: true, ..Self::default() };
     }
@@ -356,5 +362,6 @@ fn refused(offset: u64, fault: Fault) -> UnpackError {
         Fault::Short => UnpackError::Damaged { offset, why: "an event runs past the end of its block".to_owned() },
         Fault::Damaged(why) => UnpackError::Damaged { offset, why: why.to_owned() },
         Fault::TooLarge(why) => UnpackError::TooLarge { offset, why: why.to_owned() },
+        Fault::Unsupported(why) => UnpackError::Unsupported { why: why.to_owned() },
     }
 }

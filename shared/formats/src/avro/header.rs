@@ -19,9 +19,9 @@
 
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
-use sluice_transfer::{Compression, UnpackError};
+use sluice_transfer::{Compression, UnpackError, known_as};
 
-use super::codec::{ALL_CODECS, codec_name, codec_of};
+use super::codec::{Codec, codec_name};
 use super::varint::{Fault, Reader, put_size};
 use crate::ObjectSeed;
 
@@ -50,8 +50,10 @@ pub const AVRO_SCHEMA: &str = concat!(
     r#""default":false}]}"#,
 );
 
-/// Bytes within which a file's header must end. Ours has less than 2 KiB.
+/// Bytes that are asked for first. Ours has less than 2 KiB.
 pub(crate) const HEAD_BYTES: usize = 64 << 10;
+/// Bytes within which a file's header must end: it holds the schema, and those of large models have hundreds of KB.
+pub(crate) const LARGEST_HEAD: usize = 4 << 20;
 
 const MAGIC: &[u8] = b"Obj\x01";
 const SCHEMA_KEY: &[u8] = b"avro.schema";
@@ -99,36 +101,55 @@ pub(crate) fn put_header(out: &mut Vec<u8>, marker: &Marker, compression: Compre
 pub(crate) struct FileHeader<'a> {
     pub(crate) schema: &'a [u8],
     pub(crate) marker: Marker,
-    pub(crate) compression: Compression,
+    pub(crate) codec: Codec,
     /// Where the first block begins.
     pub(crate) first: u64,
 }
 
-/// Reads a header from a file's first [`HEAD_BYTES`], or from all of a shorter file.
+/// Bytes that a header needs, of which these are the first.
+pub(crate) fn wanted(bytes: &[u8]) -> u64 {
+    let is_open = bytes.starts_with(MAGIC) && matches!(read_metadata(bytes), Err(Fault::Short));
+    let wanted = if is_open { bytes.len().saturating_mul(4).clamp(HEAD_BYTES, LARGEST_HEAD) } else { bytes.len() };
+    wanted as u64
+}
+
+/// Reads a header from a file's first [`wanted`] bytes, or from all of a shorter file.
 pub(crate) fn read_header(bytes: &[u8]) -> Result<FileHeader<'_>, UnpackError> {
     let damaged = |why: String| UnpackError::Damaged { offset: 0, why };
     if !bytes.starts_with(MAGIC) {
-        return Err(damaged("it is not an Avro object container file".to_owned()));
+        return Err(match known_as(bytes) {
+            Some(name) => UnpackError::Unsupported {
+                why: format!(
+                    "it is {name}, not an Avro object container file: unpack or convert it, or say another format \
+                     (Avro's files compress themselves, block by block)"
+                ),
+            },
+            None => damaged("it is not an Avro object container file".to_owned()),
+        });
     }
-    let head = &bytes[..bytes.len().min(HEAD_BYTES)];
+    let head = &bytes[..bytes.len().min(LARGEST_HEAD)];
     let found = read_metadata(head).map_err(|fault| match fault {
-        Fault::Short if head.len() < HEAD_BYTES => UnpackError::Damaged {
+        Fault::Short if head.len() < LARGEST_HEAD => UnpackError::Damaged {
             offset: head.len() as u64,
             why: format!("the file ends at byte {}, inside its header", head.len()),
         },
-        Fault::Short => UnpackError::TooLarge { offset: 0, why: "the file's header has more than 64 KiB".to_owned() },
+        Fault::Short => UnpackError::TooLarge { offset: 0, why: "the file's header has more than 4 MiB".to_owned() },
         Fault::Damaged(why) => damaged(format!("the file's header is broken: {why}")),
         Fault::TooLarge(why) => UnpackError::TooLarge { offset: 0, why: why.to_owned() },
+        Fault::Unsupported(why) => UnpackError::Unsupported { why: why.to_owned() },
     })?;
-    let compression = match found.codec {
-        None => Compression::Plain,
-        Some(name) => codec_of(name).ok_or_else(|| {
-            let names = ALL_CODECS.map(|(_, name)| name).join(", ");
-            damaged(format!("its codec is '{}'; read are {names}", shown(name)))
+    let codec = match found.codec {
+        None => Codec::Ours(Compression::Plain),
+        Some(name) => Codec::named(name).ok_or_else(|| UnpackError::Unsupported {
+            why: format!(
+                "its codec is '{}'; read are {}: write it anew with one of these (`avro-tools recodec`)",
+                shown(name),
+                Codec::names()
+            ),
         })?,
     };
     let schema = found.schema.ok_or_else(|| damaged("its header holds no schema".to_owned()))?;
-    Ok(FileHeader { schema, marker: found.marker, compression, first: found.end })
+    Ok(FileHeader { schema, marker: found.marker, codec, first: found.end })
 }
 
 struct Metadata<'a> {

@@ -4,11 +4,13 @@
 //! **Invariant.** A schema comes from outside, as its data do: types may name themselves, arrays may promise any
 //! number of items of no bytes. Depth and steps are bounded, and memory follows the schema's own text.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use serde_json::Value as Json;
+use sluice_transfer::limits::excerpt;
 
+use super::header::shown;
 use super::varint::{Fault, Reader};
 
 /// How deep values may lie in each other.
@@ -17,6 +19,10 @@ const DEPTH: u32 = 128;
 const HOLLOW: usize = 4;
 /// Values without bytes that are passed over beyond these in a block.
 const SPARE: usize = 2_000_000;
+/// Values in a schema's text, by its commas.
+const MOST_VALUES: usize = 300_000;
+/// Digits of a decimal behind the point.
+const LONGEST_SCALE: usize = 1_000;
 
 /// What going through a block's events has cost, and may still cost: a schema of some KB can promise any number of values
 /// that have no bytes.
@@ -46,8 +52,8 @@ enum Kind {
     Float,
     Double,
     /// Bytes and texts.
-    Sized,
-    Fixed(usize),
+    Sized(Meaning),
+    Fixed(usize, Meaning),
     Enum(Vec<String>),
     Array(Node),
     Map(Node),
@@ -55,6 +61,17 @@ enum Kind {
     Record(Vec<(String, Node)>),
     /// A named type whose definition is being read.
     Open,
+}
+
+/// What bytes stand for (specification, "Logical Types").
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Meaning {
+    /// Themselves.
+    Bytes,
+    /// A number in two's complement, the highest byte first, of which so many digits stand behind the point.
+    Decimal(usize),
+    /// Sixteen bytes of a UUID.
+    Uuid,
 }
 
 /// What a whole number counts (specification, "Logical Types").
@@ -83,8 +100,8 @@ pub(super) enum Found {
     Boolean(bool),
     Long(i64, Unit),
     Double(f64),
-    /// Where its bytes lie.
-    Bytes(Range<usize>),
+    /// Where its bytes lie, and what they stand for.
+    Bytes(Range<usize>, Meaning),
     Text(String),
 }
 
@@ -96,49 +113,98 @@ struct Parser {
 impl Schema {
     /// Reads a schema from its JSON text.
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
-        let json: Json = serde_json::from_slice(text).map_err(|error| format!("its schema is no JSON: {error}"))?;
+        // A value of JSON is many times as large in memory as in its text.
+        if memchr::memchr_iter(b',', text).count() > MOST_VALUES {
+            return Err(format!("its schema has more than {MOST_VALUES} values"));
+        }
+        let json: Json =
+            serde_json::from_slice(text).map_err(|error| format!("its schema is no JSON: {}", excerpt(error)))?;
         let mut parser = Parser { types: Vec::new(), named: HashMap::new() };
         let root = parser.node(&json, "").map_err(|why| format!("its schema: {why}"))?;
-        match &parser.types[root] {
-            Kind::Record(_) => Ok(Self { types: parser.types, root }),
-            _ => Err("its schema is no record".to_owned()),
-        }
+        Ok(Self { types: parser.types, root })
     }
 
-    /// Whether a field, `a.b` for one of a record within, is there and can become the bytes of a value.
-    pub(super) fn check(&self, path: &str) -> Result<(), String> {
+    /// True if the values are records, or some of them.
+    pub(super) fn is_of_records(&self) -> bool {
+        self.branches(self.root).iter().any(|node| matches!(self.types[*node], Kind::Record(_)))
+    }
+
+    /// True if each value can become the bytes of an event.
+    pub(super) fn is_of_leaves(&self) -> bool {
+        self.is_leaf(self.root)
+    }
+
+    /// The names of a field on the way to the one of this path: `a.b` is the field `b` of the field `a`, or, where there
+    /// is no such one, the field `a.b`. An error if it is not there, or cannot become the bytes of a value.
+    pub(super) fn resolve(&self, path: &str) -> Result<Vec<String>, String> {
+        let Some((names, node)) = self.find(self.root, path) else {
+            return Err(format!("it has no field '{}'; there are {}", shown(path.as_bytes()), self.fields_near(path)));
+        };
+        if self.is_leaf(node) {
+            return Ok(names.into_iter().map(str::to_owned).collect());
+        }
+        Err(format!("'{path}' may hold other values within: choose a field of bytes, text or a number"))
+    }
+
+    fn find<'p>(&self, node: Node, path: &'p str) -> Option<(Vec<&'p str>, Node)> {
+        let dots = path.match_indices('.').map(|(at, _)| (&path[..at], Some(&path[at + 1..])));
+        dots.chain([(path, None)]).find_map(|(name, rest)| {
+            let mut found = self.records(node).filter_map(|fields| fields.iter().find(|(field, _)| field == name));
+            found.find_map(|(_, inner)| match rest {
+                None => Some((vec![name], *inner)),
+                Some(rest) => {
+                    let (mut names, node) = self.find(*inner, rest)?;
+                    names.insert(0, name);
+                    Some((names, node))
+                }
+            })
+        })
+    }
+
+    /// The fields that stand where a path leads astray, for a message.
+    fn fields_near(&self, path: &str) -> String {
         let mut node = self.root;
         for name in path.split('.') {
-            let Some(fields) = self.record_of(node) else {
-                return Err(format!("'{path}': what stands in front of '{name}' is no record"));
-            };
-            let Some((_, inner)) = fields.iter().find(|(field, _)| field == name) else {
-                let there: Vec<_> = fields.iter().take(20).map(|(name, _)| &name[..]).collect();
-                return Err(format!("it has no field '{path}'; there are {}", there.join(", ")));
-            };
-            node = *inner;
+            let inner = self.records(node).flatten().find(|(field, _)| field == name).map(|(_, inner)| *inner);
+            match inner.filter(|inner| self.records(*inner).next().is_some()) {
+                Some(inner) => node = inner,
+                None => break,
+            }
         }
-        let branches = match &self.types[node] {
-            Kind::Union(branches) => &branches[..],
-            _ => std::slice::from_ref(&node),
-        };
-        let nested =
-            |node: &Node| matches!(self.types[*node], Kind::Array(_) | Kind::Map(_) | Kind::Record(_) | Kind::Union(_));
-        if branches.iter().any(nested) {
-            return Err(format!("'{path}' may hold other values within: choose a field of bytes, text or a number"));
-        }
-        Ok(())
+        let there: Vec<_> = self.records(node).flatten().take(20).map(|(name, _)| shown(name.as_bytes())).collect();
+        there.join(", ")
     }
 
-    fn record_of(&self, node: Node) -> Option<&[(String, Node)]> {
-        match &self.types[node] {
-            Kind::Record(fields) => Some(fields),
-            Kind::Union(branches) => branches.iter().find_map(|branch| match &self.types[*branch] {
-                Kind::Record(fields) => Some(&fields[..]),
-                _ => None,
-            }),
+    /// Names of the fields of its records, for a message.
+    pub(super) fn fields(&self) -> String {
+        self.fields_near("")
+    }
+
+    /// The records that a value may be.
+    fn records(&self, node: Node) -> impl Iterator<Item = &[(String, Node)]> {
+        self.branches(node).into_iter().filter_map(|branch| match &self.types[branch] {
+            Kind::Record(fields) => Some(&fields[..]),
             _ => None,
+        })
+    }
+
+    /// The types that a value may have. A union does not hold another.
+    fn branches(&self, node: Node) -> Vec<Node> {
+        match &self.types[node] {
+            Kind::Union(branches) => branches.clone(),
+            _ => vec![node],
         }
+    }
+
+    fn is_leaf(&self, node: Node) -> bool {
+        let nested =
+            |node: &Node| matches!(self.types[*node], Kind::Array(_) | Kind::Map(_) | Kind::Record(_) | Kind::Union(_));
+        !self.branches(node).iter().any(nested)
+    }
+
+    /// Reads an event that is a value without others within.
+    pub(super) fn read_leaf(&self, reader: &mut Reader<'_>, steps: &mut Steps) -> Result<Found, Fault> {
+        Walk { schema: self, steps, left: DEPTH }.value(reader, self.root)
     }
 
     /// Reads an event, and of it the fields at these paths; none where a record in front of one is null.
@@ -165,7 +231,7 @@ impl Parser {
     /// JSON is at most 128 levels deep, by `serde_json`'s limit.
     fn node(&mut self, json: &Json, space: &str) -> Result<Node, String> {
         match json {
-            Json::String(name) => self.by_name(name, space, Unit::None),
+            Json::String(name) => self.by_name(name, space, Unit::None, Meaning::Bytes),
             Json::Array(branches) => {
                 let branches: Result<Vec<_>, _> = branches.iter().map(|branch| self.node(branch, space)).collect();
                 Ok(self.add(Kind::Union(branches?)))
@@ -183,7 +249,8 @@ impl Parser {
                     }
                     "fixed" => {
                         let size = part("size")?.as_u64().and_then(|size| usize::try_from(size).ok());
-                        self.define(object, space, Kind::Fixed(size.ok_or("a size is no number")?))
+                        let size = size.ok_or("a size is no number")?;
+                        self.define(object, space, Kind::Fixed(size, meaning(object, Some(size))))
                     }
                     "array" => {
                         let items = self.node(part("items")?, space)?;
@@ -193,46 +260,47 @@ impl Parser {
                         let values = self.node(part("values")?, space)?;
                         Ok(self.add(Kind::Map(values)))
                     }
-                    name => self.by_name(name, space, unit(object.get("logicalType"))),
+                    name => self.by_name(name, space, unit(object.get("logicalType")), meaning(object, None)),
                 }
             }
             _ => Err("a type is neither a name, a list nor an object".to_owned()),
         }
     }
 
-    fn by_name(&mut self, name: &str, space: &str, unit: Unit) -> Result<Node, String> {
+    fn by_name(&mut self, name: &str, space: &str, unit: Unit, meaning: Meaning) -> Result<Node, String> {
         let kind = match name {
             "null" => Kind::Null,
             "boolean" => Kind::Boolean,
             "int" | "long" => Kind::Long(unit),
             "float" => Kind::Float,
             "double" => Kind::Double,
-            "bytes" | "string" => Kind::Sized,
+            "bytes" => Kind::Sized(meaning),
+            "string" => Kind::Sized(Meaning::Bytes),
             _ => {
                 let full = full_name(name, None, space);
                 let known = self.named.get(&full).or_else(|| self.named.get(name));
-                return known
-                    .copied()
-                    .ok_or_else(|| format!("there is no type '{}'", super::header::shown(name.as_bytes())));
+                return known.copied().ok_or_else(|| format!("there is no type '{}'", shown(name.as_bytes())));
             }
         };
         Ok(self.add(kind))
     }
 
     fn define(&mut self, object: &serde_json::Map<String, Json>, space: &str, kind: Kind) -> Result<Node, String> {
-        let name = object.get("name").and_then(Json::as_str).ok_or("a type has no name")?;
-        let full = full_name(name, object.get("namespace").and_then(Json::as_str), space);
+        let full = name_of(object, space)?;
         let node = self.add(kind);
-        match self.named.insert(full, node) {
-            None => Ok(node),
-            Some(_) => Err("a type is defined twice".to_owned()),
+        match self.named.get(&full) {
+            None => {
+                self.named.insert(full, node);
+                Ok(node)
+            }
+            Some(first) => self.again(*first, node, &full),
         }
     }
 
     fn record(&mut self, object: &serde_json::Map<String, Json>, space: &str) -> Result<Node, String> {
-        let node = self.define(object, space, Kind::Open)?;
-        let name = object.get("name").and_then(Json::as_str).unwrap_or_default();
-        let full = full_name(name, object.get("namespace").and_then(Json::as_str), space);
+        let full = name_of(object, space)?;
+        let node = self.add(Kind::Open);
+        let first = *self.named.entry(full.clone()).or_insert(node);
         let space = full.rsplit_once('.').map_or("", |(space, _)| space);
         let mut fields = Vec::new();
         for field in object.get("fields").and_then(Json::as_array).ok_or("a record has no fields")? {
@@ -241,7 +309,58 @@ impl Parser {
             fields.push((name.to_owned(), self.node(kind, space)?));
         }
         self.types[node] = Kind::Record(fields);
-        Ok(node)
+        if first == node { Ok(node) } else { self.again(first, node, &full) }
+    }
+
+    /// A type of a name that has one. Some writers repeat a definition where they should name it, which is harmless as
+    /// long as it is the same.
+    fn again(&self, first: Node, second: Node, name: &str) -> Result<Node, String> {
+        let (mut seen, mut open) = (HashSet::new(), vec![(first, second)]);
+        while let Some((one, other)) = open.pop() {
+            if one == other || !seen.insert((one, other)) {
+                continue;
+            }
+            let alike = match (&self.types[one], &self.types[other]) {
+                (Kind::Array(one), Kind::Array(other)) | (Kind::Map(one), Kind::Map(other)) => {
+                    open.push((*one, *other));
+                    true
+                }
+                (Kind::Union(one), Kind::Union(other)) => {
+                    open.extend(one.iter().copied().zip(other.iter().copied()));
+                    one.len() == other.len()
+                }
+                (Kind::Record(one), Kind::Record(other)) => {
+                    open.extend(one.iter().zip(other).map(|((_, one), (_, other))| (*one, *other)));
+                    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.0 == other.0)
+                }
+                (Kind::Open, _) | (_, Kind::Open) => false,
+                (one, other) => one == other,
+            };
+            if !alike {
+                return Err(format!("the type '{}' is defined twice, and not alike", shown(name.as_bytes())));
+            }
+        }
+        Ok(first)
+    }
+}
+
+fn name_of(object: &serde_json::Map<String, Json>, space: &str) -> Result<String, String> {
+    let name = object.get("name").and_then(Json::as_str).ok_or("a type has no name")?;
+    Ok(full_name(name, object.get("namespace").and_then(Json::as_str), space))
+}
+
+/// What the bytes of a type stand for. A logical type that is not valid is none (specification, "Logical Types").
+fn meaning(object: &serde_json::Map<String, Json>, fixed: Option<usize>) -> Meaning {
+    let number = |name: &str| object.get(name).and_then(Json::as_u64);
+    match object.get("logicalType").and_then(Json::as_str) {
+        Some("decimal") => {
+            let scale = if object.contains_key("scale") { number("scale") } else { Some(0) };
+            let valid = scale.filter(|scale| number("precision").is_some_and(|digits| *scale <= digits));
+            let scale = valid.and_then(|scale| usize::try_from(scale).ok()).filter(|scale| *scale <= LONGEST_SCALE);
+            scale.map_or(Meaning::Bytes, Meaning::Decimal)
+        }
+        Some("uuid") if fixed == Some(16) => Meaning::Uuid,
+        _ => Meaning::Bytes,
     }
 }
 
@@ -348,11 +467,11 @@ impl Walk<'_> {
             Kind::Long(unit) => Found::Long(reader.long()?, *unit),
             Kind::Float => Found::Double(f64::from(f32::from_le_bytes(array(reader)?))),
             Kind::Double => Found::Double(f64::from_le_bytes(array(reader)?)),
-            Kind::Sized => {
+            Kind::Sized(meaning) => {
                 let len = reader.size()?;
-                Found::Bytes(reader.skip(len)?)
+                Found::Bytes(reader.skip(len)?, *meaning)
             }
-            Kind::Fixed(len) => Found::Bytes(reader.skip(*len)?),
+            Kind::Fixed(len, meaning) => Found::Bytes(reader.skip(*len)?, *meaning),
             Kind::Enum(symbols) => Found::Text(symbol(reader, symbols)?.to_owned()),
             Kind::Union(branches) => {
                 let held = self.branch(reader, branches)?;

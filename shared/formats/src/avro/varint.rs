@@ -59,6 +59,8 @@ pub(crate) enum Fault {
     Damaged(&'static str),
     /// They ask for more than the limits allow.
     TooLarge(&'static str),
+    /// They may be sound, but are not read.
+    Unsupported(&'static str),
 }
 
 /// Reads from the front of some bytes.

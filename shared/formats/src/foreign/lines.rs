@@ -1,9 +1,9 @@
-//! Lines of text, each a payload as it stands, without its newline.
+//! Lines of text, each a payload as it stands, without its end.
 
 use sluice_transfer::limits::EVENT_BYTES;
 use sluice_transfer::{Compression, Decoded, Value};
 
-use crate::lines::{Line, LineDecoder, LineFault, LineFormat};
+use crate::lines::{Line, LineDecoder, LineFault, LineFormat, Read};
 
 pub(super) struct WholeLines;
 
@@ -12,19 +12,19 @@ pub(super) fn decoder(compression: Compression) -> LineDecoder<WholeLines> {
 }
 
 impl LineFormat for WholeLines {
-    fn event(&self, line: &Line) -> Result<Option<Decoded>, LineFault> {
+    fn read(&self, line: &Line) -> Result<Read, LineFault> {
         if line.bytes.len() > EVENT_BYTES {
             return Err(LineFault::TooLarge("a line has more than 32 MiB"));
         }
-        let payload = Value::Bytes(line.bytes.clone());
-        Ok(Some(Decoded {
+        let event = Decoded {
             sequence: None,
             time: None,
             key: Value::Absent,
             headers: Vec::new(),
-            payload,
+            payload: Value::Bytes(line.bytes.clone()),
             after: line.after,
-        }))
+        };
+        Ok(Read::whole(event, line))
     }
 
     fn may_end_open(&self) -> bool {

@@ -9,10 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use sluice_transfer::limits::{EVENT_BYTES, HEADERS, excerpt};
+use sluice_transfer::limits::{EVENT_BYTES, HEADERS};
 use sluice_transfer::{Compression, Decoded, Header, Value};
 
-use crate::lines::{Line, LineDecoder, LineFault, LineFormat};
+use crate::lines::{Line, LineDecoder, LineFault, LineFormat, Read};
 
 /// Lines as [`crate::JsonlEncoder`] writes them.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +29,8 @@ impl JsonlDecoder {
 }
 
 impl LineFormat for OwnLines {
-    fn event(&self, line: &Line) -> Result<Option<Decoded>, LineFault> {
-        event_of(line).map(Some)
+    fn read(&self, line: &Line) -> Result<Read, LineFault> {
+        event_of(line).map(|event| Read::whole(event, line))
     }
 
     fn may_end_open(&self) -> bool {
@@ -121,7 +121,7 @@ fn few<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Vec<HeaderFields<'a
 }
 
 fn event_of(line: &Line) -> Result<Decoded, LineFault> {
-    let fields: Fields<'_> = serde_json::from_slice(&line.bytes).map_err(|error| LineFault::Damaged(excerpt(error)))?;
+    let fields: Fields<'_> = serde_json::from_slice(&line.bytes).map_err(|error| LineFault::json(&error))?;
     let sequence = fields.sequence.parse().map_err(|_| LineFault::damaged("its sequence is no number"))?;
     let time = fields.time.parse().map_err(|_| LineFault::damaged("its time is none"))?;
     if fields.headers.len() > HEADERS {
@@ -160,6 +160,6 @@ fn text_value(text: Text<'_>, base64: Option<Cow<'_, str>>) -> Result<Value, Lin
 }
 
 fn base64_value(text: &str) -> Result<Value, LineFault> {
-    let bytes = STANDARD.decode(text).map_err(|error| LineFault::Damaged(format!("base64: {error}")))?;
+    let bytes = STANDARD.decode(text).map_err(|error| LineFault::damaged(format!("base64: {error}")))?;
     Ok(Value::Bytes(bytes.into()))
 }

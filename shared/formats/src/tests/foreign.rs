@@ -41,9 +41,12 @@ proptest! {
         cuts in proptest::collection::vec(1_usize..120, 1..5),
     ) {
         let mut wanted: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
-        if wanted.last().is_some_and(|last| last.is_empty()) {
-            wanted.pop();
-        }
+        let last = wanted.pop().unwrap();
+        // CR LF is an end as LF is, and what has no end is a line if it is not empty.
+        wanted.iter_mut().for_each(|line| *line = line.strip_suffix(b"\r").unwrap_or(line));
+        wanted.extend(Some(last).filter(|last| !last.is_empty()));
+        prop_assume!(sluice_transfer::known_as(&text).is_none() && !text.starts_with("\u{feff}".as_bytes()));
+        prop_assume!(wanted.first().is_none_or(|first| sluice_transfer::known_as(first).is_none()));
         for compression in [Compression::Plain, Compression::Zstd, Compression::Gzip] {
             // Frames end where they like, also within a line.
             let object = match Compressor::new(compression) {
@@ -108,20 +111,181 @@ fn lines_that_are_no_records_are_named() {
     let json = SourceFormat::Jsonl;
     let deep = format!("{{\"a\":{}", "[".repeat(1 << 20));
     for (line, why) in [
-        ("[1]", "JSON object"),
+        ("[1]", "line 2, column 1: the line is no event: it is no JSON object, but a list"),
         ("5", "JSON object"),
         ("{", "EOF"),
-        ("{} {}", "trailing"),
+        ("{,}", "line 2, column 2"),
         (r#"{"t":"noon"}"#, "RFC 3339"),
         (r#"{"t":{}}"#, "neither a number"),
-        (r#"{"a":"\ud800"}"#, "hex escape"),
+        (r#"{"a":"\ud80"}"#, "line 2, column"),
         (&deep, "the line is no event"),
     ] {
         let text = format!("{{}}\n{line}\n");
-        let error = read(json, &names("a", "", "t"), text.as_bytes(), &[7]).unwrap_err().to_string();
-        assert!(error.contains("at byte 3") && error.contains(why), "{error}");
+        for sizes in [&[7][..], &[1], &[1_000_000_000]] {
+            let error = read(json, &names("a", "", "t"), text.as_bytes(), sizes).unwrap_err().to_string();
+            assert!(error.contains("at byte 3: line 2,") && error.contains(why), "{error}");
+        }
     }
-    assert!(read(json, &names("a", "", ""), b"{\"a\":\"\xff\"}\n", &[9]).unwrap_err().to_string().contains("UTF-8"));
+    let error = read(json, &names("a", "", ""), b"{\"a\":\"\xff\"}\n", &[9]).unwrap_err().to_string();
+    assert!(error.contains("line 1, column 7: the line is no event: it is not UTF-8"), "{error}");
+    // Whose number is not known, where reading began elsewhere, is still known by its byte.
+    let from = Some(Place { offset: 3, within: 0 });
+    let lines = decoder(json, &names("a", "", ""), Compression::Plain);
+    let error = read_from(lines, b"{}\n{,}\n", from, &[9]).unwrap_err().to_string();
+    assert!(error.starts_with("damaged at byte 3: column 2: the line is no event"), "{error}");
+    // Sluice's own lines are counted likewise.
+    let error = read(json, &FieldNames::default(), b"{\n", &[9]).unwrap_err().to_string();
+    assert!(error.contains("line 1, column 1"), "{error}");
+}
+
+#[test]
+fn values_follow_each_other_without_a_newline() {
+    let values: Vec<String> = (0..300).map(|n| format!(r#"{{"n": {n}, "t": "{{\"}}{}"}}"#, "x".repeat(n))).collect();
+    let wanted: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+    let fields = names("n", "t", "");
+    for (between, behind) in [("", ""), (" ", "\n"), ("", "\r\n"), ("\n", ""), (" \r\n\t ", " ")] {
+        let text = format!("{}{behind}", values.join(between)).into_bytes();
+        for compression in [Compression::Plain, Compression::Zstd, Compression::Gzip] {
+            let object = match Compressor::new(compression) {
+                None => text.clone(),
+                Some(mut compressor) => {
+                    text.chunks(777).flat_map(|frame| compressor.compress(frame).to_vec()).collect()
+                }
+            };
+            let lines = || decoder(SourceFormat::Jsonl, &fields, compression);
+            for sizes in [&[1_000_000][..], &[13], &[1, 999]] {
+                let whole = read_from(lines(), &object, None, sizes).unwrap();
+                assert_eq!(payloads(&whole), wanted.iter().map(String::as_bytes).collect::<Vec<_>>());
+                assert!(whole.is_sorted_by(|a, b| a.after < b.after));
+                for index in [0, 1, 150, 298, 299] {
+                    let rest = read_from(lines(), &object, Some(whole[index].after), sizes).unwrap();
+                    assert_eq!(payloads(&rest), payloads(&whole[index + 1..]), "{between:?}, {compression:?}, {index}");
+                }
+            }
+        }
+    }
+    // What is wrong is told behind all in front of it, wherever the pieces end.
+    for sizes in [&[1_000][..], &[1], &[5, 2]] {
+        let mut decoder = decoder(SourceFormat::Jsonl, &fields, Compression::Plain);
+        let (mut rest, mut sizes, mut found) =
+            (Bytes::from_static(b"{\"n\":1}{\"n\":2}x{\"n\":3}\n"), sizes.iter().cycle(), 0);
+        let error = loop {
+            match decoder.next() {
+                Ok(Some(_)) => found += 1,
+                Ok(None) => decoder.feed(rest.split_to(rest.len().min(*sizes.next().unwrap()))),
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert_eq!(found, 2);
+        assert!(error.starts_with("damaged at byte 14: line 1, column 15: the line is no event"), "{error}");
+    }
+}
+
+#[test]
+fn names_with_dots_are_found_where_no_field_within_is() {
+    let key = |record: &str, path: &str| {
+        let text = format!("{record}\n");
+        let events = read(SourceFormat::Jsonl, &names("", path, ""), text.as_bytes(), &[1_000]).unwrap();
+        events[0].key.clone()
+    };
+    for (record, wanted) in [
+        (r#"{"log.level":"INFO"}"#, Value::from("INFO")),
+        (r#"{"log":{"level":"nested"},"log.level":"flat"}"#, Value::from("nested")),
+        (r#"{"log":{"other":1},"log.level":"flat"}"#, Value::from("flat")),
+        (r#"{"log":"text","log.level":null}"#, Value::Null),
+        (r#"{"log.level":1,"log.level":2}"#, Value::from("2")),
+        (r#"{"log":1}"#, Value::Absent),
+    ] {
+        assert_eq!(key(record, "log.level"), wanted, "{record}");
+    }
+    assert_eq!(key(r#"{"a.b":{"c":{"d.e":7}}}"#, "a.b.c.d.e"), Value::from("7"));
+    assert_eq!(key(r#"{"a":{"b.c":{"d":{}}},"a.b.c":{"d":{"e":8}}}"#, "a.b.c.d.e"), Value::from("8"));
+}
+
+#[test]
+fn half_a_surrogate_pair_becomes_a_mark() {
+    let text = concat!(
+        r#"{"p":"a\ud83d","k":"\ude00b"}"#,
+        "\n",
+        r#"{"\ud83d":1,"p":"\ud83d\ude00 \ud83dx\ud83d\ud83d \u00ed\u00a0 \ud000","k":{"x":"\ud83d"}}"#,
+        "\n"
+    );
+    let events = read(SourceFormat::Jsonl, &names("p", "k", ""), text.as_bytes(), &[1_000]).unwrap();
+    assert_eq!(events[0].payload, Value::from("a\u{fffd}"));
+    assert_eq!(events[0].key, Value::from("\u{fffd}b"));
+    let marked = "\u{1f600} \u{fffd}x\u{fffd}\u{fffd} \u{ed}\u{a0} \u{d000}";
+    assert_eq!(events[1].payload, Value::from(marked));
+    assert_eq!(events[1].key, Value::from(r#"{"x":"\ud83d"}"#), "what is no text stays as it stands");
+}
+
+#[test]
+fn marks_and_ends_of_lines_are_the_same_in_every_format_of_lines() {
+    let own = r#"{"shard":"0","sequence":"1","time":"2026-11-25T08:00:00Z","payload":1}"#;
+    for (format, fields, line, payload) in [
+        (SourceFormat::Lines, FieldNames::default(), "one", "one"),
+        (SourceFormat::Jsonl, names("p", "", ""), r#"{"p":"one"}"#, "one"),
+        (SourceFormat::Jsonl, names("", "p", ""), r#"{"p":"one"}"#, r#"{"p":"one"}"#),
+        (SourceFormat::Jsonl, FieldNames::default(), own, "1"),
+    ] {
+        for sizes in [&[1_000][..], &[1], &[2]] {
+            let plain = read(format, &fields, format!("{line}\n{line}\n").as_bytes(), sizes).unwrap();
+            assert_eq!(payloads(&plain), [payload.as_bytes(); 2]);
+            let marked = read(format, &fields, format!("\u{feff}{line}\r\n{line}\r\n").as_bytes(), sizes).unwrap();
+            assert_eq!(payloads(&marked), [payload.as_bytes(); 2], "{format:?}, {sizes:?}");
+        }
+    }
+    let lines = read(SourceFormat::Lines, &FieldNames::default(), b"a\r\r\n\r\nb\rc\nd\r", &[1_000]).unwrap();
+    assert_eq!(payloads(&lines), [&b"a\r"[..], b"", b"b\rc", b"d\r"], "only CR LF is an end");
+}
+
+#[test]
+fn what_is_no_text_is_refused_by_name_unless_it_is_to_be_taken_as_it_is() {
+    let gzip = |bytes: &[u8]| Compressor::new(Compression::Gzip).unwrap().compress(bytes).to_vec();
+    let bzip2 = include_bytes!("../../../../tests/golden/foreign/digits.bz2");
+    let utf16: Vec<u8> = "a\nb\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let marked = [&[0xff, 0xfe][..], &utf16].concat();
+    let many = [&bzip2[..], &vec![7; 65 << 20]].concat();
+    for (object, compression, why) in [
+        (&bzip2[..], Compression::Plain, "it is bzip2, not text"),
+        (include_bytes!("../../../../tests/golden/foreign/digits.xz"), Compression::Plain, "it is xz, not text"),
+        (&gzip(b"text"), Compression::Plain, "it is gzip, not text"),
+        (&gzip(&gzip(b"text")), Compression::Gzip, "it is gzip within gzip, not text"),
+        (&utf16, Compression::Plain, "convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)"),
+        (&marked, Compression::Plain, "it is UTF-16"),
+        (b"Obj\x01\x04\n", Compression::Plain, "say format avro"),
+        (&many, Compression::Plain, "it is bzip2, not text"),
+    ] {
+        for (format, fields) in [
+            (SourceFormat::Lines, FieldNames::default()),
+            (SourceFormat::Jsonl, FieldNames::default()),
+            (SourceFormat::Jsonl, names("p", "", "")),
+        ] {
+            let error = read_from(decoder(format, &fields, compression), object, None, &[]).unwrap_err();
+            assert!(matches!(&error, UnpackError::Unsupported { .. }) && error.to_string().contains(why), "{error}");
+        }
+    }
+    let files = ForeignFiles { format: SourceFormat::Lines, inflate: false, fields: FieldNames::default() };
+    let as_it_is = read_from(foreign_decoder(&files, Compression::Plain).unwrap(), &marked, None, &[]).unwrap();
+    assert_eq!(payloads(&as_it_is), marked.split(|byte| *byte == b'\n').collect::<Vec<_>>());
+    let error = read(SourceFormat::Avro, &names("p", "", ""), bzip2, &[]).unwrap_err().to_string();
+    assert!(error.contains("it is bzip2, not an Avro object container file"), "{error}");
+}
+
+#[test]
+fn frames_that_need_what_is_not_there_are_named() {
+    let mut writer = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    writer.set_parameter(zstd::stream::raw::CParameter::WindowLog(28)).unwrap();
+    std::io::Write::write_all(&mut writer, b"text\n").unwrap();
+    let long = writer.finish().unwrap();
+    // One segment of four bytes, compressed with the dictionary of the id 7; a block of these as they are.
+    let with_dictionary = b"\x28\xb5\x2f\xfd\x21\x07\x04\x21\0\0text".to_vec();
+    for (object, why) in [(&long, "window of more than 128 MiB"), (&with_dictionary, "with a dictionary")] {
+        for sizes in [&[1_000][..], &[1], &[3]] {
+            let lines = decoder(SourceFormat::Lines, &FieldNames::default(), Compression::Zstd);
+            let error = read_from(lines, object, None, sizes).unwrap_err();
+            assert!(matches!(&error, UnpackError::Unsupported { .. }) && error.to_string().contains(why), "{error}");
+        }
+    }
 }
 
 const SCHEMA: &str = r#"{"type":"record","name":"Order","namespace":"shop","fields":[
@@ -207,7 +371,11 @@ fn fields_of_avro_of_any_schema() {
     for (fields, why) in [
         (names("meta", "", ""), "other values within"),
         (names("body", "meta.name", ""), "no field 'meta.name'; there are id, at, parent"),
-        (names("body.x", "", ""), "is no record"),
+        (names("body.x", "", ""), "no field 'body.x'; there are skipped, meta,"),
+        (
+            names("", "", ""),
+            "which field is the payload was not said: name one (--payload-field, \"payloadField\"); there are skipped,",
+        ),
         (names("", "body", ""), "was not said"),
     ] {
         let error = read(avro, &fields, &written(&values, apache_avro::Codec::Null), &[]).unwrap_err().to_string();
@@ -316,9 +484,11 @@ fn hostile_schemas_end() {
     let timed = read(avro, &names("p", "", "p"), &hostile(&record(of_day), 1, &[2]), &[]).unwrap_err();
     assert!(timed.to_string().contains("of some day"), "{timed}");
     for (schema, why) in [
-        ("\"string\"".to_owned(), "no record"),
+        ("\"string\"".to_owned(), "no records and have no fields"),
+        (r#"{"type":"array","items":"string"}"#.to_owned(), "neither records nor bytes"),
         (record(r#"{"name":"p","type":"Q"}"#), "no type 'Q'"),
-        (record(r#"{"name":"p","type":{"type":"fixed","name":"R","size":1}}"#), "defined twice"),
+        (record(r#"{"name":"p","type":{"type":"fixed","name":"R","size":1}}"#), "defined twice, and not alike"),
+        (record(r#"{"name":"p","type":{"type":"record","name":"R","fields":[]}}"#), "defined twice, and not alike"),
         (record(r#"{"name":"p"}"#), "no type"),
         (record(r#"{"name":"p","type":7}"#), "neither a name"),
         ("{".to_owned(), "no JSON"),
@@ -330,4 +500,99 @@ fn hostile_schemas_end() {
     assert!(of(&fixed, &[0; 4]).unwrap_err().to_string().contains("past the end"));
     let simple = record(r#"{"name":"p","type":"bytes"}"#);
     assert!(read(avro, &names("p", "", ""), &hostile(&simple, i64::MAX, &[0]), &[]).is_err());
+}
+
+#[test]
+fn avro_of_values_that_are_no_records() {
+    for (schema, data, wanted) in [
+        (r#""string""#, &b"\x02a\x04bc"[..], [Value::from("a"), Value::from("bc")]),
+        (r#"{"type":"bytes"}"#, b"\x02\xff\x00", [Value::from(&[0xff][..]), Value::from("")]),
+        (r#"["null","long"]"#, b"\x00\x02\x03", [Value::Null, Value::from("-2")]),
+    ] {
+        let events = read(SourceFormat::Avro, &FieldNames::default(), &hostile(schema, 2, data), &[3]).unwrap();
+        let found: Vec<_> = events.iter().map(|event| event.payload.clone()).collect();
+        assert_eq!(found, wanted, "{schema}");
+        let error = decode(&hostile(schema, 2, data)).unwrap_err().to_string();
+        assert!(error.contains("not Sluice's"), "an export's objects hold events: {error}");
+    }
+    // Records of several kinds: a field that one has not is one that is not there.
+    let kinds = r#"[{"type":"record","name":"A","fields":[{"name":"p","type":"string"}]},
+        {"type":"record","name":"B","fields":[{"name":"q","type":"string"}]}]"#;
+    let events =
+        read(SourceFormat::Avro, &names("p", "q", ""), &hostile(kinds, 2, b"\x00\x02a\x02\x02b"), &[]).unwrap();
+    let found: Vec<_> = events.iter().map(|event| (event.payload.clone(), event.key.clone())).collect();
+    assert_eq!(found, [(Value::from("a"), Value::Absent), (Value::Absent, Value::from("b"))]);
+}
+
+#[test]
+fn types_that_are_defined_again_in_the_same_way() {
+    let point = r#"{"type":"record","name":"Point","fields":[{"name":"x","type":"int","doc":"DOC"},
+        {"name":"up","type":["null","Point"]},{"name":"of","type":{"type":"enum","name":"E","symbols":["A"]}}]}"#;
+    let schema = |second: &str| {
+        format!(
+            r#"{{"type":"record","name":"R","fields":[{{"name":"a","type":{point}}},{{"name":"b","type":{second}}},
+            {{"name":"p","type":"string"}}]}}"#
+        )
+    };
+    let data = b"\x02\x00\x00\x04\x02\x06\x00\x00\x00\x02p";
+    let payload = |second: &str| {
+        let object = hostile(&schema(second), 1, data);
+        read(SourceFormat::Avro, &names("p", "b.up.x", ""), &object, &[]).map(|events| events[0].key.clone())
+    };
+    assert_eq!(payload(point), Ok(Value::from("3")));
+    assert_eq!(payload(&point.replace("DOC", "another")), Ok(Value::from("3")));
+    assert_eq!(payload(r#""Point""#), Ok(Value::from("3")));
+    for (from, to) in [("\"int\"", "\"string\""), ("\"x\"", "\"y\""), ("[\"A\"]", "[\"B\"]"), ("[\"null\",", "[")] {
+        let error = payload(&point.replace(from, to)).unwrap_err().to_string();
+        assert!(error.contains("defined twice, and not alike"), "{error}");
+    }
+}
+
+#[test]
+fn logical_types_of_bytes_are_written_out() {
+    let schema = r#"{"type":"record","name":"R","fields":[
+        {"name":"sum","type":["null",{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}]},
+        {"name":"fixed","type":{"type":"fixed","name":"F","size":4,"logicalType":"decimal","precision":9}},
+        {"name":"id","type":{"type":"fixed","name":"U","size":16,"logicalType":"uuid"}},
+        {"name":"none","type":{"type":"bytes","logicalType":"decimal","precision":2,"scale":3}}]}"#;
+    let data = [&b"\x02\x04\xcf\xc7\xff\xff\xff\xfe"[..], &[0xab; 16], b"\x02x"].concat();
+    let of = |payload: &str, key: &str| {
+        let events = read(SourceFormat::Avro, &names(payload, key, ""), &hostile(schema, 1, &data), &[]).unwrap();
+        (events[0].payload.clone(), events[0].key.clone())
+    };
+    assert_eq!(of("sum", "fixed"), (Value::from("-123.45"), Value::from("-2")));
+    assert_eq!(
+        of("id", "none"),
+        (Value::from("abababab-abab-abab-abab-abababababab"), Value::from("x")),
+        "an invalid one is none"
+    );
+}
+
+#[test]
+fn headers_of_hundreds_of_kilobytes() {
+    let fields: String =
+        (0..4_000).map(|n| format!(r#"{{"name":"f{n}","type":"null","doc":"{}"}},"#, "x".repeat(90))).collect();
+    let schema = format!(r#"{{"type":"record","name":"R","fields":[{fields}{{"name":"p","type":"string"}}]}}"#);
+    assert!(schema.len() > 400 << 10);
+    let object = hostile(&schema, 1, b"\x02a");
+    let events = read(SourceFormat::Avro, &names("p", "", ""), &object, &[]).unwrap();
+    assert_eq!(payloads(&events), [b"a"]);
+    let many =
+        format!(r#"{{"type":"record","name":"R","fields":[{}{{"name":"p","type":"string"}}]}}"#, "1,".repeat(400_000));
+    let error =
+        read(SourceFormat::Avro, &names("p", "", ""), &hostile(&many, 1, b"\x02a"), &[]).unwrap_err().to_string();
+    assert!(error.contains("more than 300000 values"), "{error}");
+}
+
+/// Python's fastavro wrote these, of nine records with the field `s`.
+#[test]
+fn every_codec_of_others() {
+    for (codec, object) in [
+        ("snappy", &include_bytes!("../../../../tests/golden/foreign/snappy.avro")[..]),
+        ("bzip2", include_bytes!("../../../../tests/golden/foreign/bzip2.avro")),
+        ("xz", include_bytes!("../../../../tests/golden/foreign/xz.avro")),
+    ] {
+        let events = read(SourceFormat::Avro, &names("s", "", ""), object, &[7]).unwrap();
+        assert_eq!(payloads(&events), [b"x"; 9], "{codec}");
+    }
 }

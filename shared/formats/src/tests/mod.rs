@@ -46,8 +46,14 @@ fn encode(encoder: &mut dyn UnitEncoder, number: u64, events: &[Event]) -> Vec<u
 }
 
 fn head(decoder: &mut dyn Decoder, object: &[u8]) -> Result<u64, UnpackError> {
-    let len = object.len().min(usize::try_from(decoder.head_len()).unwrap());
-    decoder.head(&object[..len])
+    let mut len = object.len().min(usize::try_from(decoder.head_len()).unwrap());
+    loop {
+        let wanted = object.len().min(usize::try_from(decoder.head_wants(&object[..len])).unwrap());
+        if wanted <= len {
+            return decoder.head(&object[..len]);
+        }
+        len = wanted;
+    }
 }
 
 /// Reads from a place, or from the first unit, in pieces of these sizes, again and again.

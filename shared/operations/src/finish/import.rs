@@ -44,6 +44,7 @@ pub(super) async fn check(
         state: if gaps { State::CompletedWithGaps } else { State::Completed },
         created: transfer.created_at,
         counts: shards.iter().map(|shard| shard.counts).sum::<Counts>(),
+        lacking: shards.iter().map(|shard| shard.lacking).sum(),
         shards,
     };
     let key = format!("{}/{}", route.folder(), ObjectKeys::root());
@@ -75,6 +76,7 @@ async fn check_shard(
         gaps: listed.map(|listed| listed.gaps.clone()).unwrap_or_default(),
         range,
         counts: record.counts,
+        lacking: record.lacking,
         digest: record.digest,
         segments: record.segments.clone(),
         shard,

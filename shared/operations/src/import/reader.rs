@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::ops::Range as Interval;
 
 use bytes::Bytes;
-use sluice_formats::{Inflater, decoder, foreign_decoder};
+use sluice_formats::{Inflater, RECOGNISED, compression_of, decoder, foreign_decoder};
 use sluice_ports::NewEvent;
 use sluice_transfer::manifest::{ListShard, SourceEntry};
 use sluice_transfer::record::{Check, SourceCursor};
-use sluice_transfer::{Cutter, Decoded, Decoder, Place, SourceFormat, UnpackError, Unpacked, Value, Wanted, recognise};
+use sluice_transfer::{Cutter, Decoded, Decoder, Lacking, Place, UnpackError, Unpacked, Value, Wanted};
 
 use super::route::Route;
-use super::source::{Compared, Source, damaged};
+use super::source::{Compared, Source, damaged, unreadable};
 use crate::error::{Code, OperationError, Stop};
 use crate::slice::Slice;
 
@@ -19,6 +19,8 @@ use crate::slice::Slice;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sourced {
     pub event: NewEvent,
+    /// What its record lacks of the fields that are named.
+    pub lacks: Lacking,
     pub after: SourceCursor,
 }
 
@@ -31,10 +33,6 @@ pub(crate) enum Next {
     NoTime(Option<Check>),
 }
 
-/// Bytes that tell what a file is compressed with.
-const RECOGNISED: u64 = 4;
-/// Records without a payload that may be all that an import begins with.
-const SAMPLE: usize = 100;
 /// Bytes of a compressed object that are fed at once: they may inflate to a thousand times as many.
 const COMPRESSED_FEED: usize = 64 << 10;
 
@@ -46,8 +44,6 @@ struct Open {
     /// Bytes that are fed at once.
     feed: usize,
     unpacks: Unpacks,
-    /// Nothing of the import was read yet.
-    is_first: bool,
 }
 
 /// What makes events of bytes.
@@ -142,11 +138,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The event as the target will hold it: that is what is sent, counted and compared.
-    async fn as_stored(&mut self, Sourced { event, after }: Sourced) -> Result<Sourced, Stop> {
+    async fn as_stored(&mut self, Sourced { event, lacks, after }: Sourced) -> Result<Sourced, Stop> {
         let largest = self.route.config.largest_event.unwrap_or(u64::MAX);
         let too_large = event.size() > largest;
         let (code, why) = match self.route.stream.as_stored(event) {
-            Ok(event) if event.size() <= largest => return Ok(Sourced { event, after }),
+            Ok(event) if event.size() <= largest => return Ok(Sourced { event, lacks, after }),
             Ok(event) => {
                 let why = format!("it has {} bytes (payload, key and headers) of at most {largest}", event.size());
                 (Code::EventTooLarge, why)
@@ -170,9 +166,7 @@ impl<'a> Reader<'a> {
     fn last_event(&mut self) -> Next {
         let after = SourceCursor { entry: self.cursor.entry, offset: 0, within: 0 };
         match self.cutter.finish() {
-            Some(payload) => {
-                Next::Event(Sourced { event: event_of(self.route, raw_event(payload, Place::default())), after })
-            }
+            Some(payload) => Next::Event(sourced(self.route, raw_event(payload, Place::default()), after)),
             None => Next::End(after),
         }
     }
@@ -190,7 +184,7 @@ impl<'a> Reader<'a> {
         }
         let (decoder, compression) = if let Some(files) = &config.foreign {
             let head = if files.inflate { self.source.head(number, &entry, RECOGNISED).await? } else { Bytes::new() };
-            let compression = recognise(&head);
+            let compression = compression_of(files, &head).map_err(|error| unreadable(&entry, &error))?;
             (foreign_decoder(files, compression), compression)
         } else {
             (decoder(config.encoding()), config.compression)
@@ -204,8 +198,15 @@ impl<'a> Reader<'a> {
             usize::MAX
         };
         let unpacks = if let Some(mut decoder) = decoder {
-            let head = self.source.head(number, &entry, decoder.head_len()).await?;
-            let first = decoder.head(&head).map_err(|error| damaged(&entry, error))?;
+            let mut head = self.source.head(number, &entry, decoder.head_len()).await?;
+            loop {
+                let wanted = decoder.head_wants(&head).min(entry.size);
+                if wanted <= head.len() as u64 {
+                    break;
+                }
+                head = self.source.head(number, &entry, wanted).await?;
+            }
+            let first = decoder.head(&head).map_err(|error| unreadable(&entry, &error))?;
             place.offset = place.offset.max(first);
             decoder.seek(place);
             Unpacks::Units(decoder)
@@ -213,8 +214,7 @@ impl<'a> Reader<'a> {
             Unpacks::Cut(Box::new(Inflater::at(compression, place)))
         };
         self.entered.push_back((number, entry.extent()));
-        let is_first = number == 0 && place.within == 0 && self.cursor.offset == 0;
-        self.open = Some(Open { at: place.offset, entry, feed, unpacks, is_first });
+        self.open = Some(Open { at: place.offset, entry, feed, unpacks });
         Ok(None)
     }
 
@@ -247,17 +247,14 @@ impl<'a> Reader<'a> {
                 Unpacks::Cut(inflater) => cut(inflater, &mut self.cutter).map(|events| (events, None)),
                 Unpacks::Units(decoder) => take_apart(&mut **decoder, settings.read_events, settings.read_bytes),
             };
-            let (unpacked, passed) = unpacked.map_err(|error| damaged(&entry, error))?;
+            let (unpacked, passed) = unpacked.map_err(|error| unreadable(&entry, &error))?;
             if unpacked.is_empty() && passed.is_none() {
                 break;
-            }
-            if std::mem::take(&mut open.is_first) {
-                check_payloads(self.route, &entry, &unpacked)?;
             }
             for decoded in unpacked {
                 let after = cursor_at(self.cursor.entry, decoded.after, end);
                 if is_wanted(self.listed, &entry, &decoded)? {
-                    self.ready.push_back(Sourced { event: event_of(self.route, decoded), after });
+                    self.ready.push_back(sourced(self.route, decoded, after));
                 } else if self.ready.is_empty() {
                     self.skipped = Some(after);
                 }
@@ -274,7 +271,7 @@ impl<'a> Reader<'a> {
 
     /// Feeds the bytes that come next. Answers how far their part is compared if time ran out.
     async fn feed(&mut self, entry: &SourceEntry, at: u64) -> Result<Option<Check>, Stop> {
-        self.go_on(entry)?;
+        self.go_on(entry).await?;
         let mut bytes = match self.source.compared(self.cursor.entry, entry, at).await? {
             Compared::Bytes(bytes) => bytes,
             Compared::NoTime(check) => return Ok(Some(check)),
@@ -297,11 +294,11 @@ impl<'a> Reader<'a> {
             Some(Unpacks::Units(decoder)) => decoder.finish(),
             None => Ok(None),
         };
-        let last = finished.map_err(|error| damaged(entry, error))?;
+        let last = finished.map_err(|error| unreadable(entry, &error))?;
         self.close();
         match last {
             Some(decoded) if is_wanted(self.listed, entry, &decoded)? => {
-                self.ready.push_back(Sourced { event: event_of(self.route, decoded), after: self.cursor });
+                self.ready.push_back(sourced(self.route, decoded, self.cursor));
             }
             // Whoever leaves off here need not open it again; but bytes that wait for the next one must be read again.
             _ if self.ready.is_empty() && self.cutter.held() == 0 => self.skipped = Some(self.cursor),
@@ -310,25 +307,37 @@ impl<'a> Reader<'a> {
         if !self.route.config.pack
             && let Some(payload) = self.cutter.finish()
         {
-            let event = event_of(self.route, raw_event(payload, Place::default()));
-            self.ready.push_back(Sourced { event, after: self.cursor });
+            self.ready.push_back(sourced(self.route, raw_event(payload, Place::default()), self.cursor));
         }
         Ok(())
     }
 
     /// A compressed stream of others is read from its beginning, however much of it is consumed. One that a slice does
-    /// not get past where the one before was, though it has read a good deal of it, would never come to its end.
-    fn go_on(&self, entry: &SourceEntry) -> Result<(), Stop> {
+    /// not get past where the one before was, though it has read a good deal of it, would never come to its end: on a
+    /// host whose slices are short that is an error, on others the slice goes on.
+    async fn go_on(&self, entry: &SourceEntry) -> Result<(), Stop> {
         let passing = match self.open.as_ref().map(|open| &open.unpacks) {
             Some(Unpacks::Cut(inflater)) => inflater.is_passing(),
             Some(Unpacks::Units(decoder)) => decoder.is_passing(),
             None => false,
         };
-        if !passing || self.slice.has_time() {
+        if !passing {
+            return Ok(());
+        }
+        // However long it takes, a stop is obeyed.
+        if self.slice.wanted().await? != Wanted::Running {
+            return Err(Stop::Deadline);
+        }
+        let longest = self.slice.engine.settings.longest_stream;
+        if self.slice.has_time() {
+            return Ok(());
+        }
+        if longest == u64::MAX {
+            self.slice.extend();
             return Ok(());
         }
         let read = self.open.as_ref().map_or(0, |open| open.at.saturating_sub(self.cursor.offset));
-        if self.route.config.foreign.is_none() || read < self.slice.engine.settings.longest_stream / 16 {
+        if self.route.config.foreign.is_none() || read < longest / 16 {
             return Err(Stop::Deadline);
         }
         let message = format!(
@@ -337,23 +346,6 @@ impl<'a> Reader<'a> {
             entry.key, self.cursor.offset
         );
         Err(OperationError::new(Code::OutOfRange, message).into())
-    }
-}
-
-/// A field that none of the first records of JSON has is most likely spelt otherwise. Avro says what fields there are.
-fn check_payloads(route: &Route, entry: &SourceEntry, first: &[Decoded]) -> Result<(), Stop> {
-    let lines = route.config.foreign.as_ref().filter(|files| files.format == SourceFormat::Jsonl);
-    match lines.and_then(|files| files.fields.payload.as_deref()) {
-        Some(field) if first.len() >= SAMPLE && first.iter().all(|event| event.payload == Value::Absent) => {
-            let what = format!(
-                "{}: none of its first {} records has the field '{field}' that is to be the payload; cancel this import, \
-                 and import again with the field's name, or without one for whole lines",
-                entry.key,
-                first.len()
-            );
-            Err(OperationError::new(Code::ObjectUnreadable, what).into())
-        }
-        _ => Ok(()),
     }
 }
 
@@ -376,14 +368,17 @@ fn is_wanted(listed: &ListShard, entry: &SourceEntry, decoded: &Decoded) -> Resu
     }
 }
 
-/// Raw bytes have no time of their own: they get the one at which the import was planned.
-fn event_of(route: &Route, decoded: Decoded) -> NewEvent {
-    NewEvent {
+/// An event as it is sent. What has no time of its own gets the one at which the import was planned.
+fn sourced(route: &Route, decoded: Decoded, after: SourceCursor) -> Sourced {
+    let fields = route.config.foreign.as_ref().map(|files| &files.fields);
+    let lacks = fields.map(|fields| Lacking::of(fields, &decoded)).unwrap_or_default();
+    let event = NewEvent {
         time: decoded.time.unwrap_or(route.config.time),
         key: decoded.key,
         headers: decoded.headers,
         payload: decoded.payload,
-    }
+    };
+    Sourced { event, lacks, after }
 }
 
 /// Cuts the next piece of what was fed that completes an event. Each ends where the next one begins.

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use sluice_ports::{Appended, Appends, NewEvent};
 use sluice_transfer::manifest::{ListShard, Segment};
 use sluice_transfer::record::{Check, ImportRecord, Share, SourceCursor, Work};
-use sluice_transfer::{Counts, EventDigest, ObjectKeys, Position};
+use sluice_transfer::{Counts, EventDigest, Lacking, ObjectKeys, Position};
 
 use super::reader::{Reader, Sourced};
 use super::route::Route;
@@ -92,9 +92,15 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     /// What the record says once so many of the unsent events have arrived.
     pub(super) fn sum(&self, many: usize) -> Result<Sum, Stop> {
         let record = import_record(self.claimed)?;
-        let mut sum = Sum { cursor: record.cursor, digest: record.digest, counts: Counts::default() };
-        for Sourced { event, after } in self.unsent.iter().take(many) {
+        let mut sum = Sum {
+            cursor: record.cursor,
+            digest: record.digest,
+            counts: Counts::default(),
+            lacking: Lacking::default(),
+        };
+        for Sourced { event, lacks, after } in self.unsent.iter().take(many) {
             sum.counts += Counts::new(1, event.payload.len() as u64);
+            sum.lacking += *lacks;
             sum.digest = sum.digest.with(event.time, &event.key, &event.headers, &event.payload);
             sum.cursor = *after;
         }
@@ -115,12 +121,13 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     /// The record follows the target, which holds so many more of the unsent events, and is written, at most once for a
     /// batch.
     pub(super) async fn follow_target(&mut self, many: usize, sum: Sum, tail: Position) -> Result<(), Stop> {
-        let Sum { cursor, digest, counts } = sum;
+        let Sum { cursor, digest, counts, lacking } = sum;
         self.unsent.drain(..many.min(self.unsent.len()));
         let check = self.reader.check().filter(|check| check.entry == cursor.entry);
         let revision = self.claimed.record.revision;
         let record = import_record_mut(self.claimed)?;
         record.advanced(cursor, tail, counts, digest);
+        record.lacking += lacking;
         if self.marked.replace(revision) == Some(revision) {
             record.move_mark();
         } else {
@@ -181,11 +188,13 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     }
 }
 
-/// Where the sources go on behind some events, how many these are, and the digest of all up to there.
+/// Where the sources go on behind some events, how many these are, what their records lack, and the digest of all up to
+/// there.
 pub(super) struct Sum {
     cursor: SourceCursor,
     digest: EventDigest,
     counts: Counts,
+    lacking: Lacking,
 }
 
 /// What became of an append.

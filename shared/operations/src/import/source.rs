@@ -10,7 +10,7 @@ use bytes::Bytes;
 use sluice_transfer::limits::LIST_ENTRIES;
 use sluice_transfer::manifest::{ListShard, ObjectIndex, Segment, SourceEntry};
 use sluice_transfer::record::Check;
-use sluice_transfer::{Checksum, Wanted};
+use sluice_transfer::{Checksum, UnpackError, Wanted};
 
 use super::route::Route;
 use crate::error::{Code, OperationError, Stop};
@@ -181,6 +181,18 @@ impl<'a> Source<'a> {
             return Err(damaged(entry, format!("it ends at byte {offset}, not at {}", entry.size)));
         }
         Ok(bytes)
+    }
+}
+
+/// A source that a decoder refused.
+pub(super) fn unreadable(entry: &SourceEntry, error: &UnpackError) -> Stop {
+    match error {
+        UnpackError::Unsupported { why } if entry.checksum.is_none() => {
+            let what = "What stands in front of that was imported; cancel this import, and import into another stream";
+            OperationError::new(Code::ObjectUnreadable, format!("{} cannot be imported: {why}. {what}", entry.key))
+                .into()
+        }
+        _ => damaged(entry, error),
     }
 }
 

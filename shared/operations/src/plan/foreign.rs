@@ -12,9 +12,11 @@ use crate::error::{Code, OperationError};
 
 /// How files that are no export's are to be read.
 pub(super) struct Asked {
-    files: ForeignFiles,
+    pub files: ForeignFiles,
     /// Something of it was said.
     pub said: bool,
+    /// The format was said.
+    pub format_said: bool,
 }
 
 impl Asked {
@@ -51,7 +53,7 @@ impl Asked {
             Some(asked) => asked == Inflate::Auto,
             None => matches!(format, SourceFormat::Lines | SourceFormat::Jsonl),
         };
-        Ok(Self { files: ForeignFiles { format, inflate, fields }, said })
+        Ok(Self { files: ForeignFiles { format, inflate, fields }, said, format_said: request.format.is_some() })
     }
 
     /// Such files, listed.

@@ -7,6 +7,7 @@ mod import;
 mod list;
 mod range;
 mod resolved;
+mod sample;
 mod sources;
 
 pub use export::bounds;

@@ -7,6 +7,7 @@ use sluice_transfer::{BucketUri, ObjectKeys, check_key};
 use super::foreign::Asked;
 use super::list::{Known, ListWriter, Sources};
 use super::range::{Bounds, Selected};
+use super::sample::Sample;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 use crate::listing::{Listed, Listing};
@@ -31,8 +32,15 @@ pub(super) async fn find(
         let name = path.rsplit('/').next().unwrap_or_default();
         // One that is called so and begins otherwise is a damaged one: saying what is wrong with it is the
         // manifest's reader's business.
-        if [ObjectKeys::root(), ObjectKeys::cancelled()].contains(&name) || is_root(engine, bucket, path).await? {
+        let is_named = [ObjectKeys::root(), ObjectKeys::cancelled()].contains(&name);
+        if is_root(engine, bucket, path).await? {
             return from_manifest(engine, bucket, path, asked, bounds, list).await;
+        }
+        // Others write files of that name, too: these are data for whoever says what is in them.
+        if is_named && !asked.said {
+            let what = "; if it is no manifest of Sluice's, say what it holds (--format) to import it as a file";
+            let named = |error: OperationError| OperationError::new(error.code, format!("{}{what}", error.message));
+            return from_manifest(engine, bucket, path, asked, bounds, list).await.map_err(named);
         }
         let file = File { key: path.to_owned(), size: info.size, etag: info.etag };
         bounds.refuse()?;
@@ -94,7 +102,7 @@ async fn foreign_prefix(
     asked: &Asked,
     mut list: ListWriter<'_>,
 ) -> Result<Sources, OperationError> {
-    let mut after = None;
+    let (mut after, mut sample) = (None, Sample::default());
     list.begin(None);
     loop {
         let files = page(engine, bucket, prefix, &mut after).await?;
@@ -104,7 +112,8 @@ async fn foreign_prefix(
                 continue;
             }
             asked.check_length(engine, bucket, &file).await?;
-            list.push(foreign_entry(file, uri)?).await?;
+            sample.note(&file);
+            list.push(foreign_entry(file, prefix, uri)?).await?;
         }
         if !more {
             break;
@@ -113,6 +122,7 @@ async fn foreign_prefix(
     if list.is_empty() {
         return Err(OperationError::new(Code::NothingToImport, format!("{uri} holds nothing; check the path")));
     }
+    sample.check(engine, bucket, asked).await?;
     list.end(Known::default()).await?;
     Ok(asked.sources(list.shards))
 }
@@ -136,6 +146,9 @@ async fn foreign_file(
     list.begin(None);
     asked.check_length(engine, bucket, &file).await?;
     check_key(&file.key)?;
+    let mut sample = Sample::default();
+    sample.note(&file);
+    sample.check(engine, bucket, asked).await?;
     list.push(entry(file)).await?;
     list.end(Known::default()).await?;
     Ok(asked.sources(list.shards))
@@ -158,8 +171,11 @@ fn is_marker(file: &File) -> bool {
     file.size == 0 && file.key.ends_with('/')
 }
 
-fn foreign_entry(file: File, uri: &BucketUri) -> Result<SourceEntry, OperationError> {
-    if is_ours(&file.key) {
+fn foreign_entry(file: File, prefix: &str, uri: &BucketUri) -> Result<SourceEntry, OperationError> {
+    // What was named may lie within an export.
+    let named =
+        format!("{}/{}", uri.to_string().trim_end_matches('/'), file.key.strip_prefix(prefix).unwrap_or_default());
+    if is_ours(&file.key) || is_ours(&named) {
         return Err(OperationError::new(
             Code::ManifestInvalid,
             format!(
@@ -176,11 +192,11 @@ fn foreign_entry(file: File, uri: &BucketUri) -> Result<SourceEntry, OperationEr
     Ok(entry(file))
 }
 
-/// Whether a key has the form of an export's data: `…/data/shard=…`.
+/// Whether a key has the form of an export's data or of its manifest: `…/data/shard=…`, `…/manifest/shard=…`.
 fn is_ours(key: &str) -> bool {
-    let mut parents = key.rsplit('/').skip(1);
+    let mut parents = key.rsplit('/').skip(1).skip_while(|segment| *segment == "index");
     let shard = parents.next().is_some_and(|segment| segment.starts_with("shard="));
-    shard && parents.next() == Some("data")
+    shard && matches!(parents.next(), Some("data" | "manifest"))
 }
 
 /// An export, by its manifest: everything that can be known without reading the objects is checked now.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::SEGMENT_ENTRIES;
 use crate::manifest::SegmentChain;
-use crate::{Checksum, Counts, EventDigest, Position};
+use crate::{Checksum, Counts, EventDigest, Lacking, Position};
 
 /// Where in a shard's sources. Raw: the byte at which the next event begins. Units: where the next event's unit
 /// begins, and how many of its events are consumed.
@@ -84,6 +84,9 @@ pub struct ImportRecord {
     pub unsettled: bool,
     /// Events and bytes sent.
     pub counts: Counts,
+    /// Records among them without a field that was named.
+    #[serde(default, skip_serializing_if = "Lacking::is_none")]
+    pub lacking: Lacking,
     /// Of the events sent; without their order where the target does not keep it.
     pub digest: EventDigest,
     /// Gaps that the sources' manifest has on record for this shard.
@@ -108,6 +111,7 @@ impl ImportRecord {
             tail,
             unsettled: false,
             counts: Counts::default(),
+            lacking: Lacking::default(),
             digest: EventDigest::default(),
             gaps,
             segments: SegmentChain::default(),
