@@ -19,14 +19,17 @@ use crate::progress::Progress;
 
 pub(crate) use values::{Limit, absolute};
 use values::{
-    account, appendable, bucket, compression, event_bytes, format, inflate, limit, positive_size, rate, size,
+    account, appendable, bucket, compression, event_bytes, format, inflate, limit, positive_size, rate, size, source,
     source_format, state, stream, trimmable,
 };
 
 const POSITIONS: &str = "\
 Positions: earliest | latest | date, such as 2026-11-22 (from 0:00 UTC) | RFC 3339 time | ago:1h | SHARD@SEQUENCE | \
 cut:SHARD@SEQUENCE,…
---from is inclusive, --until is exclusive; shards that a position does not name are not bounded.
+--from is inclusive, --until is exclusive; shards that a position does not name are not bounded. A range is one stretch \
+of each shard: a time means the place in front of the first event of that time or later, so ranges that follow each \
+other hold every event once. Where times are out of order a range may hold earlier events and not hold late ones; how \
+many is said when the transfer begins (of an export of a local stream, and of an import).
 Sizes: 8388608, 8MiB, 8MB.";
 
 const PLACES: &str = "\
@@ -166,8 +169,11 @@ across files. Or they hold events of their own: --format lines, each line one (L
 avro with the names of fields, where a.b is the field b of the field a, or else the field a.b. Values of JSON may follow \
 each other without newlines. Without names jsonl and avro are what Sluice itself writes, wherever it lies, and values of \
 Avro that are no records are payloads. A field that none of the first records has is refused before anything is \
-written; records that lack one are counted in the report and the import's manifest. Symbolic links, and names \
-that are not UTF-8, are left out of a folder.
+written; records that lack one are counted in the report and the import's manifest.
+
+Of a folder these are left out, and counted: symbolic links, pipes, names that are not UTF-8, names that begin with . \
+or _ (but _column=value), unfinished files (.tmp, ._COPYING_, .inprogress). --all-files takes the last two. A folder \
+with an export and other files is refused: name one.
 
 Of an export a range can be taken, with --from and --until: only the parts of objects that hold it are read. Raw \
 objects do not hold where events end, so there a range begins and ends where parts do.
@@ -394,8 +400,8 @@ pub(crate) struct Export {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Import {
-    /// Such as `dir:/backup/orders-2026` or `s3://archive/orders/ID`
-    #[arg(value_parser = bucket)]
+    /// Such as `dir:/backup/orders-2026` or `s3://archive/orders/ID`; a slash at its end means a folder
+    #[arg(value_parser = source)]
     pub source: BucketUri,
     /// Such as `local:orders-copy` or `kinesis:orders-copy`
     #[arg(value_parser = stream)]
@@ -426,6 +432,9 @@ pub(crate) struct Import {
     /// Bytes of an event, where the source has no events of its own [default: 1MiB]
     #[arg(long, value_name = "N", value_parser = size)]
     pub event_size: Option<u64>,
+    /// Take hidden files of a folder too, names with . or _ in front, and unfinished ones, such as a.tmp
+    #[arg(long)]
+    pub all_files: bool,
     /// Fill each event to its size across files
     #[arg(long)]
     pub pack: bool,

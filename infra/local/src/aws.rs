@@ -4,6 +4,7 @@
 
 use std::error::Error as _;
 use std::iter::successors;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region};
@@ -85,7 +86,44 @@ impl Aws {
     }
 }
 
+/// The profile that `AWS_PROFILE` names, if no file has one of that name.
+fn missing_profile() -> Option<Error> {
+    let name = std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty())?;
+    let file = |variable: &str, usual: &str| {
+        let given = std::env::var_os(variable).map(PathBuf::from);
+        given.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".aws").join(usual)))
+    };
+    let files =
+        [file("AWS_CONFIG_FILE", "config"), file("AWS_SHARED_CREDENTIALS_FILE", "credentials")].into_iter().flatten();
+    let files: Vec<PathBuf> = files.collect();
+    let has = |path: &PathBuf| std::fs::read_to_string(path).is_ok_and(|text| has_profile(&text, &name));
+    if files.iter().any(has) {
+        return None;
+    }
+    let looked: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
+    let what = format!(
+        "AWS_PROFILE names the profile '{}', and there is none in {}: correct or unset AWS_PROFILE",
+        name.escape_debug(),
+        looked.join(" or ")
+    );
+    Some(Error::new(ErrorKind::Denied, what))
+}
+
+/// True if a configuration of AWS has a profile: `[profile NAME]` or `[NAME]`.
+fn has_profile(text: &str, name: &str) -> bool {
+    let headings =
+        text.lines().filter_map(|line| line.trim().strip_prefix('[')?.split_once(']').map(|(within, _)| within));
+    headings.into_iter().any(|heading| {
+        let heading = heading.trim();
+        let own = heading.strip_prefix("profile").filter(|rest| rest.starts_with([' ', '\t'])).unwrap_or(heading);
+        own.trim().trim_matches(['"', '\'']) == name
+    })
+}
+
 fn no_region(besides: &str) -> Error {
+    if let Some(missing) = missing_profile() {
+        return missing;
+    }
     let what =
         format!("no AWS region is configured: set AWS_REGION, or a region in the profile (AWS_PROFILE){besides}");
     Error::new(ErrorKind::Invalid, what)
@@ -105,6 +143,9 @@ async fn check_credentials(region: Option<Region>) -> Result<()> {
             CredentialsError::ProviderTimedOut(_) => ErrorKind::Unavailable,
             _ => ErrorKind::Denied,
         };
+        if let Some(missing) = missing_profile() {
+            return missing;
+        }
         // Each of these errors tells its own layer only.
         let told: Vec<_> = successors(error.source(), |error| (*error).source()).map(ToString::to_string).collect();
         let what = format!(
@@ -114,4 +155,21 @@ async fn check_credentials(region: Option<Region>) -> Result<()> {
         );
         Error::new(kind, what)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_are_found_by_their_headings() {
+        let text =
+            "[default]\nregion = x\n[profile work]\n  [ profile  \"two words\" ] ; a comment\n[plain]\n#[profile no]\n";
+        for name in ["default", "work", "two words", "plain"] {
+            assert!(has_profile(text, name), "{name}");
+        }
+        for name in ["no", "wor", "profile work", "region = x", ""] {
+            assert!(!has_profile(text, name), "{name}");
+        }
+    }
 }

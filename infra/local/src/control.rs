@@ -50,7 +50,15 @@ async fn quiesce(home: &Home, engine: &Engine, transfer: &TransferRecord) -> Res
             return Ok(());
         }
         if let Some(lock) = home.try_lock(id).await? {
-            Driver::new(engine, id, transfer.kind, SliceBounds::default(), &lock).settle(None).await?;
+            let waiting = |what: Option<&str>| {
+                if let Some(what) = what {
+                    output::note(&format!("waiting: {what}"));
+                }
+            };
+            Driver::new(engine, id, transfer.kind, SliceBounds::default(), &lock)
+                .telling(&waiting)
+                .settle(None)
+                .await?;
             return Ok(());
         }
         sleep(LOOK_MILLIS).await;

@@ -59,6 +59,7 @@ pub(crate) struct Driver<'a> {
     bounds: SliceBounds,
     /// Proof that no other owner is alive.
     _lock: &'a RunLock,
+    trouble: &'a dyn Fn(Option<&str>),
 }
 
 impl<'a> Driver<'a> {
@@ -69,7 +70,12 @@ impl<'a> Driver<'a> {
         bounds: SliceBounds,
         lock: &'a RunLock,
     ) -> Self {
-        Self { engine, id, kind, bounds, _lock: lock }
+        Self { engine, id, kind, bounds, _lock: lock, trouble: &|_| {} }
+    }
+
+    /// Tells of each wait for a store in trouble, and none once it is over.
+    pub(crate) fn telling(self, trouble: &'a dyn Fn(Option<&str>)) -> Self {
+        Self { trouble, ..self }
     }
 
     /// The next slice's order.
@@ -92,7 +98,7 @@ impl<'a> Driver<'a> {
 
     /// Runs the transfer until it is at rest or at its end.
     pub(crate) async fn run(&self) -> Result<(), Failure> {
-        let mut trouble = Trouble::default();
+        let mut trouble = self.trouble();
         loop {
             let failure = match self.slice().await {
                 SliceOutcome::Busy { wait_millis } => {
@@ -105,7 +111,7 @@ impl<'a> Driver<'a> {
                 },
                 SliceOutcome::Failed(reason) => Some(reason),
                 SliceOutcome::Done | SliceOutcome::More | SliceOutcome::Stopped | SliceOutcome::Fenced => {
-                    trouble = Trouble::default();
+                    trouble.is_over();
                     None
                 }
             };
@@ -132,7 +138,7 @@ impl<'a> Driver<'a> {
 
     /// Settles; while a claim is in the way or a store is in trouble, again.
     pub(crate) async fn settle(&self, failure: Option<Reason>) -> Result<Settled, Failure> {
-        let mut trouble = Trouble::default();
+        let mut trouble = self.trouble();
         loop {
             match settle(self.engine, &self.order(), failure.clone()).await {
                 Ok(Settled::Busy { wait_millis }) => sleep(wait_millis.min(LONGEST_WAIT)).await,
@@ -142,13 +148,17 @@ impl<'a> Driver<'a> {
         }
     }
 
+    fn trouble(&self) -> Trouble<'a> {
+        Trouble { times: 0, tell: self.trouble }
+    }
+
     async fn finish(&self) -> Result<(), Failure> {
-        let mut trouble = Trouble::default();
+        let mut trouble = self.trouble();
         loop {
             let reason = match finish(self.engine, &self.order()).await {
                 Ok(Finish::Ended) => return Ok(()),
                 Ok(Finish::Again) => {
-                    trouble = Trouble::default();
+                    trouble.is_over();
                     continue;
                 }
                 Ok(Finish::Busy { wait_millis }) => {
@@ -170,19 +180,30 @@ impl<'a> Driver<'a> {
 }
 
 /// Interruptions in a row.
-#[derive(Default)]
-struct Trouble {
+struct Trouble<'a> {
     times: u32,
+    tell: &'a dyn Fn(Option<&str>),
 }
 
-impl Trouble {
+impl Trouble<'_> {
+    fn is_over(&mut self) {
+        if self.times > 0 {
+            self.times = 0;
+            (self.tell)(None);
+        }
+    }
+
     /// Waits longer each time. After too many times answers the reason to give up.
     async fn again(&mut self, reason: Reason) -> Option<Reason> {
         self.times += 1;
         if self.times >= INTERRUPTIONS {
             return Some(reason);
         }
-        sleep((FIRST_WAIT << self.times.min(10)).min(LONGEST_WAIT)).await;
+        let wait = (FIRST_WAIT << self.times.min(10)).min(LONGEST_WAIT);
+        let seconds = wait.div_ceil(1_000);
+        let left = INTERRUPTIONS - self.times;
+        (self.tell)(Some(&format!("{} (trying again in {seconds} s, at most {left} times more)", reason.message)));
+        sleep(wait).await;
         None
     }
 

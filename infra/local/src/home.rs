@@ -33,6 +33,9 @@ use crate::places::LocalPlaces;
 /// The version of homes that this command makes.
 const VERSION: u32 = 2;
 const MARKER: &str = "home.json";
+/// What a bucket keeps in its own `.sluice`, which is where the default home of that folder lies too. None of it has a name
+/// of the home's.
+const BUCKETS_OWN: [&str; 4] = ["lock", "objects", "puts", "uploads"];
 
 /// A look at a lock takes it for a moment; who wants it for good tries again that often, so many milliseconds apart.
 const LOCK_ATTEMPTS: u32 = 10;
@@ -70,8 +73,8 @@ impl Home {
         fs::create_dir_all(&home.path).map_err(failed)?;
         for entry in fs::read_dir(&home.path).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
-            // Another process may be making it at this moment.
-            if !name.to_string_lossy().starts_with(MARKER) {
+            // Another process may be making it at this moment; and a folder may be a bucket, and the place of a home.
+            if !name.to_string_lossy().starts_with(MARKER) && !BUCKETS_OWN.iter().any(|own| name == *own) {
                 // What else is in a home comes after the marker.
                 if let Some(home) = Self::find(host)? {
                     return Ok(home);

@@ -29,6 +29,7 @@ mod progress;
 mod read;
 mod signals;
 mod status;
+mod stop;
 mod streams;
 mod table;
 mod transfer;

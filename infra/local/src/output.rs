@@ -1,6 +1,7 @@
 //! What people and programs are told. Text is for people and may change; JSON is one object, of the same shape
 //! everywhere.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -8,7 +9,8 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use serde::Serialize;
 use sluice_operations::Report;
-use sluice_transfer::{Lacking, State};
+use sluice_transfer::record::TransferRecord;
+use sluice_transfer::{Cut, Lacking, State};
 
 use crate::failure::Failure;
 
@@ -29,7 +31,17 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 
 /// Says something beside the output. That nobody listens is no reason to stop.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", plain(text));
+}
+
+/// A text that moves no cursor: names of files and answers of stores are foreign text.
+fn plain(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(steers) {
+        return text.into();
+    }
+    let escaped = |c: char| if steers(c) { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect::<String>().into()
 }
 
 /// One object, on one line.
@@ -87,7 +99,7 @@ pub(crate) fn text_of(report: &Report) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a string has no way to fail.
-        let _ = writeln!(text, "{name:<10}{value}");
+        let _ = writeln!(text, "{name:<10}{}", plain(value));
     };
     line("transfer", report.id.as_str());
     line(kind, &format!("{} -> {}", report.from, report.to));
@@ -116,7 +128,13 @@ pub(crate) fn text_of(report: &Report) -> String {
     if let Some(lacking) = report.lacking.filter(|lacking| !lacking.is_none()) {
         line("lacking", &lacking_of(lacking));
     }
-    line("cut", &report.cut.to_string());
+    if !report.left_out.is_empty() {
+        line("left out", &report.left_out.to_string());
+    }
+    for note in &report.notes {
+        line("note", note);
+    }
+    line("cut", &cut_of(&report.cut));
     if let Some(manifest) = &report.manifest {
         line("manifest", manifest);
     }
@@ -137,6 +155,27 @@ fn lacking_of(lacking: Lacking) -> String {
         of(lacking.time, "time", "events of the time of import"),
     ];
     all.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// What is to be said once a transfer is planned: what is left out, and what bounds mean that seem to mean more.
+pub(crate) fn planned(transfer: &TransferRecord) -> Vec<String> {
+    let left_out = (!transfer.left_out.is_empty()).then(|| format!("left out: {}", transfer.left_out));
+    left_out.into_iter().chain(transfer.notes.iter().map(|note| format!("note: {note}"))).collect()
+}
+
+/// Shards of a cut that are shown.
+const SHOWN_SHARDS: usize = 20;
+
+/// A cut as a bound, or, of many shards, the first ones and how many more there are.
+fn cut_of(cut: &Cut) -> String {
+    let more = cut.0.len().saturating_sub(SHOWN_SHARDS);
+    if more == 0 {
+        return cut.to_string();
+    }
+    let shown = Cut(cut.0.iter().take(SHOWN_SHARDS).map(|(shard, at)| (shard.clone(), at.clone())).collect());
+    // What is not whole is no bound.
+    let shown = shown.to_string().replace("cut:", "");
+    format!("{shown} and {more} more shards; --output json has all of them")
 }
 
 /// Rows of cells in columns as wide as they need; those of `right` are aligned to the right.
@@ -310,6 +349,24 @@ manifest  dir:/b/nightly/manifest.json
             old.as_object_mut().unwrap().remove(field).unwrap();
         }
         assert_eq!(serde_json::from_value::<Report>(old).unwrap().bytes_written, None);
+    }
+
+    #[test]
+    fn foreign_text_steers_no_terminal() {
+        assert_eq!(plain("a\tb\nzürich 'x'"), "a\tb\nzürich 'x'");
+        assert_eq!(plain("a\u{1b}[2J\r\u{9b}"), "a\\u{1b}[2J\\r\\u{9b}");
+    }
+
+    #[test]
+    fn a_cut_of_many_shards_is_cut_with_a_count() {
+        let cut = |shards: usize| {
+            let at = |n: usize| (format!("shard-{n:04}").parse().unwrap(), format!("after:{n}").parse().unwrap());
+            Cut((0..shards).map(at).collect())
+        };
+        assert!(cut_of(&cut(2)).starts_with("cut:shard-0000@1,"));
+        let many = cut_of(&cut(1_000));
+        assert!(many.len() < 500 && many.contains(" and 980 more shards"), "{many}");
+        assert!(!many.starts_with("cut:"), "what is not whole is no bound");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What names mean on this machine: `local:NAME` is a stream of the home, `dir:PATH` a folder, `kinesis:NAME` a stream
 //! of Kinesis, `s3://BUCKET/PREFIX` a place in S3.
 
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use sluice_bucket_dir::DirBucket;
-use sluice_bucket_s3::place;
+use sluice_bucket_s3::source;
 use sluice_ports::{BucketStore, Error, ErrorKind, Places, Result, StreamStore};
 use sluice_stream_local::LocalStream;
 use sluice_transfer::{BucketUri, StreamUri};
@@ -72,8 +73,10 @@ async fn folder(path: PathBuf) -> Result<(Arc<dyn BucketStore>, String)> {
 
 /// A folder or a file. A file is an object of the folder it lies in, so that what a manifest names is found beside it.
 async fn folder_or_file(uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-    let (path, uri) = (PathBuf::from(&uri.rest), uri.clone());
+    let named = if uri.rest.len() > 1 { uri.rest.trim_end_matches('/') } else { &uri.rest };
+    let (path, uri) = (PathBuf::from(named), uri.clone());
     let (bucket, key) = blocking(move || {
+        // A file that is named may be a link; what it leads to is what is read.
         let found = std::fs::metadata(&path).map_err(|error| {
             let kind = match error.kind() {
                 std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => ErrorKind::NotFound,
@@ -85,6 +88,16 @@ async fn folder_or_file(uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String
         if found.is_dir() {
             return Ok((DirBucket::open(path)?, String::new()));
         }
+        if uri.rest.ends_with('/') {
+            let what = format!("{uri} is a file, and a slash at its end means a folder: leave the slash out");
+            return Err(Error::new(ErrorKind::Invalid, what));
+        }
+        if let Some(kind) = special(found.file_type()) {
+            let what = format!("{uri} is {kind}, not a file: write what comes out of it to a file, and import that");
+            return Err(Error::new(ErrorKind::Invalid, what));
+        }
+        let path = std::fs::canonicalize(&path)
+            .map_err(|error| Error::with(ErrorKind::Unavailable, format!("{uri} cannot be read"), error))?;
         let name = path.file_name().and_then(|name| name.to_str());
         let (Some(folder), Some(name)) = (path.parent(), name) else {
             return Err(Error::new(ErrorKind::Invalid, format!("{uri} is neither a file nor a folder")));
@@ -93,6 +106,19 @@ async fn folder_or_file(uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String
     })
     .await?;
     Ok((Arc::new(bucket), key))
+}
+
+/// What a file that is none is called.
+fn special(kind: std::fs::FileType) -> Option<&'static str> {
+    if kind.is_fifo() {
+        Some("a pipe")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else if kind.is_block_device() || kind.is_char_device() {
+        Some("a device")
+    } else {
+        None
+    }
 }
 
 #[async_trait]
@@ -126,10 +152,10 @@ impl Places for LocalPlaces {
     }
 
     fn object(&self, bucket: &BucketUri, key: &str) -> String {
-        match place(bucket) {
+        match source(bucket) {
             // A key is whole: it has the prefix that the bucket's name may carry.
             Ok((bucket, _)) => format!("s3://{bucket}/{key}"),
-            Err(_) => format!("{bucket}/{key}"),
+            Err(_) => format!("{}/{key}", bucket.to_string().trim_end_matches('/')),
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Export, import and resume: a transfer is planned, driven to its end, and told about.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::process::ExitCode;
 
-use sluice_operations::{Code, Engine, Report, describe};
+use sluice_operations::{Code, Engine, Report, Settled, describe};
 use sluice_transfer::record::TransferRecord;
 use sluice_transfer::{ExportRequest, ImportRequest, Kind, Request, State, TransferId, Wanted};
 
 use crate::args::{Export, HostArgs, Import, Limit, Resume};
-use crate::clock::{now, sleep};
+use crate::clock::{SystemClock, now, sleep};
 use crate::drive::{Driver, SliceBounds};
 use crate::failure::Failure;
 use crate::home::Home;
@@ -18,6 +18,12 @@ use crate::output::{self, Output, exit_of};
 use crate::places::is_local;
 use crate::progress::{Meter, Show};
 use crate::signals::{KILLED, Signals};
+use crate::stop::{GRACE_MILLIS, REST_MILLIS, obeying, rest_is_wanted};
+
+/// A wait where nobody looks.
+const UNSEEN_MILLIS: u64 = 60_000;
+/// Exit code of a transfer that was stopped, as of one that is paused.
+const STOPPED: u8 = 3;
 
 pub(crate) async fn export(host: &HostArgs, args: Export, show: Show) -> Result<ExitCode, Failure> {
     // A stream of the home is there already, or there is no such stream.
@@ -49,6 +55,7 @@ pub(crate) async fn import(host: &HostArgs, args: Import, show: Show) -> Result<
         key_field: args.key_field,
         time_field: args.time_field,
         event_size: args.event_size,
+        all_files: args.all_files,
         pack: args.pack,
         append: args.append,
         rate: args.rate,
@@ -123,53 +130,133 @@ async fn run(
 ) -> Result<ExitCode, Failure> {
     let lock = home.lock(id).await?;
     let mut signals = Signals::listen()?;
-    let meter = Meter::new(show.progress);
-    let stop = &Cell::new(false);
+    let meter = &Meter::new(show.progress);
+    let (stop, runs) = (&Cell::new(false), &Cell::new(false));
+    let waits_for = RefCell::new(None);
+    let trouble = |what: Option<&str>| {
+        if let Some(what) = what {
+            meter.say(&format!("waiting: {what}"));
+        }
+        waits_for.replace(what.map(str::to_owned));
+    };
+    let trouble = &trouble;
     // The lock is given back as soon as there is nothing to drive any more.
     let driven = async move {
-        if prepare(engine, id, request, resumed).await? {
+        if let Some(wanted) = prepare(home, engine, id, request, resumed, meter).await? {
+            runs.set(wanted == Wanted::Running);
             if stop.get() {
                 sluice_operations::pause(engine, id).await?;
             }
-            Driver::new(engine, id, request.kind(), bounds, &lock).run().await?;
+            Driver::new(engine, id, request.kind(), bounds, &lock).telling(trouble).run().await?;
         }
         drop(lock);
         Ok::<(), Failure>(())
     };
     // On the heap: it holds all that a slice does.
-    let mut driven = Box::pin(driven);
-    let end = loop {
+    let asked = async {
         tokio::select! {
-            end = &mut driven => break end,
-            () = signals.next() => {
-                if stop.replace(true) {
-                    meter.clear();
-                    std::process::exit(KILLED);
-                }
-                meter.say(&format!("coming to rest; once more kills (`{}` goes on in any case)", home.hint(&format!("resume {id}"))));
-                ask_for_rest(engine, id).await;
-            }
-            () = sleep(meter.every().unwrap_or_default()), if meter.every().is_some() => {
-                // What cannot be described now can be the next time.
-                if let Ok(report) = describe(engine, id).await {
-                    meter.show(&report);
-                }
-            }
+            () = signalled(home, engine, id, &mut signals, meter, stop) => {}
+            () = rest_is_wanted(engine, id, runs) => {}
         }
     };
+    let driven = obeying(&SystemClock, Box::pin(driven), Box::pin(asked), GRACE_MILLIS);
+    let end = tokio::select! {
+        end = driven => end,
+        () = Box::pin(keep_shown(engine, id, meter)) => None,
+        () = killed(Signals::listen()?, meter) => None,
+    };
+    if let Some(end) = end {
+        meter.clear();
+        end?;
+        return tell(home, &describe(engine, id).await?, show.output);
+    }
+    let rest = Box::pin(bring_to_rest(home, engine, id, request.kind()));
+    let rested = obeying(&SystemClock, rest, async {}, REST_MILLIS).await;
     meter.clear();
-    end?;
-    tell(home, &describe(engine, id).await?, show.output)
+    match rested {
+        Some(Ok(())) => tell(home, &describe(engine, id).await?, show.output),
+        Some(Err(failure)) if failure.code == Code::TransferNotFound.to_string() => {
+            output::note("stopped before anything was planned; nothing was moved");
+            Ok(ExitCode::from(STOPPED))
+        }
+        Some(Err(_)) | None => {
+            let waited = waits_for.take().unwrap_or_else(|| "a store that takes long to answer".to_owned());
+            tell_stopped(home, &describe(engine, id).await?, &waited, show.output)
+        }
+    }
 }
 
-/// Plans a transfer, or finds it and wakes it up. Answers whether there is anything to drive.
-async fn prepare(engine: &Engine, id: &TransferId, request: &Request, resumed: bool) -> Result<bool, Failure> {
+/// Answers at a signal, once the wish to come to rest is on record, or takes long to get there.
+async fn signalled(
+    home: &Home,
+    engine: &Engine,
+    id: &TransferId,
+    signals: &mut Signals,
+    meter: &Meter,
+    stop: &Cell<bool>,
+) {
+    signals.next().await;
+    stop.set(true);
+    let resume = home.hint(&format!("resume {id}"));
+    meter.say(&format!("coming to rest; once more kills (`{resume}` goes on in any case)"));
+    // Where the table does not answer either, that is not waited for.
+    obeying(&SystemClock, ask_for_rest(engine, id), async {}, GRACE_MILLIS / 2).await;
+}
+
+/// Ends the process at the second signal.
+async fn killed(mut signals: Signals, meter: &Meter) {
+    signals.next().await;
+    signals.next().await;
+    meter.clear();
+    std::process::exit(KILLED)
+}
+
+/// Shows how far it is, for as long as it is asked to.
+async fn keep_shown(engine: &Engine, id: &TransferId, meter: &Meter) {
+    loop {
+        sleep(meter.every().unwrap_or(UNSEEN_MILLIS)).await;
+        // What cannot be described now can be the next time.
+        if meter.every().is_some()
+            && let Ok(report) = describe(engine, id).await
+        {
+            meter.show(&report);
+        }
+    }
+}
+
+/// Brings to rest what was dropped on its way.
+async fn bring_to_rest(home: &Home, engine: &Engine, id: &TransferId, kind: Kind) -> Result<(), Failure> {
+    let lock = home.lock(id).await?;
+    if stored(engine, id).await?.wanted == Wanted::Running {
+        sluice_operations::pause(engine, id).await?;
+    }
+    while Driver::new(engine, id, kind, SliceBounds::default(), &lock).settle(None).await? != Settled::Ended {}
+    Ok(())
+}
+
+/// Plans a transfer, or finds it and wakes it up. Answers what is wanted of it; none if there is nothing to drive.
+async fn prepare(
+    home: &Home,
+    engine: &Engine,
+    id: &TransferId,
+    request: &Request,
+    resumed: bool,
+    meter: &Meter,
+) -> Result<Option<Wanted>, Failure> {
     let known = engine.checkpoints.transfer(id).await?;
     let wanted = known.as_ref().map(|transfer| (transfer.state, transfer.wanted));
     let transfer = match wanted {
         // Somebody cancelled it and its process died: what is left to do is to give it up.
-        Some((state, Wanted::Cancelled)) if state.is_active() => return Ok(true),
-        _ => sluice_operations::plan(engine, id, request, &execution()).await?.transfer,
+        Some((state, Wanted::Cancelled)) if state.is_active() => return Ok(Some(Wanted::Cancelled)),
+        _ => {
+            let planned = sluice_operations::plan(engine, id, request, &execution()).await?;
+            if !planned.before {
+                for note in output::planned(&planned.transfer) {
+                    meter.say(&note);
+                }
+            }
+            planned.transfer
+        }
     };
     let at_rest = matches!(transfer.state, State::Paused | State::Failed);
     let paused = transfer.state.is_active() && known.is_some() && transfer.wanted == Wanted::Paused;
@@ -180,9 +267,39 @@ async fn prepare(engine: &Engine, id: &TransferId, request: &Request, resumed: b
         sluice_operations::resume(engine, id, &execution()).await?;
     } else if !transfer.state.is_active() {
         // It was driven to its end before: this is its result.
-        return Ok(false);
+        meter.say(&ended_before(home, &transfer));
+        return Ok(None);
     }
-    Ok(true)
+    Ok(Some(Wanted::Running))
+}
+
+/// What is to be said where a transfer is run again that came to its end.
+fn ended_before(home: &Home, transfer: &TransferRecord) -> String {
+    let id = &transfer.id;
+    let what = match transfer.kind {
+        Kind::Export => "export",
+        Kind::Import => "import",
+    };
+    format!(
+        "nothing was done: the {what} {id} is {} since {}; give another --id, or none, to begin a new one, or check this \
+         one with: {}",
+        transfer.state,
+        transfer.updated_at,
+        home.hint(&format!("verify {id}"))
+    )
+}
+
+/// Tells of a transfer that was stopped while it waited.
+fn tell_stopped(home: &Home, report: &Report, waited: &str, output: Output) -> Result<ExitCode, Failure> {
+    match output {
+        Output::Json => output::print_json(report)?,
+        Output::Text => output::print(&output::text_of(report))?,
+    }
+    output::note(&format!(
+        "stopped while it waited for {waited}; what was in flight is sent again, nothing is lost; go on with: {}",
+        home.hint(&format!("resume {}", report.id))
+    ));
+    Ok(ExitCode::from(STOPPED))
 }
 
 fn execution() -> String {

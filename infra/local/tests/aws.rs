@@ -97,3 +97,30 @@ fn whose_the_buckets_must_be_goes_on_with_the_transfer() {
     let done = common::ended(child).code(3);
     assert!(done.err.contains("--bucket-owner 123456789012 resume t"), "{}", done.err);
 }
+
+#[test]
+fn a_profile_that_is_not_there_is_named() {
+    let stage = Stage::new();
+    std::fs::write(stage.path("config"), "[profile work]\nregion = us-east-1\n").unwrap();
+    let mut command = without_aws(&stage, "read kinesis:a");
+    done(command.env("AWS_PROFILE", "wrok")).fails(1, "AWS_PROFILE names the profile 'wrok', and there is none in");
+    let mut command = without_aws(&stage, "read kinesis:a");
+    done(command.env("AWS_PROFILE", "").env("AWS_REGION", "us-east-1")).fails(1, "there are no AWS credentials");
+}
+
+#[test]
+fn an_endpoint_that_refuses_is_named() {
+    let stage = Stage::new();
+    stage.stream("a", 3);
+    // A port that nobody listens on any more.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let with_endpoint = |line: &str| {
+        let mut command = without_aws(&stage, line);
+        command.env("AWS_REGION", "us-east-1").env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "b");
+        command.env("AWS_ENDPOINT_URL", &endpoint);
+        command
+    };
+    done(&mut with_endpoint("import s3://archive/a local:b")).fails(1, &endpoint);
+    done(&mut with_endpoint("read kinesis:a")).fails(1, &endpoint);
+}

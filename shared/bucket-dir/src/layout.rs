@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sluice_ports::{Error, ErrorKind, Result};
-use sluice_transfer::{UploadId, check_key, sha256_hex};
+use sluice_transfer::{UploadId, check_key, check_readable, sha256_hex};
 
 use crate::error::{at, if_there, invalid, of};
 
@@ -25,8 +25,22 @@ pub(crate) const HIDDEN: &str = ".sluice";
 pub(crate) struct Key(String);
 
 impl Key {
+    /// A key to write to.
     pub(crate) fn new(key: &str) -> Result<Self> {
         check_key(key).map_err(|error| invalid(error.to_string()))?;
+        Self::of_path(key)
+    }
+
+    /// A key to read: a path that others may have made, with control characters or backslashes in its names.
+    pub(crate) fn readable(key: &str) -> Result<Self> {
+        check_readable(key).map_err(|error| invalid(error.to_string()))?;
+        if key.split('/').any(str::is_empty) || key.contains('\0') {
+            return Err(invalid(format!("the key '{}' is no path below a directory", key.escape_debug())));
+        }
+        Self::of_path(key)
+    }
+
+    fn of_path(key: &str) -> Result<Self> {
         if let Some(name) = key.split('/').find(|name| name.len() > NAME_BYTES) {
             let what = format!("the key '{key}' is no path: '{name}' is longer than {NAME_BYTES} bytes");
             return Err(invalid(what));

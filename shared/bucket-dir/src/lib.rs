@@ -27,7 +27,8 @@
 //! of inode, size and time of change, so it is another object than the one before, and nobody's.
 //!
 //! `a` and `a/b` cannot both be keys. Symbolic links are not followed: what lies behind one is no object. Names that are
-//! not UTF-8 are no keys. The file system must have hard links.
+//! not UTF-8 are no keys. [`BucketStore::left_out`] tells which of these a folder holds. The file system must have hard
+//! links; [`BucketStore::capabilities`] tries whether it has.
 //!
 //! Every operation is one blocking task: each may wait for the disk or for a lock. A caller that goes away does not
 //! stop it, which is harmless for the reason above.
@@ -52,7 +53,7 @@ use sluice_ports::{
     OpenUpload, PartAnswer, PutAnswer, Result,
 };
 use sluice_transfer::record::PartEntry;
-use sluice_transfer::{Checksum, UploadId};
+use sluice_transfer::{Checksum, LeftOut, UploadId};
 
 use layout::Layout;
 use turns::Turns;
@@ -100,17 +101,19 @@ impl DirBucket {
 
 #[async_trait]
 impl BucketStore for DirBucket {
+    /// `Invalid` if the file system has no hard links: then no object could be made.
     async fn capabilities(&self) -> Result<Capabilities> {
+        self.blocking(|layout| object::try_link(layout, |from, to| std::fs::hard_link(from, to))).await?;
         Ok(Capabilities { create_only: true, smallest_part: 1, attests_content: false })
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>> {
-        let key = layout::Key::new(key)?;
+        let key = layout::Key::readable(key)?;
         self.blocking(move |layout| object::head(layout, &key)).await
     }
 
     async fn get(&self, key: &str, pin: Option<&str>, offset: u64, len: u64) -> Result<Bytes> {
-        let (key, pin) = (layout::Key::new(key)?, pin.map(str::to_owned));
+        let (key, pin) = (layout::Key::readable(key)?, pin.map(str::to_owned));
         self.blocking(move |layout| object::get(layout, &key, pin.as_deref(), offset, len)).await
     }
 
@@ -163,6 +166,11 @@ impl BucketStore for DirBucket {
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Listed>> {
         let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
         self.blocking(move |layout| walk::list(layout, &prefix, after.as_deref(), limit)).await
+    }
+
+    async fn left_out(&self, prefix: &str) -> Result<LeftOut> {
+        let prefix = prefix.to_owned();
+        self.blocking(move |layout| walk::left_out(layout, &prefix)).await
     }
 
     async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {

@@ -166,6 +166,39 @@ pub(crate) fn put(
     })
 }
 
+/// Tries whether an object could be made: with a hidden file and a second link to it. `Invalid` if the file system has no
+/// hard links, as FAT and some network file systems.
+pub(crate) fn try_link(layout: &Layout, link: impl Fn(&Path, &Path) -> io::Result<()>) -> Result<()> {
+    layout.make_hidden()?;
+    let _lock = layout.lock_shared()?;
+    let (one, two) = (layout.puts().join(new_name()?), layout.puts().join(new_name()?));
+    File::create_new(&one).map_err(at("make", &one))?;
+    let (one, two) = (Hidden(one), Hidden(two));
+    match link(&one.0, &two.0) {
+        Ok(()) => Ok(()),
+        // What else is wrong shows where an object is made.
+        Err(error) if !is_lack_of_links(&error) => Err(of(error, "make a hard link in", layout.root())),
+        Err(error) => Err(Error::with(
+            ErrorKind::Invalid,
+            format!(
+                "the file system of {} has no hard links, which make an object appear whole and never over another: \
+                 choose a folder on another one",
+                layout.root().display()
+            ),
+            error,
+        )),
+    }
+}
+
+/// File systems without hard links answer `EPERM` (Linux, link(2)), `ENOTSUP` or `ENOSYS`; those with a limit of one,
+/// `EMLINK`.
+fn is_lack_of_links(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, TooManyLinks, Unsupported};
+    // Of the two errors of that kind only EPERM: EACCES is a missing right.
+    let not_permitted = error.kind() == PermissionDenied && error.raw_os_error() == Some(1);
+    not_permitted || matches!(error.kind(), TooManyLinks | Unsupported)
+}
+
 /// Makes a hidden file durable and then the object at a key; answers its etag, or none if there is an object.
 pub(crate) fn publish(
     layout: &Layout,
@@ -277,5 +310,31 @@ mod tests {
         assert_eq!(files(dir.path()).len(), 1, "{:?}", files(dir.path()));
         // A folder that was removed comes to be again.
         put("a/b/one");
+    }
+
+    fn tried(link: impl Fn(&Path, &Path) -> io::Result<()>) -> (Result<()>, usize) {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::open(dir.path()).unwrap();
+        let answer = try_link(&layout, link);
+        (answer, fs::read_dir(layout.puts()).unwrap().count())
+    }
+
+    #[test]
+    fn a_file_system_without_hard_links_is_found_out_before_anything_is_written() {
+        let (answer, left) = tried(|from, to| fs::hard_link(from, to));
+        answer.unwrap();
+        assert_eq!(left, 0, "the try leaves nothing");
+        // EPERM, EMLINK and ENOSYS have these numbers on Linux and macOS alike, or are not known and told as such.
+        for raw in [1, 31] {
+            let (answer, left) = tried(|_, _| Err(io::Error::from_raw_os_error(raw)));
+            let error = answer.unwrap_err();
+            assert_eq!((error.kind(), left), (ErrorKind::Invalid, 0), "{error}");
+            assert!(error.to_string().contains("has no hard links"), "{error}");
+        }
+        let (answer, _) = tried(|_, _| Err(io::ErrorKind::Unsupported.into()));
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Invalid);
+        // EACCES: a right is missing.
+        let (answer, _) = tried(|_, _| Err(io::Error::from_raw_os_error(13)));
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Denied);
     }
 }

@@ -9,10 +9,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use sluice_ports::{Error, ErrorKind, Listed, Result};
-use sluice_transfer::check_key;
+use sluice_transfer::{LeftOut, Reason};
 
 use crate::error::{at, if_there, is_absent, of};
-use crate::layout::{HIDDEN, Layout};
+use crate::layout::{HIDDEN, Key, Layout};
 use crate::object::etag;
 
 struct Walk<'a> {
@@ -21,22 +21,43 @@ struct Walk<'a> {
     after: Option<&'a str>,
     limit: usize,
     listed: Vec<Listed>,
+    left_out: LeftOut,
 }
 
 pub(crate) fn list(layout: &Layout, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Listed>> {
-    let mut walk = Walk { root: layout.root(), prefix, after, limit, listed: Vec::new() };
-    // Straight to the folder that holds all keys of the prefix.
-    let folder = prefix.rfind('/').map_or("", |slash| &prefix[..slash]);
-    if limit > 0 && (folder.is_empty() && prefix.find('/').is_none() || walk.is_folder(folder)?) {
-        walk.folder(folder)?;
+    let mut walk = Walk::new(layout, prefix, after, limit);
+    if limit > 0
+        && let Some(folder) = walk.start()?
+    {
+        walk.folder(folder, &mut |walk, key| walk.file(key))?;
     }
     Ok(walk.listed)
 }
 
-impl Walk<'_> {
+/// What the listing of a prefix passes over.
+pub(crate) fn left_out(layout: &Layout, prefix: &str) -> Result<LeftOut> {
+    let mut walk = Walk::new(layout, prefix, None, usize::MAX);
+    if let Some(folder) = walk.start()? {
+        walk.folder(folder, &mut |_, _| Ok(()))?;
+    }
+    Ok(walk.left_out)
+}
+
+impl<'a> Walk<'a> {
+    fn new(layout: &'a Layout, prefix: &'a str, after: Option<&'a str>, limit: usize) -> Self {
+        Self { root: layout.root(), prefix, after, limit, listed: Vec::new(), left_out: LeftOut::default() }
+    }
+
+    /// The folder that holds all keys of the prefix; none if there is none.
+    fn start(&self) -> Result<Option<&'a str>> {
+        let folder = self.prefix.rfind('/').map_or("", |slash| &self.prefix[..slash]);
+        let is_top = folder.is_empty() && !self.prefix.contains('/');
+        Ok(if is_top || self.is_folder(folder)? { Some(folder) } else { None })
+    }
+
     /// Whether keys can begin with this and a slash.
     fn is_folder(&self, folder: &str) -> Result<bool> {
-        if check_key(folder).is_err() {
+        if Key::readable(folder).is_err() {
             return Ok(false);
         }
         let ends = folder.match_indices('/').map(|(end, _)| end).chain([folder.len()]);
@@ -52,15 +73,15 @@ impl Walk<'_> {
         Ok(true)
     }
 
-    /// Lists what is in a folder, until there is enough.
-    fn folder(&mut self, folder: &str) -> Result<()> {
+    /// Hands out the files in a folder, until enough are listed.
+    fn folder(&mut self, folder: &str, file: &mut impl FnMut(&mut Self, String) -> Result<()>) -> Result<()> {
         for key in self.keys(folder)? {
             if self.listed.len() >= self.limit {
                 break;
             }
             match key.strip_suffix('/') {
-                Some(folder) => self.folder(folder)?,
-                None => self.file(key)?,
+                Some(folder) => self.folder(folder, file)?,
+                None => file(self, key)?,
             }
         }
         Ok(())
@@ -76,7 +97,7 @@ impl Walk<'_> {
     }
 
     /// Keys of a folder that are asked for, folders with a slash behind them, in order.
-    fn keys(&self, folder: &str) -> Result<Vec<String>> {
+    fn keys(&mut self, folder: &str) -> Result<Vec<String>> {
         let path = self.root.join(folder);
         let entries = match if_there(fs::read_dir(&path), "list", &path)? {
             Some(entries) => entries,
@@ -88,16 +109,32 @@ impl Walk<'_> {
         let mut keys = Vec::new();
         for entry in entries {
             let entry = entry.map_err(at("list", &path))?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
+            let name = entry.file_name();
             if folder.is_empty() && name == HIDDEN {
                 continue;
             }
-            let key = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            let within = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+            let Ok(name) = name.into_string() else {
+                self.pass(Reason::NotUtf8, &within(&entry.file_name().to_string_lossy()));
+                continue;
+            };
             let Some(kind) = if_there(entry.file_type(), "look at", &entry.path())? else { continue };
-            keys.extend(self.asked_for(key, kind));
+            let key = within(&name);
+            match kind {
+                kind if kind.is_symlink() => self.pass(Reason::Link, &key),
+                kind if kind.is_dir() || kind.is_file() => keys.extend(self.asked_for(key, kind)),
+                _ => self.pass(Reason::Special, &key),
+            }
         }
         keys.sort_unstable();
         Ok(keys)
+    }
+
+    /// Passes over what is no object.
+    fn pass(&mut self, reason: Reason, key: &str) {
+        if key.starts_with(self.prefix) {
+            self.left_out.add(reason, key);
+        }
     }
 
     fn asked_for(&self, mut key: String, kind: FileType) -> Option<String> {
@@ -115,6 +152,10 @@ impl Walk<'_> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
 
     use proptest::prelude::*;
 
@@ -131,6 +172,39 @@ mod tests {
             }
         }
         keys
+    }
+
+    #[test]
+    fn what_is_no_object_is_counted_below_the_prefix_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["a/b", "c", HIDDEN] {
+            fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        for file in ["a/kept", "a/b/kept", "a/back\\slash", "a/new\nline"] {
+            fs::write(dir.path().join(file), "x").unwrap();
+        }
+        symlink("kept", dir.path().join("a/link")).unwrap();
+        symlink("nowhere", dir.path().join("a/b/link")).unwrap();
+        symlink("nowhere", dir.path().join("c/link")).unwrap();
+        symlink("nowhere", dir.path().join(HIDDEN).join("link")).unwrap();
+        let _pipe = UnixListener::bind(dir.path().join("a/socket")).unwrap();
+        fs::write(dir.path().join("a").join(OsStr::from_bytes(b"caf\xe9")), "x").unwrap();
+        let layout = Layout::open(dir.path()).unwrap();
+        let counted = |prefix| {
+            let left_out = left_out(&layout, prefix).unwrap();
+            [Reason::Link, Reason::Special, Reason::NotUtf8].map(|reason| left_out.of(reason))
+        };
+        assert_eq!(counted(""), [3, 1, 1], "and nothing of the bucket's own");
+        assert_eq!(counted("a/"), [2, 1, 1]);
+        assert_eq!(counted("a/b/"), [1, 0, 0]);
+        assert_eq!(counted("nowhere/"), [0, 0, 0]);
+        let listed = list(&layout, "a/", None, 9).unwrap();
+        let keys: Vec<_> = listed.iter().map(|listed| listed.key.as_str()).collect();
+        assert_eq!(keys, ["a/b/kept", "a/back\\slash", "a/kept", "a/new\nline"]);
+        for key in keys {
+            let read = crate::object::get(&layout, &Key::readable(key).unwrap(), None, 0, 9);
+            assert_eq!(read.unwrap(), "x", "{key:?} is listed and can be read");
+        }
     }
 
     proptest! {

@@ -106,8 +106,22 @@ impl S3Bucket {
             }
             (Some("PermanentRedirect"), _, None) => " (the bucket is in another region)".to_owned(),
             (_, Some(_), _) if kind == ErrorKind::Denied => self.missing_right(call),
+            (_, None, _) if matches!(error, SdkError::DispatchFailure(_) | SdkError::TimeoutError(_)) => {
+                self.no_answer()
+            }
             _ => String::new(),
         }
+    }
+
+    /// Where an endpoint of one's own is configured, it is the first thing to look at.
+    fn no_answer(&self) -> String {
+        let endpoint = self.inner.settings.endpoint.as_ref();
+        endpoint.map_or_else(String::new, |endpoint| {
+            format!(
+                " (does the service at {} run? AWS_ENDPOINT_URL or the profile names it)",
+                excerpt(endpoint.escape_debug())
+            )
+        })
     }
 
     fn missing_right(&self, call: Call) -> String {

@@ -36,7 +36,7 @@ use aws_sdk_s3::Client;
 use tokio::sync::OnceCell;
 
 pub use config::configure;
-pub use place::place;
+pub use place::{place, source};
 
 use probe::Features;
 
@@ -54,6 +54,8 @@ pub struct S3Settings {
     pub storage_class: Option<String>,
     /// The service is not Amazon's own: what it can do is probed.
     pub foreign: bool,
+    /// The endpoint of such a service, as it was configured; told where nothing answers there.
+    pub endpoint: Option<String>,
 }
 
 /// A bucket that is reached through a client. Clones share what was found out about it.

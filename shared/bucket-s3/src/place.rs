@@ -2,7 +2,7 @@
 
 use sluice_ports::{Error, ErrorKind, Result};
 use sluice_transfer::limits::excerpt;
-use sluice_transfer::{BucketUri, check_key};
+use sluice_transfer::{BucketUri, check_key, check_readable};
 
 /// Names that S3 keeps for itself, by how they begin.
 const RESERVED_BEGINNINGS: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
@@ -16,6 +16,26 @@ const RESERVED_ENDS: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--t
 /// rules"), or if keys below the prefix would not be safe. Directory buckets are refused: they list their keys in no
 /// order.
 pub fn place(uri: &BucketUri) -> Result<(String, String)> {
+    let (bucket, prefix) = split(uri)?;
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    match check_key(prefix) {
+        Err(error) if !prefix.is_empty() => refuse(uri, &format!("as a prefix, {error}")),
+        _ => Ok((bucket.to_owned(), prefix.to_owned())),
+    }
+}
+
+/// Bucket and key, or prefix, of a place to read from. Others may have written there, so any key that can be asked for is
+/// taken. A slash at its end is kept: it means what lies below.
+pub fn source(uri: &BucketUri) -> Result<(String, String)> {
+    let (bucket, key) = split(uri)?;
+    match check_readable(key) {
+        Err(error) if !key.is_empty() => refuse(uri, &format!("as a key, {error}")),
+        _ => Ok((bucket.to_owned(), key.to_owned())),
+    }
+}
+
+/// A bucket's name, and what stands behind it.
+fn split(uri: &BucketUri) -> Result<(&str, &str)> {
     let path = match uri.scheme.as_str() {
         "s3" => uri.rest.strip_prefix("//").unwrap_or(&uri.rest),
         "arn" => resource(uri)?,
@@ -23,15 +43,11 @@ pub fn place(uri: &BucketUri) -> Result<(String, String)> {
             return refuse(uri, &format!("'{}' is no kind of S3 bucket: write s3://BUCKET/PREFIX", excerpt(other)));
         }
     };
-    let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
+    let (bucket, behind) = path.split_once('/').unwrap_or((path, ""));
     if let Err(why) = check_name(bucket) {
         return refuse(uri, &format!("'{}' is no bucket's name: {why}", excerpt(bucket.escape_debug())));
     }
-    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-    match check_key(prefix) {
-        Err(error) if !prefix.is_empty() => refuse(uri, &format!("as a prefix, {error}")),
-        _ => Ok((bucket.to_owned(), prefix.to_owned())),
-    }
+    Ok((bucket, behind))
 }
 
 fn refuse<T>(uri: &BucketUri, why: &str) -> Result<T> {
@@ -105,6 +121,26 @@ mod tests {
             ("arn:aws-cn:s3:::archive/orders", "archive", "orders"),
         ] {
             assert_eq!(placed(text), Ok((bucket.to_owned(), prefix.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn places_to_read_from_are_taken_as_they_are() {
+        let sourced = |text: &str| source(&text.parse().unwrap()).map_err(|error| error.to_string());
+        for (text, key) in [
+            ("s3://archive", ""),
+            ("s3://archive/", ""),
+            ("s3://archive/orders", "orders"),
+            ("s3://archive/orders/", "orders/"),
+            ("s3://archive//orders//a", "/orders//a"),
+            ("s3://archive/a\\b", "a\\b"),
+        ] {
+            assert_eq!(sourced(text), Ok(("archive".to_owned(), key.to_owned())), "{text}");
+        }
+        for (text, why) in
+            [("s3://archive/../b", "climbs"), ("s3://archive/.sluice/x", ".sluice"), ("s3://Archive/x", "lower")]
+        {
+            assert!(sourced(text).unwrap_err().contains(why), "{text}");
         }
     }
 

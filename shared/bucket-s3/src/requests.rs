@@ -20,8 +20,8 @@ use aws_sdk_s3::operation::upload_part::builders::UploadPartFluentBuilder;
 use aws_sdk_s3::operation::upload_part::{UploadPartError, UploadPartOutput};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
-    ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart, ServerSideEncryption,
-    StorageClass,
+    ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart, EncodingType,
+    ServerSideEncryption, StorageClass,
 };
 use bytes::Bytes;
 use sluice_ports::Result;
@@ -157,6 +157,7 @@ impl S3Bucket {
 
     pub(crate) fn list_request(&self, prefix: &str, after: Option<&str>, limit: i32) -> ListObjectsV2FluentBuilder {
         let request = self.inner.client.list_objects_v2().bucket(self.bucket()).prefix(prefix).max_keys(limit);
+        let request = request.encoding_type(EncodingType::Url);
         request.set_start_after(after.map(str::to_owned)).set_expected_bucket_owner(self.owner())
     }
 

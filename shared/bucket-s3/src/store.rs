@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::list_parts::ListPartsOutput;
-use aws_sdk_s3::types::{ChecksumType, Part};
+use aws_sdk_s3::types::{ChecksumType, EncodingType, Part};
 use bytes::Bytes;
 use sluice_ports::{
     BucketStore, Capabilities, CompleteAnswer, Error, ErrorKind, Listed, Metadata, ObjectInfo, OpenUpload, PartAnswer,
@@ -161,7 +161,7 @@ impl BucketStore for S3Bucket {
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>> {
-        wire::key(key)?;
+        wire::readable(key)?;
         match self.head_request(key).send().await {
             Ok(found) => self.described(key, found).map(Some),
             Err(error) if refusal(&error) == Some(Refusal::NoSuchObject) => Ok(None),
@@ -170,7 +170,7 @@ impl BucketStore for S3Bucket {
     }
 
     async fn get(&self, key: &str, pin: Option<&str>, offset: u64, len: u64) -> Result<Bytes> {
-        wire::key(key)?;
+        wire::readable(key)?;
         if len == 0 {
             // No range is empty.
             let found = self.head(key).await?.ok_or_else(|| not_there(key))?;
@@ -285,9 +285,12 @@ impl BucketStore for S3Bucket {
             let page = self.list_request(prefix, behind.as_deref(), rest).send().await;
             let page = page.map_err(|error| self.fault(LIST, prefix, error))?;
             let (more, before) = (page.is_truncated() == Some(true), behind.clone());
+            // Services that do not know of it answer keys as they are, and do not say that they are encoded.
+            let encoded = page.encoding_type() == Some(&EncodingType::Url);
             for object in page.contents.unwrap_or_default() {
                 let etag = self.etag(LIST, prefix, object.e_tag())?;
-                let (Some(key), Some(size)) = (object.key, wire::size(object.size)) else {
+                let key = object.key.and_then(|key| if encoded { wire::decoded(&key) } else { Some(key) });
+                let (Some(key), Some(size)) = (key, wire::size(object.size)) else {
                     return Err(self.garbled(LIST, prefix, "the listing has an object without key or size"));
                 };
                 if behind.as_ref().is_some_and(|behind| *behind >= key) {

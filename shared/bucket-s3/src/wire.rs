@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sluice_ports::{Error, ErrorKind, Metadata, Result};
 use sluice_transfer::limits::PARTS_PER_OBJECT;
-use sluice_transfer::{Checksum, UploadId, check_key};
+use sluice_transfer::{Checksum, UploadId, check_key, check_readable};
 
 /// A checksum as `x-amz-checksum-crc64nvme` has it: eight bytes, the highest first, in base64.
 pub(crate) fn crc(checksum: Checksum) -> String {
@@ -44,9 +44,34 @@ pub(crate) fn size(bytes: Option<i64>) -> Option<u64> {
     bytes.and_then(|bytes| u64::try_from(bytes).ok())
 }
 
-/// A key that is safe.
+/// A key to write to.
 pub(crate) fn key(key: &str) -> Result<()> {
     check_key(key).map_err(|error| invalid(error.to_string()))
+}
+
+/// A key to read: others may have chosen it, by the rules of S3.
+pub(crate) fn readable(key: &str) -> Result<()> {
+    check_readable(key).map_err(|error| invalid(error.to_string()))
+}
+
+/// A key as a listing has it that was asked to encode keys as in a URL, since XML has no way to write all of them
+/// (Amazon S3 API reference, `ListObjectsV2`, `EncodingType`). None if it is no text.
+pub(crate) fn decoded(encoded: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.as_bytes();
+    while let Some((byte, behind)) = rest.split_first() {
+        rest = behind;
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+                rest = &rest[2..];
+                u8::from_str_radix(digits, 16).ok()?
+            }
+            byte => *byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// A part's number.
@@ -130,6 +155,24 @@ mod tests {
         assert_eq!(checksum("rosUhgp5mIg=", 9), Some(sum));
         for other in ["rosUhgp5mIg=-2", "rosUhgp5mIg", "AAAA", "", "~"] {
             assert_eq!(checksum(other, 9), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn keys_of_a_listing_are_decoded() {
+        for (encoded, key) in [
+            ("a/b", Some("a/b")),
+            ("a+b%2Bc%25", Some("a b+c%")),
+            ("%01%0A//%5C", Some("\u{1}\n//\\")),
+            ("z%C3%BCrich", Some("zürich")),
+            ("zürich", Some("zürich")),
+            ("%FF", None),
+            ("%", None),
+            ("%1", None),
+            ("%ü1", None),
+            ("%zz", None),
+        ] {
+            assert_eq!(decoded(encoded).as_deref(), key, "{encoded}");
         }
     }
 

@@ -47,7 +47,7 @@ const COMMANDS: [&str; 8] = ["export", "import", "resume", "pause", "cancel", "r
 const RATE: [&str; 2] = ["id", "rate"];
 const EXPORT: [&str; 10] =
     ["stream", "to", "id", "format", "compression", "from", "until", "objectSize", "partSize", "rate"];
-const IMPORT: [&str; 14] = [
+const IMPORT: [&str; 15] = [
     "source",
     "stream",
     "id",
@@ -59,6 +59,7 @@ const IMPORT: [&str; 14] = [
     "keyField",
     "timeField",
     "eventSize",
+    "allFiles",
     "pack",
     "append",
     "rate",

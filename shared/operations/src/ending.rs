@@ -1,12 +1,13 @@
 //! The last steps of a transfer: its end is put on record, and what it held is given back.
 
 use sluice_transfer::Step;
-use sluice_transfer::record::{Config, Failure, ManifestRef, Totals, TransferRecord};
+use sluice_transfer::record::{Config, Failure, ManifestRef, ShardRecord, Totals, TransferRecord};
 
 use crate::engine::Engine;
 use crate::error::{OperationError, Stop};
 use crate::export::manifest::list_cancelled;
 use crate::outcome::Settled;
+use crate::records::shard_records;
 use crate::slice::{Purpose, Slice, SliceOrder};
 
 /// Takes a step that was decided on `transfer` as it was read, if it still is that: who decides late on what was
@@ -64,6 +65,9 @@ pub(crate) async fn cancel_transfer(
         Config::Export(config) => list_cancelled(&slice, &transfer, config).await,
         Config::Import(_) => Ok(None),
     };
+    // What was sent of objects that are not complete is gone by now.
+    let kept = shard_records(engine, &transfer).await?.iter().map(ShardRecord::kept).sum();
+    let totals = Totals { moved: kept, ..totals };
     let manifest = match listed {
         Ok(manifest) => manifest,
         Err(Stop::Fenced | Stop::Deadline) => return Ok(Settled::Busy { wait_millis: 1_000 }),

@@ -1,7 +1,7 @@
 //! The records of a transfer's shards, and what they add up to.
 
 use sluice_transfer::record::{ShardRecord, Totals, TransferRecord};
-use sluice_transfer::{Counts, ShardId};
+use sluice_transfer::{Counts, ShardId, State};
 
 use crate::engine::Engine;
 use crate::error::OperationError;
@@ -27,11 +27,16 @@ pub(crate) async fn records_of(
     Ok(records)
 }
 
+/// Events and bytes of a shard that arrived. Of a cancelled transfer only what is kept: its open uploads are gone.
+pub(crate) fn arrived(shard: &ShardRecord, state: State) -> Counts {
+    if state == State::Cancelled { shard.kept() } else { shard.moved() }
+}
+
 /// Sums over the shards.
 pub(crate) fn totals(transfer: &TransferRecord, shards: &[ShardRecord]) -> Totals {
     let expected: Option<Vec<Counts>> = shards.iter().map(|shard| shard.expected).collect();
     Totals {
-        moved: shards.iter().map(ShardRecord::moved).sum(),
+        moved: shards.iter().map(|shard| arrived(shard, transfer.state)).sum(),
         expected: expected.filter(|all| all.len() == transfer.shards.len()).map(|all| all.into_iter().sum()),
         objects: shards.iter().map(ShardRecord::objects).sum(),
         slices: shards.iter().map(|shard| shard.slices).max().unwrap_or_default(),

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use sluice_transfer::record::{Config, Failure, ImportConfig, ShardRecord, TransferRecord, Work};
-use sluice_transfer::{BucketUri, Counts, Cut, Kind, Lacking, Position, State, StreamUri, TransferId};
+use sluice_transfer::{BucketUri, Counts, Cut, Kind, Lacking, LeftOut, Position, State, StreamUri, TransferId};
 
 use crate::engine::Engine;
 use crate::error::OperationError;
-use crate::records::{shard_records, totals};
+use crate::records::{arrived, shard_records, totals};
 
 /// The shape of a transfer in every output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +69,12 @@ pub struct Report {
     /// Bytes of payload a second, at most; null for no limit.
     #[serde(default)]
     pub rate: Option<u64>,
+    /// What an import's source holds and is not imported, by reason.
+    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
+    pub left_out: LeftOut,
+    /// What was said when it was planned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Events that the source had lost before they were read.
@@ -156,6 +162,8 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
         average_bytes_per_second: average(totals.moved.bytes, worked_millis),
         bytes_written: shards.iter().map(ShardRecord::written).sum(),
         rate: transfer.rate(),
+        left_out: transfer.left_out.clone(),
+        notes: transfer.notes.clone(),
     }
 }
 
@@ -227,18 +235,18 @@ fn progress(transfer: &TransferRecord, shards: &[ShardRecord], done: bool) -> Op
     if shards.len() < transfer.shards.len() || shards.is_empty() {
         return Some(0.0);
     }
-    let Some((moved, whole)) = counted(shards) else { return in_the_mean(shards) };
+    let Some((moved, whole)) = counted(shards, transfer.state) else { return in_the_mean(shards) };
     Some(if whole > 0.0 { moved / whole } else { 0.0 })
 }
 
 /// What moved and what is to move; none if a shard's source cannot count.
-fn counted(shards: &[ShardRecord]) -> Option<(f64, f64)> {
+fn counted(shards: &[ShardRecord], state: State) -> Option<(f64, f64)> {
     let (mut moved, mut whole) = (0.0, 0.0);
     for shard in shards {
         // An event counts as a byte, so that empty ones count.
         let all = weight(shard.expected?);
         whole += all;
-        moved += if shard.is_drained() { all } else { weight(shard.moved()).min(all) };
+        moved += if shard.is_drained() { all } else { weight(arrived(shard, state)).min(all) };
     }
     Some((moved, whole))
 }
@@ -311,10 +319,10 @@ mod tests {
             (vec![shard(None, Some(0.5), 7), drained()], Some(0.75)),
             (vec![shard(None, Some(0.25), 7), half.clone()], Some(0.375)),
         ] {
-            assert_eq!(counted(&shards), None);
+            assert_eq!(counted(&shards, State::Transferring), None);
             assert_eq!(in_the_mean(&shards), expected);
         }
-        assert_eq!(counted(&[half]), Some((100.0, 200.0)));
+        assert_eq!(counted(&[half], State::Transferring), Some((100.0, 200.0)));
     }
 
     #[test]

@@ -198,7 +198,8 @@ impl<'a> Slice<'a> {
         most.min(rated)
     }
 
-    /// At a slice's end, waits for what the rate still owes, so that short slices are no faster than long ones.
+    /// At a slice's end, waits for what the rate still owes, so that short slices are no faster than long ones. What is
+    /// owed when a transfer is to come to rest is let go: nothing follows.
     pub(crate) async fn pay(&self) {
         let mark = self.shared().throttle.as_ref().map(Throttle::taken);
         if let Some(mark) = mark {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use sluice_bucket_s3::{S3Bucket, S3Settings, place};
+use sluice_bucket_s3::{S3Bucket, S3Settings, place, source};
 use sluice_ports::{BucketStore, Clock, Error, ErrorKind, Places, Result, StreamStore};
 use sluice_stream_kinesis::{KinesisStream, StreamArn, arn};
 use sluice_transfer::{BucketUri, StreamUri};
@@ -77,12 +77,12 @@ impl AwsPlaces {
         Ok(client.clone())
     }
 
-    /// A bucket, and the place in it.
+    /// A bucket to read from, and the place in it.
     fn open(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
         if uri.scheme != "s3" && uri.scheme != "arn" {
             return Err(unknown("bucket", &uri.to_string(), "s3://BUCKET/PREFIX"));
         }
-        let (bucket, key) = place(uri)?;
+        let (bucket, key) = source(uri)?;
         let (work, _) = place(&self.rules.work)?;
         let name = format!("arn:{}:s3:::{bucket}", self.rules.partition);
         if bucket == work && *uri != self.rules.work {
@@ -98,6 +98,7 @@ impl AwsPlaces {
             kms_key: self.rules.kms_key.clone(),
             storage_class: None,
             foreign: self.connection.is_foreign(),
+            endpoint: self.connection.endpoint("AWS_ENDPOINT_URL_S3"),
         };
         Ok((Arc::new(S3Bucket::new(self.s3.clone(), bucket, settings)), key))
     }
@@ -128,12 +129,13 @@ impl Places for AwsPlaces {
             ));
         }
         let client = self.client(named.as_ref().map(|arn| arn.region.as_str()))?;
-        Ok(Arc::new(KinesisStream::new(client, &uri.name, Arc::clone(&self.clock))))
+        let stream = KinesisStream::new(client, &uri.name, Arc::clone(&self.clock));
+        Ok(Arc::new(stream.at_endpoint(self.connection.endpoint("AWS_ENDPOINT_URL_KINESIS"))))
     }
 
     async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        let (bucket, prefix) = self.open(uri)?;
-        let (name, _) = place(uri)?;
+        let (bucket, _) = self.open(uri)?;
+        let (name, prefix) = place(uri)?;
         let below = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         let folder = format!("arn:{}:s3:::{name}/{below}", self.rules.partition);
         if *uri != self.rules.work && !self.rules.objects.allows(&folder) {
@@ -153,6 +155,6 @@ impl Places for AwsPlaces {
     }
 
     fn object(&self, bucket: &BucketUri, key: &str) -> String {
-        place(bucket).map_or_else(|_| format!("{bucket}/{key}"), |(bucket, _)| format!("s3://{bucket}/{key}"))
+        source(bucket).map_or_else(|_| format!("{bucket}/{key}"), |(bucket, _)| format!("s3://{bucket}/{key}"))
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use sluice_transfer::record::PartEntry;
-use sluice_transfer::{Checksum, UploadId};
+use sluice_transfer::{Checksum, LeftOut, UploadId};
 
 use crate::Result;
 
@@ -101,6 +101,10 @@ pub enum CompleteAnswer {
 }
 
 /// One bucket. Nothing that exists is ever overwritten, and nothing is deleted but uploads.
+///
+/// Keys that are written are safe in every bucket ([`sluice_transfer::check_key`]); others are `Invalid`. What is read may
+/// have been written by others: any key that a listing answers can be asked for, and one that the store cannot hold is
+/// `Invalid` or not there.
 #[async_trait]
 pub trait BucketStore: Send + Sync {
     /// What it can do.
@@ -148,6 +152,12 @@ pub trait BucketStore: Send + Sync {
     /// Objects whose keys begin with `prefix` and come behind `after`, in the order of their keys' bytes, at most
     /// `limit`; fewer only if there are no more.
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Listed>>;
+
+    /// Entries whose names begin with `prefix` and that are no objects, so that no listing has them: links, pipes, names
+    /// that are no keys. May be repeated. A store that holds objects only has none.
+    async fn left_out(&self, _prefix: &str) -> Result<LeftOut> {
+        Ok(LeftOut::default())
+    }
 
     /// Open uploads of keys that begin with `prefix`.
     async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>>;

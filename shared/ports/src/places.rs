@@ -21,7 +21,8 @@ pub trait Places: Send + Sync {
     /// The bucket, to write to, and the prefix in it (no slashes at its ends, empty for the top).
     async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)>;
 
-    /// The bucket, to read from, and the key or the prefix in it. Nothing is made; `NotFound` if there is none.
+    /// The bucket, to read from, and the key or the prefix in it. A slash at its end means a folder, never an object of
+    /// that name. Nothing is made; `NotFound` if there is none.
     async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)>;
 
     /// The host's own bucket, for lists of sources and the manifests of imports.

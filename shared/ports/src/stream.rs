@@ -153,6 +153,12 @@ pub trait StreamStore: Send + Sync {
     /// How many events and bytes of payload a range holds, as exactly as the store can tell; none if it cannot.
     async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>>;
 
+    /// How many events of a range are earlier than a time; none if the store cannot tell. A store may look at the first
+    /// million of them only, and then answers at most what there is.
+    async fn count_before(&self, _shard: &ShardId, _range: &Range, _time: Timestamp) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// What [`Self::append`] promises.
     fn appends(&self) -> Appends {
         Appends::Conditional

@@ -11,6 +11,8 @@ pub(crate) struct Call<'a> {
     pub operation: &'static str,
     /// The stream, by name or ARN.
     pub stream: &'a str,
+    /// Where Kinesis is looked for, if not at Amazon's own endpoint.
+    pub endpoint: Option<&'a str>,
     /// What an error means that leaves open what happened.
     pub unanswered: ErrorKind,
 }
@@ -23,15 +25,30 @@ impl Call<'_> {
     {
         let code = error.code().map(str::to_owned);
         let kind = kind(&error, self.unanswered);
-        let what = format!("{} on {}{}", self.operation, self.stream, self.advice(kind, code.as_deref()));
+        let advice = match &error {
+            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => self.no_answer(),
+            _ => self.advice(kind, code.as_deref()),
+        };
+        let what = format!("{} on {}{advice}", self.operation, self.stream);
         let message = error.message().map(str::to_owned);
-        // The SDK's own text ("service error") says less than its cause's.
+        // Each of the SDK's errors tells its own layer only, and of the outermost the text ("service error") says least.
         let source = error.into_source().unwrap_or_else(Into::into);
+        let layers = std::iter::successors(source.source(), |error| error.source());
+        let below: Vec<_> = layers.map(ToString::to_string).filter(|text| !source.to_string().contains(text)).collect();
+        let what = if below.is_empty() { what } else { format!("{what}: {}", excerpt(below.join(": "))) };
         let what = match message {
             Some(message) if !source.to_string().contains(&message) => format!("{what}: {}", excerpt(message)),
             _ => what,
         };
         Error::with(kind, what, source)
+    }
+
+    /// Where an endpoint of one's own is configured, it is the first thing to look at.
+    fn no_answer(&self) -> String {
+        self.endpoint.map_or_else(String::new, |endpoint| {
+            let endpoint = excerpt(endpoint.escape_debug());
+            format!(" (does the service at {endpoint} run? AWS_ENDPOINT_URL or the profile names it)")
+        })
     }
 
     /// What a person may do about it, to be put behind what failed.
@@ -123,7 +140,7 @@ mod tests {
     const UNANSWERED: ErrorKind = ErrorKind::Indeterminate;
 
     fn call(operation: &'static str) -> Call<'static> {
-        Call { operation, stream: "orders", unanswered: UNANSWERED }
+        Call { operation, stream: "orders", endpoint: None, unanswered: UNANSWERED }
     }
 
     fn answered(status: u16, code: &str) -> SdkError<GetRecordsError> {
@@ -176,6 +193,17 @@ mod tests {
         assert!(text("KMSAccessDeniedException").contains("kms:Decrypt"));
         assert!(text("ResourceNotFoundException").contains("(is it in this region and account?)"));
         assert!(text("ValidationException").contains("because"));
+    }
+
+    #[test]
+    fn an_endpoint_that_does_not_answer_is_named_with_the_cause() {
+        let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let error: SdkError<GetRecordsError> = SdkError::dispatch_failure(ConnectorError::io(Box::new(refused())));
+        let named = Call { endpoint: Some("http://127.0.0.1:9000"), ..call("GetRecords") };
+        let said = named.failed(error).to_string();
+        assert!(said.contains("http://127.0.0.1:9000") && said.contains("refused"), "{said}");
+        let error: SdkError<GetRecordsError> = SdkError::dispatch_failure(ConnectorError::io(Box::new(refused())));
+        assert!(!call("GetRecords").failed(error).to_string().contains("AWS_ENDPOINT_URL"));
     }
 
     #[test]

@@ -70,6 +70,12 @@ impl KinesisStream {
     pub fn new(client: Client, name: &str, clock: Arc<dyn Clock>) -> Self {
         Self { wire: Wire::new(client, name, clock), known: Mutex::default(), open: Mutex::default() }
     }
+
+    /// With the endpoint that was configured, to be told where nothing answers there.
+    #[must_use]
+    pub fn at_endpoint(self, endpoint: Option<String>) -> Self {
+        Self { wire: self.wire.at_endpoint(endpoint), ..self }
+    }
 }
 
 impl fmt::Debug for KinesisStream {

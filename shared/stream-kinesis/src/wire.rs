@@ -52,6 +52,8 @@ pub(crate) struct Wire {
     client: Client,
     /// As it was given: a name or an ARN.
     name: String,
+    /// Where Kinesis is looked for, if not at Amazon's own endpoint.
+    endpoint: Option<String>,
     is_arn: bool,
     clock: Arc<dyn Clock>,
     pace: Pace,
@@ -59,7 +61,18 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(client: Client, name: &str, clock: Arc<dyn Clock>) -> Self {
-        Self { client, name: name.to_owned(), is_arn: arn(name).is_some(), pace: Pace::new(clock.clone()), clock }
+        Self {
+            client,
+            name: name.to_owned(),
+            endpoint: None,
+            is_arn: arn(name).is_some(),
+            pace: Pace::new(clock.clone()),
+            clock,
+        }
+    }
+
+    pub(crate) fn at_endpoint(self, endpoint: Option<String>) -> Self {
+        Self { endpoint, ..self }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -88,7 +101,7 @@ impl Wire {
     }
 
     fn reading(&self, operation: &'static str) -> Call<'_> {
-        Call { operation, stream: &self.name, unanswered: ErrorKind::Unavailable }
+        Call { operation, stream: &self.name, endpoint: self.endpoint.as_deref(), unanswered: ErrorKind::Unavailable }
     }
 
     /// What concerns the whole stream. `NotFound` if it is not there, or will not be; `Unavailable` if not yet.
@@ -194,7 +207,7 @@ impl Wire {
     pub(crate) async fn put(&self, records: Vec<PutRecordsRequestEntry>) -> Result<PutRecordsOutput> {
         let request = self.client.put_records().set_records(Some(records));
         let answer = request.set_stream_name(self.stream_name()).set_stream_arn(self.stream_arn()).send().await;
-        let call = Call { operation: "PutRecords", stream: &self.name, unanswered: ErrorKind::Indeterminate };
+        let call = Call { unanswered: ErrorKind::Indeterminate, ..self.reading("PutRecords") };
         answer.map_err(|error| call.failed(error))
     }
 

@@ -156,6 +156,12 @@ impl StreamStore for LocalStream {
         self.look(move |shared, connection| read::measure(connection, &shared.name, &shard, &range)).await.map(Some)
     }
 
+    async fn count_before(&self, shard: &ShardId, range: &Range, time: Timestamp) -> Result<Option<u64>> {
+        let (shard, range) = (shard.clone(), range.clone());
+        let count = move |connection: &mut _, name: &str| read::count_before(connection, name, &shard, &range, time);
+        self.run(Access::Read, move |shared, connection| count(connection, &shared.name)).await.map(Some)
+    }
+
     async fn append(
         &self,
         shard: &ShardId,

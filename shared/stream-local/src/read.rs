@@ -202,6 +202,32 @@ pub(crate) fn measure(connection: &mut Connection, name: &str, id: &ShardId, ran
     Ok(Counts::new(until - first, bytes))
 }
 
+/// Events that are looked at, one by one, for their times.
+const LOOKED_AT: u64 = 1_000_000;
+
+/// Events of a range that are earlier than a time, among the first million of it.
+pub(crate) fn count_before(
+    connection: &mut Connection,
+    name: &str,
+    id: &ShardId,
+    range: &Range,
+    time: Timestamp,
+) -> Result<u64> {
+    let snapshot = snapshot(connection, name)?;
+    let shard = layout::shard(&snapshot, name, id)?;
+    let first = shard.behind(&range.from).max(shard.earliest);
+    let until = shard.behind(&range.until).min(first.saturating_add(LOOKED_AT));
+    if until <= first {
+        return Ok(0);
+    }
+    let count = || -> rusqlite::Result<u64> {
+        let mut events =
+            snapshot.prepare_cached("SELECT count(*) FROM events WHERE id BETWEEN ?1 AND ?2 AND time < ?3")?;
+        events.query_row((shard.id(first), shard.id(until - 1), time.micros()), |row| row.get(0))
+    };
+    count().map_err(|error| fault(name, "counting by time", error))
+}
+
 /// Bytes of payload that were ever appended in front of an event that is still there, or of the tail.
 fn bytes_before(tx: &Connection, name: &str, shard: &Shard, number: u64) -> Result<u64> {
     if number == shard.next {

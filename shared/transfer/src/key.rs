@@ -11,38 +11,50 @@ pub struct KeyError {
     why: &'static str,
 }
 
-/// A key is relative, does not climb, has no empty segments, no control characters and at most 1,024 bytes.
+/// Keys that can be written, and that a manifest may name: safe in every bucket, also in a directory. Such a key is
+/// relative, does not climb, has no empty segments, no control characters and at most 1,024 bytes.
 pub fn check_key(key: &str) -> Result<(), KeyError> {
-    let refuse = |why| Err(KeyError { key: key.chars().take(200).flat_map(char::escape_default).collect(), why });
-    if key.is_empty() {
-        return refuse("it is empty");
-    }
-    if key.len() > KEY_BYTES {
-        return refuse("it is longer than 1,024 bytes");
-    }
+    check_readable(key)?;
     if key.starts_with('/') {
-        return refuse("it is absolute");
+        return refuse(key, "it is absolute");
     }
     if key.chars().any(|c| c.is_control() || c == '\\') {
-        return refuse("it has a control character or a backslash");
+        return refuse(key, "it has a control character or a backslash");
     }
     if key.split('/').any(str::is_empty) {
-        return refuse("it has an empty segment");
-    }
-    if key.split('/').any(|segment| segment == "." || segment == "..") {
-        return refuse("it climbs");
-    }
-    if key.split('/').next() == Some(".sluice") {
-        return refuse("'.sluice' is where a directory keeps what is not data");
+        return refuse(key, "it has an empty segment");
     }
     Ok(())
+}
+
+/// Keys that others may have written, and that can be read: all but those that some client on the way would take for
+/// another one. What else makes a key safe is the rule of a directory, see [`check_key`].
+pub fn check_readable(key: &str) -> Result<(), KeyError> {
+    if key.is_empty() {
+        return refuse(key, "it is empty");
+    }
+    if key.len() > KEY_BYTES {
+        return refuse(key, "it is longer than 1,024 bytes");
+    }
+    if key.split('/').any(|segment| segment == "." || segment == "..") {
+        return refuse(key, "it climbs");
+    }
+    if key.split('/').next() == Some(".sluice") {
+        return refuse(key, "'.sluice' is where a directory keeps what is not data");
+    }
+    Ok(())
+}
+
+fn refuse(key: &str, why: &'static str) -> Result<(), KeyError> {
+    Err(KeyError { key: key.chars().take(200).flat_map(char::escape_default).collect(), why })
 }
 
 /// The key in a bucket of what a manifest names `relative` to its own folder.
 pub fn resolve_key(folder: &str, relative: &str) -> Result<String, KeyError> {
     check_key(relative)?;
     let key = if folder.is_empty() { relative.to_owned() } else { format!("{folder}/{relative}") };
-    check_key(&key)?;
+    // The folder is where somebody put the export.
+    check_readable(&key)?;
     Ok(key)
 }
 
@@ -107,6 +119,13 @@ mod tests {
             assert!(check_key(key).is_err(), "{key:?}");
         }
         assert!(check_key(&"a".repeat(1_025)).is_err());
+        for key in ["", "../x", "a/./b", ".sluice/x", &"a".repeat(1_025)] {
+            assert!(check_readable(key).is_err(), "{key:?}");
+        }
+        for key in ["/etc/passwd", "a//b", "a/", "a\u{1}b", "a\\b"] {
+            assert!(check_readable(key).is_ok(), "a rule of directories was applied to {key:?}");
+        }
+        assert_eq!(resolve_key("a//b", "c/d").as_deref(), Ok("a//b/c/d"));
         assert!(check_key("data/shard=0/00000001-00000000000000000000.avro").is_ok());
         assert_eq!(resolve_key("a/b", "c/d").as_deref(), Ok("a/b/c/d"));
         assert!(resolve_key("a/b", "../c").is_err());

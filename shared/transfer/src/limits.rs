@@ -26,6 +26,8 @@ pub const LEDGER_TAIL: usize = 4;
 pub const SEGMENT_ENTRIES: usize = 6;
 /// Sources in one segment of an import's list.
 pub const LIST_ENTRIES: usize = 500;
+/// Names that are kept of the entries that an import leaves out, for each reason.
+pub const LEFT_OUT_NAMES: usize = 5;
 /// Gaps recorded for one shard; a source that loses more than this while it is read cannot be followed.
 pub const GAPS: usize = 100;
 /// Slices without any movement before a transfer fails.

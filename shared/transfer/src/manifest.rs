@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 use crate::limits::{MANIFEST_BYTES, excerpt};
 use crate::record::{Mark, SealedObject};
 use crate::{
-    BucketUri, Compression, Counts, Cursor, Encoding, EventDigest, Format, Gap, Lacking, Range, ShardId, State,
-    StreamUri, Timestamp, TransferId, sha256_hex,
+    BucketUri, Compression, Counts, Cursor, Encoding, EventDigest, Format, Gap, Lacking, LeftOut, Range, ShardId,
+    State, StreamUri, Timestamp, TransferId, sha256_hex,
 };
 
 /// The newest version of a document that this code writes and reads; it reads those before as well. Version 2 is the
@@ -249,6 +249,9 @@ pub struct ExportManifest {
     pub shards: Vec<ShardManifest>,
     /// The manifest of the export that this one continues.
     pub previous: Option<String>,
+    /// What was said when the transfer was planned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl ExportManifest {
@@ -320,6 +323,12 @@ pub struct ImportManifest {
     pub lacking: Lacking,
     /// The target's shards that got something, in order.
     pub shards: Vec<ImportedShard>,
+    /// What the source holds and was not imported.
+    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
+    pub left_out: LeftOut,
+    /// What was said when the transfer was planned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl Document for ImportManifest {

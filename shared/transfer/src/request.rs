@@ -80,6 +80,9 @@ pub struct ImportRequest {
     /// Bytes of an event where the source has none of its own (raw).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_size: Option<u64>,
+    /// Take hidden and unfinished files of a folder as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_files: bool,
     /// Fill each event to its size across sources.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pack: bool,
@@ -105,6 +108,7 @@ impl ImportRequest {
             key_field: None,
             time_field: None,
             event_size: None,
+            all_files: false,
             pack: false,
             append: false,
             rate: None,

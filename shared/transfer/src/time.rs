@@ -29,6 +29,13 @@ impl Timestamp {
         Self(millis.saturating_mul(1_000))
     }
 
+    /// Itself, if it lies in the years 0 to 9999. RFC 3339 has no others, and other readers refuse them.
+    pub fn within_calendar(self) -> Option<Self> {
+        const FIRST: i64 = -62_167_219_200_000_000;
+        const BEHIND: i64 = 253_402_300_800_000_000;
+        (FIRST..BEHIND).contains(&self.0).then_some(self)
+    }
+
     /// Microseconds since the epoch.
     pub const fn micros(self) -> i64 {
         self.0
@@ -143,6 +150,17 @@ mod tests {
         }
         for far in [i64::MIN, i64::MAX, 253_402_300_800_000_000, 253_402_300_799_999_999, 253_402_210_800_000_000] {
             assert_eq!(Timestamp(far).to_string().parse(), Ok(Timestamp(far)), "a year of more than four digits");
+        }
+    }
+
+    #[test]
+    fn the_calendar_ends_where_rfc_3339_does() {
+        for inside in ["0000-01-01T00:00:00Z", "2026-11-22T08:00:00Z", "9999-12-31T23:59:59.999999Z"] {
+            let time: Timestamp = inside.parse().unwrap();
+            assert_eq!(time.within_calendar(), Some(time), "{inside}");
+        }
+        for outside in [i64::MIN, -62_167_219_200_000_001, 253_402_300_800_000_000, i64::MAX] {
+            assert_eq!(Timestamp(outside).within_calendar(), None, "{}", Timestamp(outside));
         }
     }
 

@@ -13,8 +13,8 @@ use sluice_transfer::manifest::{
 };
 use sluice_transfer::record::{Mark, SealedObject, SourceCursor};
 use sluice_transfer::{
-    BucketUri, Checksum, Compression, Counts, Cursor, EventDigest, Format, Gap, Lacking, Position, Range, Sequence,
-    ShardId, State, StreamUri, TimeRange, Timestamp, TransferId, Value, sha256_hex,
+    BucketUri, Checksum, Compression, Counts, Cursor, EventDigest, Format, Gap, Lacking, LeftOut, Position, Range,
+    Reason, Sequence, ShardId, State, StreamUri, TimeRange, Timestamp, TransferId, Value, sha256_hex,
 };
 
 fn golden<T: Document + PartialEq + Debug>(name: &str, document: &T) {
@@ -92,6 +92,7 @@ fn root(compression: Compression, state: State) -> ExportManifest {
             one("shardId-000000000001", 50, vec![gap()], vec![shard("shardId-000000000000")]),
         ],
         previous: Some("s3://archive/orders/nightly-2025/manifest.json".to_owned()),
+        notes: Vec::new(),
     }
 }
 
@@ -121,6 +122,8 @@ fn an_exports_root_of_each_version_and_end() {
     golden("export-root.json", &whole);
     golden("export-root-compressed.json", &root(Compression::Zstd, State::CompletedWithGaps));
     golden("export-root-cancelled.json", &root(Compression::Plain, State::Cancelled));
+    let notes = vec!["shard 0: until lies behind the stream's end".to_owned()];
+    golden("export-root-told.json", &ExportManifest { notes, ..whole });
 }
 
 #[test]
@@ -129,12 +132,21 @@ fn a_segment_of_an_export() {
     golden("export-segment.json", &Segment { transfer: transfer(), shard: Some(shard("0")), number: 1, entries });
 }
 
+/// Entries of each reason.
+fn left_out() -> LeftOut {
+    let mut left_out = LeftOut::default();
+    for reason in Reason::ALL {
+        left_out.add(reason, "orders/a\n");
+    }
+    left_out
+}
+
 /// Of a manifest, of foreign files, and of a range.
 fn list(source: Option<ShardId>, counts: Option<Counts>, range: Option<Range>, gaps: Vec<Gap>) -> SourceList {
     let sha256 = sha256_hex(b"a segment");
     let segments = vec![SegmentRef { key: "shard=0/1.json".to_owned(), sha256, entries: 2 }];
     let one = ListShard { shard: shard("0"), source, entries: 2, counts, bytes: 9_000, range, gaps, segments };
-    SourceList { transfer: transfer(), source: bucket(), shards: vec![one] }
+    SourceList { transfer: transfer(), source: bucket(), shards: vec![one], left_out: LeftOut::default() }
 }
 
 #[test]
@@ -144,6 +156,7 @@ fn a_list_of_sources_of_each_kind() {
     golden("source-list.json", &list(Some(shard("shardId-000000000000")), counts, None, vec![gap()]));
     golden("source-list-foreign.json", &list(None, None, None, Vec::new()));
     golden("source-list-range.json", &list(Some(shard("0")), counts, Some(range), Vec::new()));
+    golden("source-list-left-out.json", &SourceList { left_out: left_out(), ..list(None, None, None, Vec::new()) });
 }
 
 #[test]
@@ -192,8 +205,12 @@ fn an_imports_root() {
             // Order across keys is not known of targets that append by key.
             imported("1", None, None, digest(EventDigest::unordered())),
         ],
+        left_out: LeftOut::default(),
+        notes: Vec::new(),
     };
     golden("import-root.json", &root);
+    let notes = vec!["shard 0: times are out of order".to_owned()];
+    golden("import-root-told.json", &ImportManifest { left_out: left_out(), notes, ..root });
 }
 
 #[test]

@@ -186,6 +186,7 @@ const OPERATIONS: &[&[&str]] = &[
     &["export/run", "import/run"],
     &["export", "import"],
     &["rest", "ending"],
+    &["plan/notes", "plan/folder"],
     &["plan/resolved"],
     &["plan/export"],
     &["plan/range", "plan/list"],

@@ -38,6 +38,22 @@ fn local(text: &str, otherwise: &str) -> Result<StreamUri, String> {
     if is_local(&uri) { Ok(uri) } else { Err(otherwise.to_owned()) }
 }
 
+/// A place to read from: as a bucket, but a slash at its end stays, since it means a folder.
+pub(super) fn source(text: &str) -> Result<BucketUri, String> {
+    let mut uri = BucketUri::from_str(text).map_err(|error| error.to_string())?;
+    if uri.scheme == "s3" {
+        let (bucket, key) = sluice_bucket_s3::source(&uri).map_err(|error| error.to_string())?;
+        uri.rest = if key.is_empty() { format!("//{bucket}") } else { format!("//{bucket}/{key}") };
+        return Ok(uri);
+    }
+    let slash = uri.scheme == "dir" && uri.rest.ends_with('/');
+    let mut uri = bucket(text)?;
+    if slash && uri.rest != "/" {
+        uri.rest.push('/');
+    }
+    Ok(uri)
+}
+
 /// A bucket under the one name that means the same from every folder and however it was spelt, so that a request can
 /// be repeated.
 pub(super) fn bucket(text: &str) -> Result<BucketUri, String> {
@@ -60,11 +76,28 @@ pub(super) fn account(text: &str) -> Result<String, String> {
     Err("an AWS account has 12 digits".to_owned())
 }
 
+/// A path from the root. `~` is the user's home: a shell leaves it as it is behind `dir:` and behind `--home=`.
 pub(crate) fn absolute(path: &Path) -> Result<String, String> {
+    let path = &expanded(path, std::env::var_os("HOME").filter(|home| !home.is_empty()))?;
     let whole = std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))?;
     // Without slashes at its end.
     let whole: PathBuf = whole.components().collect();
     whole.into_os_string().into_string().map_err(|path| format!("{} is not UTF-8", path.display()))
+}
+
+/// A path with the home in place of a `~` in front.
+pub(crate) fn expanded(path: &Path, home: Option<std::ffi::OsString>) -> Result<PathBuf, String> {
+    let mut names = path.components();
+    let first = names.next().map(|first| first.as_os_str().to_string_lossy().into_owned()).unwrap_or_default();
+    match (first.as_str(), home) {
+        ("~", Some(home)) => Ok(PathBuf::from(home).join(names.as_path())),
+        ("~", None) => Err(format!("{}: HOME does not say what ~ is: write the path", path.display())),
+        (name, _) if name.starts_with('~') && name.len() > 1 && names.next().is_some() => Err(format!(
+            "{}: {name} is not expanded here: write the path, or ./{name} for a folder of that name",
+            path.display()
+        )),
+        _ => Ok(path.to_owned()),
+    }
 }
 
 fn with_colons(schemes: &[&str]) -> String {
@@ -176,6 +209,34 @@ mod tests {
             assert_eq!(bucket(spelt).unwrap().to_string(), "s3://archive/orders");
         }
         assert_eq!(bucket("s3://archive/").unwrap().to_string(), "s3://archive");
+    }
+
+    #[test]
+    fn a_slash_at_the_end_of_a_source_means_a_folder() {
+        for (spelt, kept) in [
+            ("dir:/a/./b//c/", "dir:/a/b/c/"),
+            ("dir:/a/b", "dir:/a/b"),
+            ("dir:/", "dir:/"),
+            ("s3:archive/orders/", "s3://archive/orders/"),
+            ("s3://archive/orders", "s3://archive/orders"),
+            ("s3://archive/", "s3://archive"),
+            ("s3://archive/a//b", "s3://archive/a//b"),
+        ] {
+            assert_eq!(source(spelt).unwrap().to_string(), kept, "{spelt}");
+        }
+        assert!(source("gs://orders").unwrap_err().contains("it has dir:, s3:"));
+    }
+
+    #[test]
+    fn a_tilde_is_the_home_or_refused() {
+        let of = |path: &str, home: Option<&str>| expanded(Path::new(path), home.map(Into::into));
+        assert_eq!(of("~/backup", Some("/home/me")), Ok("/home/me/backup".into()));
+        assert_eq!(of("~", Some("/home/me")), Ok("/home/me".into()));
+        for plain in ["/a/~", "a~", "./~/a", "~backup", "a/~b"] {
+            assert_eq!(of(plain, Some("/home/me")), Ok(plain.into()), "{plain}");
+        }
+        assert!(of("~/backup", None).unwrap_err().contains("HOME"));
+        assert!(of("~you/backup", Some("/home/me")).unwrap_err().contains("./~you"));
     }
 
     #[test]

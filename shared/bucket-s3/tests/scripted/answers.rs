@@ -302,3 +302,15 @@ async fn neither_errors_nor_etags_are_as_long_as_a_service_likes() {
     assert_eq!(kind(put(&bucket(&Answer::new(200, "").with("etag", long))).await), Indeterminate);
     assert_eq!(kind(put(&bucket(&Answer::new(200, "").with("etag", "\"\""))).await), Indeterminate);
 }
+
+#[tokio::test]
+async fn an_endpoint_that_does_not_answer_is_named() {
+    let settings = S3Settings { endpoint: Some("http://127.0.0.1:9000".to_owned()), ..owned() };
+    for how in [Broken::Refused, Broken::Reset] {
+        let bucket = Script::new([Answer::broken(how)]).bucket(settings.clone());
+        let said = bucket.head("k").await.unwrap_err().to_string();
+        assert!(said.contains("http://127.0.0.1:9000") && said.contains("AWS_ENDPOINT_URL"), "{said}");
+        let own = Script::new([Answer::broken(how)]).bucket(owned()).head("k").await.unwrap_err().to_string();
+        assert!(!own.contains("AWS_ENDPOINT_URL"), "{own}");
+    }
+}

@@ -51,9 +51,27 @@ async fn pages_of_objects_join_by_their_last_keys() {
     let listed = script.bucket(owned()).list("", None, 1_200).await.unwrap();
     let keys: Vec<_> = listed.iter().map(|listed| (listed.key.as_str(), listed.size, listed.etag.as_str())).collect();
     assert_eq!(keys, [("a/1", 3, "e"), ("a/2", 3, "e"), ("b", 3, "e")], "what is no data is left out");
-    assert_eq!(query(&script, 0), "list-type=2&max-keys=1000&prefix=");
-    assert_eq!(query(&script, 1), "list-type=2&max-keys=1000&prefix=&start-after=.sluice%2Fprobe");
-    assert_eq!(query(&script, 2), "list-type=2&max-keys=1000&prefix=&start-after=a%2F2");
+    assert_eq!(query(&script, 0), "list-type=2&encoding-type=url&max-keys=1000&prefix=");
+    assert_eq!(query(&script, 1), "list-type=2&encoding-type=url&max-keys=1000&prefix=&start-after=.sluice%2Fprobe");
+    assert_eq!(query(&script, 2), "list-type=2&encoding-type=url&max-keys=1000&prefix=&start-after=a%2F2");
+}
+
+#[tokio::test]
+async fn keys_that_xml_cannot_write_are_listed_and_read() {
+    let listing = "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>/a//b%01+%2B%5C</Key>\
+                   <ETag>\"e\"</ETag><Size>3</Size></Contents></ListBucketResult>";
+    let body = Answer::new(200, "abc").with("etag", "\"e\"").with("content-length", "3");
+    let script = Script::new([Answer::new(200, listing), body]);
+    let bucket = script.bucket(owned());
+    let listed = bucket.list("", None, 9).await.unwrap();
+    assert_eq!(listed[0].key, "/a//b\u{1} +\\");
+    assert_eq!(bucket.get(&listed[0].key, None, 0, 3).await.unwrap(), "abc");
+    let uri = &script.sent()[1].uri;
+    assert!(uri.contains("//a//b%01%20%2B%5C"), "asked for as it is: {uri}");
+    // What says that it is encoded and is not is no key.
+    let broken = listing.replace("%01", "%0");
+    let broken = Script::new([Answer::new(200, broken)]).bucket(owned()).list("", None, 9).await;
+    assert_eq!(broken.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
 #[tokio::test]
@@ -63,7 +81,7 @@ async fn no_more_objects_are_asked_for_than_wanted() {
     assert_eq!(bucket.list("a/", Some("a/0"), 2).await.unwrap().len(), 2);
     assert_eq!(bucket.list("a/", None, 0).await.unwrap(), []);
     assert_eq!(script.sent().len(), 1);
-    assert_eq!(query(&script, 0), "list-type=2&max-keys=2&prefix=a%2F&start-after=a%2F0");
+    assert_eq!(query(&script, 0), "list-type=2&encoding-type=url&max-keys=2&prefix=a%2F&start-after=a%2F0");
 }
 
 #[tokio::test]

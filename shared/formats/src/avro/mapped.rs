@@ -133,6 +133,13 @@ fn uuid(bytes: &[u8]) -> String {
 }
 
 fn instant(found: &Found, data: &Bytes) -> Result<Option<Timestamp>, Fault> {
+    // What lies outside no other reader takes.
+    let within =
+        |time: Timestamp| time.within_calendar().ok_or(Fault::Damaged("a time lies outside the years 0 to 9999"));
+    time(found, data)?.map(within).transpose()
+}
+
+fn time(found: &Found, data: &Bytes) -> Result<Option<Timestamp>, Fault> {
     const DAY: i64 = 86_400_000_000;
     let micros = |number: i64| Ok(Some(Timestamp::from_micros(number)));
     let text = |text: &[u8]| {

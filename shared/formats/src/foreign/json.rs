@@ -184,13 +184,14 @@ fn time(raw: &RawValue) -> Result<Option<Timestamp>, LineFault> {
         Fraction(f64),
         Text(String),
     }
-    match serde_json::from_str(raw.get()) {
-        _ if raw.get() == "null" => Ok(None),
-        Ok(Time::Whole(number)) => Ok(Some(Timestamp::of_any_unit(number))),
-        Ok(Time::Fraction(number)) => Ok(Some(Timestamp::of_any_fraction(number))),
-        Ok(Time::Text(text)) => {
-            text.parse().map(Some).map_err(|error| LineFault::damaged(format!("its time: {error}")))
-        }
-        Err(_) => Err(LineFault::damaged("its time is neither a number nor an RFC 3339 time")),
-    }
+    let time: Timestamp = match serde_json::from_str(raw.get()) {
+        _ if raw.get() == "null" => return Ok(None),
+        Ok(Time::Whole(number)) => Timestamp::of_any_unit(number),
+        Ok(Time::Fraction(number)) => Timestamp::of_any_fraction(number),
+        Ok(Time::Text(text)) => text.parse().map_err(|error| LineFault::damaged(format!("its time: {error}")))?,
+        Err(_) => return Err(LineFault::damaged("its time is neither a number nor an RFC 3339 time")),
+    };
+    // What lies outside no other reader takes.
+    let within = time.within_calendar().ok_or_else(|| LineFault::damaged("its time lies outside the years 0 to 9999"));
+    within.map(Some)
 }

@@ -117,6 +117,8 @@ fn lines_that_are_no_records_are_named() {
         ("{,}", "line 2, column 2"),
         (r#"{"t":"noon"}"#, "RFC 3339"),
         (r#"{"t":{}}"#, "neither a number"),
+        (r#"{"t":"9999-12-31T23:59:59-01:00"}"#, "outside the years 0 to 9999"),
+        (r#"{"t":1e300}"#, "outside the years 0 to 9999"),
         (r#"{"a":"\ud80"}"#, "line 2, column"),
         (&deep, "the line is no event"),
     ] {
@@ -285,6 +287,20 @@ fn frames_that_need_what_is_not_there_are_named() {
             let error = read_from(lines, object, None, sizes).unwrap_err();
             assert!(matches!(&error, UnpackError::Unsupported { .. }) && error.to_string().contains(why), "{error}");
         }
+    }
+}
+
+#[test]
+fn times_that_other_readers_refuse_are_refused() {
+    let avro = |at: i64| {
+        let object = written(&[order(None, at, union(0, Theirs::Null))], apache_avro::Codec::Null);
+        read(SourceFormat::Avro, &names("body", "", "meta.at"), &object, &[1_000])
+    };
+    // The last millisecond of the year 9999, and the one behind it.
+    assert!(avro(253_402_300_799_999).is_ok());
+    for at in [253_402_300_800_000, i64::MAX, i64::MIN] {
+        let error = avro(at).unwrap_err().to_string();
+        assert!(error.contains("outside the years 0 to 9999"), "{error}");
     }
 }
 

@@ -85,6 +85,7 @@ pub(crate) async fn write_root(
         objects: shards.iter().map(|shard| shard.objects).sum(),
         shards,
         previous: None,
+        notes: transfer.notes.clone(),
     };
     let name = if state == State::Cancelled { ObjectKeys::cancelled() } else { ObjectKeys::root() };
     let key = target.keys(&transfer.id).whole(name);

@@ -46,6 +46,8 @@ pub(super) async fn check(
         counts: shards.iter().map(|shard| shard.counts).sum::<Counts>(),
         lacking: shards.iter().map(|shard| shard.lacking).sum(),
         shards,
+        left_out: transfer.left_out.clone(),
+        notes: transfer.notes.clone(),
     };
     let key = format!("{}/{}", route.folder(), ObjectKeys::root());
     let sha256 = slice.bounded(put_document(slice.engine, &*route.work, &key, &manifest)).await?;

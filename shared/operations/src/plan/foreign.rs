@@ -3,10 +3,11 @@
 use sluice_formats::Inflater;
 use sluice_ports::{BucketStore, Listed};
 use sluice_transfer::{
-    Compression, Encoding, FieldNames, ForeignFiles, ImportRequest, Inflate, SourceFormat, recognise,
+    Compression, Encoding, FieldNames, ForeignFiles, ImportRequest, Inflate, LeftOut, SourceFormat, recognise,
 };
 
 use super::list::{ListedShard, Sources};
+use super::notes::Notes;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 
@@ -17,6 +18,8 @@ pub(super) struct Asked {
     pub said: bool,
     /// The format was said.
     pub format_said: bool,
+    /// True if hidden and unfinished files are taken as well.
+    pub all_files: bool,
 }
 
 impl Asked {
@@ -53,7 +56,8 @@ impl Asked {
             Some(asked) => asked == Inflate::Auto,
             None => matches!(format, SourceFormat::Lines | SourceFormat::Jsonl),
         };
-        Ok(Self { files: ForeignFiles { format, inflate, fields }, said, format_said: request.format.is_some() })
+        let files = ForeignFiles { format, inflate, fields };
+        Ok(Self { files, said, format_said: request.format.is_some(), all_files: request.all_files })
     }
 
     /// Such files, listed.
@@ -61,7 +65,14 @@ impl Asked {
         // Any bytes as they are: those of an export without compression are read the same.
         let plain = self.files == ForeignFiles::default();
         let foreign = (!plain).then(|| Box::new(self.files.clone()));
-        Sources { encoding: Encoding::RAW, foreign, joined: false, shards }
+        Sources {
+            encoding: Encoding::RAW,
+            foreign,
+            joined: false,
+            shards,
+            left_out: LeftOut::default(),
+            notes: Notes::default(),
+        }
     }
 
     /// Refuses a compressed stream that is too long to be read from its beginning in every slice. Only files of some size

@@ -63,7 +63,7 @@ pub(super) async fn resolve(
         ));
     }
     let (targets, info) = target_shards(engine, &stream, request, sources.names(), id).await?;
-    write_root(engine, id, &request.source, &key, sources.shards, &targets).await?;
+    write_root(engine, id, &request.source, &key, sources.shards, &targets, sources.left_out.clone()).await?;
     let config = ImportConfig {
         bucket: request.source.clone(),
         work: engine.places.work(),
@@ -80,7 +80,8 @@ pub(super) async fn resolve(
         rate: request.rate,
     };
     let shards = shards(engine, id, &config).await?;
-    Ok(Resolved { config: Config::Import(config), shards })
+    let (left_out, notes) = (sources.left_out, sources.notes);
+    Ok(Resolved { config: Config::Import(config), shards, left_out, notes })
 }
 
 /// Bytes of an event where the source has none of its own: as told, if the target takes such an event.

@@ -6,9 +6,10 @@ use sluice_ports::BucketStore;
 use sluice_transfer::limits::LIST_ENTRIES;
 use sluice_transfer::manifest::{ListShard, Segment, SegmentRef, SourceEntry, SourceList};
 use sluice_transfer::{
-    BucketUri, Counts, Encoding, ForeignFiles, Format, Gap, Range, ShardId, SourceFormat, TransferId,
+    BucketUri, Counts, Encoding, ForeignFiles, Format, Gap, LeftOut, Range, ShardId, SourceFormat, TransferId,
 };
 
+use super::notes::Notes;
 use crate::engine::Engine;
 use crate::error::OperationError;
 use crate::objects::put_document;
@@ -34,6 +35,10 @@ pub(super) struct Sources {
     pub joined: bool,
     /// By shard of the source; one for foreign files.
     pub shards: Vec<ListedShard>,
+    /// What stands there and is not taken.
+    pub left_out: LeftOut,
+    /// What else is to be said.
+    pub notes: Notes,
 }
 
 impl Sources {
@@ -159,6 +164,7 @@ pub(super) async fn write_root(
     key: &str,
     shards: Vec<ListedShard>,
     targets: &[ShardId],
+    left_out: LeftOut,
 ) -> Result<(), OperationError> {
     let (work, _) = engine.places.bucket(&engine.places.work()).await?;
     let listed = targets.iter().zip(shards).map(|(target, shard)| ListShard {
@@ -171,7 +177,7 @@ pub(super) async fn write_root(
         gaps: shard.gaps,
         segments: shard.segments,
     });
-    let list = SourceList { transfer: id.clone(), source: source.clone(), shards: listed.collect() };
+    let list = SourceList { transfer: id.clone(), source: source.clone(), shards: listed.collect(), left_out };
     put_document(engine, &*work, key, &list).await?;
     Ok(())
 }

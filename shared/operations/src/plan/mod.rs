@@ -2,9 +2,11 @@
 //! that can be checked is.
 
 mod export;
+mod folder;
 mod foreign;
 mod import;
 mod list;
+mod notes;
 mod range;
 mod resolved;
 mod sample;
@@ -46,7 +48,10 @@ pub async fn plan(
         }
         // A plan that was cut off: its configuration is fixed already, the shards are resolved again.
         let shards = match (&transfer.request, &transfer.config) {
-            (Request::Export(request), Config::Export(config)) => export::shards(engine, id, request, config).await?,
+            (Request::Export(request), Config::Export(config)) => {
+                // What is to be said of them is on record already.
+                Box::pin(export::shards(engine, id, request, config)).await?.0
+            }
             (_, Config::Import(_)) => Vec::new(),
             _ => {
                 return Err(OperationError::new(
@@ -58,12 +63,17 @@ pub async fn plan(
         return recorded(engine, transfer, shards, true).await;
     }
     let resolved = match request {
-        Request::Export(request) => export::resolve(engine, id, request).await?,
-        Request::Import(request) => import::resolve(engine, id, request).await?,
+        // Large, and once in a plan.
+        Request::Export(request) => Box::pin(export::resolve(engine, id, request)).await?,
+        Request::Import(request) => Box::pin(import::resolve(engine, id, request)).await?,
     };
     let shards: Vec<ShardId> = resolved.shards.iter().map(|shard| shard.shard.clone()).collect();
     let now = engine.clock.now();
-    let transfer = TransferRecord::new(id.clone(), execution.to_owned(), request.clone(), resolved.config, shards, now);
+    let transfer = TransferRecord {
+        left_out: resolved.left_out,
+        notes: resolved.notes.into_vec(),
+        ..TransferRecord::new(id.clone(), execution.to_owned(), request.clone(), resolved.config, shards, now)
+    };
     let created = engine.persist(async || engine.checkpoints.create_transfer(&transfer).await).await?;
     let transfer = match created {
         Created::Now => transfer,
@@ -89,7 +99,15 @@ async fn same_request(
     transfer: TransferRecord,
     request: &Request,
 ) -> Result<TransferRecord, OperationError> {
-    if !transfer.request.is_same(request) {
+    // Before version 2 of records no slash was kept at a source's end.
+    let plain = |request: &Request| {
+        let mut request = request.clone();
+        if let Request::Import(request) = &mut request {
+            request.source.rest.truncate(request.source.rest.trim_end_matches('/').len());
+        }
+        request
+    };
+    if !plain(&transfer.request).is_same(&plain(request)) {
         return Err(OperationError::new(
             Code::RequestDiffers,
             format!(

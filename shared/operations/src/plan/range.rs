@@ -10,7 +10,8 @@ use sluice_formats::decoder;
 use sluice_ports::BucketStore;
 use sluice_transfer::manifest::{ExportManifest, Extent, ShardManifest};
 use sluice_transfer::{
-    Counts, Cursor, Cut, Encoding, Format, Gap, ImportRequest, Place, Position, PositionSpec, Range, ShardId, Timestamp,
+    Counts, Cursor, Cut, Encoding, Format, Gap, ImportRequest, Place, Position, PositionSpec, Range, ShardId,
+    TimeRange, Timestamp,
 };
 
 use super::export::check_shards;
@@ -74,7 +75,12 @@ impl Bounds {
         };
         let (from, until) = (of(&self.from, Position::Beginning), of(&self.until, Position::End));
         let by_time = matches!(from, Bound::Time(_));
-        ShardRange { engine, encoding, shard, from, by_time, until, counts: Some(Counts::default()) }
+        let time = |bound: &Bound| match bound {
+            Bound::Time(time) => Some(*time),
+            Bound::At(_) => None,
+        };
+        let times = Times { from: time(&from), until: time(&until), ..Times::default() };
+        ShardRange { engine, encoding, shard, from, by_time, until, counts: Some(Counts::default()), times }
     }
 }
 
@@ -107,6 +113,18 @@ pub(super) struct ShardRange<'a> {
     until: Bound,
     /// Events and bytes in what is taken; none once part of something is.
     counts: Option<Counts>,
+    times: Times,
+}
+
+/// Bounds that are times, and objects whose times are out of order with them.
+#[derive(Default)]
+struct Times {
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
+    /// Objects that are taken whole and hold events of before `from`.
+    early: u64,
+    /// Objects behind the end that hold events of before `until`.
+    late: u64,
 }
 
 /// What is taken of an object.
@@ -120,6 +138,17 @@ pub(super) struct Taken {
     /// Events and bytes of payload, if they are known.
     pub counts: Option<Counts>,
     pub range: Range,
+}
+
+impl Times {
+    fn has_early(&self, times: Option<TimeRange>) -> bool {
+        self.from.is_some_and(|from| times.is_some_and(|times| times.min < from))
+    }
+
+    fn has_late(&self, times: Option<TimeRange>) -> bool {
+        let reaches = |times: TimeRange| self.from.is_none_or(|from| times.max >= from);
+        self.until.is_some_and(|until| times.is_some_and(|times| times.min < until && reaches(times)))
+    }
 }
 
 impl ShardRange<'_> {
@@ -156,9 +185,11 @@ impl ShardRange<'_> {
         }
         let range = self.range();
         if matches!(self.from, Bound::Time(_)) || !whole.meets(&range) {
+            self.times.late += u64::from(whole.from.position >= range.until && self.times.has_late(object.times));
             return Ok(None);
         }
         if whole.lies_within(&range) {
+            self.times.early += u64::from(self.times.has_early(object.times));
             self.take(&whole);
             return Ok(Some(Selected { bytes: None }));
         }
@@ -177,6 +208,26 @@ impl ShardRange<'_> {
             self.counts = None;
         }
         Ok(Some(Selected { bytes: (joined.bytes != whole.bytes).then_some(joined.bytes) }))
+    }
+
+    /// What is to be said of times that are out of order.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let shard = &self.shard.shard;
+        let early = (self.times.early > 0).then(|| {
+            format!(
+                "shard {shard}: times are out of order: {} objects within the range hold events of before from, which are \
+                 imported too",
+                self.times.early
+            )
+        });
+        let late = (self.times.late > 0).then(|| {
+            format!(
+                "shard {shard}: times are out of order: {} objects behind the range hold events of before until, which \
+                 are not imported",
+                self.times.late
+            )
+        });
+        early.into_iter().chain(late).collect()
     }
 
     fn take(&mut self, extent: &Extent) {

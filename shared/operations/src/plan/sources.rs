@@ -2,10 +2,12 @@
 
 use sluice_ports::{BucketStore, Listed as File};
 use sluice_transfer::manifest::{Document, ExportManifest, SourceEntry};
-use sluice_transfer::{BucketUri, ObjectKeys, check_key};
+use sluice_transfer::{BucketUri, LeftOut, ObjectKeys, Reason, check_readable};
 
+use super::folder::{above, is_root_of, why_passed};
 use super::foreign::Asked;
 use super::list::{Known, ListWriter, Sources};
+use super::notes::Notes;
 use super::range::{Bounds, Selected};
 use super::sample::Sample;
 use crate::engine::Engine;
@@ -27,7 +29,9 @@ pub(super) async fn find(
     bounds: &Bounds,
     list: ListWriter<'_>,
 ) -> Result<Sources, OperationError> {
-    let one = if path.is_empty() { None } else { engine.persist(async || bucket.head(path).await).await? };
+    // A slash at the end means the folder, whatever else is called so.
+    let may_be_one = !path.is_empty() && !path.ends_with('/');
+    let one = if may_be_one { engine.persist(async || bucket.head(path).await).await? } else { None };
     if let Some(info) = one {
         let name = path.rsplit('/').next().unwrap_or_default();
         // One that is called so and begins otherwise is a damaged one: saying what is wrong with it is the
@@ -44,11 +48,16 @@ pub(super) async fn find(
         }
         let file = File { key: path.to_owned(), size: info.size, etag: info.etag };
         bounds.refuse()?;
-        return foreign_file(engine, bucket, file, asked, list).await;
+        return foreign_file(engine, bucket, file, uri, asked, list).await;
     }
-    let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
-    match &manifests(engine, bucket, &prefix).await?[..] {
-        [root] => from_manifest(engine, bucket, root, asked, bounds, list).await,
+    let prefix = if may_be_one { format!("{path}/") } else { path.to_owned() };
+    match &manifests(engine, bucket, &prefix, asked).await?[..] {
+        [root] => {
+            let beside = beside(engine, bucket, &prefix, root, uri, asked).await?;
+            let mut sources = from_manifest(engine, bucket, root, asked, bounds, list).await?;
+            sources.left_out.merge(beside);
+            Ok(sources)
+        }
         [] => {
             bounds.refuse()?;
             foreign_prefix(engine, bucket, &prefix, uri, asked, list).await
@@ -78,13 +87,19 @@ async fn page(
 }
 
 /// Roots of manifests below a prefix; more than a message shows are not looked for.
-async fn manifests(engine: &Engine, bucket: &dyn BucketStore, prefix: &str) -> Result<Vec<String>, OperationError> {
+async fn manifests(
+    engine: &Engine,
+    bucket: &dyn BucketStore,
+    prefix: &str,
+    asked: &Asked,
+) -> Result<Vec<String>, OperationError> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
         let listed = page(engine, bucket, prefix, &mut after).await?;
         for file in &listed {
             let name = file.key.rsplit('/').next().unwrap_or_default();
-            if name == ObjectKeys::root() && is_root(engine, bucket, &file.key).await? {
+            let candidate = name == ObjectKeys::root() && is_root_of(&file.key[prefix.len()..], asked.all_files);
+            if candidate && is_root(engine, bucket, &file.key).await? {
                 found.push(file.key.clone());
             }
         }
@@ -92,6 +107,53 @@ async fn manifests(engine: &Engine, bucket: &dyn BucketStore, prefix: &str) -> R
             return Ok(found);
         }
     }
+}
+
+/// What stands beside an export. In the export's own folder it is left out; around it, it makes unclear what was meant.
+async fn beside(
+    engine: &Engine,
+    bucket: &dyn BucketStore,
+    prefix: &str,
+    root: &str,
+    uri: &BucketUri,
+    asked: &Asked,
+) -> Result<LeftOut, OperationError> {
+    let folder = above(root);
+    let mut left_out = engine.persist(async || bucket.left_out(prefix).await).await?;
+    let mut others = LeftOut::default();
+    let mut after = None;
+    loop {
+        let files = page(engine, bucket, prefix, &mut after).await?;
+        for file in &files {
+            let passed = why_passed(file, prefix, asked.all_files);
+            match (file.key.strip_prefix(folder), passed) {
+                (Some(within), None) if is_of_export(within) => {}
+                (Some(within), Some(Reason::Hidden | Reason::Temporary)) if is_of_export(within) => {}
+                (_, Some(reason)) => left_out.add(reason, &file.key),
+                (Some(_), None) => left_out.add(Reason::NotOfExport, &file.key),
+                (None, None) => others.add(Reason::NotOfExport, &file.key),
+            }
+        }
+        if files.len() < LISTED_AT_ONCE {
+            break;
+        }
+    }
+    if others.is_empty() {
+        return Ok(left_out);
+    }
+    Err(OperationError::new(
+        Code::Invalid,
+        format!(
+            "{uri} holds an export and other files: name one of them, the export as {}. Beside it: {others}",
+            engine.places.object(uri, root)
+        ),
+    ))
+}
+
+/// True for keys, relative to an export's folder, of the kinds that an export writes.
+fn is_of_export(relative: &str) -> bool {
+    let roots = [ObjectKeys::root(), ObjectKeys::cancelled()];
+    roots.contains(&relative) || relative.starts_with("data/shard=") || relative.starts_with("manifest/shard=")
 }
 
 async fn foreign_prefix(
@@ -103,28 +165,44 @@ async fn foreign_prefix(
     mut list: ListWriter<'_>,
 ) -> Result<Sources, OperationError> {
     let (mut after, mut sample) = (None, Sample::default());
+    let mut left_out = engine.persist(async || bucket.left_out(prefix).await).await?;
     list.begin(None);
     loop {
         let files = page(engine, bucket, prefix, &mut after).await?;
         let more = files.len() == LISTED_AT_ONCE;
         for file in files {
-            if is_marker(&file) {
+            if let Some(reason) = why_passed(&file, prefix, asked.all_files) {
+                left_out.add(reason, &file.key);
                 continue;
             }
+            refuse_ours(&file, prefix, uri)?;
             asked.check_length(engine, bucket, &file).await?;
             sample.note(&file);
-            list.push(foreign_entry(file, prefix, uri)?).await?;
+            list.push(entry(file)).await?;
         }
         if !more {
             break;
         }
     }
     if list.is_empty() {
-        return Err(OperationError::new(Code::NothingToImport, format!("{uri} holds nothing; check the path")));
+        return Err(holds_nothing(uri, &left_out));
     }
     sample.check(engine, bucket, asked).await?;
     list.end(Known::default()).await?;
-    Ok(asked.sources(list.shards))
+    Ok(Sources { left_out, ..asked.sources(list.shards) })
+}
+
+fn holds_nothing(uri: &BucketUri, left_out: &LeftOut) -> OperationError {
+    let passed = [Reason::Hidden, Reason::Temporary].iter().any(|reason| left_out.of(*reason) > 0);
+    let what = match (left_out.is_empty(), passed) {
+        (true, _) => format!("{uri} holds nothing; check the path"),
+        (false, true) => format!(
+            "{uri} holds nothing that is imported, but {left_out}: take hidden and unfinished files by --all-files \
+             (\"allFiles\": true), or name a file"
+        ),
+        (false, false) => format!("{uri} holds nothing that is imported, but {left_out}: name what is to be imported"),
+    };
+    OperationError::new(Code::NothingToImport, what)
 }
 
 /// Whether a file begins as the root of an export's manifest does. Whether it is whole is found out later.
@@ -140,18 +218,27 @@ async fn foreign_file(
     engine: &Engine,
     bucket: &dyn BucketStore,
     file: File,
+    uri: &BucketUri,
     asked: &Asked,
     mut list: ListWriter<'_>,
 ) -> Result<Sources, OperationError> {
     list.begin(None);
     asked.check_length(engine, bucket, &file).await?;
-    check_key(&file.key)?;
+    check_readable(&file.key)?;
     let mut sample = Sample::default();
     sample.note(&file);
     sample.check(engine, bucket, asked).await?;
+    let folder = format!("{}/", file.key);
+    let below = engine.persist(async || bucket.list(&folder, None, 1).await).await?;
     list.push(entry(file)).await?;
     list.end(Known::default()).await?;
-    Ok(asked.sources(list.shards))
+    let mut sources = asked.sources(list.shards);
+    if !below.is_empty() {
+        sources
+            .notes
+            .push(format!("{uri} is an object, and a folder too; the object is taken: write {uri}/ for the folder"));
+    }
+    Ok(sources)
 }
 
 fn entry(file: File) -> SourceEntry {
@@ -166,13 +253,8 @@ fn entry(file: File) -> SourceEntry {
     }
 }
 
-/// Whether it is what consoles make of an empty folder: no file, and nothing in it.
-fn is_marker(file: &File) -> bool {
-    file.size == 0 && file.key.ends_with('/')
-}
-
-fn foreign_entry(file: File, prefix: &str, uri: &BucketUri) -> Result<SourceEntry, OperationError> {
-    // What was named may lie within an export.
+/// Refuses a part of an export where files of others were to be taken. What was named may lie within an export.
+fn refuse_ours(file: &File, prefix: &str, uri: &BucketUri) -> Result<(), OperationError> {
     let named =
         format!("{}/{}", uri.to_string().trim_end_matches('/'), file.key.strip_prefix(prefix).unwrap_or_default());
     if is_ours(&file.key) || is_ours(&named) {
@@ -185,11 +267,7 @@ fn foreign_entry(file: File, prefix: &str, uri: &BucketUri) -> Result<SourceEntr
             ),
         ));
     }
-    check_key(&file.key).map_err(|error| {
-        let what = format!("{uri} cannot be imported: {error}; rename or move it, or name a folder or file beside it");
-        OperationError::new(Code::Invalid, what)
-    })?;
-    Ok(entry(file))
+    Ok(())
 }
 
 /// Whether a key has the form of an export's data or of its manifest: `…/data/shard=…`, `…/manifest/shard=…`.
@@ -221,7 +299,7 @@ async fn from_manifest(
     bounds.check(&manifest)?;
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
     let encoding = manifest.encoding();
-    let mut gaps_within = 0;
+    let (mut gaps_within, mut notes) = (0, Notes::default());
     for shard in &manifest.shards {
         list.begin(Some(shard.shard.clone()));
         let mut range = bounds.of_shard(engine, encoding, shard);
@@ -234,6 +312,7 @@ async fn from_manifest(
         }
         let gaps: Vec<_> = range.gaps(&shard.gaps).cloned().collect();
         gaps_within += gaps.len();
+        notes.extend(range.notes());
         let taken = range.taken();
         list.end(Known { counts: taken.counts, range: bounds.said.then_some(taken.range), gaps }).await?;
     }
@@ -246,7 +325,8 @@ async fn from_manifest(
         let what = format!("{root} holds nothing between from and until{but}; check both");
         return Err(OperationError::new(Code::NothingToImport, what));
     }
-    Ok(Sources { encoding, foreign: None, joined: true, shards: list.shards })
+    let left_out = LeftOut::default();
+    Ok(Sources { encoding, foreign: None, joined: true, shards: list.shards, left_out, notes })
 }
 
 /// An object as it is now, if it is still of the size that the manifest says.

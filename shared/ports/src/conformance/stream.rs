@@ -345,6 +345,17 @@ async fn times(store: Store) {
         let expected = Position::before(&Sequence::new(expected as u64));
         assert_eq!(at(&store, time).await, expected, "the first event at {time} or later");
     }
+    for (from, until) in [(0, 7), (0, 0), (2, 6), (6, 7), (6, 2), (0, 100)] {
+        let place = |number: usize| Position::before(&Sequence::new(number as u64));
+        let range = Range { from: place(from), until: place(until) };
+        for time in [i64::MIN, 10, 11, 20, 21, 45, i64::MAX] {
+            let answer =
+                store.count_before(&id, &range, Timestamp::from_micros(time)).await.expect("times are counted");
+            let within = written.iter().skip(from).take(until.saturating_sub(from));
+            let expected = within.filter(|written| **written < time).count() as u64;
+            assert!(answer.is_none_or(|count| count == expected), "{answer:?} of {from} to {until} before {time}");
+        }
+    }
 }
 
 async fn times_after_trimming(store: Store) {

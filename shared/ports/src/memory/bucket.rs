@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sluice_transfer::limits::PARTS_PER_OBJECT;
 use sluice_transfer::record::PartEntry;
-use sluice_transfer::{Checksum, UploadId, check_key};
+use sluice_transfer::{Checksum, LeftOut, Reason, UploadId, check_key, check_readable};
 
 use crate::{
     BucketStore, Capabilities, CompleteAnswer, Error, ErrorKind, Listed, Metadata, ObjectInfo, OpenUpload, PartAnswer,
@@ -34,6 +34,7 @@ pub struct MemoryBucket {
 struct State {
     objects: BTreeMap<String, Object>,
     uploads: BTreeMap<UploadId, Upload>,
+    left_out: LeftOut,
     /// Names given so far: uploads' and, where they are to differ, etags'.
     count: u64,
 }
@@ -117,6 +118,11 @@ impl MemoryBucket {
         self.mutate(key, |bytes| bytes.truncate(len))
     }
 
+    /// Puts something that is no object.
+    pub fn put_no_object(&self, reason: Reason, name: &str) {
+        self.state().left_out.add(reason, name);
+    }
+
     /// Removes an object. Answers whether there was one.
     pub fn remove(&self, key: &str) -> bool {
         self.state().objects.remove(key).is_some()
@@ -170,6 +176,10 @@ fn checked(key: &str) -> Result<()> {
     check_key(key).map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))
 }
 
+fn readable(key: &str) -> Result<()> {
+    check_readable(key).map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))
+}
+
 fn matching(key: &str, bytes: &[u8], checksum: Checksum) -> Result<()> {
     let found = Checksum::of(bytes);
     if found == checksum {
@@ -185,12 +195,12 @@ impl BucketStore for MemoryBucket {
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>> {
-        checked(key)?;
+        readable(key)?;
         Ok(self.state().objects.get(key).map(|object| object.info.clone()))
     }
 
     async fn get(&self, key: &str, pin: Option<&str>, offset: u64, len: u64) -> Result<Bytes> {
-        checked(key)?;
+        readable(key)?;
         let state = self.state();
         let object = state.objects.get(key).ok_or_else(|| Error::new(ErrorKind::NotFound, key))?;
         if pin.is_some_and(|pin| pin != object.info.etag) {
@@ -313,6 +323,10 @@ impl BucketStore for MemoryBucket {
             etag: object.info.etag.clone(),
         });
         Ok(listed.collect())
+    }
+
+    async fn left_out(&self, _prefix: &str) -> Result<LeftOut> {
+        Ok(self.state().left_out.clone())
     }
 
     async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {

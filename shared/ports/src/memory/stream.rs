@@ -209,6 +209,18 @@ impl StreamStore for MemoryStream {
         })
     }
 
+    async fn count_before(&self, shard: &ShardId, range: &Range, time: Timestamp) -> Result<Option<u64>> {
+        self.with_shard(shard, |shard| {
+            if self.uncounted {
+                return None;
+            }
+            let first = shard.behind(&range.from).max(shard.earliest);
+            let until = shard.behind(&range.until).max(first);
+            let events = shard.events.range(shard.index(first)..shard.index(until));
+            Some(events.filter(|event| event.time < time).count() as u64)
+        })
+    }
+
     fn appends(&self) -> Appends {
         if self.by_key { Appends::ByKey } else { Appends::Conditional }
     }

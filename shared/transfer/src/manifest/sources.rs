@@ -5,7 +5,7 @@ use std::ops::Range as Interval;
 use serde::{Deserialize, Serialize};
 
 use super::{Document, MANIFEST_VERSION, Segment};
-use crate::{BucketUri, Checksum, Counts, Gap, Range, ShardId, TransferId};
+use crate::{BucketUri, Checksum, Counts, Gap, LeftOut, Range, ShardId, TransferId};
 
 /// A segment as a list of sources names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +85,9 @@ pub struct SourceList {
     pub source: BucketUri,
     /// The target's shards that get something, in order.
     pub shards: Vec<ListShard>,
+    /// What the source holds and the import does not take.
+    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
+    pub left_out: LeftOut,
 }
 
 impl Document for SourceList {

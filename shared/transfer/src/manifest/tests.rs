@@ -97,6 +97,7 @@ fn root(shards: Vec<ShardManifest>) -> ExportManifest {
         objects: shards.iter().map(|shard| shard.objects).sum(),
         shards,
         previous: None,
+        notes: Vec::new(),
     }
 }
 

@@ -20,10 +20,12 @@ pub use transfer::{
     Config, DestinationConfig, ExportConfig, Failure, ImportConfig, ManifestRef, Totals, TransferRecord,
 };
 
-/// The newest version of a record that this code writes and reads; it reads the one before as well. Version 2 is a
-/// transfer whose objects are compressed, which version 1 would go on with uncompressed; all other records are as in
-/// version 1, and say so.
-pub const RECORD_VERSION: u32 = 2;
+/// The newest version of a record that this code writes and reads; it reads those before as well. Version 2 is a
+/// transfer whose objects are compressed, which version 1 would go on with uncompressed; version 3 an import of hidden
+/// files too, whose request versions before cannot compare; all other records are as in version 1, and say so.
+pub const RECORD_VERSION: u32 = 3;
+/// See [`RECORD_VERSION`].
+const COMPRESSED: u32 = 2;
 
 /// Version of the records of which there is only one.
 pub const FIRST_VERSION: u32 = 1;

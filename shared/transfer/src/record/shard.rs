@@ -195,6 +195,16 @@ impl ShardRecord {
         }
     }
 
+    /// Events and bytes that stay if nothing more is done: those in complete objects, or in the target.
+    pub fn kept(&self) -> Counts {
+        match &self.work {
+            Work::Export(destinations) => {
+                destinations.values().map(|d| d.counts).min_by_key(|counts| counts.bytes).unwrap_or_default()
+            }
+            Work::Import(import) => import.counts,
+        }
+    }
+
     /// Gaps on record.
     pub fn gaps(&self) -> u64 {
         match &self.work {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::RECORD_VERSION;
+use super::{COMPRESSED, RECORD_VERSION};
 use crate::{
-    BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, PackSpec, Request,
-    ShardId, State, Step, StreamUri, Timestamp, TransferId, Wanted,
+    BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, LeftOut, PackSpec,
+    Request, ShardId, State, Step, StreamUri, Timestamp, TransferId, Wanted,
 };
 
 /// The root of a transfer's manifest.
@@ -184,6 +184,12 @@ pub struct TransferRecord {
     /// Milliseconds that it was at rest between two runs.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub rested_millis: u64,
+    /// What an import's source holds and the import does not take.
+    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
+    pub left_out: LeftOut,
+    /// What the plan has to say of the request, for a person: bounds that mean less than they seem to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
@@ -199,7 +205,7 @@ impl Config {
             Self::Export(config) => config.destinations.values().all(|one| one.encoding().is_of_version_1()),
             Self::Import(config) => config.encoding().is_of_version_1() && config.foreign.is_none(),
         };
-        if old { 1 } else { RECORD_VERSION }
+        if old { 1 } else { COMPRESSED }
     }
 }
 
@@ -214,7 +220,10 @@ impl TransferRecord {
         now: Timestamp,
     ) -> Self {
         Self {
-            version: config.version(),
+            version: match &request {
+                Request::Import(request) if request.all_files => RECORD_VERSION,
+                _ => config.version(),
+            },
             id,
             revision: 1,
             kind: request.kind(),
@@ -232,6 +241,8 @@ impl TransferRecord {
             failure: None,
             rate: None,
             rested_millis: 0,
+            left_out: LeftOut::default(),
+            notes: Vec::new(),
         }
     }
 
