@@ -19,8 +19,8 @@ use crate::progress::Progress;
 
 pub(crate) use values::{Limit, absolute};
 use values::{
-    account, appendable, bucket, compression, event_bytes, format, inflate, limit, positive_size, rate, size, source,
-    source_format, state, stream, trimmable,
+    account, appendable, bucket, compression, deletable, event_bytes, format, inflate, limit, positive_size, rate,
+    size, source, source_format, state, stream, trimmable,
 };
 
 const POSITIONS: &str = "\
@@ -133,9 +133,13 @@ Examples:
   sluice read kinesis:orders --from ago:5m
   sluice read local:disk --payload > image.bin"))]
     Read(Read),
-    /// List the local streams: shards, events, bytes, and the cuts at which they begin and end
-    Streams,
-    /// Drop the events of all shards of a local stream in front of a position
+    /// List the local streams: shards, events, bytes, and the cuts at which they begin and end; or delete one
+    #[command(after_help = "\
+Examples:
+  sluice streams
+  sluice streams delete local:orders-copy")]
+    Streams(Streams),
+    /// Drop the events of all shards of a local stream in front of a position, and give the disk back
     #[command(after_help = format!("\
 {POSITIONS}
 
@@ -225,6 +229,15 @@ Examples:
     /// Give a transfer up; what is complete stays
     #[command(after_help = "Example:\n  sluice cancel orders-2026")]
     Cancel(Named),
+    /// Take away the record of a transfer that is at its end
+    #[command(after_help = "\
+Without --objects all that it moved stays. With --objects the files that its manifest names are shown and, after a yes, \
+removed for good; only from dir: buckets. Whatever else lies in its folder stays, and is named.
+
+Examples:
+  sluice remove orders-2026
+  sluice remove orders-2026 --objects --yes")]
+    Remove(Remove),
     /// Read again all that a transfer moved, and compare it with its records
     #[command(after_help = "\
 Exit codes: 0 proved, 1 a mismatch, 4 gaps, 5 something could not be proved.
@@ -262,6 +275,43 @@ pub(crate) struct Man {
     /// The folder that all pages are written into; it is made if it is not there
     #[arg(long, value_name = "DIR", conflicts_with = "page")]
     pub dir: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Remove {
+    /// The transfer
+    pub id: TransferId,
+    /// Also what its manifest names in its bucket
+    #[arg(long)]
+    pub objects: bool,
+    /// Do not ask
+    #[arg(long, requires = "objects")]
+    pub yes: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Streams {
+    #[command(subcommand)]
+    pub command: Option<StreamsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StreamsCommand {
+    /// Delete a local stream and all its events, for good
+    #[command(after_help = "\
+Refused while an import has it reserved, while a transfer that is not at its end names it, and while another process \
+has it open.
+
+Example:
+  sluice streams delete local:orders-copy")]
+    Delete(Delete),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Delete {
+    /// Such as `local:orders`
+    #[arg(value_parser = deletable)]
+    pub stream: StreamUri,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sluice_checkpoint_sqlite::SqliteCheckpoints;
 use sluice_operations::{Code, Engine, Settings};
-use sluice_ports::CheckpointStore;
 use sluice_ports::memory::MemoryCheckpoints;
+use sluice_ports::{CheckpointStore, TransferRemoval};
 use sluice_transfer::TransferId;
 
 use crate::args::{HostArgs, absolute};
@@ -178,6 +178,11 @@ impl Home {
         }
         let checkpoints = SqliteCheckpoints::open(self.checkpoints()).await?;
         Ok(self.engine_over(Arc::new(checkpoints), settings))
+    }
+
+    /// What forgets transfers that are at their end.
+    pub(crate) async fn removal(&self) -> Result<impl TransferRemoval, Failure> {
+        Ok(SqliteCheckpoints::open(self.checkpoints()).await?)
     }
 
     /// The engine over this home, to look at transfers: nothing is made, and no right to write is needed.

@@ -27,6 +27,7 @@ mod output;
 mod places;
 mod progress;
 mod read;
+mod remove;
 mod signals;
 mod status;
 mod stop;
@@ -36,7 +37,7 @@ mod transfer;
 
 use std::process::ExitCode;
 
-use args::{Args, Command};
+use args::{Args, Command, Streams, StreamsCommand};
 use failure::Failure;
 use output::Output;
 use progress::Show;
@@ -80,7 +81,10 @@ async fn command(args: Args) -> Result<ExitCode, Failure> {
         Command::Demo(demo) => demo::run(&demo, output).await,
         Command::Append(append) => append::run(host, &append, output).await,
         Command::Read(read) => read::run(host, &read).await,
-        Command::Streams => streams::list(host, output).await,
+        Command::Streams(Streams { command: None }) => streams::list(host, output).await,
+        Command::Streams(Streams { command: Some(StreamsCommand::Delete(args)) }) => {
+            streams::delete(host, &args, output).await
+        }
         Command::Trim(trim) => streams::trim(host, &trim, output).await,
         Command::Export(export) => transfer::export(host, export, show).await,
         Command::Import(import) => transfer::import(host, import, show).await,
@@ -91,6 +95,7 @@ async fn command(args: Args) -> Result<ExitCode, Failure> {
         Command::Status(status) => status::status(host, &status, show).await,
         Command::List(args) => list::list(host, &args, output).await,
         Command::Verify(named) => status::verify(host, &named.id, show).await,
+        Command::Remove(args) => remove::run(host, &args, output).await,
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),
     }

@@ -117,6 +117,7 @@ pub(crate) async fn trim(host: &HostArgs, args: &Trim, output: Output) -> Result
             stream.trim(&shard.shard, &before).await?;
         }
     }
+    stream.give_back().await?;
     let told = told(&stream, args.stream.clone()).await?;
     match output {
         Output::Json => output::print_json(&told)?,
@@ -124,6 +125,36 @@ pub(crate) async fn trim(host: &HostArgs, args: &Trim, output: Output) -> Result
             let counts = format!("{} events, {}", grouped(told.events), bytes(told.bytes));
             output::print(&format!("{} now begins at {}; {counts} are left\n", told.name, told.earliest))?;
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn delete(host: &HostArgs, args: &Delete, output: Output) -> Result<ExitCode, Failure> {
+    #[derive(Serialize)]
+    struct Deleted {
+        deleted: StreamUri,
+    }
+    let home = Home::open(host)?;
+    let stream = home.places().local(&args.stream)?;
+    known(&stream, &args.stream).await?;
+    let engine = home.looking(Settings::default());
+    for transfer in engine.checkpoints.transfers(i32::MAX as usize).await? {
+        let named = match &transfer.config {
+            Config::Export(config) => &config.stream,
+            Config::Import(config) => &config.stream,
+        };
+        if *named == args.stream && !transfer.state.is_final() {
+            let what = format!(
+                "{} is needed by the transfer {}, which is {}: let that end, or cancel it, first",
+                args.stream, transfer.id, transfer.state
+            );
+            return Err(Failure::new(Code::IllegalState, what));
+        }
+    }
+    stream.delete().await?;
+    match output {
+        Output::Json => output::print_json(&Deleted { deleted: args.stream.clone() })?,
+        Output::Text => output::print(&format!("{} is deleted\n", args.stream))?,
     }
     Ok(ExitCode::SUCCESS)
 }

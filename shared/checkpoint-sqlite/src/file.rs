@@ -20,6 +20,7 @@ pub(crate) const LAYOUT: Layout = Layout {
     version: VERSION,
     tables: TABLES,
     page_bytes: 4 << 10,
+    shrinks: false,
     // 4 MiB.
     log_pages: 1_000,
     log_bytes: 8 << 20,

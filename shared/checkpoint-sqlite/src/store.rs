@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
-use sluice_ports::{CheckpointStore, Created, Error, ErrorKind, Result, Stored, WriterAnswer};
+use sluice_ports::{CheckpointStore, Created, Error, ErrorKind, Result, Stored, TransferRemoval, WriterAnswer};
 use sluice_transfer::record::{LedgerPage, ShardRecord, TransferRecord};
 use sluice_transfer::{DestinationName, ShardId, StreamUri, TransferId};
 
@@ -273,4 +273,38 @@ impl CheckpointStore for SqliteCheckpoints {
         })
         .await
     }
+}
+
+#[async_trait]
+impl TransferRemoval for SqliteCheckpoints {
+    async fn remove_transfer(&self, id: &TransferId, revision: u64) -> Result<bool> {
+        let id = id.clone();
+        self.change(move |connection| remove(connection, &id, revision)).await
+    }
+}
+
+/// All records of a transfer in one transaction, if it has that revision; answers whether it was there.
+fn remove(connection: &mut Connection, id: &TransferId, revision: u64) -> Result<bool> {
+    let doing = format!("removing {}", transfer_name(id));
+    let tx = begin(connection, &doing)?;
+    let stored =
+        || tx.query_row("SELECT revision FROM transfers WHERE id = ?1", [id.as_str()], |row| row.get(0)).optional();
+    let stored: Option<u64> = stored().map_err(fault(&doing))?;
+    match stored {
+        None => return Ok(false),
+        Some(stored) if stored != revision => {
+            let what = format!("{LABEL}: {} was changed meanwhile", transfer_name(id));
+            return Err(Error::new(ErrorKind::Changed, what));
+        }
+        Some(_) => {}
+    }
+    for sql in [
+        "DELETE FROM pages WHERE transfer = ?1",
+        "DELETE FROM shards WHERE transfer = ?1",
+        "DELETE FROM transfers WHERE id = ?1",
+    ] {
+        tx.execute(sql, [id.as_str()]).map_err(fault(&doing))?;
+    }
+    commit(tx, &doing)?;
+    Ok(true)
 }

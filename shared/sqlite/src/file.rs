@@ -27,6 +27,8 @@ pub struct Layout {
     pub tables: &'static str,
     /// Bytes of a page.
     pub page_bytes: u32,
+    /// True if free pages can be given back piece by piece.
+    pub shrinks: bool,
     /// Pages of the write-ahead log after which a commit folds it into the file.
     pub log_pages: u32,
     /// Bytes to which a log is cut back that a large transaction made longer.
@@ -108,6 +110,9 @@ pub fn create(
     }
     let mut connection = connect(path, label, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     connection.pragma_update(None, "page_size", layout.page_bytes).map_err(failed)?;
+    if layout.shrinks {
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
+    }
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     let tx = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)

@@ -18,6 +18,7 @@ pub(crate) const LAYOUT: Layout = Layout {
     tables: TABLES,
     // Of the sizes from 4 to 32 KiB the fastest to write and to read at events of 100 B, 10 KiB and 1 MiB.
     page_bytes: 32 << 10,
+    shrinks: true,
     // 32 MiB.
     log_pages: 1_024,
     log_bytes: 64 << 20,

@@ -15,6 +15,7 @@ mod fault;
 mod file;
 mod layout;
 mod read;
+mod room;
 mod row;
 mod write;
 
@@ -86,6 +87,26 @@ impl LocalStream {
         }
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// Gives the disk back what trims freed, piece by piece, so that others get their turn in between.
+    pub async fn give_back(&self) -> Result<()> {
+        while self.change(|shared, connection| room::give_back_some(connection, &shared.name)).await? {}
+        Ok(())
+    }
+
+    /// Deletes the stream and all its events, for good. `Denied` while an import has it reserved, or another process has it
+    /// open.
+    pub async fn delete(&self) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || {
+            let mut reader = shared.reader.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            // Connections of its own would be in the way.
+            (*reader, *writer) = (None, None);
+            room::delete(file::open(&shared.path, &shared.name)?, &shared.path, &shared.name)
+        })
+        .await
     }
 
     async fn change<T: Send + 'static>(

@@ -33,6 +33,10 @@ pub(super) fn trimmable(text: &str) -> Result<StreamUri, String> {
     )
 }
 
+pub(super) fn deletable(text: &str) -> Result<StreamUri, String> {
+    local(text, "only local: streams are deleted here; `aws kinesis delete-stream` deletes those of Kinesis")
+}
+
 fn local(text: &str, otherwise: &str) -> Result<StreamUri, String> {
     let uri = stream(text)?;
     if is_local(&uri) { Ok(uri) } else { Err(otherwise.to_owned()) }

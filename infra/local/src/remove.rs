@@ -1,0 +1,135 @@
+//! Taking a transfer's record away, and what its manifest names.
+
+use std::io::{BufRead, IsTerminal, stdin};
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use sluice_bucket_dir::DirBucket;
+use sluice_operations::{Code, Engine, Owned, OwnedObject, Settings, ended, kept_for_import, owned};
+use sluice_ports::{ErrorKind, ObjectRemoval, TransferRemoval};
+use sluice_transfer::record::TransferRecord;
+use sluice_transfer::{BucketUri, Kind, TransferId};
+
+use crate::args::{HostArgs, Remove};
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::output::{self, Output, bytes, grouped};
+
+/// Keys that a question shows.
+const SHOWN: usize = 5;
+
+pub(crate) async fn run(host: &HostArgs, args: &Remove, output: Output) -> Result<ExitCode, Failure> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Told {
+        removed: TransferId,
+        objects: u64,
+        bytes: u64,
+        /// Files in its folder that its manifest does not name.
+        others_left: u64,
+    }
+    let home = Home::open(host)?;
+    let engine = home.engine(Settings::default()).await?;
+    let transfer = ended(&engine, &args.id).await?;
+    // Nobody begins it anew meanwhile.
+    let _lock = home.lock(&args.id).await?;
+    let mut told = Told { removed: args.id.clone(), objects: 0, bytes: 0, others_left: 0 };
+    if args.objects {
+        let found = found(&engine, &args.id).await?;
+        describe(&found);
+        if !args.yes && !found.objects.is_empty() {
+            ask(&found)?;
+        }
+        remove(&found.bucket, &found.objects).await?;
+        told.objects = found.objects.len() as u64;
+        told.bytes = found.objects.iter().map(|object| object.size).sum();
+        told.others_left = found.others.len() as u64;
+    }
+    forget(&home, &engine, &transfer).await?;
+    match output {
+        Output::Json => output::print_json(&told)?,
+        Output::Text if args.objects => {
+            let counts = format!("{} files of it, {}", grouped(told.objects), bytes(told.bytes));
+            output::print(&format!("{} is removed, and {counts}\n", args.id))?;
+        }
+        Output::Text => output::print(&format!("{} is removed; its objects stay\n", args.id))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What its manifest names, in a folder.
+async fn found(engine: &Engine, id: &TransferId) -> Result<Owned, Failure> {
+    let found = owned(engine, id).await?;
+    if found.bucket.scheme == "dir" {
+        return Ok(found);
+    }
+    let what = format!(
+        "only objects in dir: are removed here; those of {id} lie in {}: remove them there, for example with \
+         `aws s3 rm --recursive`, and the record without --objects",
+        found.bucket
+    );
+    Err(Failure::new(Code::Invalid, what))
+}
+
+fn describe(found: &Owned) {
+    let size = found.objects.iter().map(|object| object.size).sum();
+    output::note(&format!(
+        "its manifest names {} files that are there, {}, in {}:",
+        grouped(found.objects.len() as u64),
+        bytes(size),
+        found.bucket
+    ));
+    show(found.objects.iter().map(|object| object.key.as_str()));
+    if !found.others.is_empty() {
+        let count = grouped(found.others.len() as u64);
+        output::note(&format!("{count} others in its folder stay: it does not name them, or they were changed:"));
+        show(found.others.iter().map(String::as_str));
+    }
+}
+
+fn show<'a>(keys: impl ExactSizeIterator<Item = &'a str>) {
+    let left = keys.len().saturating_sub(SHOWN);
+    for key in keys.take(SHOWN) {
+        output::note(&format!("  {}", key.escape_debug()));
+    }
+    if left > 0 {
+        output::note(&format!("  and {} more", grouped(left as u64)));
+    }
+}
+
+/// A person at a terminal says so.
+fn ask(found: &Owned) -> Result<(), Failure> {
+    if !stdin().is_terminal() {
+        return Err(Failure::usage("nobody can be asked here: say --yes to remove what its manifest names"));
+    }
+    output::note(&format!("remove these {} files for good? [y/N]", grouped(found.objects.len() as u64)));
+    let mut answer = String::new();
+    stdin().lock().read_line(&mut answer).map_err(|error| Failure::of_io(&error, "the answer cannot be read"))?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(Failure::new(Code::IllegalState, "nothing was removed"))
+}
+
+async fn remove(bucket: &BucketUri, objects: &[OwnedObject]) -> Result<(), Failure> {
+    let store = match DirBucket::open(Path::new(&bucket.rest)) {
+        // Nothing to remove it from.
+        Err(error) if error.kind() == ErrorKind::NotFound && objects.is_empty() => return Ok(()),
+        store => store?,
+    };
+    for object in objects {
+        store.remove_object(&object.key, &object.etag).await?;
+    }
+    Ok(())
+}
+
+/// The record goes last: until then the same command goes on.
+async fn forget(home: &Home, engine: &Engine, transfer: &TransferRecord) -> Result<(), Failure> {
+    if transfer.kind == Kind::Import {
+        let kept = kept_for_import(engine, &transfer.id).await?;
+        remove(&engine.places.work(), &kept).await?;
+    }
+    home.removal().await?.remove_transfer(&transfer.id, transfer.revision).await?;
+    Ok(())
+}
