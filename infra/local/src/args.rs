@@ -47,7 +47,7 @@ const SLICES: &str = "Slice options";
 
 /// Moves events between streams and buckets, exactly: in bounded slices with durable checkpoints.
 #[derive(Debug, Parser)]
-#[command(name = "sluice", version, max_term_width = 100)]
+#[command(name = "sluice", version = crate::version::text(), max_term_width = 100)]
 #[command(after_help = "\
 Examples:
   sluice demo                                        the main job on real bytes, in a folder of its own

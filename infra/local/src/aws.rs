@@ -12,13 +12,31 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use sluice_bucket_s3::place;
 use sluice_places_aws::{Allowed, AwsPlaces, Connection, Profile, Rules};
-use sluice_ports::{Error, ErrorKind, Result};
+use sluice_ports::{BucketStore, Error, ErrorKind, Places, Result, StreamStore};
 use sluice_stream_kinesis::arn;
 use sluice_transfer::{BucketUri, StreamUri};
 use tokio::sync::OnceCell;
 
 use crate::clock::SystemClock;
+
+/// What `--version` says of it.
+pub(crate) const BUILT: &str = "with AWS";
+
+/// Why a stream's name cannot be meant.
+pub(crate) fn check_stream(uri: &StreamUri) -> std::result::Result<(), String> {
+    if uri.name.contains(':') && arn(&uri.name).is_none() {
+        return Err("this is no stream's ARN: write arn:aws:kinesis:REGION:ACCOUNT:stream/NAME".to_owned());
+    }
+    Ok(())
+}
+
+/// What stands behind `s3:` in the one name of a place in S3, however it was spelt.
+pub(crate) fn bucket_name(uri: &BucketUri) -> std::result::Result<String, String> {
+    let (bucket, prefix) = place(uri).map_err(|error| error.to_string())?;
+    Ok(if prefix.is_empty() { format!("//{bucket}") } else { format!("//{bucket}/{prefix}") })
+}
 
 /// Streams of Kinesis and buckets of S3, once they are asked for.
 pub(crate) struct Aws {
@@ -38,9 +56,24 @@ impl Aws {
         Self { owner, found: OnceCell::new(), credentials: OnceCell::new() }
     }
 
+    /// A stream of Kinesis.
+    pub(crate) async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
+        self.of_stream(uri).await?.stream(uri).await
+    }
+
+    /// A bucket of S3, and the prefix in it.
+    pub(crate) async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        self.of_buckets().await?.bucket(uri).await
+    }
+
+    /// The same, to read from.
+    pub(crate) async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        self.of_buckets().await?.source(uri).await
+    }
+
     /// Where that stream is found. `Invalid` if neither the configuration nor an ARN says in which region; `Denied` if
     /// there are no credentials.
-    pub(crate) async fn of_stream(&self, uri: &StreamUri) -> Result<&AwsPlaces> {
+    async fn of_stream(&self, uri: &StreamUri) -> Result<&AwsPlaces> {
         let found = self.found().await;
         if found.region.is_none() && arn(&uri.name).is_none() {
             return Err(no_region(", or name streams by their ARN"));
@@ -49,7 +82,7 @@ impl Aws {
     }
 
     /// Where buckets are found. `Invalid` if nothing says in which region, `Denied` if there are no credentials.
-    pub(crate) async fn of_buckets(&self) -> Result<&AwsPlaces> {
+    async fn of_buckets(&self) -> Result<&AwsPlaces> {
         let found = self.found().await;
         if found.region.is_none() {
             return Err(no_region(""));

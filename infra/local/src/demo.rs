@@ -49,6 +49,8 @@ struct Step {
 #[derive(Serialize)]
 struct Told {
     equal: bool,
+    /// All of it lies there.
+    folder: String,
     home: String,
     bucket: String,
     steps: Vec<Step>,
@@ -73,6 +75,7 @@ pub(crate) async fn run(args: &Demo, output: Output) -> Result<ExitCode, Failure
     match output {
         Output::Json => output::print_json(&Told {
             equal,
+            folder: demo.folder.display().to_string(),
             home: demo.home.path().display().to_string(),
             bucket: demo.bucket.to_string(),
             steps: demo.steps,
@@ -89,6 +92,7 @@ pub(crate) async fn run(args: &Demo, output: Output) -> Result<ExitCode, Failure
 
 /// Where the demo plays.
 struct Stage {
+    folder: PathBuf,
     home: Home,
     engine: Engine,
     bucket: BucketUri,
@@ -103,7 +107,7 @@ impl Stage {
         let engine = home.engine(SliceBounds::default().settings()).await?;
         let rest = absolute(&folder.join("bucket")).map_err(|why| Failure::new(Code::Invalid, why))?;
         let bucket = BucketUri { scheme: "dir".to_owned(), rest };
-        Ok(Self { home, engine, bucket, output, steps: Vec::new(), findings: Vec::new() })
+        Ok(Self { folder: folder.to_owned(), home, engine, bucket, output, steps: Vec::new(), findings: Vec::new() })
     }
 
     async fn play(&mut self, file: &Path) -> Result<(), Failure> {
@@ -322,6 +326,7 @@ impl Stage {
         ] {
             let _ = writeln!(text, "  {}", self.home.hint(&command));
         }
+        let _ = writeln!(text, "\nAll of it lies in one folder, which this removes:\n  rm -r {}", quoted(&self.folder));
         text
     }
 }

@@ -12,6 +12,7 @@ compile_error!("sluice runs on Linux and macOS; on Windows use it within WSL");
 
 mod append;
 mod args;
+#[cfg_attr(not(feature = "aws"), path = "without_aws.rs")]
 mod aws;
 mod bounds;
 mod clock;
@@ -34,6 +35,7 @@ mod stop;
 mod streams;
 mod table;
 mod transfer;
+mod version;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sluice_bucket_dir::DirBucket;
-use sluice_bucket_s3::source;
 use sluice_ports::{BucketStore, Error, ErrorKind, Places, Result, StreamStore};
 use sluice_stream_local::LocalStream;
 use sluice_transfer::{BucketUri, StreamUri};
@@ -126,7 +125,7 @@ impl Places for LocalPlaces {
     async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
         match uri.scheme.as_str() {
             "local" => Ok(Arc::new(self.local(uri)?)),
-            "kinesis" => self.aws.of_stream(uri).await?.stream(uri).await,
+            "kinesis" => self.aws.stream(uri).await,
             _ => Err(unknown("stream", uri, &STREAMS)),
         }
     }
@@ -134,7 +133,7 @@ impl Places for LocalPlaces {
     async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
         match uri.scheme.as_str() {
             "dir" => folder(PathBuf::from(&uri.rest)).await,
-            "s3" => self.aws.of_buckets().await?.bucket(uri).await,
+            "s3" => self.aws.bucket(uri).await,
             _ => Err(unknown("bucket", uri, &BUCKETS)),
         }
     }
@@ -142,7 +141,7 @@ impl Places for LocalPlaces {
     async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
         match uri.scheme.as_str() {
             "dir" => folder_or_file(uri).await,
-            "s3" => self.aws.of_buckets().await?.source(uri).await,
+            "s3" => self.aws.source(uri).await,
             _ => Err(unknown("bucket", uri, &BUCKETS)),
         }
     }
@@ -152,10 +151,12 @@ impl Places for LocalPlaces {
     }
 
     fn object(&self, bucket: &BucketUri, key: &str) -> String {
-        match source(bucket) {
+        if bucket.scheme == "s3" {
             // A key is whole: it has the prefix that the bucket's name may carry.
-            Ok((bucket, _)) => format!("s3://{bucket}/{key}"),
-            Err(_) => format!("{}/{key}", bucket.to_string().trim_end_matches('/')),
+            let path = bucket.rest.trim_start_matches('/');
+            let name = path.split_once('/').map_or(path, |(name, _)| name);
+            return format!("s3://{name}/{key}");
         }
+        format!("{}/{key}", bucket.to_string().trim_end_matches('/'))
     }
 }

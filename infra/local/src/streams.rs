@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
-use sluice_operations::Settings;
+use sluice_operations::{Code, Settings};
 use sluice_ports::StreamStore;
 use sluice_stream_local::LocalStream;
+use sluice_transfer::record::Config;
 use sluice_transfer::{Counts, Cut, Range, StreamUri};
 
-use crate::args::{HostArgs, Trim};
+use crate::args::{Delete, HostArgs, Trim};
 use crate::bounds::{known, positions};
 use crate::failure::Failure;
 use crate::home::Home;

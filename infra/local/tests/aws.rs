@@ -1,5 +1,6 @@
 //! What the command says when AWS is not set up, or is not asked at all. Transfers on AWS: `tests/scenarios`.
 #![cfg(test)]
+#![cfg(feature = "aws")]
 
 mod common;
 

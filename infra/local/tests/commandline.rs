@@ -93,7 +93,16 @@ fn help_has_examples_for_everybody() {
         assert!(text.contains("Example"), "{command}: {text}");
     }
     assert!(stage.ok("help export").text().contains("--from is inclusive, --until is exclusive"));
-    assert!(stage.ok("--version").text().starts_with("sluice "));
+    let version = stage.ok("--version").text();
+    let (name, built) = version.trim_end().split_once(" (").unwrap();
+    assert_eq!(name, concat!("sluice ", env!("CARGO_PKG_VERSION")));
+    let built: Vec<_> = built.strip_suffix(')').unwrap().split(", ").collect();
+    let aws = if cfg!(feature = "aws") { "with AWS" } else { "without AWS" };
+    assert!(
+        matches!(built[..], [commit, "debug" | "release", said, sqlite]
+        if !commit.is_empty() && said == aws && sqlite == format!("SQLite {}", sluice_sqlite::version())),
+        "{version}"
+    );
     assert!(!stage.path("home").exists());
 }
 

@@ -20,13 +20,24 @@ fn what_it_moved_is_equal_and_what_it_prints_works() {
     let done = demo(&stage, "demo --file f").code(0);
     let text = done.text();
     assert!(text.contains("Everything that came back equals what went in"), "{text}");
-    let commands: Vec<_> = text.lines().skip_while(|line| *line != "Try next:").skip(1).collect();
+    let commands = text.lines().skip_while(|line| *line != "Try next:").skip(1);
+    let commands: Vec<_> = commands.take_while(|line| !line.is_empty()).collect();
     assert!(commands.len() >= 5, "{text}");
     for command in commands {
         let done = std::process::Command::new("sh").args(["-c", command]).current_dir(stage.path("")).output().unwrap();
         assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
     }
     assert!(!stage.path("home").exists());
+    // Last comes what removes it all.
+    let left = || {
+        let names = std::fs::read_dir(stage.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("sluice-demo")).count()
+    };
+    assert_eq!(left(), 1);
+    let remove = text.lines().last().unwrap();
+    assert!(remove.starts_with("  rm -r "), "{remove}");
+    assert!(std::process::Command::new("sh").args(["-c", remove]).status().unwrap().success());
+    assert_eq!(left(), 0);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aws_sdk_dynamodb::Client;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,7 +51,7 @@ impl Host {
         let config = Config::read(|name| std::env::var(name).ok())?;
         let connection = Connection::open(Profile::Function).await;
         let clock = Arc::new(SystemClock);
-        let checkpoints = DynamoCheckpoints::new(connection.dynamodb(), config.table.clone());
+        let checkpoints = DynamoCheckpoints::new(Client::new(connection.config()), config.table.clone());
         let places = AwsPlaces::new(connection, config.rules.clone(), clock.clone());
         let settings = config.settings();
         let engine = Engine { checkpoints: Arc::new(checkpoints), places: Arc::new(places), clock, settings };

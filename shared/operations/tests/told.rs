@@ -1,13 +1,11 @@
 //! What a folder, a range or a rate names and a transfer does not take is said, counted and kept.
 #![cfg(test)]
 
-mod rig;
-
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use rig::Rig;
+use sluice_kit::{Rig, shard};
 use sluice_operations::{
     Code, Engine, OperationError, Report, Settings, Settled, SliceOrder, SliceOutcome, cancel, describe, export_slice,
     import_slice, pause, plan, settle,
@@ -61,7 +59,7 @@ fn report(rig: &Rig, id: &str) -> Report {
 }
 
 fn payloads(rig: &Rig) -> Vec<String> {
-    let events = rig.target.events(&rig::shard(0));
+    let events = rig.target.events(&shard(0));
     events.into_iter().map(|event| String::from_utf8(event.payload.as_slice().to_vec()).unwrap()).collect()
 }
 
@@ -150,7 +148,7 @@ fn an_export_and_other_files_in_one_folder_are_refused() {
     let refused = planned(&rig, "t", &Request::Import(whole.clone())).unwrap_err();
     assert_eq!(refused.code, Code::Invalid);
     assert!(refused.message.contains("name one of them") && refused.message.contains("export/logs/a.log"), "{refused}");
-    assert!(rig.target.events(&rig::shard(0)).is_empty() && now(describe(&rig.engine, &"t".parse().unwrap())).is_err());
+    assert!(rig.target.events(&shard(0)).is_empty() && now(describe(&rig.engine, &"t".parse().unwrap())).is_err());
 
     // Leftovers beside it make nothing unclear, and are counted; so is what somebody put into its own folder.
     assert!(rig.bucket.remove("export/logs/a.log"));

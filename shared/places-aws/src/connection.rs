@@ -50,9 +50,9 @@ impl Connection {
         own.or_else(|| self.config.endpoint_url().map(str::to_owned))
     }
 
-    /// A client of the table.
-    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.config)
+    /// What a client of another service is made of.
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
     }
 
     /// A client of S3.

@@ -179,8 +179,10 @@ impl StreamStore for LocalStream {
 
     async fn count_before(&self, shard: &ShardId, range: &Range, time: Timestamp) -> Result<Option<u64>> {
         let (shard, range) = (shard.clone(), range.clone());
-        let count = move |connection: &mut _, name: &str| read::count_before(connection, name, &shard, &range, time);
-        self.run(Access::Read, move |shared, connection| count(connection, &shared.name)).await.map(Some)
+        let count = move |shared: &Shared, connection: &mut _| {
+            read::count_before(connection, &shared.name, &shard, &range, time)
+        };
+        self.look(count).await.map(Some)
     }
 
     async fn append(

@@ -38,7 +38,7 @@ use sluice_ports::{
 };
 use sluice_transfer::record::{LedgerPage, PartEntry, ShardRecord, TransferRecord};
 use sluice_transfer::{
-    Checksum, Counts, DestinationName, Position, Range, ShardId, StreamUri, Timestamp, TransferId, UploadId,
+    Checksum, Counts, DestinationName, LeftOut, Position, Range, ShardId, StreamUri, Timestamp, TransferId, UploadId,
 };
 
 /// A layer as the port that it is a layer of.
@@ -118,6 +118,11 @@ pub trait BucketLayer: Send + Sync {
         self.inner().list(prefix, after, limit).await
     }
 
+    /// As [`BucketStore::left_out`].
+    async fn left_out(&self, prefix: &str) -> Result<LeftOut> {
+        self.inner().left_out(prefix).await
+    }
+
     /// As [`BucketStore::list_uploads`].
     async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {
         self.inner().list_uploads(prefix).await
@@ -190,6 +195,11 @@ impl<L: BucketLayer> BucketStore for Layered<L> {
         self.0.list(prefix, after, limit).await
     }
 
+    async fn left_out(&self, prefix: &str) -> Result<LeftOut> {
+        self.0.called("left_out", false);
+        self.0.left_out(prefix).await
+    }
+
     async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {
         self.0.called("list_uploads", false);
         self.0.list_uploads(prefix).await
@@ -228,6 +238,11 @@ pub trait StreamLayer: Send + Sync {
     /// As [`StreamStore::measure`].
     async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
         self.inner().measure(shard, range).await
+    }
+
+    /// As [`StreamStore::count_before`].
+    async fn count_before(&self, shard: &ShardId, range: &Range, time: Timestamp) -> Result<Option<u64>> {
+        self.inner().count_before(shard, range, time).await
     }
 
     /// As [`StreamStore::appends`].
@@ -292,6 +307,11 @@ impl<L: StreamLayer> StreamStore for Layered<L> {
     async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
         self.0.called("measure", false);
         self.0.measure(shard, range).await
+    }
+
+    async fn count_before(&self, shard: &ShardId, range: &Range, time: Timestamp) -> Result<Option<u64>> {
+        self.0.called("count_before", false);
+        self.0.count_before(shard, range, time).await
     }
 
     fn appends(&self) -> Appends {

@@ -3,20 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use sluice_bucket_s3::place;
-use sluice_stream_kinesis::arn;
 use sluice_transfer::limits::EVENT_BYTES;
 use sluice_transfer::{BucketUri, Compression, Format, Inflate, SourceFormat, State, StreamUri};
 
+use crate::aws;
 use crate::places::{BUCKETS, STREAMS, is_local};
 
 pub(super) fn stream(text: &str) -> Result<StreamUri, String> {
+    let uri = known(text)?;
+    aws::check_stream(&uri)?;
+    Ok(uri)
+}
+
+/// A stream of a kind that there is, in whatever build.
+fn known(text: &str) -> Result<StreamUri, String> {
     let uri = StreamUri::from_str(text).map_err(|error| error.to_string())?;
     if !STREAMS.contains(&uri.scheme.as_str()) {
         return Err(format!("this command has no streams '{}:'; it has {}", uri.scheme, with_colons(&STREAMS)));
-    }
-    if uri.name.contains(':') && arn(&uri.name).is_none() {
-        return Err("this is no stream's ARN: write arn:aws:kinesis:REGION:ACCOUNT:stream/NAME".to_owned());
     }
     Ok(uri)
 }
@@ -38,7 +41,7 @@ pub(super) fn deletable(text: &str) -> Result<StreamUri, String> {
 }
 
 fn local(text: &str, otherwise: &str) -> Result<StreamUri, String> {
-    let uri = stream(text)?;
+    let uri = known(text)?;
     if is_local(&uri) { Ok(uri) } else { Err(otherwise.to_owned()) }
 }
 
@@ -64,10 +67,7 @@ pub(super) fn bucket(text: &str) -> Result<BucketUri, String> {
     let uri = BucketUri::from_str(text).map_err(|error| error.to_string())?;
     let rest = match uri.scheme.as_str() {
         "dir" => absolute(Path::new(&uri.rest))?,
-        "s3" => {
-            let (bucket, prefix) = place(&uri).map_err(|error| error.to_string())?;
-            if prefix.is_empty() { format!("//{bucket}") } else { format!("//{bucket}/{prefix}") }
-        }
+        "s3" => aws::bucket_name(&uri)?,
         other => return Err(format!("this command has no buckets '{other}:'; it has {}", with_colons(&BUCKETS))),
     };
     Ok(BucketUri { scheme: uri.scheme, rest })
@@ -201,14 +201,24 @@ mod tests {
         for wrong in ["kafka:orders", "arn:aws:sqs:eu-west-1:123456789012:orders"] {
             assert!(stream(wrong).unwrap_err().contains("it has local:, kinesis:"), "{wrong}");
         }
-        assert!(stream("arn:aws:kinesis:eu-west-1:123456789012:stream/a/consumer/b:1").unwrap_err().contains("ARN"));
         assert!(bucket("gs://orders").unwrap_err().contains("it has dir:, s3:"));
+    }
+
+    #[test]
+    #[cfg(feature = "aws")]
+    fn names_of_aws_follow_its_rules() {
+        assert!(stream("arn:aws:kinesis:eu-west-1:123456789012:stream/a/consumer/b:1").unwrap_err().contains("ARN"));
         assert!(bucket("s3://Orders").unwrap_err().contains("lower case"));
     }
 
     #[test]
-    fn one_name_for_a_bucket() {
+    fn one_name_for_a_folder() {
         assert_eq!(bucket("dir:/a/./b//c/").unwrap().rest, "/a/b/c");
+    }
+
+    #[test]
+    #[cfg(feature = "aws")]
+    fn one_name_for_a_bucket() {
         for spelt in ["s3:archive/orders", "s3://archive/orders", "s3://archive/orders/"] {
             assert_eq!(bucket(spelt).unwrap().to_string(), "s3://archive/orders");
         }
