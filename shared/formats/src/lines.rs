@@ -188,7 +188,9 @@ impl Lines {
         let bytes = Bytes::from(std::mem::replace(&mut self.held, rest));
         let first = self.spans.partition_point(|span| span.at < len);
         let mut spans = self.spans.split_off(first);
-        spans.iter_mut().for_each(|span| span.at -= len);
+        for span in &mut spans {
+            span.at -= len;
+        }
         // The piece in which the first ends may be the one in which the rest begins.
         if let Some(last) = self.spans.back().filter(|_| spans.front().is_none_or(|span| span.at > 0)) {
             spans.push_front(Span { at: 0, of: last.of, from: last.from + len - last.at });

@@ -180,16 +180,16 @@ impl<F: LineFormat> LineDecoder<F> {
 /// What is wrong with a line, and where: its number if it is known, else only where it begins.
 fn refused(line: &Line, fault: LineFault) -> UnpackError {
     let Place { offset, within } = line.begin;
-    let mut at = if within > 0 { format!("inflated byte {within} of the frame: ") } else { String::new() };
+    let at = if within > 0 { format!("inflated byte {within} of the frame: ") } else { String::new() };
     match fault {
         LineFault::Damaged(why, column) => {
             let column = line.column + column.unwrap_or(1);
-            at += &match line.number {
+            let place = match line.number {
                 Some(number) => format!("line {number}, column {column}"),
                 None if line.column == 0 => format!("column {column}"),
                 None => format!("{} bytes on", column - line.column),
             };
-            UnpackError::Damaged { offset, why: format!("{at}: the line is no event: {why}") }
+            UnpackError::Damaged { offset, why: format!("{at}{place}: the line is no event: {why}") }
         }
         LineFault::TooLarge(why) => UnpackError::TooLarge { offset, why: format!("{at}{why}") },
     }

@@ -43,7 +43,9 @@ proptest! {
         let mut wanted: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
         let last = wanted.pop().unwrap();
         // CR LF is an end as LF is, and what has no end is a line if it is not empty.
-        wanted.iter_mut().for_each(|line| *line = line.strip_suffix(b"\r").unwrap_or(line));
+        for line in &mut wanted {
+            *line = line.strip_suffix(b"\r").unwrap_or(line);
+        }
         wanted.extend(Some(last).filter(|last| !last.is_empty()));
         prop_assume!(sluice_transfer::known_as(&text).is_none() && !text.starts_with("\u{feff}".as_bytes()));
         prop_assume!(wanted.first().is_none_or(|first| sluice_transfer::known_as(first).is_none()));
@@ -586,8 +588,8 @@ fn logical_types_of_bytes_are_written_out() {
 
 #[test]
 fn headers_of_hundreds_of_kilobytes() {
-    let fields: String =
-        (0..4_000).map(|n| format!(r#"{{"name":"f{n}","type":"null","doc":"{}"}},"#, "x".repeat(90))).collect();
+    let field = |n| format!(r#"{{"name":"f{n}","type":"null","doc":"{}"}},"#, "x".repeat(90));
+    let fields = (0..4_000).map(field).collect::<Vec<_>>().concat();
     let schema = format!(r#"{{"type":"record","name":"R","fields":[{fields}{{"name":"p","type":"string"}}]}}"#);
     assert!(schema.len() > 400 << 10);
     let object = hostile(&schema, 1, b"\x02a");
