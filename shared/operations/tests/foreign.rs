@@ -313,7 +313,7 @@ fn what_records_lack_is_counted_whatever_slices_they_come_in() {
         let (payload, key, time) = (number % 3 > 0, number % 5 > 0, number % 7 > 0);
         let field = |there: bool, name: &str| if there { format!(", \"{name}\": {number}") } else { String::new() };
         let more = [field(payload, "p"), field(key, "k"), field(time, "t")].concat();
-        file.push_str(&format!("{{\"n\": 1{more}}}\n"));
+        file.extend(["{\"n\": 1", &more, "}\n"]);
         wanted += Lacking { payload: u64::from(!payload), key: u64::from(!key), time: u64::from(!time) };
     }
     for steps in [70, 200, 100_000] {
