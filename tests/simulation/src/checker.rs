@@ -12,7 +12,7 @@ use sluice_transfer::limits::SEGMENT_ENTRIES;
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestError, ManifestObject, ObjectIndex, Segment, Tiles};
 use sluice_transfer::record::{DestinationRecord, Phase, SealedObject, ShardRecord, Work};
 use sluice_transfer::{
-    Checksum, Compression, Counts, Cursor, Encoding, Format, ObjectKeys, Place, ShardId, TransferId, Value,
+    Checksum, Compression, Counts, Cursor, Encoding, Format, ObjectKeys, Place, ShardId, State, TransferId, Value,
 };
 
 use crate::scenario::{Scenario, Stores};
@@ -184,8 +184,11 @@ impl Checker {
         Ok(())
     }
 
-    /// Invariant 13, as a person sees it.
+    /// Invariant 13, as a person sees it. A cancelled transfer reports what it keeps, which may be less than had moved.
     pub(crate) fn reported(&mut self, report: &Report) -> Result<(), Violation> {
+        if report.state == State::Cancelled {
+            self.progress.remove(&report.id);
+        }
         let Some(now) = report.progress else { return Ok(()) };
         let most = self.progress.entry(report.id.clone()).or_default();
         if now < *most || now > 1.0 {
