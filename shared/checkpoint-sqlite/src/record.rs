@@ -36,7 +36,7 @@ pub(crate) fn from_text<T: DeserializeOwned>(name: &str, text: &str) -> Result<T
 /// What a write is conditional on, of the record that stands.
 #[derive(Deserialize)]
 pub(crate) struct Standing {
-    revision: u64,
+    pub(crate) revision: u64,
     /// Transfers have none.
     #[serde(default)]
     epoch: u64,

@@ -285,15 +285,14 @@ impl TransferRemoval for SqliteCheckpoints {
 
 /// All records of a transfer in one transaction, if it has that revision; answers whether it was there.
 fn remove(connection: &mut Connection, id: &TransferId, revision: u64) -> Result<bool> {
-    let doing = format!("removing {}", transfer_name(id));
+    let name = transfer_name(id);
+    let doing = format!("removing {name}");
     let tx = begin(connection, &doing)?;
-    let stored =
-        || tx.query_row("SELECT revision FROM transfers WHERE id = ?1", [id.as_str()], |row| row.get(0)).optional();
-    let stored: Option<u64> = stored().map_err(fault(&doing))?;
+    let stored = transfer_text(&tx, id)?.map(|text| from_text::<Standing>(&name, &text)).transpose()?;
     match stored {
         None => return Ok(false),
-        Some(stored) if stored != revision => {
-            let what = format!("{LABEL}: {} was changed meanwhile", transfer_name(id));
+        Some(stored) if stored.revision != revision => {
+            let what = format!("{LABEL}: {name} was changed meanwhile");
             return Err(Error::new(ErrorKind::Changed, what));
         }
         Some(_) => {}
