@@ -38,6 +38,12 @@ pub(crate) fn bucket_name(uri: &BucketUri) -> std::result::Result<String, String
     Ok(if prefix.is_empty() { format!("//{bucket}") } else { format!("//{bucket}/{prefix}") })
 }
 
+/// The same of a place to read from, where others may have written: any key, and a slash at its end stays.
+pub(crate) fn source_name(uri: &BucketUri) -> std::result::Result<String, String> {
+    let (bucket, key) = sluice_bucket_s3::source(uri).map_err(|error| error.to_string())?;
+    Ok(if key.is_empty() { format!("//{bucket}") } else { format!("//{bucket}/{key}") })
+}
+
 /// Streams of Kinesis and buckets of S3, once they are asked for.
 pub(crate) struct Aws {
     owner: Option<String>,

@@ -27,6 +27,11 @@ pub(crate) fn bucket_name(uri: &BucketUri) -> std::result::Result<String, String
     Err(refusal(&uri.scheme))
 }
 
+/// The same of a place to read from.
+pub(crate) fn source_name(uri: &BucketUri) -> std::result::Result<String, String> {
+    Err(refusal(&uri.scheme))
+}
+
 /// Nothing.
 pub(crate) struct Aws;
 

@@ -49,8 +49,7 @@ fn local(text: &str, otherwise: &str) -> Result<StreamUri, String> {
 pub(super) fn source(text: &str) -> Result<BucketUri, String> {
     let mut uri = BucketUri::from_str(text).map_err(|error| error.to_string())?;
     if uri.scheme == "s3" {
-        let (bucket, key) = sluice_bucket_s3::source(&uri).map_err(|error| error.to_string())?;
-        uri.rest = if key.is_empty() { format!("//{bucket}") } else { format!("//{bucket}/{key}") };
+        uri.rest = aws::source_name(&uri)?;
         return Ok(uri);
     }
     let slash = uri.scheme == "dir" && uri.rest.ends_with('/');
