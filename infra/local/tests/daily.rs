@@ -131,6 +131,9 @@ fn an_empty_variable_is_one_that_is_not_set() {
     let mut command = stage.command("list");
     let done = done(command.env("SLUICE_HOME", "")).code(0);
     assert!(done.err.contains("no home at .sluice"), "{}", done.err);
+    if !cfg!(feature = "aws") {
+        return;
+    }
     // Not "a profile without a name".
     let mut command = stage.command("read kinesis:orders");
     for name in ["AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"] {
@@ -138,7 +141,7 @@ fn an_empty_variable_is_one_that_is_not_set() {
     }
     let home = stage.path("nobody");
     let done = common::done(command.env("HOME", home).env("AWS_EC2_METADATA_DISABLED", "true")).code(1);
-    assert!(done.err.contains("AWS_REGION") || done.err.contains("--features"), "{}", done.err);
+    assert!(done.err.contains("AWS_REGION"), "{}", done.err);
 }
 
 #[test]

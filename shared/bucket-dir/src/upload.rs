@@ -151,23 +151,32 @@ fn names(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The uploads that are open. What is left of completed ones goes.
+/// The uploads that are open. What is left of completed ones goes, and so does what a crash left half made or half removed.
 pub(crate) fn list(layout: &Layout, prefix: &str) -> Result<Vec<OpenUpload>> {
-    let mut open = Vec::new();
+    let (mut open, mut halves) = (Vec::new(), false);
     for name in names(&layout.uploads())? {
         let id = UploadId(name);
         let Some(folder) = layout.upload(&id) else { continue };
         if !is_ours(&folder)? {
             continue;
         }
-        let ours = |found: &Document| found.key.starts_with(prefix) && Key::new(&found.key).is_ok();
-        let Some(document) = document(&folder)?.filter(ours) else { continue };
+        let Some(document) = document(&folder)? else {
+            halves = true;
+            continue;
+        };
+        if !document.key.starts_with(prefix) || Key::new(&document.key).is_err() {
+            continue;
+        }
         if is_completed(&folder)? {
             // Whoever completed it died before he could tidy up, and the bucket need not be opened for writing again.
             let _ = sweep_upload(layout, &id, &folder);
         } else {
             open.push(OpenUpload { key: document.key, id });
         }
+    }
+    if halves {
+        // Only if nobody makes one at this moment.
+        sweep(layout);
     }
     open.sort();
     Ok(open)
@@ -262,6 +271,18 @@ mod tests {
             let parts = list_parts(&self.layout, &self.key, &self.id).unwrap().unwrap();
             parts.into_iter().map(|(number, part)| (number, part.checksum)).collect()
         }
+    }
+
+    #[test]
+    fn what_a_crash_left_half_removed_goes_with_a_list() {
+        let rig = Rig::new();
+        let folder = rig.layout.uploads().join(&rig.id.0);
+        fs::remove_file(folder.join("upload.json")).unwrap();
+        // Somebody who makes hidden files holds it off.
+        let lock = rig.layout.lock_shared().unwrap();
+        assert!(list(&rig.layout, "").unwrap().is_empty() && folder.exists());
+        drop(lock);
+        assert!(list(&rig.layout, "").unwrap().is_empty() && !folder.exists());
     }
 
     #[test]
