@@ -129,9 +129,9 @@ async fn a_half_made_upload_is_none_and_is_swept_up() {
         assert_eq!(part(&bucket, &UploadId(name.repeat(32)), 1, 0, &ONE).await, PartAnswer::NoSuchUpload);
     }
     fs::write(hidden(&bucket, "puts").join("dead"), "half of the by").unwrap();
-    assert_eq!(open_uploads(&bucket).await, 1);
     let lock = File::open(hidden(&bucket, "lock")).unwrap();
     lock.lock_shared().unwrap();
+    assert_eq!(open_uploads(&bucket).await, 1);
     DirBucket::create(dir.path()).unwrap();
     assert_eq!(count(&hidden(&bucket, "uploads")), 4, "nothing is swept while others are at work");
     drop(lock);
