@@ -20,7 +20,7 @@ sys.path.insert(0, str(HERE / "cloud"))
 
 from cloud import Broken, Cloud, check, working_in  # noqa: E402  (the path to it has just been set)
 
-FILES = ["README.md", "infra/README.md"]
+FILES = ["README.md", "infra/README.md", "infra/local/README.md"]
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
 # All blocks of one file.
 PATIENCE = 1200

@@ -1,4 +1,4 @@
-//! Tells the command its commit and how it is built. Where there is no git, or the sources are not in a repository of
+//! Sets the commit and build that `--version` prints. Where there is no git, or the sources are not in a repository of
 //! their own, the commit is said to be unknown.
 
 use std::path::Path;

@@ -110,6 +110,8 @@ class World:
 
     def nothing_open(self, bucket):
         uploads = self.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+        # Who is killed while it asks what the bucket promises leaves an upload without parts. It is no transfer's.
+        uploads = [upload for upload in uploads if upload["Key"] != ".sluice/probe"]
         check(not uploads, f"{bucket} has uploads open: {uploads}")
 
     def parts(self, bucket, prefix):
@@ -196,7 +198,8 @@ def local_s3_local(world):
         world.moves("export", f"local:{name}", f"s3://{bucket}", "--id", name)
     keyless, empty = world.stream("keyless", 1), world.stream("empty", 1)
     world.moves("import", f"s3://{bucket}/keyless", keyless.uri)
-    check(keyless.by_key() == {"-": [b"data"]}, f"the event without a key is {keyless.by_key()}")
+    ((given, data),) = keyless.by_key().items()
+    check(given and data == [b"data"], f"the event without a key is {keyless.by_key()}")
     refused = world.stage.run("import", f"s3://{bucket}/long", empty.uri, code=1)
     check("a key of 257 characters" in refused.err, f"the key is not named: {refused.err}")
     check(empty.by_key() == {}, "something arrived of what cannot be held")

@@ -10,7 +10,7 @@ def document(path, kind):
     """A manifest's document, whose checksum covers its body's exact bytes."""
     text = path.read_bytes()
     parsed = json.loads(text)
-    check(parsed["sluice"] == kind and parsed["version"] in (1, 2), f"{path}: {parsed['sluice']} {parsed['version']}")
+    check(parsed["sluice"] == kind and parsed["version"] in (1, 2, 4), f"{path}: {parsed['sluice']} {parsed['version']}")
     body = text[text.index(b'"body":') + len(b'"body":') : text.rindex(b"}")]
     check(hashlib.sha256(body).hexdigest() == parsed["sha256"], f"{path}: its checksum is wrong")
     return parsed["body"], hashlib.sha256(text).hexdigest()

@@ -18,11 +18,11 @@ use crate::bounds::known;
 use crate::clock::now;
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::output::{self, Output, bytes, grouped};
+use crate::output::{self, Output, bytes, counted};
 
 /// Bytes of a piece, unless told otherwise.
 const PIECE: u64 = 1 << 20;
-/// A batch is written once it has so many bytes or events. Two are held at once.
+/// A batch is written once it has this many bytes or events. Two are held at once.
 const BATCH_BYTES: usize = 4 << 20;
 const BATCH_EVENTS: usize = 8_192;
 /// Bytes asked of the input at once.
@@ -43,8 +43,8 @@ pub(crate) async fn run(host: &HostArgs, args: &Append, output: Output) -> Resul
     let made = stream.create(args.shards.unwrap_or(1)).await?;
     let info = known(&stream, &args.stream).await?;
     if let Some(asked) = args.shards.filter(|asked| !made && *asked as usize != info.shards.len()) {
-        let there = info.shards.len();
-        let what = format!("{} is there and has {there} shards, not {asked}: leave --shards away", args.stream);
+        let there = counted(info.shards.len() as u64, "shard");
+        let what = format!("{} is there and has {there}, not {asked}: leave --shards away", args.stream);
         return Err(Failure::new(Code::Invalid, what));
     }
     let mut writer = Writer::new(&stream, &args.stream, &info, args.key.as_deref());
@@ -52,9 +52,9 @@ pub(crate) async fn run(host: &HostArgs, args: &Append, output: Output) -> Resul
     let counts = writer.written;
     if let Err(mut failure) = appended {
         failure.message = format!(
-            "{} (before that {} events, {} were appended)",
+            "{} (appended before that: {}, {})",
             failure.message,
-            counts.events,
+            counted(counts.events, "event"),
             bytes(counts.bytes)
         );
         return Err(failure);
@@ -65,7 +65,7 @@ pub(crate) async fn run(host: &HostArgs, args: &Append, output: Output) -> Resul
         }
         Output::Text => {
             let text =
-                format!("{} events, {} appended to {}\n", grouped(counts.events), bytes(counts.bytes), args.stream);
+                format!("{}, {} appended to {}\n", counted(counts.events, "event"), bytes(counts.bytes), args.stream);
             output::print(&text)?;
         }
     }
@@ -247,6 +247,9 @@ async fn append_batch(
     for _ in 0..ATTEMPTS {
         match stream.append(shard, None, &tail, events).await? {
             Appended::Done { tail } => return Ok(tail),
+            Appended::Spread { .. } => {
+                return Err(Failure::new(Code::Defect, format!("{uri} spread an append over its shards")));
+            }
             // Somebody else appended.
             Appended::Elsewhere { tail: there } => tail = there,
             Appended::Reserved(writer) => {

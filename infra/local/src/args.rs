@@ -2,26 +2,24 @@
 
 #[cfg(test)]
 mod reference;
+mod streams;
+mod transfers;
 mod values;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use sluice_transfer::{
-    BucketUri, Compression, Format, Inflate, PositionSpec, SourceFormat, State, StreamUri, TransferId,
-};
+use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::Output;
 use crate::failure::{Failure, USAGE};
 use crate::output;
 use crate::progress::Progress;
 
+pub(crate) use streams::{Append, By, Delete, Read, Streams, StreamsCommand, Trim};
+pub(crate) use transfers::{Export, Import, List, Named, Rate, Remove, Resume, SliceArgs, Status};
+use values::account;
 pub(crate) use values::{Limit, absolute};
-use values::{
-    account, appendable, bucket, compression, deletable, event_bytes, format, inflate, limit, positive_size, rate,
-    size, source, source_format, state, stream, trimmable,
-};
 
 const POSITIONS: &str = "\
 Positions: earliest | latest | date, such as 2026-11-22 (from 0:00 UTC) | RFC 3339 time | ago:1h | SHARD@SEQUENCE | \
@@ -69,8 +67,8 @@ pub(crate) struct Args {
     /// Text for people, or one JSON object
     #[arg(long, global = true, value_enum, default_value_t = Output::Text, help_heading = GLOBAL)]
     pub output: Output,
-    /// What stderr shows of a transfer that moves: a bar, a line a minute, or nothing; auto is a bar on a terminal, else
-    /// lines
+    /// What stderr shows of a transfer that moves: a bar, a line a minute, or nothing; auto is a bar on a terminal,
+    /// else lines
     #[arg(long, global = true, value_enum, default_value_t = Progress::Auto, value_name = "HOW", help_heading = GLOBAL)]
     pub progress: Progress,
     /// Log to stderr: error, warn, info, debug, or a filter such as `sluice_operations=debug`
@@ -143,7 +141,8 @@ Examples:
     #[command(after_help = format!("\
 {POSITIONS}
 
-Refused while an import has the stream reserved.
+Refused are a number behind the stream's end and a time in the future: latest drops all that is there. Refused is also \
+what an export that is not at its end has not stored yet, and anything while an import has the stream reserved.
 
 Example:
   sluice trim local:orders --before ago:7d"))]
@@ -220,7 +219,7 @@ Examples:
     Resume(Resume),
     /// Make a transfer slower or faster, also while another process runs it
     #[command(after_help = "\
-Whoever runs the transfer sees it within seconds. One at rest goes on at that rate.
+A running transfer follows within seconds. A paused one resumes at that rate.
 
 Examples:
   sluice rate orders-2026 20MB
@@ -278,262 +277,10 @@ pub(crate) struct Man {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct Remove {
-    /// The transfer
-    pub id: TransferId,
-    /// Also what its manifest names in its bucket
-    #[arg(long)]
-    pub objects: bool,
-    /// Do not ask
-    #[arg(long, requires = "objects")]
-    pub yes: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Streams {
-    #[command(subcommand)]
-    pub command: Option<StreamsCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum StreamsCommand {
-    /// Delete a local stream and all its events, for good
-    #[command(after_help = "\
-Refused while an import has it reserved, while a transfer that is not at its end names it, and while another process \
-has it open.
-
-Example:
-  sluice streams delete local:orders-copy")]
-    Delete(Delete),
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Delete {
-    /// Such as `local:orders`
-    #[arg(value_parser = deletable)]
-    pub stream: StreamUri,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct List {
-    /// Only those in this state; may be given again [default: all]
-    #[arg(long = "state", value_name = "STATE", value_parser = state)]
-    pub states: Vec<State>,
-    /// At most so many [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub limit: Option<u64>,
-}
-
-#[derive(Debug, ClapArgs)]
 pub(crate) struct Demo {
     /// What to move; the command itself unless given
     #[arg(long, value_name = "F")]
     pub file: Option<PathBuf>,
-}
-
-/// How input becomes events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum By {
-    /// Each line an event.
-    Lines,
-    /// As many bytes an event as --event-bytes says.
-    Bytes,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Append {
-    /// Such as `local:orders`
-    #[arg(value_parser = appendable)]
-    pub stream: StreamUri,
-    /// A file, or - for stdin
-    #[arg(long, value_name = "F", default_value = "-")]
-    pub file: PathBuf,
-    /// How the input becomes events
-    #[arg(long, value_enum, default_value_t = By::Lines)]
-    pub by: By,
-    /// Bytes of an event (bytes, default 1MiB), or of the longest line that is taken (lines, default 32MiB)
-    #[arg(long, value_name = "N", value_parser = event_bytes)]
-    pub event_bytes: Option<u64>,
-    /// The key of all events; without it they have none
-    #[arg(long, value_name = "K")]
-    pub key: Option<String>,
-    /// Shards of a stream that is made now [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub shards: Option<u32>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Read {
-    /// Such as `local:orders` or `kinesis:orders`
-    #[arg(value_parser = stream)]
-    pub stream: StreamUri,
-    /// First event, inclusive [default: earliest]
-    #[arg(long, value_name = "P")]
-    pub from: Option<PositionSpec>,
-    /// End, exclusive [default: latest]
-    #[arg(long, value_name = "P")]
-    pub until: Option<PositionSpec>,
-    /// At most so many events
-    #[arg(long, value_name = "N")]
-    pub limit: Option<u64>,
-    /// The payloads' bytes alone, joined
-    #[arg(long)]
-    pub payload: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Trim {
-    /// Such as `local:orders`
-    #[arg(value_parser = trimmable)]
-    pub stream: StreamUri,
-    /// The first event that stays; latest drops them all
-    #[arg(long, value_name = "P")]
-    pub before: PositionSpec,
-}
-
-/// Bounds of each slice.
-#[expect(clippy::struct_field_names, reason = "the fields' names are the options'")]
-#[derive(Clone, Copy, Debug, ClapArgs)]
-pub(crate) struct SliceArgs {
-    /// End a slice after so many events [default: no bound]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = SLICES)]
-    pub slice_events: Option<u64>,
-    /// End a slice after so many bytes of payload [default: no bound]
-    #[arg(long, value_name = "N", value_parser = positive_size, help_heading = SLICES)]
-    pub slice_bytes: Option<u64>,
-    /// End a slice after so many seconds
-    #[arg(
-        long,
-        value_name = "S",
-        default_value_t = 300,
-        value_parser = clap::value_parser!(u64).range(1..=86_400),
-        help_heading = SLICES
-    )]
-    pub slice_seconds: u64,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Export {
-    /// Such as `local:orders` or `kinesis:orders`
-    #[arg(value_parser = stream)]
-    pub stream: StreamUri,
-    /// Such as `dir:/backup` (it is made if it is not there) or `s3://archive/orders`
-    #[arg(value_parser = bucket)]
-    pub bucket: BucketUri,
-    /// How events become bytes [default: avro]
-    #[arg(long, value_name = "avro|jsonl|raw", value_parser = format)]
-    pub format: Option<Format>,
-    /// How bytes are made fewer: deflate is avro's, gzip that of the others [default: zstd for avro, else none]
-    #[arg(long, value_name = "none|zstd|gzip|deflate", value_parser = compression)]
-    pub compression: Option<Compression>,
-    /// Encoded bytes at which an object is closed [default: 256MiB]
-    #[arg(long, value_name = "N", value_parser = size)]
-    pub object_size: Option<u64>,
-    /// Encoded bytes at which a part is uploaded [default: 8MiB, or what the object size needs]
-    #[arg(long, value_name = "N", value_parser = size)]
-    pub part_size: Option<u64>,
-    /// First event, inclusive [default: earliest]
-    #[arg(long, value_name = "P")]
-    pub from: Option<PositionSpec>,
-    /// End, exclusive [default: latest, as of now]
-    #[arg(long, value_name = "P")]
-    pub until: Option<PositionSpec>,
-    /// Bytes of payload a second, at most; `sluice rate` changes it while it runs
-    #[arg(long, value_name = "BYTES/s", value_parser = rate)]
-    pub rate: Option<u64>,
-    #[command(flatten)]
-    pub slices: SliceArgs,
-    /// The transfer's name [default: one is made]
-    #[arg(long, value_name = "ID")]
-    pub id: Option<TransferId>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Import {
-    /// Such as `dir:/backup/orders-2026` or `s3://archive/orders/ID`; a slash at its end means a folder
-    #[arg(value_parser = source)]
-    pub source: BucketUri,
-    /// Such as `local:orders-copy` or `kinesis:orders-copy`
-    #[arg(value_parser = stream)]
-    pub stream: StreamUri,
-    /// First event of an export, inclusive, by its sequence number or time there [default: earliest]
-    #[arg(long, value_name = "P")]
-    pub from: Option<PositionSpec>,
-    /// End, exclusive [default: latest]
-    #[arg(long, value_name = "P")]
-    pub until: Option<PositionSpec>,
-    /// What files are that are no export's [default: raw]
-    #[arg(long, value_name = "raw|lines|jsonl|avro", value_parser = source_format)]
-    pub format: Option<SourceFormat>,
-    /// Whether such files are inflated that are gzip or zstd [default: auto, but none for raw]
-    #[arg(long, value_name = "auto|none", value_parser = inflate)]
-    pub compression: Option<Inflate>,
-    /// The field of a record that is the payload, `a.b` for one within [default, jsonl: the whole line; where no field is
-    /// named at all, lines are Sluice's own]
-    #[arg(long, value_name = "NAME")]
-    pub payload_field: Option<String>,
-    /// The field that is the key [default: events have none]
-    #[arg(long, value_name = "NAME")]
-    pub key_field: Option<String>,
-    /// The field that is the time: RFC 3339, or a number since 1970, of s below 10^11, of ms below 10^14, of us below
-    /// 10^17, else of ns [default: now]
-    #[arg(long, value_name = "NAME")]
-    pub time_field: Option<String>,
-    /// Bytes of an event, where the source has no events of its own [default: 1MiB]
-    #[arg(long, value_name = "N", value_parser = size)]
-    pub event_size: Option<u64>,
-    /// Take hidden files of a folder too, names with . or _ in front, and unfinished ones, such as a.tmp
-    #[arg(long)]
-    pub all_files: bool,
-    /// Fill each event to its size across files
-    #[arg(long)]
-    pub pack: bool,
-    /// The target may hold events already; they stay
-    #[arg(long)]
-    pub append: bool,
-    /// Bytes of payload a second, at most; `sluice rate` changes it while it runs
-    #[arg(long, value_name = "BYTES/s", value_parser = rate)]
-    pub rate: Option<u64>,
-    #[command(flatten)]
-    pub slices: SliceArgs,
-    /// The transfer's name [default: one is made]
-    #[arg(long, value_name = "ID")]
-    pub id: Option<TransferId>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Status {
-    /// The transfer; the latest one unless given
-    pub id: Option<TransferId>,
-    /// Go on until the transfer is at rest or at its end
-    #[arg(long)]
-    pub watch: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Named {
-    /// The transfer
-    pub id: TransferId,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Resume {
-    /// The transfer
-    pub id: TransferId,
-    /// Bytes of payload a second, at most, from now on; none for no limit [default: as before]
-    #[arg(long, value_name = "BYTES/s", value_parser = limit)]
-    pub rate: Option<Limit>,
-    #[command(flatten)]
-    pub slices: SliceArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Rate {
-    /// The transfer
-    pub id: TransferId,
-    /// Bytes of payload a second, at most; none for no limit
-    #[arg(value_name = "BYTES/s", value_parser = limit)]
-    pub rate: Limit,
 }
 
 /// Reads the command line; the exit code if that is all there is to do.

@@ -1,7 +1,7 @@
 //! Streams, and what positions mean for them.
 
 use sluice_operations::{Code, Engine, bounds};
-use sluice_ports::{ErrorKind, StreamInfo, StreamStore};
+use sluice_ports::{Error, ErrorKind, StreamInfo, StreamStore};
 use sluice_transfer::{Position, PositionSpec, StreamUri};
 
 use crate::failure::Failure;
@@ -9,10 +9,15 @@ use crate::places::is_local;
 
 /// Describes a stream that must be there.
 pub(crate) async fn known(stream: &dyn StreamStore, uri: &StreamUri) -> Result<StreamInfo, Failure> {
-    stream.describe().await.map_err(|error| match error.kind() {
+    stream.describe().await.map_err(|error| not_there(error, uri))
+}
+
+/// An error of a stream that must be there.
+pub(crate) fn not_there(error: Error, uri: &StreamUri) -> Failure {
+    match error.kind() {
         ErrorKind::NotFound if is_local(uri) => unknown(uri),
         _ => error.into(),
-    })
+    }
 }
 
 pub(crate) fn unknown(uri: &StreamUri) -> Failure {

@@ -55,10 +55,7 @@ async fn quiesce(home: &Home, engine: &Engine, transfer: &TransferRecord) -> Res
                     output::note(&format!("waiting: {what}"));
                 }
             };
-            Driver::new(engine, id, transfer.kind, SliceBounds::default(), &lock)
-                .telling(&waiting)
-                .settle(None)
-                .await?;
+            Driver::new(engine, id, transfer.kind, SliceBounds::default(), &lock).telling(&waiting).settle().await?;
             return Ok(());
         }
         sleep(LOOK_MILLIS).await;

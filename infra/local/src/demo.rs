@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
-use sluice_operations::{Code, Engine, Report, Settled, describe};
+use sluice_operations::{Code, Engine, Report, Runner, Wish, begin, describe};
 use sluice_ports::{Read, ReadLimit, StreamStore};
 use sluice_transfer::{
     BucketUri, Compression, Counts, Event, ExportRequest, Format, ImportRequest, Kind, Position, Request, ShardId,
@@ -33,6 +33,8 @@ const PARTS: u64 = 16;
 const PART_SIZE: (u64, u64) = (4 << 10, 8 << 20);
 /// Parts of an object.
 const PARTS_PER_OBJECT: u64 = 3;
+/// It holds the lock of each transfer that it runs.
+const RUNNER: Runner<'static> = Runner { execution: "demo", alone: true };
 
 /// What a step did.
 #[derive(Clone, Debug, Serialize)]
@@ -67,7 +69,12 @@ pub(crate) async fn run(args: &Demo, output: Output) -> Result<ExitCode, Failure
     let folder = std::env::temp_dir().join(new_id(Kind::Export)?.as_str().replacen("export", "sluice-demo", 1));
     fs::create_dir(&folder).map_err(|error| Failure::of_io(&error, format!("{} cannot be made", folder.display())))?;
     if output == Output::Text {
-        output::note(&format!("moving {} in {}", file.display(), folder.display()));
+        output::note(&format!(
+            "Sluice moves events between streams and buckets, exactly: it exports a stream's history, imports it again, \
+             and proves that nothing was lost.\nThis shows it in {}, with the bytes of {} as events.",
+            folder.display(),
+            file.display()
+        ));
     }
     let mut demo = Stage::new(&folder, output).await?;
     demo.play(&file).await?;
@@ -121,16 +128,12 @@ impl Stage {
             let part_size = (len / PARTS).clamp(PART_SIZE.0, PART_SIZE.1);
             let object_size = Some(part_size * PARTS_PER_OBJECT);
             Request::Export(ExportRequest {
-                stream: source.clone(),
-                to: self.bucket.clone(),
                 format,
                 // So that parts fill while the file is read, and a pause comes in the middle.
                 compression: Some(Compression::Plain),
-                from: None,
-                until: None,
                 object_size,
                 part_size: Some(part_size),
-                rate: None,
+                ..ExportRequest::new(source.clone(), self.bucket.clone())
             })
         };
         let (first, second) = (export(None), export(Some(Format::Raw)));
@@ -145,9 +148,10 @@ impl Stage {
         let second = self.import(&raw, &from_raw, Some(event_size));
         self.whole("import of the raw", &to_raw, &second).await?;
 
-        for (id, what) in [(&avro, "the avro"), (&raw, "the raw"), (&to_avro, "its import"), (&to_raw, "its import")] {
-            self.verify(id, &format!("verify {what}")).await?;
-        }
+        self.verify(&avro, "verify the avro").await?;
+        self.verify(&raw, "verify the raw").await?;
+        self.verify(&to_avro, "verify the avro's import").await?;
+        self.verify(&to_raw, "verify the raw's import").await?;
         self.compare("compare events, avro", &source, &from_avro, whole_events).await?;
         self.compare("compare bytes, raw", &source, &from_raw, payloads).await?;
         self.compare_file(file, &from_raw).await
@@ -174,14 +178,14 @@ impl Stage {
     async fn half(&mut self, id: &TransferId, request: &Request, size: u64) -> Result<(), Failure> {
         let since = now();
         let lock = self.home.lock(id).await?;
-        sluice_operations::plan(&self.engine, id, request, "demo").await?;
+        begin(&self.engine, id, Wish::Start(request), RUNNER).await?;
         let bounds = SliceBounds { bytes: Some(size.max(1)), ..SliceBounds::default() };
         let driver = Driver::new(&self.engine, id, request.kind(), bounds, &lock);
-        driver.slice().await;
+        driver.slice().await?;
         sluice_operations::pause(&self.engine, id).await?;
-        let settled = driver.settle(None).await?;
+        driver.settle().await?;
         let report = describe(&self.engine, id).await?;
-        if settled != Settled::Ended || report.state != State::Paused {
+        if report.state != State::Paused {
             self.findings.push(format!("{id} is {} where it should be PAUSED", report.state));
         }
         self.tell("export as avro, paused", &report, since.micros());
@@ -192,15 +196,14 @@ impl Stage {
     async fn whole(&mut self, step: &str, id: &TransferId, request: &Request) -> Result<(), Failure> {
         let since = now();
         let lock = self.home.lock(id).await?;
-        let planned = sluice_operations::plan(&self.engine, id, request, "demo").await?;
-        let before = if planned.before {
+        let begun = begin(&self.engine, id, Wish::Start(request), RUNNER).await?;
+        let before = if begun.before {
             let before = describe(&self.engine, id).await?;
-            sluice_operations::resume(&self.engine, id, "demo").await?;
             (Counts::new(before.events, before.bytes), before.objects)
         } else {
             (Counts::default(), 0)
         };
-        Driver::new(&self.engine, id, request.kind(), SliceBounds::default(), &lock).run().await?;
+        Driver::new(&self.engine, id, request.kind(), SliceBounds::default(), &lock).run(begun.call).await?;
         let mut report = describe(&self.engine, id).await?;
         if report.state != State::Completed {
             let why = report.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
@@ -362,9 +365,9 @@ impl<'a> Events<'a> {
             if self.ended {
                 return Ok(None);
             }
-            let limit = ReadLimit { events: 1_024, bytes: 4 << 20 };
+            let limit = ReadLimit::new(1_024, 4 << 20);
             match self.stream.read(self.shard, &self.position, limit).await? {
-                Read::Events { events, next, at_tail } => {
+                Read::Events { events, next, at_tail, .. } => {
                     self.read = events.into_iter();
                     self.position = next;
                     self.ended = at_tail;

@@ -1,26 +1,17 @@
-//! The loop that on AWS is a workflow: slices, settle, finish, until the transfer is at rest or at its end.
+//! The loop that on AWS is a workflow: it follows the course of a transfer until that is at rest or at its end.
 //!
 //! **Invariant.** Only who holds the transfer's run lock is in here, so a slice of another process is never alive.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sluice_operations::{
-    Code, Engine, Finish, OperationError, Settings, Settled, SliceOrder, SliceOutcome, export_slice, finish,
-    import_slice, settle,
-};
-use sluice_transfer::record::{Failure as Reason, Proof};
-use sluice_transfer::{Budget, Kind, TransferId};
+use sluice_operations::{Code, Engine, Settings, SliceOrder, call};
+use sluice_transfer::record::Proof;
+use sluice_transfer::{Answer, Budget, Call, Course, Kind, Pacing, TROUBLES, TransferId};
 
 use crate::args::SliceArgs;
 use crate::clock::{now, sleep};
 use crate::failure::Failure;
 use crate::home::RunLock;
-
-/// Slices in a row that a store in trouble may interrupt before the transfer fails.
-const INTERRUPTIONS: u32 = 10;
-/// The wait after the first interruption, and the longest, in milliseconds.
-const FIRST_WAIT: u64 = 100;
-const LONGEST_WAIT: u64 = 10_000;
 
 /// What a slice of this host may do.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +64,7 @@ impl<'a> Driver<'a> {
         Self { engine, id, kind, bounds, _lock: lock, trouble: &|_| {} }
     }
 
-    /// Tells of each wait for a store in trouble, and none once it is over.
+    /// Reports each wait for a store in trouble, and none once it is over.
     pub(crate) fn telling(self, trouble: &'a dyn Fn(Option<&str>)) -> Self {
         Self { trouble, ..self }
     }
@@ -96,122 +87,50 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Runs the transfer until it is at rest or at its end.
-    pub(crate) async fn run(&self) -> Result<(), Failure> {
-        let mut trouble = self.trouble();
-        loop {
-            let failure = match self.slice().await {
-                SliceOutcome::Busy { wait_millis } => {
-                    sleep(wait_millis.min(LONGEST_WAIT)).await;
-                    continue;
-                }
-                SliceOutcome::Interrupted(reason) => match trouble.again(reason).await {
-                    None => continue,
-                    given_up => given_up,
-                },
-                SliceOutcome::Failed(reason) => Some(reason),
-                SliceOutcome::Done | SliceOutcome::More | SliceOutcome::Stopped | SliceOutcome::Fenced => {
-                    trouble.is_over();
-                    None
-                }
-            };
-            match self.settle(failure).await? {
-                Settled::Again | Settled::Busy { .. } => {}
-                Settled::Ended => return Ok(()),
-                Settled::Finish => return self.finish().await,
-            }
-        }
-    }
-
-    /// One slice. An error of the operation itself is an outcome too, so that the transfer's record gets to know it.
-    pub(crate) async fn slice(&self) -> SliceOutcome {
-        let order = self.order();
-        let outcome = match self.kind {
-            Kind::Export => export_slice(self.engine, &order).await,
-            Kind::Import => import_slice(self.engine, &order).await,
-        };
-        outcome.unwrap_or_else(|error| match error.code {
-            Code::Unavailable => SliceOutcome::Interrupted(error.to_failure()),
-            _ => SliceOutcome::Failed(error.to_failure()),
-        })
-    }
-
-    /// Settles; while a claim is in the way or a store is in trouble, again.
-    pub(crate) async fn settle(&self, failure: Option<Reason>) -> Result<Settled, Failure> {
-        let mut trouble = self.trouble();
-        loop {
-            match settle(self.engine, &self.order(), failure.clone()).await {
-                Ok(Settled::Busy { wait_millis }) => sleep(wait_millis.min(LONGEST_WAIT)).await,
-                Ok(settled) => return Ok(settled),
-                Err(error) => trouble.again_or(error).await?,
-            }
-        }
-    }
-
-    fn trouble(&self) -> Trouble<'a> {
-        Trouble { times: 0, tell: self.trouble }
-    }
-
-    async fn finish(&self) -> Result<(), Failure> {
-        let mut trouble = self.trouble();
-        loop {
-            let reason = match finish(self.engine, &self.order()).await {
-                Ok(Finish::Ended) => return Ok(()),
-                Ok(Finish::Again) => {
-                    trouble.is_over();
-                    continue;
-                }
-                Ok(Finish::Busy { wait_millis }) => {
-                    sleep(wait_millis.min(LONGEST_WAIT)).await;
-                    continue;
-                }
-                Ok(Finish::Interrupted(reason)) => reason,
-                Err(error) => {
-                    trouble.again_or(error).await?;
-                    continue;
-                }
-            };
-            if let Some(reason) = trouble.again(reason).await {
-                self.settle(Some(reason)).await?;
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// Interruptions in a row.
-struct Trouble<'a> {
-    times: u32,
-    tell: &'a dyn Fn(Option<&str>),
-}
-
-impl Trouble<'_> {
-    fn is_over(&mut self) {
-        if self.times > 0 {
-            self.times = 0;
-            (self.tell)(None);
-        }
-    }
-
-    /// Waits longer each time. After too many times answers the reason to give up.
-    async fn again(&mut self, reason: Reason) -> Option<Reason> {
-        self.times += 1;
-        if self.times >= INTERRUPTIONS {
-            return Some(reason);
-        }
-        let wait = (FIRST_WAIT << self.times.min(10)).min(LONGEST_WAIT);
-        let seconds = wait.div_ceil(1_000);
-        let left = INTERRUPTIONS - self.times;
-        (self.tell)(Some(&format!("{} (trying again in {seconds} s, at most {left} times more)", reason.message)));
-        sleep(wait).await;
-        None
-    }
-
-    /// As `again`, for an error that need not be trouble.
-    async fn again_or(&mut self, error: OperationError) -> Result<(), Failure> {
-        if error.code != Code::Unavailable || self.again(error.to_failure()).await.is_some() {
-            return Err(error.into());
-        }
+    /// Runs the transfer, which begins with that call, until it is at rest or at its end.
+    pub(crate) async fn run(&self, first: Call) -> Result<(), Failure> {
+        self.follow(first, |_| true).await?;
         Ok(())
     }
+
+    /// Settles; while owners may be alive or a store is in trouble, again. Answers what comes next.
+    pub(crate) async fn settle(&self) -> Result<Call, Failure> {
+        self.follow(Call::Settle(None), |next| matches!(next, Call::Settle(_))).await
+    }
+
+    /// One slice. What it fails with is an answer, too.
+    pub(crate) async fn slice(&self) -> Result<Answer, Failure> {
+        Ok(call(self.engine, self.kind, &Call::Slice, &self.order()).await?)
+    }
+
+    /// Follows the course from a call on, as long as the next one is wanted. Answers the one that is not made any more.
+    async fn follow(&self, first: Call, wanted: impl Fn(&Call) -> bool) -> Result<Call, Failure> {
+        let (mut course, pacing) = (Course::from(first), Pacing::default());
+        loop {
+            match course.call {
+                Call::GiveUp(reason) => {
+                    return Err(Failure::new(Code::named(&reason.code).unwrap_or(Code::Unavailable), &reason.message));
+                }
+                next if next == Call::End || !wanted(&next) => return Ok(next),
+                next => course.call = next,
+            }
+            if course.wait_millis > 0 {
+                sleep(course.wait_millis).await;
+            }
+            let answer = call(self.engine, self.kind, &course.call, &self.order()).await?;
+            let (reason, before) = (answer.trouble().map(|reason| reason.message.clone()), course.troubles);
+            course = course.after(answer, &pacing);
+            match reason {
+                Some(reason) if course.troubles > 0 => (self.trouble)(Some(&waiting(&reason, &course))),
+                None if before > 0 => (self.trouble)(None),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What a person is told of a wait for a store in trouble.
+fn waiting(reason: &str, course: &Course) -> String {
+    let (seconds, left) = (course.wait_millis.div_ceil(1_000), TROUBLES.saturating_sub(course.troubles));
+    format!("{reason} (trying again in {seconds} s, at most {left} times more)")
 }

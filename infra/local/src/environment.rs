@@ -1,7 +1,7 @@
 //! Environment variables that are set to nothing count as ones that are not set.
 //!
-//! Scripts and service managers write `AWS_PROFILE=` for "none". The libraries underneath, AWS's among them, take that for
-//! a profile without a name.
+//! Scripts and service managers write `AWS_PROFILE=` for "none". The libraries underneath, AWS's among them, take that
+//! for a profile without a name.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;

@@ -33,11 +33,11 @@ use crate::places::LocalPlaces;
 /// The version of homes that this command makes.
 const VERSION: u32 = 2;
 const MARKER: &str = "home.json";
-/// What a bucket keeps in its own `.sluice`, which is where the default home of that folder lies too. None of it has a name
-/// of the home's.
+/// What a bucket keeps in its own `.sluice`, which is where the default home of that folder lies too. None of it has a
+/// name of the home's.
 const BUCKETS_OWN: [&str; 4] = ["lock", "objects", "puts", "uploads"];
 
-/// A look at a lock takes it for a moment; who wants it for good tries again that often, so many milliseconds apart.
+/// A look at a lock takes it for a moment; who wants it for good tries again that often, this many milliseconds apart.
 const LOCK_ATTEMPTS: u32 = 10;
 const LOCK_WAIT_MILLIS: u64 = 30;
 

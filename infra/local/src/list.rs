@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use sluice_operations::{Report, Settings, Transfers};
-use sluice_transfer::Timestamp;
+use sluice_transfer::{Timestamp, are};
 
 use crate::args::{HostArgs, List};
 use crate::clock::now;
@@ -73,7 +73,7 @@ pub(crate) async fn list(host: &HostArgs, args: &List, output: Output) -> Result
         }
     }
     if left_out > 0 {
-        output::note(&format!("{} more are left out by --limit", grouped(left_out as u64)));
+        output::note(&format!("{} more {} left out by --limit", grouped(left_out as u64), are(left_out as u64)));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use sluice_operations::Report;
 use sluice_transfer::record::TransferRecord;
-use sluice_transfer::{Cut, Lacking, State};
+use sluice_transfer::{Aggregates, Cut, Lacking, State, are, noun};
 
 use crate::failure::Failure;
 
@@ -109,7 +109,7 @@ pub(crate) fn text_of(report: &Report) -> String {
         let _ = write!(progress, ", about {} to go", duration(seconds));
     }
     line("progress", &progress);
-    line("moved", &format!("{} events, {}", grouped(report.events), bytes(report.bytes)));
+    line("moved", &format!("{}, {}", counted(report.events, "event"), bytes(report.bytes)));
     if report.bytes_per_second >= 1.0 {
         line("rate", &rate(report.bytes_per_second));
     }
@@ -128,6 +128,9 @@ pub(crate) fn text_of(report: &Report) -> String {
     if let Some(lacking) = report.lacking.filter(|lacking| !lacking.is_none()) {
         line("lacking", &lacking_of(lacking));
     }
+    if !report.aggregates.is_none() {
+        line("aggregates", &aggregates_of(report.aggregates));
+    }
     if !report.left_out.is_empty() {
         line("left out", &report.left_out.to_string());
     }
@@ -144,10 +147,20 @@ pub(crate) fn text_of(report: &Report) -> String {
     text
 }
 
+/// Aggregates, and what can be done about them.
+fn aggregates_of(aggregates: Aggregates) -> String {
+    format!(
+        "{} of the Kinesis Producer Library, with {} in them; --deaggregate exports these one by one",
+        counted(aggregates.records, "aggregate"),
+        counted(aggregates.user_records, "event")
+    )
+}
+
 /// Records without a field that was named, by field.
 fn lacking_of(lacking: Lacking) -> String {
     let of = |count: u64, field: &str, instead: &str| {
-        (count > 0).then(|| format!("{} records have no {field} field ({instead})", grouped(count)))
+        let have = if count == 1 { "has" } else { "have" };
+        (count > 0).then(|| format!("{} {have} no {field} field ({instead})", counted(count, "record")))
     };
     let all = [
         of(lacking.payload, "payload", "events without a payload"),
@@ -175,7 +188,7 @@ fn cut_of(cut: &Cut) -> String {
     let shown = Cut(cut.0.iter().take(SHOWN_SHARDS).map(|(shard, at)| (shard.clone(), at.clone())).collect());
     // What is not whole is no bound.
     let shown = shown.to_string().replace("cut:", "");
-    format!("{shown} and {more} more shards; --output json has all of them")
+    format!("{shown} and {more} more {}; --output json has all of them", noun(more as u64, "shard"))
 }
 
 /// Rows of cells in columns as wide as they need; those of `right` are aligned to the right.
@@ -222,7 +235,8 @@ fn gaps(report: &Report) -> Vec<String> {
             sluice_transfer::Kind::Export => "in its manifest",
             sluice_transfer::Kind::Import => "in the manifest that it imports",
         };
-        lines.push(format!("{} more are named {where_else}", grouped(report.gaps - named)));
+        let more = report.gaps - named;
+        lines.push(format!("{} more {} named {where_else}", grouped(more), are(more)));
     }
     lines
 }
@@ -283,6 +297,11 @@ pub(crate) fn grouped(count: u64) -> String {
     text
 }
 
+/// `1 event` or `1,234 events`.
+pub(crate) fn counted(count: u64, one: &str) -> String {
+    format!("{} {}", grouped(count), noun(count, one))
+}
+
 /// `1:02:03` or `2:03`.
 pub(crate) fn duration(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
@@ -298,6 +317,10 @@ mod tests {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(
+            [0, 1, 2, 1_234].map(|count| counted(count, "event")),
+            ["0 events", "1 event", "2 events", "1,234 events"]
+        );
         assert_eq!(duration(59), "0:59");
         assert_eq!(duration(3_723), "1:02:03");
         assert_eq!(bytes(0), "0 B");

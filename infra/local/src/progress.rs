@@ -45,7 +45,7 @@ pub(crate) struct Show {
 pub(crate) enum Meter {
     /// Drawn over again and again.
     Bar(ProgressBar),
-    /// A line a minute. Holds how many minutes of a verification were told.
+    /// A line a minute. Holds how many minutes of a verification were printed.
     Lines(Cell<u64>),
     /// Nothing.
     Hidden,
@@ -90,7 +90,7 @@ impl Meter {
         self.tell(phase, report.progress, &numbers, report.id.as_str());
     }
 
-    /// Shows that so many of so many bytes were read again, `millis` after it began.
+    /// Shows that so many of this many bytes were read again, `millis` after it began.
     pub(crate) fn read(&self, id: &str, read: u64, of: u64, millis: u64) {
         if let Self::Lines(told) = self {
             let minutes = millis / LINE_MILLIS;
@@ -145,7 +145,7 @@ fn line(now: Timestamp, id: &str, phase: &str, done: Option<f64>, numbers: &[Str
     format!("{now}  {id}  {phase}  {}  {}", done_of(done), numbers.join("  "))
 }
 
-/// A bar and its numbers in so many columns. Where they are few, the bar is lost first, then the word in front of it,
+/// A bar and its numbers in `columns` columns. Where they are few, the bar is lost first, then the word in front of it,
 /// then numbers from the left; what is left at last is the share that is done.
 fn bar_line(columns: usize, phase: &str, done: Option<f64>, numbers: &[String]) -> String {
     let width = |text: &str| text.chars().count();

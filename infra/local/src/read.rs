@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json};
-use sluice_operations::{Code, Settings};
+use sluice_operations::{Code, Settings, check_bounds, check_order};
 use sluice_ports::{Error, Read as Answer, ReadLimit, StreamStore};
 use sluice_transfer::{Event, Position, PositionSpec, ShardId, StreamUri, Value};
 
@@ -33,10 +33,16 @@ pub(crate) async fn run(host: &HostArgs, args: &Read) -> Result<ExitCode, Failur
     let stream = engine.places.stream(&args.stream).await?;
     let stream = &*stream;
     let info = known(stream, &args.stream).await?;
+    check_bounds(args.from.as_ref(), args.until.as_ref(), engine.clock.now())?;
     let from = args.from.clone().unwrap_or(PositionSpec::Earliest);
     let until = args.until.clone().unwrap_or(PositionSpec::Latest);
     let starts = positions(&engine, stream, &info, ("from", &from), |shard| shard.earliest.clone()).await?;
     let ends = positions(&engine, stream, &info, ("until", &until), |shard| shard.tail.clone()).await?;
+    if args.from.is_some() && args.until.is_some() {
+        for (shard, (start, end)) in info.shards.iter().zip(starts.iter().zip(&ends)) {
+            check_order((&from, start), (&until, end), &shard.shard)?;
+        }
+    }
     let mut printer = Printer {
         out: BufWriter::with_capacity(1 << 16, io::stdout().lock()),
         payload: args.payload,
@@ -79,9 +85,9 @@ impl<W: Write> Printer<W> {
     ) -> Result<(), Failure> {
         while position < *end && self.left > 0 {
             let events = usize::try_from(self.left).unwrap_or(usize::MAX).min(READ_EVENTS);
-            let limit = ReadLimit { events, bytes: READ_BYTES };
+            let limit = ReadLimit::new(events, READ_BYTES);
             let (events, next, at_tail) = match patiently(async || stream.read(shard, &position, limit).await).await? {
-                Answer::Events { events, next, at_tail } => (events, next, at_tail),
+                Answer::Events { events, next, at_tail, .. } => (events, next, at_tail),
                 Answer::Trimmed { earliest } => {
                     // What was printed before it stays printed.
                     self.out.flush().map_err(|error| Failure::of_stdout(&error))?;

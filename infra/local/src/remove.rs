@@ -6,15 +6,15 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use sluice_bucket_dir::DirBucket;
-use sluice_operations::{Code, Engine, Owned, OwnedObject, Settings, ended, kept_for_import, owned};
+use sluice_operations::{Code, Engine, OperationError, Owned, OwnedObject, Settings, ended, kept_for_import, owned};
 use sluice_ports::{ErrorKind, ObjectRemoval, TransferRemoval};
 use sluice_transfer::record::TransferRecord;
-use sluice_transfer::{BucketUri, Kind, TransferId};
+use sluice_transfer::{BucketUri, Kind, TransferId, are};
 
 use crate::args::{HostArgs, Remove};
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::output::{self, Output, bytes, grouped};
+use crate::output::{self, Output, bytes, counted, grouped};
 
 /// Keys that a question shows.
 const SHOWN: usize = 5;
@@ -50,7 +50,7 @@ pub(crate) async fn run(host: &HostArgs, args: &Remove, output: Output) -> Resul
     match output {
         Output::Json => output::print_json(&told)?,
         Output::Text if args.objects => {
-            let counts = format!("{} files of it, {}", grouped(told.objects), bytes(told.bytes));
+            let counts = format!("{} of it, {}", counted(told.objects, "file"), bytes(told.bytes));
             output::print(&format!("{} is removed, and {counts}\n", args.id))?;
         }
         Output::Text => output::print(&format!("{} is removed; its objects stay\n", args.id))?,
@@ -60,7 +60,14 @@ pub(crate) async fn run(host: &HostArgs, args: &Remove, output: Output) -> Resul
 
 /// What its manifest names, in a folder.
 async fn found(engine: &Engine, id: &TransferId) -> Result<Owned, Failure> {
-    let found = owned(engine, id).await?;
+    let found = owned(engine, id).await.map_err(|error| match error.code {
+        // Its folder, or the disk that it lay on.
+        Code::NotFound => {
+            let way_out = format!("if its objects are gone, `sluice remove {id}` alone forgets its record");
+            OperationError::new(error.code, format!("{}; {way_out}", error.message))
+        }
+        _ => error,
+    })?;
     if found.bucket.scheme == "dir" {
         return Ok(found);
     }
@@ -73,17 +80,20 @@ async fn found(engine: &Engine, id: &TransferId) -> Result<Owned, Failure> {
 }
 
 fn describe(found: &Owned) {
+    let count = found.objects.len() as u64;
     let size = found.objects.iter().map(|object| object.size).sum();
     output::note(&format!(
-        "its manifest names {} files that are there, {}, in {}:",
-        grouped(found.objects.len() as u64),
+        "its manifest names {} that {} there, {}, in {}:",
+        counted(count, "file"),
+        are(count),
         bytes(size),
         found.bucket
     ));
     show(found.objects.iter().map(|object| object.key.as_str()));
     if !found.others.is_empty() {
-        let count = grouped(found.others.len() as u64);
-        output::note(&format!("{count} others in its folder stay: it does not name them, or they were changed:"));
+        let count = found.others.len() as u64;
+        let (others, stay) = (counted(count, "other"), if count == 1 { "stays" } else { "stay" });
+        output::note(&format!("{others} in its folder {stay}, not named by it or changed since:"));
         show(found.others.iter().map(String::as_str));
     }
 }
@@ -103,7 +113,7 @@ fn ask(found: &Owned) -> Result<(), Failure> {
     if !stdin().is_terminal() {
         return Err(Failure::usage("nobody can be asked here: say --yes to remove what its manifest names"));
     }
-    output::note(&format!("remove these {} files for good? [y/N]", grouped(found.objects.len() as u64)));
+    output::note(&format!("remove {} for good? [y/N]", counted(found.objects.len() as u64, "file")));
     let mut answer = String::new();
     stdin().lock().read_line(&mut answer).map_err(|error| Failure::of_io(&error, "the answer cannot be read"))?;
     if matches!(answer.trim(), "y" | "Y" | "yes") {

@@ -13,7 +13,7 @@ use crate::clock::{now, sleep};
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::list::Local;
-use crate::output::{self, Output, bytes, grouped};
+use crate::output::{self, Output, bytes, counted};
 use crate::progress::{Meter, Show, TICK_MILLIS};
 
 pub(crate) async fn status(host: &HostArgs, args: &Status, show: Show) -> Result<ExitCode, Failure> {
@@ -81,8 +81,8 @@ fn changed(last: &mut String, text: String) -> Result<(), Failure> {
 }
 
 fn line(report: &Report) -> String {
-    let (events, bytes) = (grouped(report.events), bytes(report.bytes));
-    format!("{}  {}  {events} events  {bytes}\n", report.state, output::share(report.progress))
+    let (events, bytes) = (counted(report.events, "event"), bytes(report.bytes));
+    format!("{}  {}  {events}  {bytes}\n", report.state, output::share(report.progress))
 }
 
 pub(crate) async fn verify(host: &HostArgs, id: &TransferId, show: Show) -> Result<ExitCode, Failure> {
@@ -129,7 +129,7 @@ pub(crate) async fn verify(host: &HostArgs, id: &TransferId, show: Show) -> Resu
         })?,
         Output::Text => {
             let counts = verification.counts;
-            let mut text = format!("{id}: {said}; {} events, {}\n", grouped(counts.events), bytes(counts.bytes));
+            let mut text = format!("{id}: {said}; {}, {}\n", counted(counts.events, "event"), bytes(counts.bytes));
             for finding in verification.findings.iter().filter(|_| exit != 1) {
                 text.push_str(finding);
                 text.push('\n');

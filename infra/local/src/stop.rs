@@ -1,8 +1,8 @@
 //! A stop that is obeyed, whatever is waited for: a rate, a store in trouble, a slow request.
 //!
-//! A transfer is asked to come to rest by its record, which its slices look at. That takes as long as what they wait for.
-//! So work that was asked to stop is given a short time, and is then dropped. For the engine that is the death of its
-//! process, after which every transfer goes on exactly where its record says: what was in flight is sent again.
+//! A transfer is asked to come to rest by its record, which its slices look at. That takes as long as what they wait
+//! for. So work that was asked to stop is given a short time, and is then dropped. For the engine that is the death of
+//! its process, after which every transfer goes on exactly where its record says: what was in flight is sent again.
 //!
 //! **Invariant.** Nothing here changes a record. Work that is dropped was asked to stop before.
 
@@ -39,9 +39,9 @@ pub(crate) async fn obeying<T>(
     }
 }
 
-/// Answers once the record says that the transfer is to come to rest, whoever asked for it. A record that cannot be read
-/// says nothing, and none does until `runs` is set: what is woken up was at rest before, and what is cancelled is not to
-/// be stopped.
+/// Answers once the record says that the transfer is to come to rest, from any process. A record that cannot be read
+/// says nothing, and none does until `runs` is set: what is woken up was at rest before, and what is cancelled is not
+/// to be stopped.
 pub(crate) async fn rest_is_wanted(engine: &Engine, id: &TransferId, runs: &Cell<bool>) {
     loop {
         engine.clock.sleep(LOOK_MILLIS).await;

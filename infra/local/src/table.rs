@@ -14,7 +14,7 @@ pub(crate) enum Narrow {
 /// A column's head, whether its cells stand at the right, and what becomes of it.
 pub(crate) type Column = (&'static str, bool, Narrow);
 
-/// A shortened cell keeps so many characters, at least.
+/// A shortened cell keeps at least this many characters.
 const SHORTEST: usize = 16;
 /// Between two columns.
 const BETWEEN: usize = 2;

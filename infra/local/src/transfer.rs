@@ -5,11 +5,11 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::process::ExitCode;
 
-use sluice_operations::{Code, Engine, Report, Settled, describe};
+use sluice_operations::{Begun, Code, Engine, Report, Runner, Wish, begin, describe};
 use sluice_transfer::record::TransferRecord;
-use sluice_transfer::{ExportRequest, ImportRequest, Kind, Request, State, TransferId, Wanted};
+use sluice_transfer::{Call, ExportRequest, ImportRequest, Kind, Request, State, TransferId, Wanted};
 
-use crate::args::{Export, HostArgs, Import, Limit, Resume};
+use crate::args::{Export, HostArgs, Import, Limit, Resume, SliceArgs};
 use crate::clock::{SystemClock, now, sleep};
 use crate::drive::{Driver, SliceBounds};
 use crate::failure::Failure;
@@ -25,25 +25,43 @@ const UNSEEN_MILLIS: u64 = 60_000;
 /// Exit code of a transfer that was stopped, as of one that is paused.
 const STOPPED: u8 = 3;
 
+/// How a transfer is driven, which is no part of its request.
+#[derive(Clone, Copy)]
+struct How {
+    bounds: SliceBounds,
+    /// It was there before, and its request is the one on record.
+    resumed: bool,
+    /// A limit that it has is lifted.
+    unlimited: bool,
+}
+
+impl How {
+    fn started(slices: SliceArgs, rate: Option<Limit>) -> Self {
+        Self { bounds: slices.into(), resumed: false, unlimited: rate == Some(Limit(None)) }
+    }
+}
+
 pub(crate) async fn export(host: &HostArgs, args: Export, show: Show) -> Result<ExitCode, Failure> {
     // A stream of the home is there already, or there is no such stream.
     let home = if is_local(&args.stream) { Home::open(host)? } else { Home::create(host)? };
+    let rate = args.rate;
     let request = Request::Export(ExportRequest {
-        stream: args.stream,
-        to: args.bucket,
         format: args.format,
         compression: args.compression,
         from: args.from,
         until: args.until,
         object_size: args.object_size,
         part_size: args.part_size,
-        rate: args.rate,
+        deaggregate: args.deaggregate,
+        rate: rate.and_then(|Limit(rate)| rate),
+        ..ExportRequest::new(args.stream, args.bucket)
     });
-    start(&home, args.id, request, args.slices.into(), show).await
+    start(&home, args.id, request, How::started(args.slices, rate), show).await
 }
 
 pub(crate) async fn import(host: &HostArgs, args: Import, show: Show) -> Result<ExitCode, Failure> {
     let home = Home::create(host)?;
+    let rate = args.rate;
     let request = Request::Import(ImportRequest {
         source: args.source,
         stream: args.stream,
@@ -58,9 +76,10 @@ pub(crate) async fn import(host: &HostArgs, args: Import, show: Show) -> Result<
         all_files: args.all_files,
         pack: args.pack,
         append: args.append,
-        rate: args.rate,
+        placement: args.placement,
+        rate: rate.and_then(|Limit(rate)| rate),
     });
-    start(&home, args.id, request, args.slices.into(), show).await
+    start(&home, args.id, request, How::started(args.slices, rate), show).await
 }
 
 pub(crate) async fn resume(host: &HostArgs, args: Resume, show: Show) -> Result<ExitCode, Failure> {
@@ -77,7 +96,8 @@ pub(crate) async fn resume(host: &HostArgs, args: Resume, show: Show) -> Result<
     }
     // What it was asked for at first must not undo what was said since.
     let request = record.request.without_rate();
-    run(&home, &engine, &id, &request, bounds, show, true).await
+    let how = How { bounds, resumed: true, unlimited: false };
+    run(&home, &engine, &id, &request, how, show).await
 }
 
 /// The record of a transfer that must be there.
@@ -91,15 +111,15 @@ async fn start(
     home: &Home,
     id: Option<TransferId>,
     request: Request,
-    bounds: SliceBounds,
+    how: How,
     show: Show,
 ) -> Result<ExitCode, Failure> {
-    let engine = home.engine(bounds.settings()).await?;
+    let engine = home.engine(how.bounds.settings()).await?;
     let id = match id {
         Some(id) => id,
         None => new_id(request.kind())?,
     };
-    run(home, &engine, &id, &request, bounds, show, false).await
+    run(home, &engine, &id, &request, how, show).await
 }
 
 /// A name such as `export-20261122-084419-3f9a`.
@@ -124,9 +144,8 @@ async fn run(
     engine: &Engine,
     id: &TransferId,
     request: &Request,
-    bounds: SliceBounds,
+    how: How,
     show: Show,
-    resumed: bool,
 ) -> Result<ExitCode, Failure> {
     let lock = home.lock(id).await?;
     let mut signals = Signals::listen()?;
@@ -142,12 +161,13 @@ async fn run(
     let trouble = &trouble;
     // The lock is given back as soon as there is nothing to drive any more.
     let driven = async move {
-        if let Some(wanted) = prepare(home, engine, id, request, resumed, meter).await? {
-            runs.set(wanted == Wanted::Running);
+        let begun = begin_with(home, engine, id, request, how, meter).await?;
+        if begun.call != Call::End {
+            runs.set(begun.transfer.wanted != Wanted::Cancelled);
             if stop.get() {
                 sluice_operations::pause(engine, id).await?;
             }
-            Driver::new(engine, id, request.kind(), bounds, &lock).telling(trouble).run().await?;
+            Driver::new(engine, id, request.kind(), how.bounds, &lock).telling(trouble).run(begun.call).await?;
         }
         drop(lock);
         Ok::<(), Failure>(())
@@ -230,47 +250,35 @@ async fn bring_to_rest(home: &Home, engine: &Engine, id: &TransferId, kind: Kind
     if stored(engine, id).await?.wanted == Wanted::Running {
         sluice_operations::pause(engine, id).await?;
     }
-    while Driver::new(engine, id, kind, SliceBounds::default(), &lock).settle(None).await? != Settled::Ended {}
+    while Driver::new(engine, id, kind, SliceBounds::default(), &lock).settle().await? != Call::End {}
     Ok(())
 }
 
-/// Plans a transfer, or finds it and wakes it up. Answers what is wanted of it; none if there is nothing to drive.
-async fn prepare(
+/// Begins with a transfer, and says what its plan noted, or that there is nothing to drive.
+async fn begin_with(
     home: &Home,
     engine: &Engine,
     id: &TransferId,
     request: &Request,
-    resumed: bool,
+    how: How,
     meter: &Meter,
-) -> Result<Option<Wanted>, Failure> {
-    let known = engine.checkpoints.transfer(id).await?;
-    let wanted = known.as_ref().map(|transfer| (transfer.state, transfer.wanted));
-    let transfer = match wanted {
-        // Somebody cancelled it and its process died: what is left to do is to give it up.
-        Some((state, Wanted::Cancelled)) if state.is_active() => return Ok(Some(Wanted::Cancelled)),
-        _ => {
-            let planned = sluice_operations::plan(engine, id, request, &execution()).await?;
-            if !planned.before {
-                for note in output::planned(&planned.transfer) {
-                    meter.say(&note);
-                }
-            }
-            planned.transfer
-        }
-    };
-    let at_rest = matches!(transfer.state, State::Paused | State::Failed);
-    let paused = transfer.state.is_active() && known.is_some() && transfer.wanted == Wanted::Paused;
-    if at_rest || paused {
-        sluice_operations::resume(engine, id, &execution()).await?;
-    } else if resumed && transfer.state == State::Cancelled {
-        // Says why it cannot be resumed.
-        sluice_operations::resume(engine, id, &execution()).await?;
-    } else if !transfer.state.is_active() {
-        // It was driven to its end before: this is its result.
-        meter.say(&ended_before(home, &transfer));
-        return Ok(None);
+) -> Result<Begun, Failure> {
+    let wish = if how.resumed { Wish::Resume } else { Wish::Start(request) };
+    // Who holds the lock runs it alone.
+    let begun = begin(engine, id, wish, Runner { execution: &execution(), alone: true }).await?;
+    if how.unlimited && begun.call != Call::End && begun.transfer.rate().is_some() {
+        // A request without a rate would keep to the last one.
+        sluice_operations::limit(engine, id, None).await?;
     }
-    Ok(Some(Wanted::Running))
+    if !begun.before {
+        for note in output::planned(&begun.transfer) {
+            meter.say(&note);
+        }
+    } else if begun.call == Call::End {
+        // It was driven to its end before: this is its result.
+        meter.say(&ended_before(home, &begun.transfer));
+    }
+    Ok(begun)
 }
 
 /// What is to be said where a transfer is run again that came to its end.
@@ -289,7 +297,7 @@ fn ended_before(home: &Home, transfer: &TransferRecord) -> String {
     )
 }
 
-/// Tells of a transfer that was stopped while it waited.
+/// Reports a transfer that was stopped while it waited.
 fn tell_stopped(home: &Home, report: &Report, waited: &str, output: Output) -> Result<ExitCode, Failure> {
     match output {
         Output::Json => output::print_json(report)?,

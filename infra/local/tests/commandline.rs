@@ -24,6 +24,10 @@ fn what_cannot_be_understood_ends_with_2() {
         "export local:a/b dir:out",
         "export local:a dir:out --format parquet",
         "export local:a dir:out --from never",
+        "export local:a dir:out --from cut:",
+        "export local:a dir:out --from=",
+        "read local:a --until cut:,",
+        "trim local:a --before cut:",
         "export local:a dir:out --object-size much",
         "export local:a dir:out --id a/b",
         "export local:a dir:out --slice-seconds 0",
@@ -56,7 +60,6 @@ fn values_out_of_range_end_with_2_and_name_the_range() {
         ("--part-size 1GiB", "it must be 1 to"),
         ("--object-size 10001 --part-size 1", "10001 parts"),
         ("--object-size 999999999TiB", "objectSize"),
-        ("--rate 0", "rate: at least 1 byte"),
     ] {
         let done = stage.run(&format!("export local:a dir:out {options} --id t --output json")).fails(2, what);
         assert_eq!(done.json()["error"]["code"], "OutOfRange");
@@ -64,7 +67,10 @@ fn values_out_of_range_end_with_2_and_name_the_range() {
     std::fs::write(stage.path("f"), "x").unwrap();
     stage.run("import dir:f local:b --event-size 0").fails(2, "eventSize: 0 bytes");
     stage.run("import dir:f local:b --event-size 33MiB").fails(2, "eventSize");
-    stage.run("import dir:f local:b --rate 0").fails(2, "rate");
+    // One wording, whoever takes a rate.
+    for line in ["export local:a dir:out --rate 0", "import dir:f local:b --rate 0", "resume t --rate 0", "rate t 0"] {
+        stage.run(line).fails(2, "at least 1 byte a second, or none for no limit");
+    }
     stage.run("status t").fails(1, "there is no transfer 't'");
 }
 

@@ -193,7 +193,7 @@ fn what_was_trimmed_during_a_pause_is_a_gap() {
     ended(child).code(3);
     let report = stage.json("status t", 0);
     let reached: usize = report["cut"].as_str().unwrap().split_once('@').unwrap().1.parse().unwrap();
-    stage.ok(&format!("trim local:a --before 0@{}", reached + 100));
+    stage.trim_from_elsewhere("a", &format!("0@{}", reached + 100));
     let report = stage.json("resume t", 4);
     assert_eq!((&report["state"], &report["gaps"]), (&json!("COMPLETED_WITH_GAPS"), &json!(1)));
     assert_eq!(report["events"], json!(EVENTS - 100));

@@ -25,7 +25,7 @@ fn a_list_has_all_of_a_state_and_says_what_a_limit_leaves_out() {
     let listed = stage.json("list --limit 2", 0);
     assert_eq!((ids(&listed), &listed["leftOut"]), (vec!["e3", "e2"], &json!(1)));
     let text = stage.ok("list --limit 2");
-    assert!(text.err.contains("1 more are left out by --limit"), "{}", text.err);
+    assert!(text.err.contains("1 more is left out by --limit"), "{}", text.err);
     let head = text.text().lines().next().unwrap().to_owned();
     assert_eq!(
         head.split_whitespace().collect::<Vec<_>>(),
@@ -79,6 +79,16 @@ fn another_rate_is_no_other_request_and_a_resume_has_its_own() {
         (&json!("COMPLETED"), &json!(1_000_000_000), &json!(1_000))
     );
     stage.ok("verify t");
+    // None is no limit: of a new transfer, and of one that has one.
+    assert_eq!(stage.json("export local:a dir:out --id fast --rate none", 0)["rate"], Value::Null);
+    let slow_too = slow.replace("--id t", "--id u");
+    let child = stage.start(&format!("{slow_too} 1"));
+    stage.wait("u", |report| report["state"] == "TRANSFERRING");
+    stage.ok("pause u");
+    ended(child).code(3);
+    let report = stage.json(&format!("{slow_too} none"), 0);
+    assert_eq!((&report["state"], &report["rate"]), (&json!("COMPLETED"), &Value::Null));
+    stage.ok("import dir:out/u local:b --rate none");
     let again = stage.json(&format!("{slow} 5"), 0);
     assert_eq!(again["rate"], 1_000_000_000, "what is at its end has the rate that it had");
     stage.run("export local:a dir:elsewhere --id t --rate 5").fails(1, "taken by another request");

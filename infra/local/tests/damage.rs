@@ -331,6 +331,30 @@ fn a_disk_that_is_full_under_the_home() {
 }
 
 #[test]
+fn a_stream_that_a_full_disk_left_unmade_is_in_nobodys_way() {
+    let stage = Stage::new();
+    fs::write(stage.path("lines"), "1\n2\n").unwrap();
+    let script = "
+        export SLUICE_HOME=small/home
+        mkdir small/home; echo '{\"version\":2}' > small/home/home.json
+        mount -o remount,size=40k small
+        sluice append local:a --file lines; echo unmade $?
+        ls small/home/streams; sluice streams; echo listed $?
+        sluice streams delete local:a; echo deleted $?
+        sluice append local:b --file lines; echo unmade $?
+        mount -o remount,size=64m small
+        sluice import dir:lines local:b --format lines --id i; echo imported $?
+        sluice verify i; echo verified $?
+        sluice streams; echo again $?; ls small/home/streams";
+    let Some(said) = on_a_small_disk(&stage, script) else { return };
+    for (what, code) in [("unmade", 1), ("listed", 0), ("deleted", 0), ("imported", 0), ("verified", 0), ("again", 0)] {
+        assert!(said.contains(&format!("{what} {code}\n")), "{said}");
+    }
+    assert!(said.contains("local:a was never made, its file is empty") && said.contains("local:b"), "{said}");
+    assert_eq!(said.matches("a.sqlite\n").count(), 1, "it is gone at the end: {said}");
+}
+
+#[test]
 fn a_manifest_that_begins_otherwise_is_no_data() {
     let stage = exported();
     let manifest = stage.path("out/e/manifest.json");

@@ -48,7 +48,8 @@ fn a_home_of_the_version_before_is_refused_with_the_way_out() {
     // Its streams are the same ones.
     assert_eq!(stage.events("a").len(), 3);
     stage.with_input("append local:a", b"x\n").code(0);
-    stage.ok("trim local:a --before 0@1");
+    let done = stage.ok("trim local:a --before 0@1");
+    assert!(done.err.contains("whether a transfer needs what is dropped is not known"), "{}", done.err);
     assert_eq!(stage.json("streams", 0)["streams"][0]["events"], 3);
     assert_eq!(fs::read_to_string(stage.path("home/home.json")).unwrap(), r#"{"version":1}"#);
     assert_eq!(fs::read(stage.path("home/checkpoints.sqlite")).unwrap(), checkpoints);
@@ -77,7 +78,8 @@ fn streams_need_no_checkpoints() {
     stage.stream("a", 3);
     fs::write(stage.path("home/checkpoints.sqlite"), "no database, but long enough for a header. ".repeat(99)).unwrap();
     assert_eq!(stage.events("a").len(), 3);
-    stage.ok("trim local:a --before 0@1");
+    let done = stage.ok("trim local:a --before 0@1");
+    assert!(done.err.contains("is not known") && done.err.contains("checkpoints.sqlite"), "{}", done.err);
     assert_eq!(stage.json("streams", 0)["streams"][0]["events"], 2);
     stage.run("list").fails(1, "checkpoints.sqlite");
 }

@@ -1,4 +1,4 @@
-//! Taking away: records, objects, streams, and the disk of what was trimmed.
+//! Removal: records, objects, streams, and the disk space of trimmed events.
 #![cfg(test)]
 
 mod common;
@@ -26,10 +26,10 @@ fn a_record_goes_and_its_objects_stay() {
     assert_eq!(stage.events("b"), stage.events("a"));
     // An import's own lists go with its record.
     assert!(!stage.files("home/work").is_empty());
-    stage.ok("remove i");
+    stage.ok("remove i --yes");
     assert!(stage.files("home/work").is_empty());
     assert_eq!(stage.events("b"), stage.events("a"));
-    stage.run("remove i --yes").code(2);
+    stage.run("remove i --yes").fails(1, "there is no transfer 'i'");
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn what_its_manifest_names_goes_with_it_and_nothing_else() {
     assert_eq!(stage.files("out/e"), [changed, stage.path("out/e/notes")]);
     assert_eq!(stage.files("out/other"), others);
     stage.ok("verify other");
-    // Metadata of what was removed are gone as well: those of the other export and of the edited file are left.
+    // Metadata of removed objects are gone as well; those of the other export and of the edited file stay.
     let kept = std::fs::read_dir(stage.path("out/.sluice/objects")).unwrap().count();
     assert_eq!(kept, others.len() + 1);
 }
@@ -76,6 +76,15 @@ fn a_removal_that_was_cut_off_goes_on() {
     let stage = exported();
     std::fs::remove_dir_all(stage.path("out/e")).unwrap();
     stage.ok("remove e --objects --yes");
+    stage.run("status e").fails(1, "there is no transfer 'e'");
+}
+
+#[test]
+fn where_the_folder_is_gone_the_record_can_still_be_taken_away() {
+    let stage = exported();
+    std::fs::remove_dir_all(stage.path("out")).unwrap();
+    stage.run("remove e --objects --yes").fails(1, "`sluice remove e` alone forgets its record");
+    stage.ok("remove e --yes");
     stage.run("status e").fails(1, "there is no transfer 'e'");
 }
 

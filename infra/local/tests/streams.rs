@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use common::Stage;
+use serde_json::json;
 
 #[test]
 fn lines_come_back_as_they_went_in() {
@@ -106,6 +107,10 @@ fn positions_bound_a_read() {
     assert_eq!(read("--until ago:1h"), "");
     assert_eq!(read("--from 1999-01-01T00:00:00Z"), "024135");
     assert_eq!(read("--from 2999-01-01T00:00:00Z"), "");
+    assert_eq!(read("--from 0@1 --until 0@1"), "135", "the other shard is not bounded");
+    for bounds in ["--from 0@2 --until 0@1", "--from ago:1h --until ago:2h", "--from cut:0@2,1@2 --until ago:1h"] {
+        stage.run(&format!("read local:a {bounds}")).fails(2, "nothing lies between");
+    }
     stage.run("read local:a --from 7@0").fails(1, "no shard '7'");
     stage.run("read local:a --from tomorrow").fails(2, "earliest, latest");
     stage.run("read local:b").fails(1, "there is no stream local:b");
@@ -124,6 +129,45 @@ fn a_trimmed_start_is_an_error_only_where_it_was_asked_for() {
     assert_eq!(stage.payload("a"), b"");
     assert_eq!(stage.json("streams", 0)["streams"][0]["tail"], "cut:0@3,1@3");
     stage.run("trim local:b --before latest").fails(1, "there is no stream local:b");
+}
+
+#[test]
+fn a_trim_says_what_it_drops_and_refuses_what_looks_as_if_it_kept_something() {
+    let stage = Stage::new();
+    stage.with_input("append local:a --shards 2", b"0\n1\n2\n3\n4\n5\n").code(0);
+    for before in ["0@7000", "cut:0@1,1@4", "cut:0@end"] {
+        stage.run(&format!("trim local:a --before {before}")).fails(2, "Say `latest` to drop all that is there");
+    }
+    let done = stage.run("trim local:a --before 2999-01-01 --output json").fails(2, "is in the future; say `latest`");
+    assert_eq!(done.json()["error"]["code"], "OutOfRange");
+    assert_eq!(stage.payload("a"), b"024135");
+    let told = stage.json("trim local:a --before 0@2", 0);
+    assert_eq!((&told["droppedEvents"], &told["droppedBytes"], &told["events"]), (&json!(2), &json!(2), &json!(4)));
+    let text = stage.ok("trim local:a --before 0@3").text();
+    assert_eq!(text, "local:a now begins at cut:0@3,1@0; dropped: 1 event, 1 B; left: 3 events, 3 B\n");
+    // Nothing is as old as that; and the end itself is no position behind it.
+    assert_eq!(stage.json("trim local:a --before ago:1d", 0)["droppedEvents"], 0);
+    assert_eq!(stage.json("trim local:a --before cut:0@3,1@3", 0)["droppedEvents"], 3);
+}
+
+#[test]
+fn a_trim_drops_nothing_that_an_unfinished_export_needs() {
+    let stage = Stage::new();
+    stage.numbers("a", 24_000);
+    let export = "export local:a dir:out --id t --compression none --object-size 40KiB --part-size 10KiB --rate 60KB";
+    let child = stage.start(&format!("{export} --from 0@1000"));
+    stage.wait_for_movement("t");
+    stage.run("trim local:a --before latest").fails(1, "local:a is needed by the transfer t, which is TRANSFERRING");
+    stage.ok("pause t");
+    common::ended(child).code(3);
+    stage.run("trim local:a --before ago:0s").fails(1, "is needed by the transfer t, which is PAUSED");
+    let reached: usize = stage.json("status t", 0)["cut"].as_str().unwrap().split_once('@').unwrap().1.parse().unwrap();
+    stage.run(&format!("trim local:a --before 0@{}", reached + 1)).fails(1, "needed by the transfer t");
+    // What lies in front of it, and what it has stored, nobody needs.
+    stage.ok("trim local:a --before 0@1000");
+    stage.ok(&format!("trim local:a --before 0@{reached}"));
+    stage.ok("resume t --rate none");
+    stage.ok("trim local:a --before latest");
 }
 
 #[test]
@@ -148,4 +192,26 @@ fn a_stream_that_is_broken_does_not_hide_the_others() {
     std::fs::write(stage.path("home/streams/b.sqlite"), "no database").unwrap();
     let done = stage.run("streams").fails(1, "stream 'b'");
     assert!(done.text().contains("local:a"));
+}
+
+#[test]
+fn a_stream_that_was_never_made_is_passed_over_made_or_removed() {
+    let stage = Stage::new();
+    stage.with_input("append local:a", b"x\n").code(0);
+    let unmade = || std::fs::write(stage.path("home/streams/b.sqlite"), "").unwrap();
+    unmade();
+    let done = stage.ok("streams --output json");
+    assert_eq!(done.json()["streams"].as_array().unwrap().len(), 1);
+    assert!(done.err.contains("local:b was never made") && done.err.contains("streams delete local:b"), "{}", done.err);
+    stage.run("read local:b").fails(1, "there is no stream local:b");
+    stage.ok("streams delete local:b");
+    assert!(!stage.path("home/streams/b.sqlite").exists());
+    stage.run("streams delete local:b").fails(1, "there is no stream local:b");
+    unmade();
+    stage.ok("export local:a dir:out --id e");
+    stage.ok("import dir:out/e local:b");
+    assert_eq!(stage.payload("b"), b"x");
+    std::fs::write(stage.path("home/streams/c.sqlite"), "").unwrap();
+    stage.with_input("append local:c", b"y\n").code(0);
+    assert_eq!(stage.payload("c"), b"y");
 }

@@ -290,7 +290,7 @@ pub(crate) fn is_or_nothing(path: &Path, kind: fn(&Stat) -> bool) -> Result<bool
     Ok(if_there(fs::symlink_metadata(path), "look at", path)?.is_none_or(|stat| kind(&stat)))
 }
 
-/// A whole file of at most so many bytes; none if there is none, or a longer one, which is none of ours: a file can
+/// A whole file of at most this many bytes; none if there is none, or a longer one, which is none of ours: a file can
 /// seem to have more than any memory.
 pub(crate) fn read_whole(path: &Path, most: u64) -> Result<Option<Vec<u8>>> {
     let Some(file) = if_there(File::open(path), "read", path)? else { return Ok(None) };

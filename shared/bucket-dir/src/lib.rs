@@ -26,9 +26,9 @@
 //! Whoever may write to the directory can change files behind our back. Such a file is an object too; its etag is made
 //! of inode, size and time of change, so it is another object than the one before, and nobody's.
 //!
-//! `a` and `a/b` cannot both be keys. Symbolic links are not followed: what lies behind one is no object. Names that are
-//! not UTF-8 are no keys. [`BucketStore::left_out`] tells which of these a folder holds. The file system must have hard
-//! links; [`BucketStore::capabilities`] tries whether it has.
+//! `a` and `a/b` cannot both be keys. Symbolic links are not followed: what lies behind one is no object. Names that
+//! are not UTF-8 are no keys. [`BucketStore::left_out`] tells which of these a folder holds. The file system must have
+//! hard links; [`BucketStore::capabilities`] tries whether it has.
 //!
 //! Every operation is one blocking task: each may wait for the disk or for a lock. A caller that goes away does not
 //! stop it, which is harmless for the reason above.

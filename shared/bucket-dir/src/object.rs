@@ -166,8 +166,8 @@ pub(crate) fn put(
     })
 }
 
-/// Tries whether an object could be made: with a hidden file and a second link to it. `Invalid` if the file system has no
-/// hard links, as FAT and some network file systems.
+/// Tries whether an object could be made: with a hidden file and a second link to it. `Invalid` if the file system has
+/// no hard links, as FAT and some network file systems.
 pub(crate) fn try_link(layout: &Layout, link: impl Fn(&Path, &Path) -> io::Result<()>) -> Result<()> {
     layout.make_hidden()?;
     let _lock = layout.lock_shared()?;
@@ -306,7 +306,7 @@ mod tests {
         let etag = head(&layout, &Key::new("a/two").unwrap()).unwrap().unwrap().etag;
         assert!(remove("a/two", &etag).unwrap());
         assert!(!dir.path().join("a").exists());
-        // The metadata of what was changed behind our back are nobody's.
+        // Metadata of an object that another program changed belong to nobody.
         assert_eq!(files(dir.path()).len(), 1, "{:?}", files(dir.path()));
         // A folder that was removed comes to be again.
         put("a/b/one");

@@ -26,8 +26,8 @@ impl Queues {
 }
 
 /// Lets the parts of an upload be written in the order in which this value and its clones began to send them, so that
-/// each lengthens the file. One out of turn lies in front of the file's end: it would first be checked against the whole
-/// log, and its stretch given up durably. The order is no promise: others may write to the upload too.
+/// each lengthens the file. One out of turn lies in front of the file's end: it would first be checked against the
+/// whole log, and its stretch given up durably. The order is no promise: others may write to the upload too.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Turns(Arc<Queues>);
 

@@ -151,7 +151,8 @@ fn names(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The uploads that are open. What is left of completed ones goes, and so does what a crash left half made or half removed.
+/// The uploads that are open. What is left of completed ones goes, and so does what a crash left half made or half
+/// removed.
 pub(crate) fn list(layout: &Layout, prefix: &str) -> Result<Vec<OpenUpload>> {
     let (mut open, mut halves) = (Vec::new(), false);
     for name in names(&layout.uploads())? {

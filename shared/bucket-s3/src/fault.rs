@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use sluice_ports::{Error, ErrorKind};
@@ -178,17 +179,9 @@ fn kind_of_unsent(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
 /// happened, and for those whose status says it.
 fn kind_of_code(code: &str) -> Option<ErrorKind> {
     Some(match code {
-        "SlowDown"
-        | "ServiceUnavailable"
-        | "Throttling"
-        | "ThrottlingException"
-        | "RequestLimitExceeded"
-        | "TooManyRequests"
-        | "BandwidthLimitExceeded" => ErrorKind::Throttled,
+        "ServiceUnavailable" | "TooManyRequests" => ErrorKind::Throttled,
         // The request did not arrive whole, or somebody else was at it.
-        "RequestTimeout" | "IncompleteBody" | "OperationAborted" | "ConditionalRequestConflict" => {
-            ErrorKind::Unavailable
-        }
+        "IncompleteBody" | "OperationAborted" | "ConditionalRequestConflict" => ErrorKind::Unavailable,
         "AccessDenied"
         | "ExpiredToken"
         | "InvalidAccessKeyId"
@@ -203,6 +196,9 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "InvalidRequest" | "NotImplemented" | "PermanentRedirect" | "PreconditionFailed" | "TemporaryRedirect" => {
             ErrorKind::Invalid
         }
+        code if THROTTLING_ERRORS.contains(&code) => ErrorKind::Throttled,
+        // S3 did not get the whole request in time.
+        code if TRANSIENT_ERRORS.contains(&code) => ErrorKind::Unavailable,
         _ => return None,
     })
 }
@@ -264,5 +260,20 @@ impl fmt::Display for Cause {
 impl StdError for Cause {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&*self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_sdk_tries_again_is_trouble() {
+        for code in THROTTLING_ERRORS {
+            assert_eq!(kind_of_code(code), Some(ErrorKind::Throttled), "{code}");
+        }
+        for code in TRANSIENT_ERRORS {
+            assert_eq!(kind_of_code(code), Some(ErrorKind::Unavailable), "{code}");
+        }
     }
 }

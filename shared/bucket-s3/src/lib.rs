@@ -54,7 +54,7 @@ pub struct S3Settings {
     pub storage_class: Option<String>,
     /// The service is not Amazon's own: what it can do is probed.
     pub foreign: bool,
-    /// The endpoint of such a service, as it was configured; told where nothing answers there.
+    /// The configured endpoint of such a service; errors name it if nothing answers there.
     pub endpoint: Option<String>,
 }
 

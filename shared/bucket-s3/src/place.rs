@@ -12,9 +12,9 @@ const RESERVED_ENDS: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--t
 /// Bucket and prefix, without slashes at its ends and empty for the bucket's top, of `s3://BUCKET/PREFIX` or
 /// `arn:aws:s3:::BUCKET/PREFIX`.
 ///
-/// `Invalid` if it is neither, if the bucket's name breaks the rules (Amazon S3 user guide, "General purpose bucket naming
-/// rules"), or if keys below the prefix would not be safe. Directory buckets are refused: they list their keys in no
-/// order.
+/// `Invalid` if it is neither, if the bucket's name breaks the rules (Amazon S3 user guide, "General purpose bucket
+/// naming rules"), or if keys below the prefix would not be safe. Directory buckets are refused: they list their keys
+/// in no order.
 pub fn place(uri: &BucketUri) -> Result<(String, String)> {
     let (bucket, prefix) = split(uri)?;
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
@@ -24,8 +24,8 @@ pub fn place(uri: &BucketUri) -> Result<(String, String)> {
     }
 }
 
-/// Bucket and key, or prefix, of a place to read from. Others may have written there, so any key that can be asked for is
-/// taken. A slash at its end is kept: it means what lies below.
+/// Bucket and key, or prefix, of a place to read from. Others may have written there, so any key that can be asked for
+/// is taken. A slash at its end is kept: it means what lies below.
 pub fn source(uri: &BucketUri) -> Result<(String, String)> {
     let (bucket, key) = split(uri)?;
     match check_readable(key) {

@@ -2,9 +2,9 @@
 //!
 //! A small object is left at `.sluice/probe`: asked twice to make it only if there is none, the service must
 //! refuse once, and a completion over it must be refused too. A service that makes it again is not written to. That
-//! is its only use; it may be deleted, and is then made again. No key of the port begins like this, see `check_readable`, and
-//! listings leave it out. Who dies while asking leaves an upload of that key open, with one part of some bytes; it stays
-//! until somebody gives it up, as a rule of the bucket may.
+//! is its only use; it may be deleted, and is then made again. No key of the port begins like this, see
+//! `check_readable`, and listings leave it out. Who dies while asking leaves an upload of that key open, with one part
+//! of some bytes; it stays until somebody gives it up, as a rule of the bucket may.
 
 use std::collections::HashMap;
 

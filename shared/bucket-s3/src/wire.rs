@@ -97,8 +97,8 @@ pub(crate) fn as_long(key: &str, bytes: &[u8], checksum: Checksum) -> Result<()>
     Err(invalid(format!("{key}: {len} bytes came with a checksum of {}", checksum.len)))
 }
 
-/// Metadata as headers. Values that are no plain ASCII, or that begin or end with a space, are escaped as in a URL, since
-/// S3 gives those back in another form (Amazon S3 user guide, "Working with object metadata").
+/// Metadata as headers. Values that are no plain ASCII, or that begin or end with a space, are escaped as in a URL,
+/// since S3 gives those back in another form (Amazon S3 user guide, "Working with object metadata").
 pub(crate) fn headers(key: &str, metadata: &Metadata) -> Result<HashMap<String, String>> {
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_sdk_dynamodb::config::interceptors::FinalizerInterceptorContextRef;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
@@ -90,24 +91,30 @@ where
 fn kind<E: ProvideErrorMetadata>(error: &SdkError<E>, unanswered: ErrorKind) -> ErrorKind {
     match error {
         SdkError::ConstructionFailure(_) => ErrorKind::Invalid,
-        SdkError::ServiceError(service) => {
-            let refused = service.raw().status().is_client_error();
-            let other = if refused { ErrorKind::Invalid } else { unanswered };
-            service.err().code().and_then(kind_of_code).unwrap_or(other)
-        }
+        SdkError::ServiceError(service) => of_answer(service.err().code(), service.raw().status().as_u16(), unanswered),
         _ => unanswered,
     }
+}
+
+/// The kind of an error that the service answered with a status.
+fn of_answer(code: Option<&str>, status: u16, unanswered: ErrorKind) -> ErrorKind {
+    if code.is_some_and(|code| TRANSIENT_ERRORS.contains(&code)) {
+        return unanswered;
+    }
+    let other = match status {
+        429 => ErrorKind::Throttled,
+        // 408: the request did not arrive in time, as far as that was seen.
+        400..=499 if status != 408 => ErrorKind::Invalid,
+        _ => unanswered,
+    };
+    code.and_then(kind_of_code).unwrap_or(other)
 }
 
 /// The kind that a name of `DynamoDB`'s stands for; none for those that leave open what happened.
 pub(crate) fn kind_of_code(code: &str) -> Option<ErrorKind> {
     Some(match code {
-        "ThrottlingException"
-        | "ThrottlingError"
-        | "ProvisionedThroughputExceededException"
+        "ThrottlingError"
         | "ProvisionedThroughputExceeded"
-        | "RequestLimitExceeded"
-        | "LimitExceededException"
         | "ReplicatedWriteConflictException"
         | "TransactionConflictException"
         | "TransactionConflict" => ErrorKind::Throttled,
@@ -126,6 +133,28 @@ pub(crate) fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "SerializationException"
         | "UnknownOperationException"
         | "IdempotentParameterMismatchException" => ErrorKind::Invalid,
+        code if THROTTLING_ERRORS.contains(&code) => ErrorKind::Throttled,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_sdk_tries_again_is_trouble() {
+        let unanswered = ErrorKind::Indeterminate;
+        for code in THROTTLING_ERRORS {
+            // The same transaction is still under way: it may yet be written.
+            let kind = if *code == "TransactionInProgressException" { unanswered } else { ErrorKind::Throttled };
+            assert_eq!(of_answer(Some(code), 400, unanswered), kind, "{code}");
+        }
+        for code in TRANSIENT_ERRORS {
+            assert_eq!(of_answer(Some(code), 400, unanswered), unanswered, "{code}");
+        }
+        assert_eq!(of_answer(None, 429, unanswered), ErrorKind::Throttled);
+        assert_eq!(of_answer(Some("SomethingNew"), 400, unanswered), ErrorKind::Invalid);
+        assert_eq!(of_answer(Some("SomethingNew"), 500, unanswered), unanswered);
+    }
 }

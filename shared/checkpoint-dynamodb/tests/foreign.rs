@@ -1,7 +1,7 @@
 //! The adapter against a server that somebody else wrote: the suite, and lost answers.
 //!
-//! `SLUICE_TEST_DYNAMODB` is the endpoint of one, such as `http://127.0.0.1:4566`; without it nothing is run, and that is
-//! said.
+//! `SLUICE_TEST_DYNAMODB` is the endpoint of one, such as `http://127.0.0.1:4566`; without it nothing is run, and that
+//! is said.
 #![cfg(test)]
 
 mod common;

@@ -7,11 +7,11 @@
 //! | `pages` | a page of a shard's ledger at a destination, by its index | the page as JSON |
 //! | `writers` | a stream | the import that holds it |
 //!
-//! A write is one immediate transaction: it takes the file's write lock, compares what stands with what it is conditional
-//! on, and writes the record with its pages.
+//! A write is one immediate transaction: it takes the file's write lock, compares what stands with what it is
+//! conditional on, and writes the record with its pages.
 //!
-//! A write that repeats what is stored is answered as done. So one whose answer was lost, or is unknown because the disk
-//! failed while committing (`Indeterminate`), may be sent again.
+//! A write that repeats what is stored is answered as done. So one whose answer was lost, or is unknown because the
+//! disk failed while committing (`Indeterminate`), may be sent again.
 //!
 //! **Invariant.** The file is the only state: any number of processes may use it. A record of a newer version is never
 //! read as if it were known, and what does not parse is never taken for missing.
@@ -58,7 +58,8 @@ impl SqliteCheckpoints {
         .await
     }
 
-    /// For looking: makes nothing, needs no right to write, and refuses to. Where there is no file there are no records.
+    /// For looking: makes nothing, needs no right to write, and refuses to. Where there is no file there are no
+    /// records.
     pub fn looking(path: impl Into<PathBuf>) -> Self {
         Self(Arc::new(Shared { path: path.into(), connection: Access::Look(Mutex::new(None)) }))
     }

@@ -7,7 +7,7 @@ use sluice_transfer::record::RECORD_VERSION;
 
 use crate::file::LABEL;
 
-/// What every record has, of whatever version.
+/// The field that every record has, in every version.
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,

@@ -46,7 +46,7 @@ async fn what_was_written_is_there_when_the_file_is_opened_again() {
     assert_eq!(ledger, [page(7).1]);
 }
 
-/// Adds one to `slices` so many times, each as a read and a conditional write; answers how often it lost.
+/// Adds one to `slices` `times` times, each as a read and a conditional write; answers how often it lost.
 async fn increments(store: SqliteCheckpoints, name: &str, times: u64) -> u64 {
     let (template, mut lost) = (shard("0"), 0);
     for i in 0..times {

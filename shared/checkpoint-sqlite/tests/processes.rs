@@ -17,7 +17,7 @@ use common::{again, next, page, role, shard};
 /// Writes of each process, and how many of them are to the record that all write.
 const WRITES: u64 = 10_000;
 const SHARED_EVERY: u64 = 10;
-/// Each process folds the log into the file after so many writes, the n-th in the n-th of these ways.
+/// Each process checkpoints the log after this many writes, the n-th in the n-th of these modes.
 const FOLD_EVERY: u64 = 16;
 const WAYS: [&str; 4] = ["PASSIVE", "FULL", "RESTART", "TRUNCATE"];
 
@@ -30,7 +30,8 @@ fn fold(connection: &Connection, way: &str) {
     connection.query_row(&format!("PRAGMA wal_checkpoint({way})"), [], |_| Ok(())).unwrap();
 }
 
-/// One of the four: its own record moves by every write, or a commit is lost; that of all takes as many tries as it takes.
+/// One of the four: its own record moves by every write, or a commit is lost; that of all takes as many tries as it
+/// takes.
 async fn write_and_fold(path: &Path, number: usize) {
     let store = SqliteCheckpoints::open(path).await.unwrap();
     let folding = Connection::open(path).unwrap();
@@ -116,7 +117,7 @@ async fn what_was_answered_before_a_kill_is_there_after_it() {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut written = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("written ")?.parse().ok());
         last = written.nth(20).expect("it wrote");
-        // SIGKILL, in the midst of whatever it does.
+        // SIGKILL, at any instruction.
         child.kill().unwrap();
         // What it still said before it died counts too.
         last = written.last().unwrap_or(last);

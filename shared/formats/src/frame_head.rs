@@ -1,7 +1,7 @@
-//! The head of a frame of Zstandard (RFC 8878, section 3.1.1.1), as far as it tells why a frame that may be sound cannot
-//! be inflated here.
+//! The head of a frame of Zstandard (RFC 8878, section 3.1.1.1), as far as it tells why a frame that may be sound
+//! cannot be inflated here.
 //!
-//! Why: the library says of such frames only that they failed. A person who is told "broken" looks for damage.
+//! Why: the library only reports that such a frame failed, and "broken" makes a person look for damage.
 
 /// Bytes that an inflating process may have to look back to, as a power of two: 128 MiB, which every reader of
 /// Zstandard takes (RFC 8878, section 3.1.1.1.2, recommends 8 MiB at least; `zstd --long` writes 128).

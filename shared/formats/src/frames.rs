@@ -4,7 +4,7 @@ use sluice_transfer::Compression;
 
 use crate::compress::Compressor;
 
-/// A frame ends once so many bytes wait for it. Part of the encoder's version.
+/// A frame ends once this many bytes wait for it. Part of the encoder's version.
 pub(crate) const FRAME_BYTES: usize = 256 << 10;
 
 /// Gathers bytes into frames.

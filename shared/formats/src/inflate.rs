@@ -43,7 +43,7 @@ pub(crate) struct Places {
 }
 
 impl Piece {
-    /// Where reading goes on behind its first `len` bytes.
+    /// The place behind its first `len` bytes.
     pub fn place(&self, len: usize) -> Place {
         self.places.behind(len)
     }
@@ -69,7 +69,7 @@ impl Places {
 
 enum Codec {
     Plain,
-    /// With the first bytes of the frame at hand.
+    /// With the first bytes of the current frame.
     Zstd(Decoder<'static>, Vec<u8>),
     Gzip(Box<Gzip>),
 }
@@ -101,7 +101,7 @@ pub struct Inflater {
     fed: VecDeque<Bytes>,
     /// Byte of the object behind what the codec has read.
     at: u64,
-    /// Byte at which the frame at hand begins.
+    /// Byte at which the current frame begins.
     frame: u64,
     /// Bytes that came out of it.
     inflated: u64,
@@ -199,7 +199,7 @@ impl Inflater {
         self.at
     }
 
-    /// Whether bytes are inflated only to be passed over, on the way to the place that was asked for.
+    /// True if bytes are inflated only to be passed over, on the way to the place that was asked for.
     pub fn is_passing(&self) -> bool {
         self.skip > 0
     }
@@ -248,7 +248,7 @@ impl Inflater {
         Ok(())
     }
 
-    /// What came out of the frame at hand.
+    /// Takes the output of the current frame.
     fn take(&mut self, out: Vec<u8>) {
         let before = self.inflated;
         self.inflated = self.inflated.saturating_add(out.len() as u64);

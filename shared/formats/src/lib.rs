@@ -41,23 +41,23 @@ pub use foreign::{RECOGNISED, compression_of, foreign_decoder};
 pub use inflate::{Inflater, Piece};
 pub use jsonl::JsonlEncoder;
 
-/// Version of what the encoders write, recorded in manifests. It rises when the same events would give other bytes:
+/// The version of the encoders' output, recorded in manifests. It rises when the same events would give other bytes:
 /// another schema, another header, other ends of units.
 pub const ENCODER_VERSION: u32 = 1;
 
-/// What sets the objects of one shard at one destination apart from all others: together with an object's number
-/// it fixes the object's sync marker, so that a resumed upload goes on with the same one.
+/// The identity of an object's shard and destination: together with an object's number it fixes the object's sync
+/// marker, so that a resumed upload goes on with the same one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectSeed {
     /// The transfer.
     pub transfer: TransferId,
-    /// Where it writes.
+    /// The destination.
     pub destination: DestinationName,
-    /// What it reads.
+    /// The shard.
     pub shard: ShardId,
 }
 
-/// Packs events in an encoding. `object` is the number of the object at hand, of which `taken` bytes are packed, up to
+/// Packs events in an encoding. `object` is the number of the current object, of which `taken` bytes are packed, up to
 /// `cursor`.
 pub fn packer(
     encoding: Encoding,

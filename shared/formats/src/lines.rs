@@ -1,7 +1,7 @@
 //! Lines of an object, compressed or not.
 //!
-//! A line ends with LF or CR LF, or with the object. A byte order mark of UTF-8 in front of the first line is no part of
-//! it. Both hold for every format of lines.
+//! A line ends with LF or CR LF, or with the object. A byte order mark of UTF-8 in front of the first line is no part
+//! of it. Both hold for every format of lines.
 //!
 //! **Invariant.** No more than [`LINE_BYTES`] of a line are held. Each byte of a line knows from where in the object
 //! reading can go on in front of it.
@@ -91,7 +91,7 @@ pub(crate) struct Lines {
     /// The beginning of a line that goes on, and where its bytes come from.
     held: Vec<u8>,
     spans: VecDeque<Span>,
-    /// Where the line at hand begins.
+    /// Where the current line begins.
     begin: Place,
     number: Option<u64>,
     column: usize,
@@ -212,7 +212,7 @@ impl Lines {
         if is_marked { line.without(MARK.len()) } else { line }
     }
 
-    /// The beginning of the object, if the line at hand begins there and goes on.
+    /// The beginning of the object, if the current line begins there and goes on.
     pub(crate) fn beginning(&self) -> Option<&[u8]> {
         (self.begin == Place::default()).then_some(&self.held[..])
     }

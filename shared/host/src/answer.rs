@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sluice_operations::{Progress, Report, SliceOutcome};
 use sluice_transfer::record::Failure;
-use sluice_transfer::{Kind, State, TransferId};
+use sluice_transfer::{Answer, Call, Course, Kind, Pacing, State, TransferId};
 
 use crate::lane::Lane;
 
@@ -22,6 +22,18 @@ pub enum Next {
     Verify,
     /// The execution ends with the result.
     End,
+}
+
+impl Next {
+    /// Where a call is made.
+    pub(crate) fn of(call: &Call) -> Self {
+        match call {
+            Call::Slice => Self::Move,
+            Call::Settle(_) => Self::Settle,
+            Call::Finish => Self::Finish,
+            Call::End | Call::GiveUp(_) => Self::End,
+        }
+    }
 }
 
 /// The answer of `plan`, `settle` and `finish`.
@@ -82,6 +94,12 @@ impl Turn {
         }
     }
 
+    /// Where a course leads.
+    pub(crate) fn along(course: &Course, report: &Report, shards: usize) -> Self {
+        let turn = Self::new(Next::of(&course.call), report, shards);
+        Self { wait_seconds: seconds(course.wait_millis), troubles: course.troubles, ..turn }
+    }
+
     /// With the whole report as its result.
     pub(crate) fn telling(mut self, report: &Report) -> Self {
         self.result = serde_json::to_value(report).ok();
@@ -89,10 +107,18 @@ impl Turn {
     }
 }
 
-/// Whole seconds, at least 1, as a Wait state takes them, and at most so many: an owner that sees what is wanted gives
-/// its shards back long before its lease ends.
-pub(crate) fn seconds(millis: u64, most: u64) -> u64 {
-    millis.div_ceil(1_000).clamp(1, most)
+/// The bounds of this host. The slices of a wave are handed on with each lane.
+pub(crate) const PACING: Pacing = Pacing {
+    slices: u64::MAX,
+    busy_millis: 30_000,
+    rest_millis: 10_000,
+    trouble_millis: 5_000,
+    longest_millis: 30_000,
+};
+
+/// Whole seconds, as a Wait state takes them: none only where there is no wait.
+pub(crate) fn seconds(millis: u64) -> u64 {
+    millis.div_ceil(1_000)
 }
 
 /// Where a lane goes next.
@@ -123,24 +149,65 @@ pub struct SliceAnswer {
     pub failure: Option<Failure>,
 }
 
-/// The longest wait of a lane for somebody else's slice.
-const BUSY_SECONDS: u64 = 30;
-/// The longest wait for owners that are to come to rest.
-pub(crate) const REST_SECONDS: u64 = 10;
-/// Seconds before a slice that a store in trouble interrupted is tried again.
-const TROUBLE_SECONDS: u64 = 5;
-
-impl From<SliceOutcome> for SliceAnswer {
-    fn from(outcome: SliceOutcome) -> Self {
-        let (next, outcome, wait_seconds, failure) = match outcome {
-            SliceOutcome::Done => (SliceNext::Done, "done", 0, None),
-            SliceOutcome::More => (SliceNext::Again, "more", 0, None),
-            SliceOutcome::Busy { wait_millis } => (SliceNext::Wait, "busy", seconds(wait_millis, BUSY_SECONDS), None),
-            SliceOutcome::Stopped => (SliceNext::Done, "stopped", 0, None),
-            SliceOutcome::Fenced => (SliceNext::Done, "fenced", 0, None),
-            SliceOutcome::Interrupted(failure) => (SliceNext::Trouble, "interrupted", TROUBLE_SECONDS, Some(failure)),
-            SliceOutcome::Failed(failure) => (SliceNext::Done, "failed", 0, Some(failure)),
+impl SliceAnswer {
+    /// What comes after a slice of a lane that has at most so many in a wave.
+    pub(crate) fn new(at: &Course, answer: Answer, most: u64) -> Self {
+        let (outcome, failure) = match &answer {
+            Answer::Slice(outcome) => named(outcome),
+            Answer::Trouble(failure) => ("interrupted", Some(failure.clone())),
+            // Of no slice.
+            Answer::Settle(_) | Answer::Finish(_) => ("done", None),
         };
+        let course = at.after(answer, &Pacing { slices: most, ..PACING });
+        let next = match course.call {
+            Call::Slice if course.troubles > 0 => SliceNext::Trouble,
+            Call::Slice if course.wait_millis > 0 => SliceNext::Wait,
+            Call::Slice => SliceNext::Again,
+            Call::Settle(_) | Call::Finish | Call::End | Call::GiveUp(_) => SliceNext::Done,
+        };
+        // A lane that is through is settled at once.
+        let wait_seconds = if next == SliceNext::Done { 0 } else { seconds(course.wait_millis) };
         Self { next, outcome, wait_seconds, failure }
+    }
+}
+
+/// An outcome for a person, and what is wrong.
+fn named(outcome: &SliceOutcome) -> (&'static str, Option<Failure>) {
+    match outcome {
+        SliceOutcome::Done => ("done", None),
+        SliceOutcome::More => ("more", None),
+        SliceOutcome::Busy { .. } => ("busy", None),
+        SliceOutcome::Stopped => ("stopped", None),
+        SliceOutcome::Fenced => ("fenced", None),
+        SliceOutcome::Interrupted(failure) => ("interrupted", Some(failure.clone())),
+        SliceOutcome::Failed(failure) => ("failed", Some(failure.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_transfer::TROUBLES;
+
+    use super::*;
+
+    #[test]
+    fn a_lane_follows_the_course() {
+        let failure = Failure { code: "Unavailable".to_owned(), message: "it".to_owned() };
+        let answer = |slices, troubles, outcome| {
+            let at = Course { slices, troubles, ..Course::from(Call::Slice) };
+            let answer = SliceAnswer::new(&at, Answer::Slice(outcome), 3);
+            (answer.next, answer.outcome, answer.wait_seconds, answer.failure.is_some())
+        };
+        let busy = || SliceOutcome::Busy { wait_millis: 1_001 };
+        let interrupted = || SliceOutcome::Interrupted(failure.clone());
+        assert_eq!(answer(0, 0, SliceOutcome::More), (SliceNext::Again, "more", 0, false));
+        assert_eq!(answer(2, 0, SliceOutcome::More), (SliceNext::Done, "more", 0, false));
+        assert_eq!(answer(0, 0, busy()), (SliceNext::Wait, "busy", 2, false));
+        assert_eq!(answer(2, 0, busy()), (SliceNext::Done, "busy", 0, false));
+        assert_eq!(answer(0, 0, SliceOutcome::Done), (SliceNext::Done, "done", 0, false));
+        assert_eq!(answer(0, 0, interrupted()), (SliceNext::Trouble, "interrupted", 5, true));
+        assert_eq!(answer(9, 3, interrupted()), (SliceNext::Trouble, "interrupted", 30, true));
+        assert_eq!(answer(9, TROUBLES - 1, interrupted()), (SliceNext::Done, "interrupted", 0, true));
+        assert_eq!(answer(0, 0, SliceOutcome::Failed(failure.clone())), (SliceNext::Done, "failed", 0, true));
     }
 }

@@ -20,7 +20,7 @@ pub enum Command {
     Pause(TransferId),
     /// A transfer is given up.
     Cancel(TransferId),
-    /// From now on a transfer moves at most so many bytes of payload a second; none for no limit.
+    /// Limits a transfer, from now on, to this many bytes of payload a second; none for no limit.
     Rate(TransferId, Option<u64>),
     /// Everything that a transfer moved is read again.
     Verify(TransferId),
@@ -45,9 +45,9 @@ pub struct Stopped {
 
 const COMMANDS: [&str; 8] = ["export", "import", "resume", "pause", "cancel", "rate", "verify", "describe"];
 const RATE: [&str; 2] = ["id", "rate"];
-const EXPORT: [&str; 10] =
-    ["stream", "to", "id", "format", "compression", "from", "until", "objectSize", "partSize", "rate"];
-const IMPORT: [&str; 15] = [
+const EXPORT: [&str; 11] =
+    ["stream", "to", "id", "format", "compression", "from", "until", "objectSize", "partSize", "deaggregate", "rate"];
+const IMPORT: [&str; 16] = [
     "source",
     "stream",
     "id",
@@ -62,6 +62,7 @@ const IMPORT: [&str; 15] = [
     "allFiles",
     "pack",
     "append",
+    "placement",
     "rate",
 ];
 /// Fields that may be written as a size, such as 256MiB.
@@ -239,6 +240,7 @@ mod tests {
             until: Some(PositionSpec::Ago(3_600_000)),
             object_size: Some(256 << 20),
             part_size: None,
+            deaggregate: false,
             rate: Some(1_000_000),
         };
         let read = Command::read(&input, "run-1");

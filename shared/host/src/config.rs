@@ -72,7 +72,8 @@ impl Config {
         // A shard holds a part that is filled, one that is sent, and what was read.
         let largest_part =
             (room(self.slice_memory_mib).saturating_sub(settings.read_bytes as u64) / 2).min(LARGEST_PART);
-        // A shard of Kinesis gives 2 MB a second at most (Kinesis developer guide, quotas), so no part waits for another.
+        // A shard of Kinesis gives 2 MB a second at most (Kinesis developer guide, quotas), so no part waits for
+        // another.
         let parts_at_once = 1;
         let hints = Hints {
             transfers: "check the id (the table's index byState shows them)",

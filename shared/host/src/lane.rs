@@ -7,9 +7,9 @@ use sluice_transfer::ShardId;
 const SHARDS_PER_LANE: usize = 8;
 /// Lanes of one wave.
 const LANES: usize = 40;
-/// Slices of a lane in one wave: few at first, so that a person sees something move; a quarter of those before later, so
-/// that a transfer of a year has some thousand waves. A wave takes less than 20 events of the execution's history, which
-/// may have 25,000 (Step Functions developer guide, "Quotas").
+/// Slices of a lane in one wave: few at first, so that a person sees something move; a quarter of those before later,
+/// so that a transfer of a year has some thousand waves. A wave takes less than 20 events of the execution's history,
+/// which may have 25,000 (Step Functions developer guide, "Quotas").
 const SLICES: std::ops::RangeInclusive<u64> = 3..=96;
 
 /// One lane of so many: it takes every `of`-th shard, beginning with its own number.
@@ -20,13 +20,13 @@ pub struct Lane {
     pub number: usize,
     /// How many lanes there are, at least 1.
     pub of: usize,
-    /// Slices after which it makes room for settling; the workflow counts them.
+    /// Slices after which it makes room for settling.
     #[serde(default)]
     pub slices: u64,
 }
 
 impl Lane {
-    /// The lanes for so many shards, of which each had at most so many slices before.
+    /// The lanes for this many shards, of which each had at most so many slices before.
     pub(crate) fn all(shards: usize, before: u64) -> Vec<Self> {
         let of = shards.div_ceil(SHARDS_PER_LANE).clamp(1, LANES);
         let slices = (before / 4).clamp(*SLICES.start(), *SLICES.end());

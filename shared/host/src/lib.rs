@@ -8,26 +8,29 @@
 //! invocation's deadline: a frozen function has nothing to wake up to. No payload, event key or credential is logged.
 
 mod answer;
-mod begin;
 mod clock;
 mod command;
 mod config;
-mod end;
 mod error;
+mod export;
+mod finish;
 mod function;
+mod import;
 mod lane;
 mod logs;
 mod metrics;
-mod move_slice;
+mod plan;
 #[cfg(test)]
 mod rig;
-mod settling;
+mod settle;
+mod slice;
 
 pub use answer::{Next, SliceAnswer, SliceNext, Turn};
-pub use begin::plan;
 pub use command::{Command, Stopped};
-pub use end::finish;
 pub use error::Refused;
+pub use export::export;
+pub use finish::finish;
 pub use function::{Host, Invocation, serve};
-pub use move_slice::{export, import};
-pub use settling::settle;
+pub use import::import;
+pub use plan::plan;
+pub use settle::settle;

@@ -17,7 +17,7 @@ use crate::function::{Host, Invocation};
 /// In all keys and payloads of the events.
 pub(crate) const SECRET: &str = "hush-hush";
 
-/// A host whose source stream has one shard with so many events of some 1,000 bytes.
+/// A host whose source stream has one shard with this many events of some 1,000 bytes.
 pub(crate) async fn host(events: usize) -> Host {
     let places = MemoryPlaces::default();
     places.source.create(1).await.unwrap();
@@ -39,7 +39,7 @@ pub(crate) async fn host(events: usize) -> Host {
     Host { engine: Engine { checkpoints, places: Arc::new(places), clock, settings }, config }
 }
 
-/// An invocation that still has so many milliseconds.
+/// An invocation that still has this many milliseconds.
 pub(crate) fn invocation(host: &Host, millis: u64) -> Invocation {
     Invocation { request: "request-1".to_owned(), deadline: host.engine.clock.now().plus_millis(millis) }
 }
@@ -54,15 +54,11 @@ pub(crate) async fn begin(host: &Host, id: &str) {
     let id: TransferId = id.parse().unwrap();
     let request = match id.as_str() {
         "export" => Request::Export(ExportRequest {
-            stream: "memory:source".parse().unwrap(),
-            to: "memory:archive".parse().unwrap(),
             format: Some(Format::Avro),
             compression: Some(sluice_transfer::Compression::Plain),
-            from: None,
-            until: None,
             object_size: Some(100_000),
             part_size: Some(100_000),
-            rate: None,
+            ..ExportRequest::new("memory:source".parse().unwrap(), "memory:archive".parse().unwrap())
         }),
         _ => Request::Import(ImportRequest::new("memory:archive".parse().unwrap(), "memory:target".parse().unwrap())),
     };

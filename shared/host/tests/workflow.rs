@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use sluice_host::{Next, Refused, SliceNext};
 use sluice_operations::{Code, OperationError, Report};
-use sluice_transfer::{Cut, Kind, LeftOut, Reason, State};
+use sluice_transfer::{Aggregates, Cut, Kind, Lacking, LeftOut, Reason, State, TROUBLES};
 
 const WORKFLOW: &str = include_str!("../../../infra/workflow/transfer.asl.json");
 
@@ -79,6 +79,12 @@ fn every_answer_leads_somewhere() {
     assert!(lane.contains(&text(serde_json::to_value(SliceNext::Done).unwrap())));
     let slice = workflow["States"]["Wave"]["ItemProcessor"]["States"]["Slice"]["Output"].to_string();
     assert!(slice.contains(&text(serde_json::to_value(SliceNext::Trouble).unwrap())), "troubles are counted");
+    // Where no function answers the workflow counts by itself, and to the same number.
+    assert!(lane.contains(&format!("troubles >= {TROUBLES}")), "{lane}");
+    let handed = &workflow["States"]["Wave"]["ItemProcessor"]["States"]["Slice"]["Arguments"]["Payload"];
+    for (name, counted) in [("before", "slices"), ("most", "most"), ("troubles", "troubles")] {
+        assert_eq!(handed[name], format!("{{% $states.input.{counted} %}}"), "what the function judges by");
+    }
 }
 
 /// What the bus is told has the shape that its schema promises.
@@ -113,6 +119,7 @@ fn events_are_as_their_schema_says() {
         gaps: 0,
         gap_ranges: Vec::new(),
         lacking: None,
+        aggregates: Aggregates::default(),
         created_at: "2026-11-23T00:00:00Z".to_owned(),
         ended_at: Some("2026-11-23T00:00:01Z".to_owned()),
         duration_seconds: 1.0,
@@ -124,6 +131,20 @@ fn events_are_as_their_schema_says() {
     };
     let told = serde_json::to_value(&report).unwrap();
     assert_eq!(told.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>(), promised);
+    let properties = &transfer["properties"]["lacking"];
+    for (lacking, example) in [Lacking { payload: 0, key: 12, time: 3 }, Lacking::default()]
+        .into_iter()
+        .zip(properties["examples"].as_array().unwrap())
+    {
+        report.lacking = Some(lacking);
+        assert_eq!(serde_json::to_value(&report).unwrap()["lacking"], *example);
+    }
+    let whole = serde_json::to_value(Lacking { payload: 1, key: 1, time: 1 }).unwrap();
+    let fields: BTreeSet<&String> = whole.as_object().unwrap().keys().collect();
+    assert_eq!(properties["properties"].as_object().unwrap().keys().collect::<BTreeSet<_>>(), fields);
+    report.aggregates = Aggregates { records: 12, user_records: 4_000 };
+    let told = serde_json::to_value(&report).unwrap()["aggregates"].clone();
+    assert_eq!(told, transfer["properties"]["aggregates"]["examples"][0]);
     report.left_out.add(Reason::Hidden, "_SUCCESS");
     report.notes.push("shard 0: times are out of order".to_owned());
     let more = serde_json::to_value(&report).unwrap();

@@ -5,8 +5,8 @@
 
 use sluice_ports::Stored;
 use sluice_transfer::limits::IDLE_SLICES;
-use sluice_transfer::record::{Check, Claim, LedgerPage, ShardRecord, SourceCursor, Work};
-use sluice_transfer::{Counts, DestinationName, Remaining, ShardId, Timestamp};
+use sluice_transfer::record::{Check, Claim, Kind, ShardRecord, Silence, SourceCursor};
+use sluice_transfer::{Counts, Remaining, ShardId, Timestamp};
 
 use crate::error::{Code, OperationError, Stop};
 use crate::slice::{Purpose, Slice};
@@ -17,9 +17,10 @@ const LINGER_MILLIS: u64 = 5_000;
 /// written in one transaction with their record.
 const MOST_CHANGES: u32 = 32;
 
-pub(crate) struct Claimed<'a> {
+/// A shard whose work is known to be of kind `W`: that was checked when it was taken.
+pub(crate) struct Claimed<'a, W> {
     pub slice: &'a Slice<'a>,
-    pub record: ShardRecord,
+    pub record: ShardRecord<W>,
     dirty_since: Option<Timestamp>,
     /// Changes since it was written, and when that was.
     changes: u32,
@@ -29,24 +30,41 @@ pub(crate) struct Claimed<'a> {
     lost: bool,
     paced: u64,
     /// What had moved, and how far its sources were read, when the slice took the shard.
-    before: (Counts, Option<(SourceCursor, Option<Check>)>),
+    before: Progress,
+}
+
+/// What had moved of a shard, and how far its source was read where nothing did.
+#[derive(PartialEq)]
+struct Progress {
+    moved: Counts,
+    /// Of an import: its sources, and what is compared that comes next.
+    read: Option<(SourceCursor, Option<Check>)>,
+    /// Of an export: the silence that was walked over.
+    silence: Option<Silence>,
+}
+
+impl Progress {
+    fn of<W: Kind>(record: &ShardRecord<W>) -> Self {
+        let silence = record.times.as_ref().and_then(|times| times.silence.clone());
+        Self { moved: record.moved(), read: record.work.read(), silence }
+    }
 }
 
 /// The answer to taking a shard.
-pub(crate) enum Taken<'a> {
-    Claimed(Box<Claimed<'a>>),
+pub(crate) enum Taken<'a, W> {
+    Claimed(Box<Claimed<'a, W>>),
     Busy(u64),
 }
 
-impl<'a> Claimed<'a> {
+impl<'a, W: Kind> Claimed<'a, W> {
     /// Takes a shard, if nobody else may be working on it.
-    pub(crate) async fn take(slice: &'a Slice<'a>, shard: &ShardId) -> Result<Taken<'a>, Stop> {
+    pub(crate) async fn take(slice: &'a Slice<'a>, shard: &ShardId) -> Result<Taken<'a, W>, Stop> {
         Self::take_from(slice, shard, None).await
     }
 
     /// Takes a shard whose record was read before, which saves reading it again. If it has changed since, the claim
     /// finds out.
-    pub(crate) async fn take_known(slice: &'a Slice<'a>, known: ShardRecord) -> Result<Taken<'a>, Stop> {
+    pub(crate) async fn take_known(slice: &'a Slice<'a>, known: ShardRecord) -> Result<Taken<'a, W>, Stop> {
         let shard = known.shard.clone();
         Self::take_from(slice, &shard, Some(known)).await
     }
@@ -55,20 +73,22 @@ impl<'a> Claimed<'a> {
         slice: &'a Slice<'a>,
         shard: &ShardId,
         mut known: Option<ShardRecord>,
-    ) -> Result<Taken<'a>, Stop> {
+    ) -> Result<Taken<'a, W>, Stop> {
         let engine = slice.engine;
         let id = &slice.order.id;
         let read = async || {
-            let record = engine.persist(async || engine.checkpoints.shard(id, shard).await).await?;
+            let record = slice.checkpoints.shard(id, shard).await?;
             record.ok_or_else(|| {
-                OperationError::new(Code::Corrupt, format!("the transfer {id} has no record of its shard {shard}"))
+                let what = format!("the transfer {id} has no record of its shard {shard}");
+                Stop::from(OperationError::new(Code::Corrupt, what))
             })
         };
         loop {
-            let (fresh, mut record) = match known.take() {
+            let (fresh, record) = match known.take() {
                 Some(known) => (false, known),
-                None => (true, slice.bounded(read()).await?),
+                None => (true, read().await?),
             };
+            let mut record = of_kind::<W>(record)?;
             let closed = record.closed >= slice.generation && slice.purpose != Purpose::Rest;
             if closed || record.generation > slice.generation {
                 return Err(Stop::Fenced);
@@ -81,16 +101,16 @@ impl<'a> Claimed<'a> {
                 Claim::Free => {}
             }
             record.revision += 1;
-            let written =
-                slice.bounded(engine.persist(async || engine.checkpoints.update_shard(&record, &[]).await)).await?;
+            let stored = record.stored();
+            let written = slice.checkpoints.update_shard(&stored, &[]).await?;
             // After a mismatch somebody was faster, or an answer was lost and it was us: the next look tells.
-            if written == Stored::Done || slice.bounded(read()).await? == record {
+            if written == Stored::Done || read().await? == stored {
                 tracing::Span::current().record("epoch", record.epoch);
                 if let Some(owner) = owner {
                     tracing::info!(owner = owner.slice, "taken over from a slice that did not give the shard back");
                 }
-                let before = (record.moved(), read_of(&record));
-                let (paced, written) = (before.0.bytes, engine.clock.now());
+                let before = Progress::of(&record);
+                let (paced, written) = (before.moved.bytes, engine.clock.now());
                 let claimed =
                     Self { slice, paced, record, dirty_since: None, changes: 0, written, lost: false, before };
                 return Ok(Taken::Claimed(Box::new(claimed)));
@@ -133,15 +153,15 @@ impl<'a> Claimed<'a> {
         now < then || now.millis_since(then) >= millis
     }
 
-    /// Writes the record if it was changed, and not written just now. Answers whether it did.
-    pub(crate) async fn flush_in_turn(&mut self) -> Result<bool, Stop> {
+    /// True if the record was changed and is to be written now: the last write was a while ago, or changes are many.
+    pub(crate) fn is_due(&self) -> bool {
         let millis = self.slice.engine.settings.record_millis;
-        let due = self.is_past(self.written, millis) || self.changes >= MOST_CHANGES;
-        if due && self.is_dirty() {
-            self.flush().await?;
-            return Ok(true);
-        }
-        Ok(false)
+        self.is_dirty() && (self.is_past(self.written, millis) || self.changes >= MOST_CHANGES)
+    }
+
+    /// Writes the record if that is due.
+    pub(crate) async fn flush_if_due(&mut self) -> Result<(), Stop> {
+        if self.is_due() { self.flush().await } else { Ok(()) }
     }
 
     /// Writes the record if it was changed a while ago: a slow source must not hide its progress.
@@ -169,15 +189,14 @@ impl<'a> Claimed<'a> {
             self.record.idle_slices = 0;
         }
         self.record.measure();
-        let pages = take_pages(&mut self.record);
+        let pages = self.record.work.take_pages();
         self.record.revision += 1;
-        let record = &self.record;
-        let write = engine.persist(async || engine.checkpoints.update_shard(record, &pages).await);
-        if self.slice.bounded(write).await? == Stored::Mismatch {
-            let read = engine.persist(async || engine.checkpoints.shard(&record.transfer, &record.shard).await);
-            if self.slice.bounded(read).await?.as_ref() != Some(record) {
-                return Err(Stop::Fenced);
-            }
+        let record = &self.record.stored();
+        let checkpoints = &self.slice.checkpoints;
+        if checkpoints.update_shard(record, &pages).await? == Stored::Mismatch
+            && checkpoints.shard(&record.transfer, &record.shard).await?.as_ref() != Some(record)
+        {
+            return Err(Stop::Fenced);
         }
         self.dirty_since = None;
         (self.changes, self.written) = (0, engine.clock.now());
@@ -212,26 +231,15 @@ impl<'a> Claimed<'a> {
 
     /// Whether this slice brought the shard further.
     pub(crate) fn has_moved(&self) -> bool {
-        (self.record.moved(), read_of(&self.record)) != self.before || self.record.is_drained()
+        Progress::of(&self.record) != self.before || self.record.is_drained()
     }
 }
 
-/// How far an import has read its sources, and compared what comes next.
-fn read_of(record: &ShardRecord) -> Option<(SourceCursor, Option<Check>)> {
-    match &record.work {
-        Work::Import(import) => Some((import.cursor, import.check)),
-        Work::Export(_) => None,
-    }
-}
-
-fn take_pages(record: &mut ShardRecord) -> Vec<(DestinationName, LedgerPage)> {
-    let mut pages = Vec::new();
-    if let Work::Export(destinations) = &mut record.work {
-        for (name, destination) in destinations {
-            while let Some(page) = destination.take_page() {
-                pages.push((name.clone(), page));
-            }
-        }
-    }
-    pages
+/// The record, whose transfer says of which kind it is.
+fn of_kind<W: Kind>(record: ShardRecord) -> Result<ShardRecord<W>, Stop> {
+    let (transfer, shard) = (record.transfer.clone(), record.shard.clone());
+    record.of_kind().ok_or_else(|| {
+        let what = format!("the record of shard {shard} is not of the kind of its transfer {transfer}");
+        OperationError::new(Code::Corrupt, what).into()
+    })
 }

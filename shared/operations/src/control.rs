@@ -1,5 +1,4 @@
-//! What a person does from outside: pause, resume, cancel, another rate. These only say what is wanted; slices and
-//! settling do it.
+//! Control by a person: pause, resume, cancel, another rate. These only say what is wanted; slices and settling do it.
 
 use sluice_transfer::record::{Failure, TransferRecord};
 use sluice_transfer::{State, Step, TransferId, Wanted};
@@ -12,20 +11,19 @@ pub async fn pause(engine: &Engine, id: &TransferId) -> Result<TransferRecord, O
     engine
         .change(id, |record| match record.state {
             State::Preparing | State::Transferring | State::Verifying => {
-                let news = record.wanted == Wanted::Running;
-                if news {
+                if record.wanted == Wanted::Running {
                     record.wanted = Wanted::Paused;
                 }
-                Ok(news)
+                Ok(())
             }
-            State::Paused => Ok(false),
+            State::Paused => Ok(()),
             state => Err(illegal(id, state, "paused")),
         })
         .await
 }
 
-/// What ran a transfer was stopped from outside, which is no wish of anybody who runs it: it comes to rest and keeps the
-/// reason, unless something else runs it by now.
+/// Records that the execution of a transfer was stopped from outside. The transfer comes to rest and keeps the reason,
+/// unless something else runs it by now.
 pub async fn stopped(
     engine: &Engine,
     id: &TransferId,
@@ -43,7 +41,7 @@ pub async fn stopped(
                 record.wanted = Wanted::Paused;
                 record.failure = Some(reason.clone());
             }
-            Ok(its)
+            Ok(())
         })
         .await
 }
@@ -52,7 +50,6 @@ pub async fn stopped(
 pub async fn resume(engine: &Engine, id: &TransferId, execution: &str) -> Result<TransferRecord, OperationError> {
     engine
         .change(id, |record| {
-            let before = record.execution == execution;
             execution.clone_into(&mut record.execution);
             match record.state {
                 State::Preparing | State::Transferring | State::Verifying => match record.wanted {
@@ -60,18 +57,18 @@ pub async fn resume(engine: &Engine, id: &TransferId, execution: &str) -> Result
                         Code::IllegalState,
                         format!("the transfer {id} is being cancelled; it cannot be resumed"),
                     )),
-                    Wanted::Running => Ok(!before),
+                    Wanted::Running => Ok(()),
                     // Shards may be closed for this generation already.
                     Wanted::Paused => {
                         record.wanted = Wanted::Running;
                         record.generation += 1;
                         record.failure = None;
-                        Ok(true)
+                        Ok(())
                     }
                 },
                 State::Paused | State::Failed | State::CompletedWithFailures => {
                     record.step(Step::Resumed)?;
-                    Ok(true)
+                    Ok(())
                 }
                 state => Err(illegal(id, state, "resumed")),
             }
@@ -84,24 +81,23 @@ pub async fn cancel(engine: &Engine, id: &TransferId) -> Result<TransferRecord, 
     engine
         .change(id, |record| match record.state {
             State::Preparing | State::Transferring | State::Verifying => {
-                let news = record.wanted != Wanted::Cancelled;
                 record.wanted = Wanted::Cancelled;
-                Ok(news)
+                Ok(())
             }
             // At rest: it wakes up only to be given up.
             State::Paused | State::Failed => {
                 record.step(Step::Resumed)?;
                 record.wanted = Wanted::Cancelled;
-                Ok(true)
+                Ok(())
             }
-            State::Cancelled => Ok(false),
+            State::Cancelled => Ok(()),
             state => Err(illegal(id, state, "cancelled")),
         })
         .await
 }
 
-/// From now on at most so many bytes of payload a second; none for no limit. Slices that run see it with their next look
-/// at the record.
+/// Limits a transfer, from now on, to this many bytes of payload a second; none for no limit. Slices that run see it
+/// with their next look at the record.
 pub async fn limit(engine: &Engine, id: &TransferId, rate: Option<u64>) -> Result<TransferRecord, OperationError> {
     if rate == Some(0) {
         return Err(OperationError::new(Code::OutOfRange, "rate: at least 1 byte a second"));
@@ -111,11 +107,10 @@ pub async fn limit(engine: &Engine, id: &TransferId, rate: Option<u64>) -> Resul
             if record.state.is_final() {
                 return Err(illegal(id, record.state, "given another rate"));
             }
-            let news = record.rate() != rate;
-            if news {
+            if record.rate() != rate {
                 record.rate = Some(rate.unwrap_or(0));
             }
-            Ok(news)
+            Ok(())
         })
         .await
 }

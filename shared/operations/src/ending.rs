@@ -1,13 +1,12 @@
 //! The last steps of a transfer: its end is put on record, and what it held is given back.
 
-use sluice_transfer::Step;
-use sluice_transfer::record::{Config, Failure, ManifestRef, ShardRecord, Totals, TransferRecord};
+use sluice_transfer::record::{Config, Failure, ManifestRef, TransferRecord};
+use sluice_transfer::{Settled, State, Step};
 
 use crate::engine::Engine;
 use crate::error::{OperationError, Stop};
 use crate::export::manifest::list_cancelled;
-use crate::outcome::Settled;
-use crate::records::shard_records;
+use crate::records::{shard_records, totals};
 use crate::slice::{Purpose, Slice, SliceOrder};
 
 /// Takes a step that was decided on `transfer` as it was read, if it still is that: who decides late on what was
@@ -16,9 +15,11 @@ pub(crate) async fn end(
     engine: &Engine,
     transfer: &TransferRecord,
     step: Step,
-    totals: Totals,
     failure: Option<Failure>,
 ) -> Result<Settled, OperationError> {
+    // As they are now: bringing the transfer to rest may have sealed or dropped something.
+    let shards = shard_records(engine, transfer).await?;
+    let totals = totals(transfer, &shards, transfer.state);
     let ended = engine
         .change(&transfer.id, |record| {
             // A failure stays one, whatever else was written meanwhile, unless a person began anew.
@@ -27,12 +28,12 @@ pub(crate) async fn end(
                 _ => record.revision == transfer.revision,
             };
             if !holds {
-                return Ok(false);
+                return Ok(());
             }
             record.step(step)?;
             record.totals = totals;
             record.failure.clone_from(&failure);
-            Ok(true)
+            Ok(())
         })
         .await?;
     Ok(if ended.state.is_active() { Settled::Again } else { Settled::Ended })
@@ -41,61 +42,56 @@ pub(crate) async fn end(
 /// Gives an import's target back.
 pub(crate) async fn release(engine: &Engine, transfer: &TransferRecord) -> Result<(), OperationError> {
     if let Config::Import(config) = &transfer.config {
-        let stream = engine.places.stream(&config.stream).await?;
-        match engine.persist(async || stream.release(&transfer.id).await).await {
+        let stream = engine.places().stream(&config.stream).await?;
+        match stream.release(&transfer.id).await {
             // The stream itself is gone: nothing to give back.
             Err(error) if error.kind() == sluice_ports::ErrorKind::NotFound => {}
             answer => answer?,
         }
-        engine.persist(async || engine.checkpoints.release_writer(&config.stream, &transfer.id).await).await?;
+        engine.checkpoints().release_writer(&config.stream, &transfer.id).await?;
     }
     Ok(())
 }
 
 /// Ends a cancelled transfer whose shards are at rest: uploads nobody remembers are aborted, what is complete is
 /// listed.
-pub(crate) async fn cancel_transfer(
-    engine: &Engine,
-    order: &SliceOrder,
-    totals: Totals,
-) -> Result<Settled, OperationError> {
+pub(crate) async fn cancel_transfer(engine: &Engine, order: &SliceOrder) -> Result<Settled, OperationError> {
     let transfer = engine.transfer(&order.id).await?;
     let slice = Slice::with_purpose(engine, order, &transfer, Purpose::Rest);
     let listed = match &transfer.config {
         Config::Export(config) => list_cancelled(&slice, &transfer, config).await,
         Config::Import(_) => Ok(None),
     };
-    // What was sent of objects that are not complete is gone by now.
-    let kept = shard_records(engine, &transfer).await?.iter().map(ShardRecord::kept).sum();
-    let totals = Totals { moved: kept, ..totals };
     let manifest = match listed {
         Ok(manifest) => manifest,
-        Err(Stop::Fenced | Stop::Deadline) => return Ok(Settled::Busy { wait_millis: 1_000 }),
+        Err(Stop::Fenced | Stop::Deadline | Stop::Rest) => return Ok(Settled::Busy { wait_millis: 1_000 }),
         Err(Stop::Trouble(error) | Stop::Failed(error)) => return Err(error),
     };
-    end_cancelled(engine, &transfer, totals, manifest).await
+    end_cancelled(engine, &transfer, manifest).await
 }
 
 /// The last step of a cancel: nothing is held or kept any more.
 pub(crate) async fn end_cancelled(
     engine: &Engine,
     transfer: &TransferRecord,
-    totals: Totals,
     manifest: Option<ManifestRef>,
 ) -> Result<Settled, OperationError> {
+    // As they are now: on the way here an object may have been sealed, and what was open is given up.
+    let shards = shard_records(engine, transfer).await?;
+    let totals = totals(transfer, &shards, State::Cancelled);
     for shard in &transfer.shards {
-        engine.persist(async || engine.checkpoints.drop_ledger(&transfer.id, shard).await).await?;
+        engine.checkpoints().drop_ledger(&transfer.id, shard).await?;
     }
     release(engine, transfer).await?;
     engine
         .change(&transfer.id, |record| {
             if record.state.is_final() {
-                return Ok(false);
+                return Ok(());
             }
             record.step(Step::Cancelled)?;
             record.totals = totals;
             record.manifest.clone_from(&manifest);
-            Ok(true)
+            Ok(())
         })
         .await?;
     Ok(Settled::Ended)

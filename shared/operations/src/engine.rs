@@ -1,31 +1,32 @@
-//! What every operation is given: the ports and a few settings.
+//! The input of every operation: the ports and a few settings.
 
 use std::sync::Arc;
 
-use sluice_ports::{CheckpointStore, Clock, Error, ErrorKind, Places};
+use sluice_ports::{CheckpointStore, Clock, Places};
 use sluice_transfer::TransferId;
 use sluice_transfer::limits::LARGEST_PART;
 use sluice_transfer::record::TransferRecord;
 
 use crate::error::{Code, OperationError};
+use crate::stores::{Deadline, Patience};
 
-/// What a host's person can do, as messages say it.
+/// The remedies in a host's messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Hints {
-    /// Where the ids of transfers are found.
+    /// The way to find the ids of transfers.
     pub transfers: &'static str,
-    /// How larger parts get room.
+    /// The way to make room for larger parts.
     pub larger_parts: &'static str,
 }
 
-/// How an engine runs. The defaults suit a host with some hundred MiB.
+/// The settings of an engine. The defaults suit a host with some hundred MiB.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// The wanted state is read at least this often, in milliseconds.
     pub poll_millis: u64,
-    /// So long before its deadline a slice begins no new work, in milliseconds.
+    /// The time before its deadline in which a slice begins no new work, in milliseconds.
     pub wind_down_millis: u64,
-    /// A lease ends so long after its slice's deadline, in milliseconds: for requests in flight.
+    /// The time from a slice's deadline to the end of its lease, in milliseconds: for requests in flight.
     pub lease_margin_millis: u64,
     /// Bytes of events and parts held at once.
     pub memory_bytes: u64,
@@ -35,8 +36,8 @@ pub struct Settings {
     pub parts_at_once: usize,
     /// Bytes asked of a source at once.
     pub read_bytes: usize,
-    /// The largest part of an object that an import holds, in bytes: a larger one is read twice, to be compared and then
-    /// to be used.
+    /// The largest part of an object that an import holds, in bytes: a larger one is read twice, to be compared and
+    /// then to be used.
     pub part_bytes: u64,
     /// Events asked of a source, or sent to a target, at once. While imports are under way into a stream that does not
     /// append conditionally, this and `append_bytes` are lowered to a half at most.
@@ -44,12 +45,14 @@ pub struct Settings {
     /// Bytes sent to a target at once.
     pub append_bytes: usize,
     /// After parts that are stored, or appends whose tail is expected, the shard's record is written at most once in so
-    /// long, in milliseconds, or with the 32nd of them: what is much faster than the table does not wait for it. A crash
-    /// costs what came behind the last one.
+    /// long, in milliseconds, or with the 32nd of them: what is much faster than the table does not wait for it. A
+    /// crash costs what came behind the last one.
     pub record_millis: u64,
-    /// So long a request that nobody waits for any more may still take to land, and what landed to be seen, in
-    /// milliseconds. Waited for where a target does not append conditionally.
+    /// The time in which an abandoned request may still land, in milliseconds. Waited for where a target does not
+    /// append conditionally.
     pub landing_millis: u64,
+    /// The time in which what has landed becomes visible to readers, in milliseconds.
+    pub shown_millis: u64,
     /// Compressed bytes of one stream, at most, in files that are no export's: it is read from its beginning in each
     /// slice that goes on with it. `u64::MAX` where a slice may last longer than it was ordered to: then any stream is
     /// taken, and the slice goes on until it is past what it has.
@@ -74,7 +77,8 @@ impl Default for Settings {
             read_events: 8_192,
             append_bytes: 8 << 20,
             record_millis: 250,
-            landing_millis: 1_000,
+            landing_millis: 30_000,
+            shown_millis: 1_000,
             longest_stream: 256 << 20,
             attempts: 5,
             hints: Hints { transfers: "check the id", larger_parts: "use smaller objects" },
@@ -85,63 +89,61 @@ impl Default for Settings {
 /// The engine: the same on every host.
 #[derive(Clone)]
 pub struct Engine {
-    /// The records.
+    /// The records. A call of theirs is made once: the host knows what to do about trouble.
     pub checkpoints: Arc<dyn CheckpointStore>,
-    /// Streams and buckets by name.
+    /// Streams and buckets by name; their calls too are made once.
     pub places: Arc<dyn Places>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// How it runs.
+    /// The settings.
     pub settings: Settings,
 }
 
 impl Engine {
-    /// The transfer of that id.
-    pub(crate) async fn transfer(&self, id: &TransferId) -> Result<TransferRecord, OperationError> {
-        self.persist(async || self.checkpoints.transfer(id).await).await?.ok_or_else(|| {
-            OperationError::new(
-                Code::TransferNotFound,
-                format!("there is no transfer '{id}'; {}", self.settings.hints.transfers),
-            )
-        })
+    /// How the engine's stores are called: again while they are in trouble, and by a slice until its deadline.
+    pub(crate) fn patience(&self, deadline: Option<Deadline>) -> Patience {
+        Patience::new(self.clock.clone(), self.settings.attempts, deadline)
     }
 
-    /// Tries a call again while its store is in trouble, a few times. For calls that may happen twice: reads,
-    /// conditional writes, creations that answer what was there, uploads of a part.
-    pub(crate) async fn persist<T>(&self, mut call: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
-        let mut wait = 20;
-        for _ in 1..self.settings.attempts.max(1) {
-            match call().await {
-                Err(error) if error.kind().is_transient() => {
-                    tracing::debug!(%error, "trying again");
-                    // What was throttled is not in a hurry.
-                    let factor = if error.kind() == ErrorKind::Throttled { 4 } else { 1 };
-                    self.clock.sleep(wait * factor).await;
-                    wait = (wait * 3).min(2_000);
-                }
-                answer => return answer,
-            }
-        }
-        call().await
+    /// The records as operations use them. The fields themselves are the host's: a test of the architecture sees to it
+    /// that no operation calls them.
+    pub(crate) fn checkpoints(&self) -> Arc<dyn CheckpointStore> {
+        self.patience(None).over(self.checkpoints.clone())
+    }
+
+    /// Streams and buckets by name as operations use them.
+    pub(crate) fn places(&self) -> Arc<dyn Places> {
+        self.patience(None).over(self.places.clone())
+    }
+
+    /// The transfer of that id.
+    pub(crate) async fn transfer(&self, id: &TransferId) -> Result<TransferRecord, OperationError> {
+        self.checkpoints().transfer(id).await?.ok_or_else(|| self.no_transfer(id))
+    }
+
+    /// What to say where there is no transfer of that id.
+    pub(crate) fn no_transfer(&self, id: &TransferId) -> OperationError {
+        let message = format!("there is no transfer '{id}'; {}", self.settings.hints.transfers);
+        OperationError::new(Code::TransferNotFound, message)
     }
 
     /// Changes a transfer's record, whoever else changes it at the same time. `change` is given the record as it
-    /// stands and answers whether it is to be written.
+    /// stands; what it leaves as it was is not written.
     pub(crate) async fn change(
         &self,
         id: &TransferId,
-        mut change: impl FnMut(&mut TransferRecord) -> Result<bool, OperationError>,
+        mut change: impl FnMut(&mut TransferRecord) -> Result<(), OperationError>,
     ) -> Result<TransferRecord, OperationError> {
         loop {
             let before = self.transfer(id).await?;
             let mut record = before.clone();
-            if !change(&mut record)? {
+            change(&mut record)?;
+            if record == before {
                 return Ok(before);
             }
             record.revision = before.revision + 1;
-            record.updated_at = self.clock.now();
-            record.woken_from(&before, record.updated_at);
-            match self.persist(async || self.checkpoints.update_transfer(&record).await).await? {
+            record.changed_from(&before, self.clock.now());
+            match self.checkpoints().update_transfer(&record).await? {
                 sluice_ports::Stored::Done => return Ok(record),
                 // Somebody was faster, or an answer was lost and it was us.
                 sluice_ports::Stored::Mismatch => {

@@ -1,4 +1,4 @@
-//! What goes wrong with a transfer, under names that hosts and workflows match.
+//! Errors of a transfer, under codes that hosts and workflows match.
 
 use std::fmt;
 
@@ -45,13 +45,13 @@ codes! {
     StreamNotEmpty,
     /// An import's target is reserved for another one.
     StreamReserved,
-    /// Somebody else wrote into the import's target.
+    /// Another writer wrote into the import's target.
     ForeignEvents,
-    /// Somebody else's object stands where one of ours should go.
+    /// A foreign object stands at a key of the transfer.
     ForeignObject,
-    /// An object is not what its manifest says.
+    /// An object differs from its manifest.
     ObjectDamaged,
-    /// A file that no manifest vouches for is not what it was said to be.
+    /// A foreign file is not of the format that was named.
     ObjectUnreadable,
     /// An object that a manifest names is not there.
     ObjectMissing,
@@ -73,22 +73,22 @@ codes! {
     Denied,
     /// A store is out of reach.
     Unavailable,
-    /// A record or a file is not what was written.
+    /// A record or a file was damaged or changed.
     Corrupt,
     /// A record or a file was written by a newer version.
     Newer,
     /// Slice after slice moved nothing.
     NoMovement,
-    /// What arrived is not what was sent.
+    /// The events that arrived differ from those sent.
     VerificationFailed,
-    /// What ran the transfer was stopped from outside.
+    /// The execution of the transfer was stopped from outside.
     ExecutionStopped,
     /// A defect in Sluice.
     Defect,
 }
 
 impl Code {
-    /// Whether no resume helps, whatever is mended: what was read is pinned, what arrived has been appended.
+    /// True if no `resume` can help: what was read is pinned, what arrived has been appended.
     pub fn is_for_good(self) -> bool {
         matches!(self, Self::ObjectUnreadable | Self::ForeignEvents | Self::EventTooLarge | Self::VerificationFailed)
     }
@@ -116,7 +116,7 @@ impl OperationError {
         Self { code, message: message.into() }
     }
 
-    /// As it is kept on a transfer's record.
+    /// The failure as kept on a transfer's record.
     pub fn to_failure(&self) -> Failure {
         Failure { code: self.code.to_string(), message: self.message.clone() }
     }
@@ -125,7 +125,10 @@ impl OperationError {
 impl From<Error> for OperationError {
     fn from(error: Error) -> Self {
         let code = match error.kind() {
-            ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Indeterminate => Code::Unavailable,
+            // A slice sees its deadline as what it is: `Stop::Deadline`. Nobody else has one; more time would help.
+            ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Indeterminate | ErrorKind::Deadline => {
+                Code::Unavailable
+            }
             ErrorKind::Full => Code::NoRoom,
             ErrorKind::NotFound => Code::NotFound,
             ErrorKind::Changed => Code::ObjectChanged,
@@ -191,6 +194,8 @@ pub(crate) enum Stop {
     Fenced,
     /// The deadline came in the middle of a call; what that call did is unknown.
     Deadline,
+    /// It is wanted that the transfer rests, and the work at hand was left off for that.
+    Rest,
     /// A store is in trouble; nothing is wrong with the transfer.
     Trouble(OperationError),
     /// The transfer cannot go on.
@@ -200,6 +205,15 @@ pub(crate) enum Stop {
 impl From<OperationError> for Stop {
     fn from(error: OperationError) -> Self {
         if error.code == Code::Unavailable { Self::Trouble(error) } else { Self::Failed(error) }
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::Deadline => Self::Deadline,
+            _ => OperationError::from(error).into(),
+        }
     }
 }
 
@@ -213,4 +227,42 @@ macro_rules! stops {
     };
 }
 
-stops!(Error, AlgebraError, PackError, UnpackError, ManifestError, KeyError, Illegal);
+stops!(AlgebraError, PackError, UnpackError, ManifestError, KeyError, Illegal);
+
+/// What is wrong with something that was read or written: the store's error as it came, so that a slice sees its
+/// deadline in it, or what was found.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    Store(Error),
+    Found(OperationError),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<OperationError> for Fault {
+    fn from(error: OperationError) -> Self {
+        Self::Found(error)
+    }
+}
+
+impl From<Fault> for OperationError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Store(error) => error.into(),
+            Fault::Found(error) => error,
+        }
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Store(error) => error.into(),
+            Fault::Found(error) => error.into(),
+        }
+    }
+}

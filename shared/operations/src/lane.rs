@@ -3,12 +3,11 @@
 use std::future::Future;
 
 use futures::{StreamExt, stream};
-use sluice_transfer::State;
 use sluice_transfer::record::{ShardRecord, TransferRecord};
+use sluice_transfer::{SliceOutcome, State};
 use tracing::Instrument;
 
 use crate::error::{OperationError, Stop};
-use crate::outcome::SliceOutcome;
 use crate::records::records_of;
 use crate::slice::{Slice, shard_span};
 
@@ -26,7 +25,7 @@ pub(crate) fn admit(transfer: &TransferRecord) -> Result<(), SliceOutcome> {
     }
 }
 
-/// Runs `each` over shards of the slice's lane, so many at once.
+/// Runs `each` over shards of the slice's lane, `at_once` of them concurrently.
 pub(crate) async fn over_lane<F: Future<Output = Result<ShardEnd, Stop>>>(
     slice: &Slice<'_>,
     lane: Vec<ShardRecord>,
@@ -44,7 +43,7 @@ pub(crate) async fn over_lane<F: Future<Output = Result<ShardEnd, Stop>>>(
         told.instrument(span)
     };
     let ends: Vec<_> = stream::iter(lane).map(work).buffer_unordered(at_once).collect().await;
-    slice.pay().await;
+    slice.wait_for_rate().await;
     Ok(gather(ends))
 }
 
@@ -53,7 +52,7 @@ fn tell(end: &Result<ShardEnd, Stop>) {
     match end {
         Ok(ShardEnd::Drained) => tracing::info!("the shard is drained"),
         Ok(ShardEnd::Busy(wait_millis)) => tracing::info!(wait_millis, "another slice may be alive"),
-        Ok(ShardEnd::More | ShardEnd::Stopped) | Err(Stop::Deadline) => {}
+        Ok(ShardEnd::More | ShardEnd::Stopped) | Err(Stop::Deadline | Stop::Rest) => {}
         Err(Stop::Fenced) => tracing::warn!("fenced: a later slice holds the shard"),
         Err(Stop::Trouble(error) | Stop::Failed(error)) => tracing::warn!(code = %error.code, "{}", error.message),
     }
@@ -70,7 +69,7 @@ pub(crate) async fn in_turn(slice: &Slice<'_>, transfer: &TransferRecord) -> Res
     Ok(left)
 }
 
-/// What one shard came to in a slice.
+/// The result of a slice for one shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ShardEnd {
     Drained,
@@ -95,7 +94,7 @@ pub(crate) fn gather(ends: Vec<Result<ShardEnd, Stop>>) -> SliceOutcome {
         let end = match end {
             Ok(ShardEnd::Drained) => SliceOutcome::Done,
             Ok(ShardEnd::More) | Err(Stop::Deadline) => SliceOutcome::More,
-            Ok(ShardEnd::Stopped) => SliceOutcome::Stopped,
+            Ok(ShardEnd::Stopped) | Err(Stop::Rest) => SliceOutcome::Stopped,
             Ok(ShardEnd::Busy(wait_millis)) => SliceOutcome::Busy { wait_millis },
             Err(Stop::Fenced) => SliceOutcome::Fenced,
             Err(Stop::Trouble(error)) => SliceOutcome::Interrupted(error.to_failure()),
@@ -121,6 +120,7 @@ mod tests {
         assert_eq!(gather(vec![Ok(ShardEnd::More), Ok(ShardEnd::Busy(5))]), SliceOutcome::More);
         assert_eq!(gather(vec![Ok(ShardEnd::Drained), Err(Stop::Fenced)]), SliceOutcome::Fenced);
         assert_eq!(gather(vec![Err(Stop::Deadline), Ok(ShardEnd::Drained)]), SliceOutcome::More);
+        assert_eq!(gather(vec![Err(Stop::Rest), Ok(ShardEnd::More)]), SliceOutcome::Stopped);
         assert_eq!(gather(vec![]), SliceOutcome::Done);
     }
 }

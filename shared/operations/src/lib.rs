@@ -8,8 +8,10 @@
 //! its own.
 //!
 //! **Invariant.** Nothing here outlives its call: no task is spawned, and every call on a port ends before the
-//! slice's deadline or is dropped there.
+//! slice's deadline or is dropped there, which the decorators in `stores` see to.
 
+mod begin;
+mod call;
 mod claimed;
 mod control;
 mod ending;
@@ -21,7 +23,6 @@ mod import;
 mod lane;
 mod listing;
 mod objects;
-mod outcome;
 mod plan;
 mod records;
 mod removal;
@@ -29,18 +30,21 @@ mod report;
 mod rest;
 mod settle;
 mod slice;
+mod stores;
 mod verify;
 
+pub use begin::{Begun, Runner, Wish, begin};
+pub use call::call;
 pub use control::{cancel, limit, pause, resume, stopped};
 pub use engine::{Engine, Hints, Settings};
 pub use error::{Code, OperationError};
 pub use export::run::export_slice;
 pub use finish::finish;
 pub use import::run::import_slice;
-pub use outcome::{Finish, Settled, SliceOutcome};
-pub use plan::{Planned, bounds, plan};
+pub use plan::{Planned, bounds, check_bounds, check_ends, check_order, plan};
 pub use removal::{Owned, OwnedObject, ended, kept_for_import, owned};
 pub use report::{GapRange, Report, Transfers, describe, transfers};
 pub use settle::settle;
 pub use slice::SliceOrder;
+pub use sluice_transfer::{Finish, Settled, SliceOutcome};
 pub use verify::{Progress, Verdict, Verification, VerifyCursor, verify, verify_slice};

@@ -9,7 +9,6 @@ use sluice_transfer::manifest::{
 };
 use sluice_transfer::{ObjectKeys, resolve_key, sha256_hex};
 
-use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 use crate::objects::{get_document, get_whole, in_document};
 
@@ -18,7 +17,7 @@ use crate::objects::{get_document, get_whole, in_document};
 pub(crate) struct Place {
     /// The segments that were read to their ends.
     chain: SegmentChain,
-    /// SHA-256 of the segment at hand, once it was read: who goes on must find the same.
+    /// SHA-256 of the current segment, once it was read: who goes on must find the same.
     segment: Option<String>,
     /// Objects of that segment that were passed.
     passed: usize,
@@ -39,27 +38,25 @@ pub(crate) struct Listed {
 
 /// Goes over a shard's objects in order.
 pub(crate) struct Listing<'a> {
-    engine: &'a Engine,
     bucket: &'a dyn BucketStore,
     /// The folder of the manifest's root.
     folder: &'a str,
     shard: &'a ShardManifest,
     place: Place,
-    /// The segment at hand.
+    /// The current segment.
     entries: Option<Vec<ManifestObject>>,
 }
 
 impl<'a> Listing<'a> {
     /// From a place on, or from the beginning.
     pub(crate) fn new(
-        engine: &'a Engine,
         bucket: &'a dyn BucketStore,
         folder: &'a str,
         shard: &'a ShardManifest,
         place: Option<Place>,
     ) -> Self {
         let beginning = || Place { chain: SegmentChain::default(), segment: None, passed: 0, tiles: Tiles::new(shard) };
-        Self { engine, bucket, folder, shard, place: place.unwrap_or_else(beginning), entries: None }
+        Self { bucket, folder, shard, place: place.unwrap_or_else(beginning), entries: None }
     }
 
     /// The next object, which is still in front of the place; none at the end, if all was as the root says.
@@ -95,7 +92,8 @@ impl<'a> Listing<'a> {
     /// The index of an object, if it has one: whole, and of that object.
     pub(crate) async fn index(&self, listed: &Listed) -> Result<Option<ObjectIndex>, OperationError> {
         let Some(key) = &listed.index else { return Ok(None) };
-        let index: ObjectIndex = get_document(self.engine, self.bucket, key, None).await.map_err(|error| {
+        let index: ObjectIndex = get_document(self.bucket, key, None).await.map_err(|fault| {
+            let error = OperationError::from(fault);
             let why = match error.code {
                 Code::NotFound => format!("the index of {} is missing: {}", listed.key, error.message),
                 _ => error.message,
@@ -119,7 +117,7 @@ impl<'a> Listing<'a> {
     async fn read_segment(&mut self) -> Result<Vec<ManifestObject>, OperationError> {
         let number = self.place.chain.count + 1;
         let key = resolve_key(self.folder, &ObjectKeys::segment(&self.shard.shard, number))?;
-        let bytes = get_whole(self.engine, self.bucket, &key, MANIFEST_BYTES).await?;
+        let bytes = get_whole(self.bucket, &key, MANIFEST_BYTES).await?;
         let sha256 = sha256_hex(&bytes);
         if self.place.segment.as_ref().is_some_and(|before| *before != sha256) {
             return Err(ManifestError::Chain(self.shard.shard.clone()).into());

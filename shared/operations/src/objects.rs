@@ -1,4 +1,4 @@
-//! What the engine puts beside the data: metadata of objects, and documents that are made once.
+//! Metadata of objects, and documents that are made once.
 
 use bytes::Bytes;
 use sluice_formats::ObjectSeed;
@@ -8,8 +8,7 @@ use sluice_transfer::manifest::{Document, ManifestError};
 use sluice_transfer::record::{Closing, DestinationRecord};
 use sluice_transfer::{Checksum, sha256_hex};
 
-use crate::engine::Engine;
-use crate::error::{Code, OperationError};
+use crate::error::{Code, Fault, OperationError};
 
 /// Version of the metadata that objects carry.
 const METADATA_VERSION: &str = "1";
@@ -48,24 +47,20 @@ pub(crate) fn recognise<'a>(found: &ObjectInfo, ours: &Metadata, closing: &'a Cl
 
 /// Makes a document, or finds that it was made before. What stands there and differs is somebody else's.
 pub(crate) async fn put_document<D: Document>(
-    engine: &Engine,
     bucket: &dyn BucketStore,
     key: &str,
     document: &D,
-) -> Result<String, OperationError> {
+) -> Result<String, Fault> {
     let bytes = Bytes::from(document.to_bytes());
     let checksum = Checksum::of(&bytes);
     let metadata = document_metadata(D::KIND);
-    let put = engine.persist(async || bucket.put(key, bytes.clone(), checksum, &metadata).await);
-    if put.await? == PutAnswer::Exists {
-        let there = get_whole(engine, bucket, key, MANIFEST_BYTES).await?;
+    if bucket.put(key, bytes.clone(), checksum, &metadata).await? == PutAnswer::Exists {
+        let there = get_whole(bucket, key, MANIFEST_BYTES).await?;
         if there != bytes {
-            return Err(OperationError::new(
-                Code::ForeignObject,
-                format!(
-                    "{key} exists already and is not this transfer's; nothing was overwritten: choose another prefix or id"
-                ),
-            ));
+            let message = format!(
+                "{key} exists already and is not this transfer's; nothing was overwritten: choose another prefix or id"
+            );
+            return Err(OperationError::new(Code::ForeignObject, message).into());
         }
     }
     Ok(sha256_hex(&bytes))
@@ -73,19 +68,16 @@ pub(crate) async fn put_document<D: Document>(
 
 /// Reads a document, if it is whole and of its kind; with a digest also only if it is just that one.
 pub(crate) async fn get_document<D: Document>(
-    engine: &Engine,
     bucket: &dyn BucketStore,
     key: &str,
     sha256: Option<&str>,
-) -> Result<D, OperationError> {
-    let bytes = get_whole(engine, bucket, key, MANIFEST_BYTES).await?;
+) -> Result<D, Fault> {
+    let bytes = get_whole(bucket, key, MANIFEST_BYTES).await?;
     if sha256.is_some_and(|sha256| sha256 != sha256_hex(&bytes)) {
-        return Err(OperationError::new(
-            Code::ManifestInvalid,
-            format!("{key} is not the one that its manifest names: its SHA-256 differs"),
-        ));
+        let message = format!("{key} is not the one that its manifest names: its SHA-256 differs");
+        return Err(OperationError::new(Code::ManifestInvalid, message).into());
     }
-    D::from_bytes(&bytes).map_err(|error| in_document(key, error))
+    D::from_bytes(&bytes).map_err(|error| in_document(key, error).into())
 }
 
 /// What is wrong with a document, and which one it is.
@@ -95,20 +87,12 @@ pub(crate) fn in_document(key: &str, error: ManifestError) -> OperationError {
 }
 
 /// A whole object of bounded size.
-pub(crate) async fn get_whole(
-    engine: &Engine,
-    bucket: &dyn BucketStore,
-    key: &str,
-    largest: u64,
-) -> Result<Bytes, OperationError> {
-    let info = engine.persist(async || bucket.head(key).await).await?;
+pub(crate) async fn get_whole(bucket: &dyn BucketStore, key: &str, largest: u64) -> Result<Bytes, Fault> {
+    let info = bucket.head(key).await?;
     let info = info.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{key} is not there")))?;
     if info.size > largest {
-        return Err(OperationError::new(
-            Code::ManifestInvalid,
-            format!("{key} has {} bytes; at most {largest} are read", info.size),
-        ));
+        let message = format!("{key} has {} bytes; at most {largest} are read", info.size);
+        return Err(OperationError::new(Code::ManifestInvalid, message).into());
     }
-    let read = engine.persist(async || bucket.get(key, Some(&info.etag), 0, info.size).await);
-    Ok(read.await?)
+    Ok(bucket.get(key, Some(&info.etag), 0, info.size).await?)
 }

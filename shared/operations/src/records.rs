@@ -22,7 +22,7 @@ pub(crate) async fn records_of(
 ) -> Result<Vec<ShardRecord>, OperationError> {
     let mut records = Vec::with_capacity(shards.len());
     for shard in shards {
-        records.extend(engine.persist(async || engine.checkpoints.shard(&transfer.id, shard).await).await?);
+        records.extend(engine.checkpoints().shard(&transfer.id, shard).await?);
     }
     Ok(records)
 }
@@ -32,11 +32,11 @@ pub(crate) fn arrived(shard: &ShardRecord, state: State) -> Counts {
     if state == State::Cancelled { shard.kept() } else { shard.moved() }
 }
 
-/// Sums over the shards.
-pub(crate) fn totals(transfer: &TransferRecord, shards: &[ShardRecord]) -> Totals {
+/// Sums over the shards, for a transfer that is in this state, or is about to be.
+pub(crate) fn totals(transfer: &TransferRecord, shards: &[ShardRecord], state: State) -> Totals {
     let expected: Option<Vec<Counts>> = shards.iter().map(|shard| shard.expected).collect();
     Totals {
-        moved: shards.iter().map(|shard| arrived(shard, transfer.state)).sum(),
+        moved: shards.iter().map(|shard| arrived(shard, state)).sum(),
         expected: expected.filter(|all| all.len() == transfer.shards.len()).map(|all| all.into_iter().sum()),
         objects: shards.iter().map(ShardRecord::objects).sum(),
         slices: shards.iter().map(|shard| shard.slices).max().unwrap_or_default(),

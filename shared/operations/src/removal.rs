@@ -1,4 +1,5 @@
-//! What a person may take away with a transfer's record. It is only listed here: nothing in this crate can delete.
+//! The objects that a person may remove with a transfer's record. It is only listed here: nothing in this crate can
+//! delete.
 
 use std::collections::BTreeSet;
 
@@ -20,20 +21,20 @@ const LISTED_AT_ONCE: usize = 1_000;
 pub struct OwnedObject {
     /// Its key.
     pub key: String,
-    /// As the bucket answers it now.
+    /// The bucket's current etag.
     pub etag: String,
     /// Bytes.
     pub size: u64,
 }
 
-/// What an export left in its bucket.
+/// The objects of an export in its bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owned {
     /// The bucket.
     pub bucket: BucketUri,
-    /// What its manifest names, in an order in which it can be taken away: if that is cut off, the rest is found again.
+    /// The objects that its manifest names, in the order of removal: if that is cut off, the rest is found again.
     pub objects: Vec<OwnedObject>,
-    /// What lies in its folder besides: not named by the manifest, or no longer what was exported.
+    /// Other files in its folder: not named by the manifest, or no longer what was exported.
     pub others: Vec<String>,
 }
 
@@ -47,7 +48,7 @@ pub async fn ended(engine: &Engine, id: &TransferId) -> Result<TransferRecord, O
     Err(OperationError::new(Code::IllegalState, what))
 }
 
-/// What the manifest of an export that is at its end names, as far as it is there.
+/// The existing objects in the manifest of an export that has ended.
 pub async fn owned(engine: &Engine, id: &TransferId) -> Result<Owned, OperationError> {
     let transfer = ended(engine, id).await?;
     let Config::Export(config) = &transfer.config else {
@@ -57,7 +58,7 @@ pub async fn owned(engine: &Engine, id: &TransferId) -> Result<Owned, OperationE
     let destination = config.destinations.values().next();
     let destination = destination
         .ok_or_else(|| OperationError::new(Code::Corrupt, format!("the record of {id} names no destination")))?;
-    let (bucket, _) = engine.persist(async || engine.places.source(&destination.bucket).await).await?;
+    let (bucket, _) = engine.places().source(&destination.bucket).await?;
     let folder = ObjectKeys::new(&destination.prefix, id).folder().to_owned();
     let mut search = Search { engine, bucket: &*bucket, folder: &folder, objects: Vec::new() };
     if let Some(root) = &transfer.manifest {
@@ -65,7 +66,7 @@ pub async fn owned(engine: &Engine, id: &TransferId) -> Result<Owned, OperationE
     }
     let objects = search.objects;
     let named: BTreeSet<&str> = objects.iter().map(|object| object.key.as_str()).collect();
-    let mut others = all_below(engine, &*bucket, &format!("{folder}/")).await?;
+    let mut others = all_below(&*bucket, &format!("{folder}/")).await?;
     others.retain(|key| !named.contains(key.as_str()));
     Ok(Owned { bucket: destination.bucket.clone(), objects, others })
 }
@@ -80,7 +81,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// Objects and their indexes first, then what names them, the root last.
     async fn of_manifest(&mut self, ManifestRef { key, sha256 }: &ManifestRef) -> Result<(), OperationError> {
-        let manifest = get_document(self.engine, self.bucket, key, Some(sha256)).await;
+        let manifest = get_document(self.bucket, key, Some(sha256)).await.map_err(OperationError::from);
         let manifest: ExportManifest = match manifest {
             Err(error) if error.code == Code::NotFound => return Ok(()),
             manifest => manifest?,
@@ -97,7 +98,7 @@ impl Search<'_> {
     }
 
     async fn of_shard(&mut self, shard: &ShardManifest) -> Result<(), OperationError> {
-        let mut listing = Listing::new(self.engine, self.bucket, self.folder, shard, None);
+        let mut listing = Listing::new(self.bucket, self.folder, shard, None);
         loop {
             let listed = match listing.next().await {
                 // Taken away before, and so were the objects that it named.
@@ -132,7 +133,7 @@ impl Search<'_> {
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, OperationError> {
-        Ok(self.engine.persist(async || self.bucket.head(key).await).await?)
+        Ok(self.bucket.head(key).await?)
     }
 
     /// Of an object that was copied or put back, whose etag is another one.
@@ -140,8 +141,7 @@ impl Search<'_> {
         let mut seen = Checksum::default();
         while seen.len < found.size {
             let len = self.engine.settings.read_bytes as u64;
-            let get = self.engine.persist(async || self.bucket.get(key, Some(&found.etag), seen.len, len).await);
-            let bytes = get.await?;
+            let bytes = self.bucket.get(key, Some(&found.etag), seen.len, len).await?;
             if bytes.is_empty() {
                 break;
             }
@@ -151,24 +151,24 @@ impl Search<'_> {
     }
 }
 
-/// What an import keeps in the host's own bucket: its list of sources and its manifest.
+/// The documents of an import in the host's own bucket: its list of sources and its manifest.
 pub async fn kept_for_import(engine: &Engine, id: &TransferId) -> Result<Vec<OwnedObject>, OperationError> {
-    let (work, prefix) = engine.persist(async || engine.places.bucket(&engine.places.work()).await).await?;
+    let (work, prefix) = engine.places().bucket(&engine.places().work()).await?;
     let place = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
     let mut kept = Vec::new();
-    for key in all_below(engine, &*work, &format!("{place}imports/{id}/")).await? {
-        if let Some(found) = engine.persist(async || work.head(&key).await).await? {
+    for key in all_below(&*work, &format!("{place}imports/{id}/")).await? {
+        if let Some(found) = work.head(&key).await? {
             kept.push(OwnedObject { key, etag: found.etag, size: found.size });
         }
     }
     Ok(kept)
 }
 
-async fn all_below(engine: &Engine, bucket: &dyn BucketStore, prefix: &str) -> Result<Vec<String>, OperationError> {
+async fn all_below(bucket: &dyn BucketStore, prefix: &str) -> Result<Vec<String>, OperationError> {
     let mut keys: Vec<String> = Vec::new();
     loop {
         let after = keys.last().cloned();
-        let page = engine.persist(async || bucket.list(prefix, after.as_deref(), LISTED_AT_ONCE).await).await?;
+        let page = bucket.list(prefix, after.as_deref(), LISTED_AT_ONCE).await?;
         let is_last = page.len() < LISTED_AT_ONCE;
         keys.extend(page.into_iter().map(|listed| listed.key));
         if is_last {

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use sluice_transfer::record::{Config, Failure, ImportConfig, ShardRecord, TransferRecord, Work};
-use sluice_transfer::{BucketUri, Counts, Cut, Kind, Lacking, LeftOut, Position, State, StreamUri, TransferId};
+use sluice_transfer::{
+    Aggregates, BucketUri, Counts, Cut, Kind, Lacking, LeftOut, Position, State, StreamUri, TransferId,
+};
 
 use crate::engine::Engine;
 use crate::error::OperationError;
@@ -16,7 +18,7 @@ pub struct Report {
     pub id: TransferId,
     /// Which way.
     pub kind: Kind,
-    /// Where it stands.
+    /// The state.
     pub state: State,
     /// Events that arrived.
     pub events: u64,
@@ -32,7 +34,7 @@ pub struct Report {
     pub eta_seconds: Option<u64>,
     /// Seconds behind the stream's end, for a transfer that follows it; null otherwise.
     pub lag_seconds: Option<u64>,
-    /// How far it is, in the source (export) or the target (import), as a bound is given.
+    /// The cut that it has reached, in the source (export) or the target (import).
     pub cut: Cut,
     /// The manifest, once written, as an import takes it.
     pub manifest: Option<String>,
@@ -49,12 +51,15 @@ pub struct Report {
     /// The first of them, as far as they are on record here: an import has only their number.
     #[serde(default)]
     pub gap_ranges: Vec<GapRange>,
-    /// Records that lack a field that was named, by what the field was to become; not there where none was named.
+    /// The number of records without a named field, by field; not there where none was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lacking: Option<Lacking>,
-    /// When it was planned, RFC 3339.
+    /// Aggregates of the Kinesis Producer Library among the exported events; not there where none was seen.
+    #[serde(default, skip_serializing_if = "Aggregates::is_none")]
+    pub aggregates: Aggregates,
+    /// The time of planning, RFC 3339.
     pub created_at: String,
-    /// When it came to rest or to its end, RFC 3339; null while it goes on.
+    /// The time at which it came to rest or ended, RFC 3339; null while it goes on.
     #[serde(default)]
     pub ended_at: Option<String>,
     /// Seconds from its plan until now, or until it came to rest or to its end, without those at rest before.
@@ -69,10 +74,10 @@ pub struct Report {
     /// Bytes of payload a second, at most; null for no limit.
     #[serde(default)]
     pub rate: Option<u64>,
-    /// What an import's source holds and is not imported, by reason.
+    /// Entries of an import's source that are not imported, by reason.
     #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
     pub left_out: LeftOut,
-    /// What was said when it was planned.
+    /// The plan's notes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -103,9 +108,9 @@ pub async fn describe(engine: &Engine, id: &TransferId) -> Result<Report, Operat
 /// Some transfers, the youngest first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transfers {
-    /// As they stand.
+    /// The current reports.
     pub reports: Vec<Report>,
-    /// How many more there are.
+    /// The number of other transfers.
     pub left_out: usize,
 }
 
@@ -115,7 +120,7 @@ const ALL: usize = i32::MAX as usize;
 /// Describes the youngest transfers, at most `limit`, that are in one of the states; in any where none is named.
 pub async fn transfers(engine: &Engine, states: &[State], limit: usize) -> Result<Transfers, OperationError> {
     // Without a state to look for, one more than asked for would tell that there are more, but not how many.
-    let mut found = engine.persist(async || engine.checkpoints.transfers(ALL).await).await?;
+    let mut found = engine.checkpoints().transfers(ALL).await?;
     found.retain(|transfer| states.is_empty() || states.contains(&transfer.state));
     let left_out = found.len().saturating_sub(limit);
     found.truncate(limit);
@@ -128,7 +133,7 @@ pub async fn transfers(engine: &Engine, states: &[State], limit: usize) -> Resul
 }
 
 fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) -> Report {
-    let totals = totals(transfer, shards);
+    let totals = totals(transfer, shards, transfer.state);
     let (from, to) = ends(&transfer.config);
     let runs = matches!(transfer.state, State::Transferring | State::Verifying);
     let active = || shards.iter().filter(|shard| shard.owner.is_some() && !shard.is_drained());
@@ -156,6 +161,7 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
         gaps: totals.gaps,
         gap_ranges: shards.iter().flat_map(gaps).take(GAPS_NAMED).collect(),
         lacking: lacking(&transfer.config, shards),
+        aggregates: shards.iter().map(aggregates).sum(),
         created_at: transfer.created_at.to_string(),
         ended_at: (!transfer.state.is_active()).then(|| transfer.updated_at.to_string()),
         duration_seconds: worked_millis as f64 / 1_000.0,
@@ -184,6 +190,14 @@ fn gaps(shard: &ShardRecord) -> impl Iterator<Item = GapRange> {
     })
 }
 
+/// Aggregates in what is complete.
+fn aggregates(shard: &ShardRecord) -> Aggregates {
+    match &shard.work {
+        Work::Export(work) => work.values().map(|destination| destination.aggregates).next().unwrap_or_default(),
+        Work::Import(_) => Aggregates::default(),
+    }
+}
+
 /// What the records of an import lack, if fields of them were named.
 fn lacking(config: &Config, shards: &[ShardRecord]) -> Option<Lacking> {
     let Config::Import(ImportConfig { foreign: Some(files), .. }) = config else { return None };
@@ -200,7 +214,7 @@ fn manifest(engine: &Engine, transfer: &TransferRecord) -> Option<String> {
         Config::Export(config) => &config.destinations.values().next()?.bucket,
         Config::Import(config) => &config.work,
     };
-    Some(engine.places.object(bucket, key))
+    Some(engine.places().object(bucket, key))
 }
 
 fn ends(config: &Config) -> (String, String) {

@@ -1,7 +1,7 @@
 //! Bringing a transfer to rest: every shard given back, nothing left open.
 
 use sluice_transfer::ShardId;
-use sluice_transfer::record::{Config, TransferRecord};
+use sluice_transfer::record::{Config, ImportWork, TransferRecord};
 use tracing::Instrument;
 
 use crate::claimed::{Claimed, Taken};
@@ -30,7 +30,7 @@ pub(crate) async fn rest_or_drop(engine: &Engine, order: &SliceOrder, transfer: 
     rest
 }
 
-/// Brings every shard to rest: nothing open, nobody at work. When cancelling, the upload at hand is dropped.
+/// Brings every shard to rest: nothing open, nobody at work. When cancelling, the current upload is dropped.
 pub(crate) async fn bring_to_rest(
     engine: &Engine,
     order: &SliceOrder,
@@ -41,7 +41,7 @@ pub(crate) async fn bring_to_rest(
         Ok(None) => Rest::Quiet,
         Ok(Some(wait)) => Rest::Busy(wait),
         // A slice is at work again, or the answer came too late: settle once more.
-        Err(Stop::Fenced | Stop::Deadline) => Rest::Busy(1_000),
+        Err(Stop::Fenced | Stop::Deadline | Stop::Rest) => Rest::Busy(1_000),
         Err(Stop::Trouble(error) | Stop::Failed(error)) => Rest::Failed(error),
     }
 }
@@ -61,7 +61,7 @@ async fn try_rest(
         let rest = async {
             match &transfer.config {
                 Config::Export(_) => {
-                    let target = open_target(engine, export_config(transfer)?).await?;
+                    let target = open_target(&*slice.places, export_config(transfer)?).await?;
                     rest_export(&slice, &target, &record.shard, drop_uploads).await
                 }
                 Config::Import(_) => rest_import(&slice, &record.shard).await,
@@ -90,7 +90,7 @@ async fn rest_export(slice: &Slice<'_>, target: &Target, shard: &ShardId, drop_u
 
 /// Takes a shard whose owner is gone and gives it back.
 async fn rest_import(slice: &Slice<'_>, shard: &ShardId) -> Result<ShardEnd, Stop> {
-    match Claimed::take(slice, shard).await? {
+    match Claimed::<ImportWork>::take(slice, shard).await? {
         Taken::Claimed(claimed) => claimed.conclude(Ok(ShardEnd::Stopped)).await,
         Taken::Busy(wait) => Ok(ShardEnd::Busy(wait)),
     }

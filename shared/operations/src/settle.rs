@@ -1,13 +1,12 @@
 //! After a wave of slices: what the records add up to, what the user wants, and so what comes next.
 
 use sluice_transfer::record::{Failure, ShardRecord, TransferRecord};
-use sluice_transfer::{State, Step, Wanted};
+use sluice_transfer::{Settled, State, Step, Wanted};
 use tracing::Span;
 
 use crate::ending::{cancel_transfer, end, end_cancelled};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
-use crate::outcome::Settled;
 use crate::records::{shard_records, totals};
 use crate::rest::{Rest, bring_to_rest, rest_or_drop};
 use crate::slice::SliceOrder;
@@ -19,15 +18,13 @@ pub async fn settle(engine: &Engine, order: &SliceOrder, failure: Option<Failure
     if !transfer.state.is_active() {
         return Ok(Settled::Ended);
     }
-    let shards = shard_records(engine, &transfer).await?;
-    let totals = totals(&transfer, &shards);
     if transfer.wanted == Wanted::Cancelled {
         return match bring_to_rest(engine, order, &transfer, true).await {
             Rest::Busy(wait_millis) => Ok(Settled::Busy { wait_millis }),
             // The bucket is gone, and with it all that could be open or listed.
-            Rest::Failed(error) if error.code == Code::NotFound => end_cancelled(engine, &transfer, totals, None).await,
+            Rest::Failed(error) if error.code == Code::NotFound => end_cancelled(engine, &transfer, None).await,
             Rest::Failed(error) => Err(error),
-            Rest::Quiet => cancel_transfer(engine, order, totals).await,
+            Rest::Quiet => cancel_transfer(engine, order).await,
         };
     }
     if let Some(failure) = failure {
@@ -36,18 +33,18 @@ pub async fn settle(engine: &Engine, order: &SliceOrder, failure: Option<Failure
             fail_when_quiet(engine, &transfer, failure).await?;
             return Ok(Settled::Busy { wait_millis });
         }
-        return end(engine, &transfer, Step::Failed, totals, Some(failure)).await;
+        return end(engine, &transfer, Step::Failed, Some(failure)).await;
     }
     if transfer.wanted == Wanted::Paused {
         return match rest_or_drop(engine, order, &transfer).await {
             Rest::Busy(wait_millis) => Ok(Settled::Busy { wait_millis }),
-            Rest::Failed(error) => end(engine, &transfer, Step::Failed, totals, Some(error.to_failure())).await,
+            Rest::Failed(error) => end(engine, &transfer, Step::Failed, Some(error.to_failure())).await,
             Rest::Quiet if transfer.state == State::Preparing => Ok(Settled::Ended),
             // A rest that was wanted for a reason keeps it; unless that was a stop from outside, it is a failure.
             Rest::Quiet => {
                 let failed = transfer.failure.as_ref().is_some_and(|it| it.code != Code::ExecutionStopped.to_string());
                 let step = if failed { Step::Failed } else { Step::Paused };
-                end(engine, &transfer, step, totals, transfer.failure.clone()).await
+                end(engine, &transfer, step, transfer.failure.clone()).await
             }
         };
     }
@@ -55,19 +52,20 @@ pub async fn settle(engine: &Engine, order: &SliceOrder, failure: Option<Failure
     if transfer.state == State::Preparing {
         return Ok(Settled::Ended);
     }
+    let shards = shard_records(engine, &transfer).await?;
+    let totals = totals(&transfer, &shards, transfer.state);
     let drained = !shards.is_empty() && shards.iter().all(ShardRecord::is_drained);
     let next = if transfer.state == State::Verifying || drained { Settled::Finish } else { Settled::Again };
     engine
         .change(&order.id, |record| {
             if !record.state.is_active() {
-                return Ok(false);
+                return Ok(());
             }
-            let before = (record.state, record.totals);
             record.totals = totals;
             if record.state == State::Transferring && drained {
                 record.step(Step::Drained)?;
             }
-            Ok(before != (record.state, record.totals))
+            Ok(())
         })
         .await?;
     Ok(next)
@@ -77,14 +75,15 @@ pub async fn settle(engine: &Engine, order: &SliceOrder, failure: Option<Failure
 async fn fail_when_quiet(engine: &Engine, transfer: &TransferRecord, failure: Failure) -> Result<(), OperationError> {
     engine
         .change(&transfer.id, |record| {
+            // Also where a pause is wanted: whoever settles next is not told of the failure again.
             let holds = record.generation == transfer.generation
                 && record.state.is_active()
-                && record.wanted == Wanted::Running;
+                && record.wanted != Wanted::Cancelled;
             if holds {
                 record.wanted = Wanted::Paused;
                 record.failure = Some(failure.clone());
             }
-            Ok(holds)
+            Ok(())
         })
         .await?;
     Ok(())

@@ -1,16 +1,15 @@
 //! One slice: what bounds it, and what it asks before going on.
 
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use futures::future::{Either, select};
+use sluice_ports::{CheckpointStore, Places};
 use sluice_transfer::record::{Proof, TransferRecord};
 use sluice_transfer::{Budget, Counts, Remaining, ShardId, Throttle, Timestamp, TransferId, Wanted};
 use tracing::{Span, field};
 
 use crate::engine::Engine;
 use crate::error::Stop;
+use crate::stores::{Deadline, Patience};
 
 /// What a host tells a slice.
 #[derive(Clone, Debug)]
@@ -47,21 +46,26 @@ pub(crate) struct Slice<'a> {
     pub order: &'a SliceOrder,
     pub generation: u32,
     pub purpose: Purpose,
+    /// The records, until the deadline.
+    pub checkpoints: Arc<dyn CheckpointStore>,
+    /// Streams and buckets by name, until the deadline: those that it opens as well.
+    pub places: Arc<dyn Places>,
+    /// How long this slice waits for stores, and for anything else.
+    pub patience: Patience,
+    deadline: Deadline,
     shared: Mutex<Shared>,
 }
 
 struct Shared {
     spent: Counts,
     rate: Option<u64>,
-    /// So much longer than its order says the slice may last, in milliseconds.
-    extended_millis: u64,
     throttle: Option<Throttle>,
     wanted: Wanted,
     asked_at: Option<Timestamp>,
 }
 
 impl Shared {
-    /// From now on at most so many bytes a second; none for no limit.
+    /// Limits the slice, from now on, to this many bytes a second; none for no limit.
     fn limit(&mut self, rate: Option<u64>, now: Timestamp) {
         if self.rate == rate {
             return;
@@ -79,7 +83,13 @@ impl<'a> Slice<'a> {
         // The host's span has a field for it.
         Span::current().record("generation", transfer.generation);
         let now = engine.clock.now();
+        let deadline = Deadline::new(order.budget.deadline);
+        let patience = engine.patience(Some(deadline.clone()));
         Self {
+            checkpoints: patience.over(engine.checkpoints.clone()),
+            places: patience.over(engine.places.clone()),
+            patience,
+            deadline,
             engine,
             order,
             generation: transfer.generation,
@@ -87,7 +97,6 @@ impl<'a> Slice<'a> {
             shared: Mutex::new(Shared {
                 spent: Counts::default(),
                 rate,
-                extended_millis: 0,
                 throttle: rate.map(|rate| Throttle::new(rate, now)),
                 wanted: transfer.wanted,
                 asked_at: Some(now),
@@ -112,12 +121,12 @@ impl<'a> Slice<'a> {
 
     /// When it must be over.
     fn deadline(&self) -> Timestamp {
-        self.order.budget.deadline.plus_millis(self.shared().extended_millis)
+        self.deadline.at()
     }
 
     /// Puts the deadline off, for work that cannot be left off. Only where no other host may take over.
     pub(crate) fn extend(&self) {
-        self.shared().extended_millis += EXTENSION_MILLIS + self.engine.settings.wind_down_millis;
+        self.deadline.extend(EXTENSION_MILLIS + self.engine.settings.wind_down_millis);
     }
 
     /// When the lease of what this slice claims ends.
@@ -125,14 +134,9 @@ impl<'a> Slice<'a> {
         self.deadline().plus_millis(self.engine.settings.lease_margin_millis)
     }
 
-    /// Lets a call run until the deadline and no longer.
-    pub(crate) async fn bounded<T, E: Into<Stop>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, Stop> {
-        let left = self.deadline().millis_since(self.engine.clock.now());
-        let call = pin!(call);
-        match select(call, self.engine.clock.sleep(left)).await {
-            Either::Left((answer, _)) => answer.map_err(Into::into),
-            Either::Right(((), _)) => Err(Stop::Deadline),
-        }
+    /// Milliseconds until the slice winds down.
+    pub(crate) fn millis_left(&self) -> u64 {
+        self.deadline().minus_millis(self.engine.settings.wind_down_millis).millis_since(self.engine.clock.now())
     }
 
     /// Whether there is time to begin something.
@@ -140,7 +144,7 @@ impl<'a> Slice<'a> {
         self.has_time_for(0)
     }
 
-    /// Whether there is time to begin something that takes so many milliseconds.
+    /// Whether there is time to begin something that takes this many milliseconds.
     pub(crate) fn has_time_for(&self, millis: u64) -> bool {
         let needed = self.engine.settings.wind_down_millis.saturating_add(millis);
         self.engine.clock.now().plus_millis(needed) < self.deadline()
@@ -153,7 +157,7 @@ impl<'a> Slice<'a> {
     }
 
     /// Counts what was read or written, and waits as the rate demands, as long as there is time.
-    pub(crate) async fn spend(&self, counts: Counts) {
+    pub(crate) async fn count_and_wait(&self, counts: Counts) {
         let now = self.engine.clock.now();
         let mark = {
             let mut shared = self.shared();
@@ -165,8 +169,8 @@ impl<'a> Slice<'a> {
         }
     }
 
-    /// Waits until the rate has paid for all up to the mark; in short steps, so that a pause and another rate are seen in
-    /// time.
+    /// Waits until the rate has paid for all up to the mark; in short steps, so that a pause and another rate are seen
+    /// in time.
     async fn wait_for(&self, mark: u128, may_wait: impl Fn() -> bool) {
         loop {
             let now = self.engine.clock.now();
@@ -200,7 +204,7 @@ impl<'a> Slice<'a> {
 
     /// At a slice's end, waits for what the rate still owes, so that short slices are no faster than long ones. What is
     /// owed when a transfer is to come to rest is let go: nothing follows.
-    pub(crate) async fn pay(&self) {
+    pub(crate) async fn wait_for_rate(&self) {
         let mark = self.shared().throttle.as_ref().map(Throttle::taken);
         if let Some(mark) = mark {
             self.wait_for(mark, || self.engine.clock.now() < self.deadline()).await;
@@ -217,12 +221,13 @@ impl<'a> Slice<'a> {
         if asked_at.is_some_and(|at| now.millis_since(at) < self.engine.settings.poll_millis) {
             return Ok(known);
         }
-        self.ask().await
+        self.read_wanted().await
     }
 
     /// What the user wants, as of now; the rate as well.
-    pub(crate) async fn ask(&self) -> Result<Wanted, Stop> {
-        let transfer = self.bounded(self.engine.transfer(&self.order.id)).await?;
+    pub(crate) async fn read_wanted(&self) -> Result<Wanted, Stop> {
+        let id = &self.order.id;
+        let transfer = self.checkpoints.transfer(id).await?.ok_or_else(|| self.engine.no_transfer(id))?;
         if transfer.generation != self.generation || !transfer.state.is_active() {
             return Err(Stop::Fenced);
         }

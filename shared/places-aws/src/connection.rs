@@ -44,7 +44,8 @@ impl Connection {
         self.config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()
     }
 
-    /// The endpoint of a service, if it is not Amazon's own. `variable` is the one that names it for this service alone.
+    /// The endpoint of a service, if it is not Amazon's own. `variable` is the one that names it for this service
+    /// alone.
     pub(crate) fn endpoint(&self, variable: &str) -> Option<String> {
         let own = std::env::var(variable).ok();
         own.or_else(|| self.config.endpoint_url().map(str::to_owned))

@@ -10,17 +10,17 @@ use sluice_transfer::{Checksum, LeftOut, UploadId};
 
 use crate::Result;
 
-/// What an object says of itself beside its bytes. Names are lower case ASCII.
+/// The metadata of an object. Names are lower case ASCII.
 pub type Metadata = BTreeMap<String, String>;
 
-/// What a bucket can do.
+/// The abilities of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Objects can be made on condition that there is none; without this nothing is written.
     pub create_only: bool,
     /// Bytes of the smallest part that is not an object's last.
     pub smallest_part: u64,
-    /// Whether the checksum that `head` answers is the store's own finding about the bytes it holds now, so that an
+    /// True if the checksum that `head` answers is the store's own finding about the bytes it holds now, so that an
     /// object need not be read to be compared.
     pub attests_content: bool,
 }
@@ -32,9 +32,9 @@ pub struct ObjectInfo {
     pub size: u64,
     /// Changes whenever the object does.
     pub etag: String,
-    /// As given when it was made; empty for foreign objects.
+    /// The metadata that was given when the object was made; empty for foreign objects.
     pub metadata: Metadata,
-    /// Of the whole object, where the bucket knows it.
+    /// The checksum of the whole object, if the bucket knows it.
     pub checksum: Option<Checksum>,
 }
 
@@ -45,14 +45,14 @@ pub struct Listed {
     pub key: String,
     /// Bytes.
     pub size: u64,
-    /// As `head` answers it.
+    /// The etag as in the answer of `head`.
     pub etag: String,
 }
 
 /// An upload that is neither completed nor aborted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OpenUpload {
-    /// The object it is to become.
+    /// The key of its object.
     pub key: String,
     /// Its name.
     pub id: UploadId,
@@ -102,12 +102,12 @@ pub enum CompleteAnswer {
 
 /// One bucket. Nothing that exists is ever overwritten, and nothing is deleted but uploads.
 ///
-/// Keys that are written are safe in every bucket ([`sluice_transfer::check_key`]); others are `Invalid`. What is read may
-/// have been written by others: any key that a listing answers can be asked for, and one that the store cannot hold is
-/// `Invalid` or not there.
+/// Keys that are written are safe in every bucket ([`sluice_transfer::check_key`]); others are `Invalid`. What is read
+/// may have been written by others: any key that a listing answers can be asked for, and one that the store cannot hold
+/// is `Invalid` or not there.
 #[async_trait]
 pub trait BucketStore: Send + Sync {
-    /// What it can do.
+    /// The abilities of the bucket.
     async fn capabilities(&self) -> Result<Capabilities>;
 
     /// Describes an object; none if there is none.
@@ -153,8 +153,8 @@ pub trait BucketStore: Send + Sync {
     /// `limit`; fewer only if there are no more.
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Listed>>;
 
-    /// Entries whose names begin with `prefix` and that are no objects, so that no listing has them: links, pipes, names
-    /// that are no keys. May be repeated. A store that holds objects only has none.
+    /// Entries whose names begin with `prefix` and that are no objects, so that no listing has them: links, pipes,
+    /// names that are no keys. May be repeated. A store that holds objects only has none.
     async fn left_out(&self, _prefix: &str) -> Result<LeftOut> {
         Ok(LeftOut::default())
     }

@@ -60,7 +60,8 @@ pub trait CheckpointStore: Send + Sync {
     async fn shard(&self, id: &TransferId, shard: &ShardId) -> Result<Option<ShardRecord>>;
 
     /// Writes a shard's record, and pages of its ledger together with it, on condition that the stored revision is
-    /// one below the given record's and the stored epoch not above its own. Pages replace those of the same destination and index.
+    /// one below the given record's and the stored epoch not above its own. Pages replace those of the same destination
+    /// and index.
     async fn update_shard(&self, record: &ShardRecord, pages: &[(DestinationName, LedgerPage)]) -> Result<Stored>;
 
     /// The first `pages` pages of a shard's ledger at a destination, in order; fewer if some are not there.

@@ -9,6 +9,6 @@ pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
 
-    /// Answers after so many milliseconds.
+    /// Waits for this many milliseconds.
     async fn sleep(&self, millis: u64);
 }

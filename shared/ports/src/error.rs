@@ -5,10 +5,10 @@ use std::fmt;
 /// Characters of what a cause says: a store may send megabytes along, and what is told here goes on record.
 const LONGEST_CAUSE: usize = 1_000;
 
-/// What an operation on a port answers.
+/// The result of a port's method.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What the caller must do.
+/// The kind of an error, which tells what the caller must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// It did not happen; wait and try again.
@@ -19,7 +19,7 @@ pub enum ErrorKind {
     Indeterminate,
     /// It did not happen; the store has no room. Trying again helps once somebody made some.
     Full,
-    /// What was asked for does not exist.
+    /// The stream, shard, bucket or object does not exist.
     NotFound,
     /// The object is no longer the one that was pinned.
     Changed,
@@ -27,14 +27,17 @@ pub enum ErrorKind {
     Denied,
     /// The request cannot be carried out as it stands.
     Invalid,
-    /// What is stored is not what was written.
+    /// The stored bytes differ from those written.
     Corrupt,
     /// What is stored was written by a newer version.
     Newer,
+    /// The caller's own deadline came before the answer; it may have happened. No store says so, only what a caller
+    /// puts in front of one.
+    Deadline,
 }
 
 impl ErrorKind {
-    /// Whether trying the same again can succeed without anyone doing something.
+    /// True if trying the same again can succeed without anyone doing something.
     pub fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::Unavailable | Self::Indeterminate)
     }
@@ -63,7 +66,7 @@ impl Error {
         Self { kind, what: what.into(), source: Some(source.into()) }
     }
 
-    /// What the caller must do.
+    /// The kind of an error, which tells what the caller must do.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

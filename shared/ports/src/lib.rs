@@ -27,4 +27,7 @@ pub use clock::Clock;
 pub use error::{Error, ErrorKind, Result};
 pub use places::Places;
 pub use removal::{ObjectRemoval, TransferRemoval};
-pub use stream::{Appended, Appends, NewEvent, Read, ReadLimit, Reservation, ShardInfo, StreamInfo, StreamStore};
+pub use stream::{
+    Appended, Appends, ListedShard, NewEvent, Read, ReadLimit, Reservation, ShardInfo, StreamInfo, StreamListing,
+    StreamStore,
+};

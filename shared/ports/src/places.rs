@@ -1,4 +1,4 @@
-//! Where names lead.
+//! The port that opens streams and buckets by name.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use sluice_transfer::{BucketUri, StreamUri};
 
 use crate::{BucketStore, Result, StreamStore};
 
-/// Opens what a name means on this host. A scheme that the host does not have is `Invalid` and names those it has.
+/// Opens streams and buckets by their names on this host. A scheme that the host does not have is `Invalid` and names
+/// those it has.
 #[async_trait]
 pub trait Places: Send + Sync {
     /// The one name under which a stream is kept on record, however it was spelt.

@@ -1,7 +1,9 @@
 //! Streams.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use sluice_transfer::{Counts, Event, Header, Position, Range, ShardId, Timestamp, TransferId, Value};
+use sluice_transfer::{Counts, Event, HashRange, Header, Position, Range, ShardId, Timestamp, TransferId, Value};
 
 use crate::Result;
 
@@ -16,6 +18,32 @@ pub struct ShardInfo {
     pub tail: Position,
     /// Shards that this one continues.
     pub parents: Vec<ShardId>,
+    /// The hashes of the keys that lead here; none for a store where keys lead nowhere.
+    pub hashes: Option<HashRange>,
+    /// True if it takes no more events: others continue it.
+    pub closed: bool,
+}
+
+/// A shard as the store lists it, without looking into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedShard {
+    /// Its name.
+    pub shard: ShardId,
+    /// Listed shards that this one continues.
+    pub parents: Vec<ShardId>,
+    /// The hashes of the keys that lead here; none for a store where keys lead nowhere.
+    pub hashes: Option<HashRange>,
+    /// In front of its first event and behind its last one. None if the store would have to search for them.
+    pub ends: Option<(Position, Position)>,
+}
+
+/// A stream as the store lists it, without looking into its shards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamListing {
+    /// Its shards, in the order that the store counts them.
+    pub shards: Vec<ListedShard>,
+    /// How long events are kept, in milliseconds; none for a store that drops none by itself.
+    pub retention_millis: Option<u64>,
 }
 
 /// A stream as the store describes it.
@@ -30,7 +58,7 @@ pub struct StreamInfo {
 }
 
 impl StreamInfo {
-    /// Whether no shard ever held an event.
+    /// True if no shard ever held an event.
     pub fn is_empty(&self) -> bool {
         self.shards.iter().all(|shard| shard.tail == Position::Beginning)
     }
@@ -39,10 +67,20 @@ impl StreamInfo {
 /// Bounds of one read. At least one event is answered where there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadLimit {
-    /// At most so many events.
+    /// The largest number of events.
     pub events: usize,
-    /// So many bytes (payload, key, headers), exceeded by the last event at most.
+    /// The limit of bytes (payload, key, headers); the last event may exceed it.
     pub bytes: usize,
+    /// What lies in front of the first event of this time or later is not wanted, or is known not to be there: a store
+    /// may begin there, and answers nothing of what lies before.
+    pub since: Option<Timestamp>,
+}
+
+impl ReadLimit {
+    /// So many events and bytes, of any time.
+    pub const fn new(events: usize, bytes: usize) -> Self {
+        Self { events, bytes, since: None }
+    }
 }
 
 /// The answer to a read.
@@ -54,10 +92,12 @@ pub enum Read {
         events: Vec<Event>,
         /// Go on from here: behind the last of them, or further.
         next: Position,
-        /// Whether nothing lay behind `next`.
+        /// True if nothing lay behind `next`.
         at_tail: bool,
+        /// All that arrived before this time lies in front of `next`. None if the store does not tell.
+        reached: Option<Timestamp>,
     },
-    /// The store no longer has what lies behind the position.
+    /// The store dropped the events behind the position.
     Trimmed {
         /// In front of the first event that is still there.
         earliest: Position,
@@ -73,7 +113,7 @@ pub struct NewEvent {
     pub key: Value,
     /// Headers, in order.
     pub headers: Vec<Header>,
-    /// What it carries.
+    /// The payload.
     pub payload: Value,
 }
 
@@ -96,21 +136,27 @@ impl From<Event> for NewEvent {
 /// The answer to an append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// All of it is durable, in order, from the expected tail on.
+    /// All events are durable, in order, from the expected tail on.
     Done {
         /// The new tail.
         tail: Position,
     },
+    /// All events are durable, each of them behind those of its key. The stream was split or merged, so some stand in
+    /// shards that continue this one. Only [`StreamStore::append_by_key`] answers it.
+    Spread {
+        /// Behind the last of them in each shard that has some.
+        tails: BTreeMap<ShardId, Position>,
+    },
     /// Nothing was written: the shard ends elsewhere.
     Elsewhere {
-        /// Where it ends.
+        /// The shard's tail.
         tail: Position,
     },
     /// Nothing was written: the stream is reserved for that import.
     Reserved(TransferId),
 }
 
-/// What an append promises where something goes wrong.
+/// The promise of an append that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appends {
     /// All events are written or none, and only if the shard ends where it is expected to.
@@ -136,11 +182,16 @@ pub enum Reservation {
 /// Within a shard positions order events as they were written; a sequence number is never given twice.
 #[async_trait]
 pub trait StreamStore: Send + Sync {
-    /// Shards, their ends, and who writes. `NotFound` if there is no such stream.
+    /// Shards, their ends, and who writes. `NotFound` if there is no such stream. It may take many calls where ends
+    /// have to be searched for.
     async fn describe(&self) -> Result<StreamInfo>;
 
-    /// Makes the stream with so many shards (at least 1). Answers whether it was made now; a stream that exists is
-    /// left as it is.
+    /// The shards, in the order that the store counts them, in one look: nothing is searched for. `NotFound` if there
+    /// is no such stream.
+    async fn list(&self) -> Result<StreamListing>;
+
+    /// Makes the stream with this number of shards (at least 1). Answers whether it was made now; a stream that exists
+    /// is left as it is.
     async fn create(&self, shards: u32) -> Result<bool>;
 
     /// Events behind a position. `Trimmed` whenever the store lost any event behind it, also from the beginning.
@@ -150,21 +201,26 @@ pub trait StreamStore: Send + Sync {
     /// In front of the first event, in order, of that time or later that is still there; the tail if there is none.
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position>;
 
-    /// How many events and bytes of payload a range holds, as exactly as the store can tell; none if it cannot.
+    /// The number of events and bytes of payload in a range, as exactly as the store can tell; none if it cannot.
     async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>>;
 
-    /// How many events of a range are earlier than a time; none if the store cannot tell. A store may look at the first
-    /// million of them only, and then answers at most what there is.
+    /// The number of events of a range that are earlier than a time; none if the store cannot tell. A store may look at
+    /// the first million of them only, and then answers at most what there is.
     async fn count_before(&self, _shard: &ShardId, _range: &Range, _time: Timestamp) -> Result<Option<u64>> {
         Ok(None)
     }
 
-    /// What [`Self::append`] promises.
+    /// The promise of [`Self::append`].
     fn appends(&self) -> Appends {
         Appends::Conditional
     }
 
-    /// What the store will hold of an event, as reading it will answer it: some keep no time of their own (it becomes
+    /// True if the store demands a key of every event: one that has none is given one, and may be spread by it.
+    fn needs_keys(&self) -> bool {
+        false
+    }
+
+    /// The event as the store will keep it and as reading will answer it: some keep no time of their own (it becomes
     /// the default one) or need a key. What was kept once is kept as it is. `Invalid`, naming what is in the way, if
     /// the store cannot hold the event without loss.
     fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
@@ -172,8 +228,8 @@ pub trait StreamStore: Send + Sync {
     }
 
     /// As far as [`Self::appends`] promises it: writes all events or none, if the shard ends at `expected` and the
-    /// stream is reserved for `writer`, or, where none is given, for nobody. The reservation is looked at first; `Denied` if a writer is given and the stream is
-    /// reserved for nobody.
+    /// stream is reserved for `writer`, or, where none is given, for nobody. The reservation is looked at first;
+    /// `Denied` if a writer is given and the stream is reserved for nobody.
     async fn append(
         &self,
         shard: &ShardId,
@@ -181,6 +237,18 @@ pub trait StreamStore: Send + Sync {
         expected: &Position,
         events: &[NewEvent],
     ) -> Result<Appended>;
+
+    /// As [`Self::append`], but each event goes where its key leads: to this shard, or, since the stream was split or merged,
+    /// to one that continues it. A store where keys lead nowhere appends.
+    async fn append_by_key(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        self.append(shard, writer, expected, events).await
+    }
 
     /// Reserves the stream for one import: until it is released nobody else can append.
     async fn reserve(&self, writer: &TransferId) -> Result<Reservation>;

@@ -1,4 +1,4 @@
-//! The file: what tells it from others, how it is made, and how it is opened.
+//! The file: how it is recognised, made, and opened.
 //!
 //! **Invariant.** A file is a store once one transaction has written its tables, its mark and its version. Before that
 //! it counts as absent: a creation that was cut off leaves nothing that could be taken for a store.
@@ -130,6 +130,46 @@ pub fn create(
     Ok(true)
 }
 
+/// Takes a file away that never became a store; false, and nothing is done, if there is none or it is a store.
+///
+/// Whoever makes it at this moment cannot commit while it is looked at, and then makes it in a file that nobody finds.
+///
+/// # Errors
+/// As [`open`]; `Denied` if it cannot be removed.
+pub fn discard(path: &Path, label: &str, layout: &Layout) -> Result<bool> {
+    if !exists(path, label)? {
+        return Ok(false);
+    }
+    let mut connection = connect(path, label, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let failed = |error| opening(label, path, error);
+    // It reads alone: on a full disk nothing can be written.
+    let reading = connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(failed)?;
+    if let Found::Ours = identify(&reading, path, label, layout)? {
+        return Ok(false);
+    }
+    remove(path, label)?;
+    Ok(true)
+}
+
+/// Removes a file and what `SQLite` keeps beside it.
+///
+/// # Errors
+/// `Denied` if that cannot be done.
+pub fn remove(path: &Path, label: &str) -> Result<()> {
+    for suffix in ["-wal", "-shm", "-journal", ""] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let what = format!("{label}: {} cannot be removed", Path::new(&file).display());
+                return Err(Error::with(ErrorKind::Denied, what, error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn connect(path: &Path, label: &str, flags: OpenFlags) -> Result<Connection> {
     let failed = |error| opening(label, path, error);
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
@@ -147,9 +187,9 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// Tells our files from others, and from newer ones of ours.
+/// Recognises our files, and refuses newer ones of ours.
 pub(crate) fn identify(connection: &Connection, path: &Path, label: &str, layout: &Layout) -> Result<Found> {
-    // Ours has tables alone. A view or a trigger would be a program of whoever made the file, and run with the call that
+    // Ours has tables alone. A view or a trigger would be a foreign program, and run with the call that
     // touches it.
     let marks = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema),
         (SELECT count(*) FROM sqlite_schema WHERE type IN ('view', 'trigger'))

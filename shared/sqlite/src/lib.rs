@@ -2,7 +2,8 @@
 //!
 //! Here lives what the stores of one machine have in common, so that each adapter holds its tables and statements only:
 //!
-//! - [`create`] and [`open`]: a file that is told from others by its [`Layout`], durable before a write is answered.
+//! - [`create`] and [`open`]: a file that is recognised by its [`Layout`], durable before a write is answered.
+//! - [`discard`] and [`remove`]: taking away what never became one, or any file.
 //! - [`look`]: reading without the right to write, also in a folder where nothing can be made.
 //! - [`fault`] and [`commit_fault`]: errors as kinds that say what the caller must do.
 //! - [`version`]: the library that is compiled in.
@@ -19,7 +20,7 @@ mod look;
 use sluice_ports::{Error, ErrorKind, Result};
 
 pub use fault::{commit_fault, fault, kind};
-pub use file::{Layout, create, open};
+pub use file::{Layout, create, discard, open, remove};
 pub use look::{Looking, look};
 
 /// The oldest version that keeps every commit, as `SQLite` numbers them: 3.51.3.

@@ -31,8 +31,8 @@ pub struct Looking {
     frozen: Option<Stamp>,
 }
 
-/// Does `work` on a connection that cannot write: the one of `slot`, or a new one that is then left there. None if there
-/// is no file. `work` may be done several times, of which the last counts.
+/// Does `work` on a connection that cannot write: the one of `slot`, or a new one that is then left there. None if
+/// there is no file. `work` may be done several times, of which the last counts.
 ///
 /// # Errors
 /// As [`crate::open`]; `Denied` if this user may not read it, or if its log has to be folded into it first.
@@ -51,7 +51,8 @@ pub fn look<T>(
         };
         let answer = looking.work(path, label, layout, used, &work);
         if looking.is_steady(path) {
-            if answer.is_ok() {
+            // What was nothing may become a store, which the next look has to find out.
+            if let Ok(Some(_)) = answer {
                 *slot = Some(looking);
             }
             return answer;
@@ -132,7 +133,7 @@ fn needs_to_write(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// What tells one state of a file from another.
+/// The state of a file, as far as two reads can be compared by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Stamp {
     device: u64,

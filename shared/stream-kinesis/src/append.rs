@@ -1,29 +1,33 @@
 //! Writing: each event to the shard it was meant for, each once or not known.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_kinesis::operation::put_records::PutRecordsOutput;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use sluice_ports::{Appended, Error, ErrorKind, NewEvent, Result};
 use sluice_transfer::limits::excerpt;
-use sluice_transfer::{Position, Sequence, ShardId, Value};
+use sluice_transfer::{Aggregate, Position, Sequence, ShardId, Value};
 
 use crate::KinesisStream;
 use crate::batch::Batches;
 use crate::fault;
 use crate::held::as_stored;
-use crate::shards::Shard;
+use crate::shards::{Known, Shard};
 
 /// Requests in a row of which nothing is taken, after which an append gives up: half a minute.
 const REFUSALS: u32 = 10;
 /// What is waited after the first of them; twice as long after each more, up to the longest.
 const FIRST_WAIT_MILLIS: u64 = 100;
 const LONGEST_WAIT_MILLIS: u64 = 5_000;
+/// No key: keys are text.
+const AGGREGATES: &[u8] = &[0xff];
 
 /// What became of a request that left nothing open.
 #[derive(Default)]
 struct Taken {
-    /// The events that arrived, and their numbers.
-    arrived: Vec<(usize, Sequence)>,
+    /// The events that arrived, and where.
+    arrived: Vec<(usize, ShardId, Sequence)>,
     /// Why the others did not.
     refused: Option<Error>,
 }
@@ -32,47 +36,72 @@ struct Taken {
 struct Outgoing {
     key: String,
     payload: bytes::Bytes,
+    /// Of an aggregate, the hashes of its events; the first one leads it. Else empty: its key leads it.
+    hashes: Vec<u128>,
+}
+
+impl Outgoing {
+    /// Events with the same order key are in flight one at a time. Aggregates share one, since two of them may hold
+    /// events of the same key.
+    fn order_key(&self) -> &[u8] {
+        if self.hashes.is_empty() { self.key.as_bytes() } else { AGGREGATES }
+    }
 }
 
 impl KinesisStream {
-    pub(crate) async fn append_all(&self, id: &ShardId, expected: &Position, events: &[NewEvent]) -> Result<Appended> {
-        let (shard, known) = (self.shard(id).await?, self.known().await?);
-        if shard.is_closed() {
-            return Err(self.resharded(id));
-        }
+    /// A shard that events are to be led to, which must be open.
+    pub(crate) async fn open_shard(&self, id: &ShardId) -> Result<Shard> {
+        let shard = self.shard(id).await?;
+        if shard.is_closed() { Err(self.resharded(id)) } else { Ok(shard) }
+    }
+
+    /// Writes all events: to the shard that they are led to, or where their keys lead.
+    pub(crate) async fn append_all(
+        &self,
+        id: &ShardId,
+        led: Option<&Shard>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        let known = self.known().await?;
         let outgoing = events.iter().map(|event| {
             let event = as_stored(event.clone(), Some(&known.facts), self.wire.name())?;
             outgoing(event).ok_or_else(|| Error::new(ErrorKind::Invalid, "an event that Kinesis cannot hold"))
         });
         let outgoing = outgoing.collect::<Result<Vec<_>>>()?;
-        let sized = outgoing.iter().map(|event| (event.key.as_bytes(), event.key.len() + event.payload.len()));
+        if led.is_none() {
+            known.check_aggregates(&outgoing, self.wire.name())?;
+        }
+        let sized = outgoing.iter().map(|event| (event.order_key(), event.key.len() + event.payload.len()));
         let mut batches = Batches::new(sized.collect());
-        let (mut tail, mut refusals) = (None::<Sequence>, 0);
+        let (mut tails, mut refusals) = (BTreeMap::<ShardId, Sequence>::new(), 0);
         loop {
             let request = batches.next();
             if request.is_empty() {
-                return Ok(Appended::Done { tail: tail.map_or_else(|| expected.clone(), Position::After) });
+                return Ok(answer(id, expected, tails));
             }
-            let records = request.iter().map(|index| entry(&outgoing[*index], &shard)).collect::<Result<_>>()?;
+            let bytes = request.iter().map(|index| outgoing[*index].key.len() + outgoing[*index].payload.len()).sum();
+            self.wire.pace().write(id, request.len(), bytes).await;
+            let records = request.iter().map(|index| entry(&outgoing[*index], led)).collect::<Result<_>>()?;
             let taken = match self.wire.put(records).await {
-                Ok(answer) => self.taken(id, &request, &answer)?,
+                Ok(answer) => self.taken(id, led.is_some(), &request, &answer)?,
                 Err(error) if error.kind() == ErrorKind::Throttled => {
                     Taken { refused: Some(error), ..Taken::default() }
                 }
                 // Not this request, but others before it.
-                Err(error) if tail.is_some() && error.kind().is_transient() => {
+                Err(error) if !tails.is_empty() && error.kind().is_transient() => {
                     return Err(Error::with(ErrorKind::Indeterminate, "an append was broken off", error));
                 }
                 Err(error) => return Err(error),
             };
             refusals = if taken.arrived.is_empty() { refusals + 1 } else { 0 };
-            for (index, sequence) in taken.arrived {
+            for (index, shard, sequence) in taken.arrived {
                 batches.arrived(index);
-                tail = tail.max(Some(sequence));
+                tails.entry(shard).and_modify(|tail| *tail = sequence.clone().max(tail.clone())).or_insert(sequence);
             }
             if let Some(error) = taken.refused {
                 if refusals >= REFUSALS {
-                    let kind = if tail.is_some() { ErrorKind::Indeterminate } else { ErrorKind::Throttled };
+                    let kind = if tails.is_empty() { ErrorKind::Throttled } else { ErrorKind::Indeterminate };
                     let what = format!("shard {id} of {} takes no more for now", self.wire.name());
                     return Err(Error::with(kind, what, error));
                 }
@@ -83,7 +112,7 @@ impl KinesisStream {
     }
 
     /// What a request's results say; an error if one of them leaves open what happened.
-    fn taken(&self, id: &ShardId, request: &[usize], answer: &PutRecordsOutput) -> Result<Taken> {
+    fn taken(&self, id: &ShardId, led: bool, request: &[usize], answer: &PutRecordsOutput) -> Result<Taken> {
         let unclear = |what: String| Error::new(ErrorKind::Indeterminate, format!("{}: {what}", self.wire.name()));
         if answer.records.len() != request.len() {
             return Err(unclear(format!("{} results for {} records", answer.records.len(), request.len())));
@@ -91,10 +120,12 @@ impl KinesisStream {
         let mut taken = Taken::default();
         for (index, result) in request.iter().zip(&answer.records) {
             match (result.error_code(), result.sequence_number(), result.shard_id()) {
-                (None, Some(_), Some(shard)) if shard != id.as_str() => return Err(self.resharded(id)),
-                (None, Some(number), Some(_)) => {
+                // The stream was split or merged. Keys lead on to the new shards; what was led here went astray.
+                (None, Some(_), Some(shard)) if led && shard != id.as_str() => return Err(self.resharded(id)),
+                (None, Some(number), Some(shard)) => {
                     let number = number.parse().map_err(|_| unclear("a record's number is none".to_owned()))?;
-                    taken.arrived.push((*index, number));
+                    let shard = shard.parse().map_err(|_| unclear("a record's shard is none".to_owned()))?;
+                    taken.arrived.push((*index, shard, number));
                 }
                 (Some(code), ..) if fault::of_code(code) == Some(ErrorKind::Throttled) => {
                     taken.refused = Some(Error::new(ErrorKind::Throttled, excerpt(code)));
@@ -111,24 +142,55 @@ impl KinesisStream {
     /// What is said when events do not go where they were meant for.
     fn resharded(&self, id: &ShardId) -> Error {
         let what = format!(
-            "shard {id} of {} takes no records any more: the stream was resharded. Cancel this import and start \
-             another, into a stream that stays as it is",
+            "shard {id} of {} takes no records any more: the stream was split or merged. Cancel this import, and import \
+             into another stream; one that is placed by key (not raw bytes) goes on in the shards that continue it",
             self.wire.name()
         );
         Error::new(ErrorKind::Invalid, what)
     }
 }
 
-fn outgoing(event: NewEvent) -> Option<Outgoing> {
-    let (Value::Bytes(key), Value::Bytes(payload)) = (event.key, event.payload) else { return None };
-    Some(Outgoing { key: String::from_utf8(key.into()).ok()?, payload })
+/// Where an append's events stand.
+fn answer(id: &ShardId, expected: &Position, tails: BTreeMap<ShardId, Sequence>) -> Appended {
+    let mut tails: BTreeMap<_, _> = tails.into_iter().map(|(shard, tail)| (shard, Position::After(tail))).collect();
+    if tails.keys().all(|shard| shard == id) {
+        return Appended::Done { tail: tails.remove(id).unwrap_or_else(|| expected.clone()) };
+    }
+    Appended::Spread { tails }
 }
 
-/// The record, with the first hash of the shard: so all of a shard's events go there, whatever their keys.
-fn entry(event: &Outgoing, shard: &Shard) -> Result<PutRecordsRequestEntry> {
+fn outgoing(event: NewEvent) -> Option<Outgoing> {
+    let (Value::Bytes(key), Value::Bytes(payload)) = (event.key, event.payload) else { return None };
+    let hashes = Aggregate::read(&payload).map_or_else(Vec::new, |aggregate| aggregate.hashes().collect());
+    Some(Outgoing { key: String::from_utf8(key.into()).ok()?, payload, hashes })
+}
+
+impl Known {
+    /// Refuses an aggregate that no open shard can take as a whole. The plan checks this first, but the stream may have
+    /// been split since.
+    fn check_aggregates(&self, events: &[Outgoing], name: &str) -> Result<()> {
+        let is_torn = |event: &Outgoing| {
+            let mut open = self.shards.iter().filter(|shard| !shard.is_closed());
+            !open.any(|shard| event.hashes.iter().all(|hash| shard.hashes.contains(*hash)))
+        };
+        if events.iter().filter(|event| !event.hashes.is_empty()).any(is_torn) {
+            let what = format!(
+                "an aggregate of the Kinesis Producer Library would lie across shards of {name}, and consumers would drop \
+                 some of its events: cancel this import, export with deaggregate, and import that into another stream"
+            );
+            return Err(Error::new(ErrorKind::Invalid, what));
+        }
+        Ok(())
+    }
+}
+
+/// The record. It is led to a shard by that one's first hash, an aggregate by its own.
+fn entry(event: &Outgoing, led: Option<&Shard>) -> Result<PutRecordsRequestEntry> {
     let entry = PutRecordsRequestEntry::builder()
         .partition_key(&event.key)
-        .explicit_hash_key(&shard.hash)
+        .set_explicit_hash_key(
+            led.map(|shard| shard.hashes.first()).or(event.hashes.first().copied()).map(|hash| hash.to_string()),
+        )
         .data(Blob::new(event.payload.to_vec()));
     entry.build().map_err(|why| Error::with(ErrorKind::Invalid, "a record that cannot be sent", why))
 }

@@ -1,5 +1,6 @@
 //! The SDK's errors as the port's kinds.
 
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use sluice_ports::{Error, ErrorKind};
 use sluice_transfer::limits::excerpt;
@@ -31,7 +32,8 @@ impl Call<'_> {
         };
         let what = format!("{} on {}{advice}", self.operation, self.stream);
         let message = error.message().map(str::to_owned);
-        // Each of the SDK's errors tells its own layer only, and of the outermost the text ("service error") says least.
+        // Each of the SDK's errors tells its own layer only, and of the outermost the text ("service error") says
+        // least.
         let source = error.into_source().unwrap_or_else(Into::into);
         let layers = std::iter::successors(source.source(), |error| error.source());
         let below: Vec<_> = layers.map(ToString::to_string).filter(|text| !source.to_string().contains(text)).collect();
@@ -75,16 +77,22 @@ pub(crate) fn is_refused_argument<E: ProvideErrorMetadata>(error: &SdkError<E>) 
 fn kind<E: ProvideErrorMetadata>(error: &SdkError<E>, unanswered: ErrorKind) -> ErrorKind {
     match error {
         SdkError::ConstructionFailure(_) => ErrorKind::Invalid,
-        SdkError::ServiceError(service) => {
-            of_answer(service.err().code(), service.raw().status().is_client_error(), unanswered)
-        }
+        SdkError::ServiceError(service) => of_answer(service.err().code(), service.raw().status().as_u16(), unanswered),
         _ => unanswered,
     }
 }
 
-/// The kind of an error that the service answered; `refused` says that its status is one of 400 to 499.
-fn of_answer(code: Option<&str>, refused: bool, unanswered: ErrorKind) -> ErrorKind {
-    let other = if refused { ErrorKind::Invalid } else { unanswered };
+/// The kind of an error that the service answered with a status.
+fn of_answer(code: Option<&str>, status: u16, unanswered: ErrorKind) -> ErrorKind {
+    if code.is_some_and(|code| TRANSIENT_ERRORS.contains(&code)) {
+        return unanswered;
+    }
+    let other = match status {
+        429 => ErrorKind::Throttled,
+        // 408: the request did not arrive in time, as far as that was seen.
+        400..=499 if status != 408 => ErrorKind::Invalid,
+        _ => unanswered,
+    };
     code.and_then(of_code).unwrap_or(other)
 }
 
@@ -92,13 +100,8 @@ fn of_answer(code: Option<&str>, refused: bool, unanswered: ErrorKind) -> ErrorK
 /// that leave open what happened, and for those that are not known.
 pub(crate) fn of_code(code: &str) -> Option<ErrorKind> {
     Some(match code {
-        "ProvisionedThroughputExceededException"
-        | "LimitExceededException"
-        | "KMSThrottlingException"
-        | "ThrottlingException"
-        | "Throttling"
-        | "TooManyRequestsException"
-        | "RequestLimitExceeded" => ErrorKind::Throttled,
+        "KMSThrottlingException" => ErrorKind::Throttled,
+        code if THROTTLING_ERRORS.contains(&code) => ErrorKind::Throttled,
         "ResourceNotFoundException" => ErrorKind::NotFound,
         // The stream is being made or changed.
         "ResourceInUseException" => ErrorKind::Unavailable,
@@ -169,6 +172,18 @@ mod tests {
         ] {
             assert_eq!(call("GetRecords").failed(answered(status, code)).kind(), kind, "{status} {code}");
         }
+    }
+
+    #[test]
+    fn what_the_sdk_tries_again_is_trouble() {
+        let kind = |status, code: &str| call("PutRecords").failed(answered(status, code)).kind();
+        for code in THROTTLING_ERRORS {
+            assert_eq!(kind(400, code), ErrorKind::Throttled, "{code}");
+        }
+        for code in TRANSIENT_ERRORS {
+            assert_eq!(kind(400, code), UNANSWERED, "{code}");
+        }
+        assert_eq!((kind(429, "SomethingNew"), kind(408, "SomethingNew")), (ErrorKind::Throttled, UNANSWERED));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use sluice_ports::{Error, ErrorKind, NewEvent, Result};
 use sluice_transfer::{Timestamp, Value};
 
-/// The key of events that have none: Kinesis demands one. Where an event goes does not depend on it, since its hash
-/// is given along.
+/// The key of events that have none: Kinesis demands one. An import gives records without a key one by their place;
+/// bytes that it cuts keep this one, and the shard's hash is given along.
 pub(crate) const NO_KEY: &str = "-";
 /// Characters of a partition key (API reference, `PutRecordsRequestEntry`).
 const KEY_CHARACTERS: usize = 256;

@@ -1,22 +1,26 @@
 //! Streams in Amazon Kinesis Data Streams, through the AWS SDK.
 //!
-//! **Where a shard ends.** No call tells it. The last record is searched for: back in time until there is one, then
-//! narrowed, then read forward to the tip ([`search`]). So every bound that is answered is the number of a record
-//! that was there, except in front of a shard's first one.
+//! **Where a shard ends.** No call returns it. A listing leaves the ends open, and readers use times: each answer says
+//! how far it came. An import needs the number of its target's last record. It is searched for: back in time until
+//! there is a record, then narrowed, then read forward to the tip ([`search`]).
 //!
-//! **Reading.** An iterator is an address that lives for 5 minutes; it is kept in memory only, and nothing depends on
-//! it: whoever comes without one opens the shard anew at a sequence number, and then looks whether anything was
-//! trimmed. While the records at hand are about to be trimmed, it looks again after every answer, since an iterator
-//! passes over what is gone. Numbers are not dense, so a gap that is told may be larger than what was lost, never smaller. Three
-//! losses cannot be told: what was trimmed before the first look at a shard, what an open shard lost that is empty
-//! now, and that a shard which is read from its beginning once had more.
+//! **Reading.** An iterator is an address that lives for 5 minutes. It is kept in memory only, and nothing depends on
+//! it: a reader without one opens the shard anew ([`open`]) and finds out whether records were trimmed. While the last
+//! record is about to be trimmed, each answer is followed by a look for that record, since an iterator skips trimmed
+//! records silently. After a loss, reading continues with the answer that showed it: a position that is looked up again
+//! may be trimmed again. Numbers are not dense, so a reported gap may be larger than the loss, never smaller. Three
+//! losses cannot be found: records that were trimmed before the first look at a shard, records of an open shard that is
+//! empty now, and earlier records of a shard that is read from its beginning.
 //!
 //! **Writing.** `PutRecords` goes on past records that fail, so it keeps no order; a request here has one event of a
 //! key at most, and a refused one is sent again before the next of its key. What may have happened is never sent
 //! again: it is answered as `Indeterminate`, and the caller looks.
 //!
+//! Where keys decide, an event is sent as a live producer sends it. If the shard was split or merged, the answer says which
+//! shard took it. Else events are led by an explicit hash (`ExplicitHashKey`), and fail once the shard is closed.
+//!
 //! **What Kinesis has not.** Times of the sender, headers, and events without a key: see
-//! [`as_stored`](sluice_ports::StreamStore::as_stored). Reservations: whoever imports keeps them elsewhere. An
+//! [`as_stored`](sluice_ports::StreamStore::as_stored). Reservations are kept elsewhere, by the importing host. An
 //! aggregate of the Kinesis Producer Library is one event, its bytes untouched.
 //!
 //! **Invariant.** No payload and no key is ever logged or put into an error. No SDK type is in the port's answers.
@@ -36,7 +40,7 @@ mod search;
 mod shards;
 mod wire;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -47,13 +51,14 @@ use aws_sdk_kinesis::config::Builder;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use sluice_ports::{
-    Appended, Appends, Clock, Error, ErrorKind, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamStore,
+    Appended, Appends, Clock, Error, ErrorKind, ListedShard, NewEvent, Read, ReadLimit, Reservation, Result,
+    StreamInfo, StreamListing, StreamStore,
 };
 use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
 
 pub use crate::arn::{StreamArn, arn};
 use crate::open::Open;
-use crate::shards::Known;
+use crate::shards::{Known, Shard};
 use crate::wire::Wire;
 
 /// One stream, through one client. It remembers iterators, what they answered beyond a read's limit, and what the
@@ -61,7 +66,7 @@ use crate::wire::Wire;
 pub struct KinesisStream {
     wire: Wire,
     known: Mutex<Option<Arc<Known>>>,
-    open: Mutex<HashMap<ShardId, Open>>,
+    open: Mutex<BTreeMap<(ShardId, Position), Open>>,
 }
 
 impl KinesisStream {
@@ -71,7 +76,7 @@ impl KinesisStream {
         Self { wire: Wire::new(client, name, clock), known: Mutex::default(), open: Mutex::default() }
     }
 
-    /// With the endpoint that was configured, to be told where nothing answers there.
+    /// With the configured endpoint, which errors name if nothing answers there.
     #[must_use]
     pub fn at_endpoint(self, endpoint: Option<String>) -> Self {
         Self { wire: self.wire.at_endpoint(endpoint), ..self }
@@ -99,6 +104,20 @@ pub fn configure(builder: Builder) -> Builder {
 impl StreamStore for KinesisStream {
     async fn describe(&self) -> Result<StreamInfo> {
         self.describe_all().await
+    }
+
+    async fn list(&self) -> Result<StreamListing> {
+        let known = self.look().await?;
+        let listed = |shard: &Shard| ListedShard {
+            shard: shard.id.clone(),
+            parents: shard.parents.clone(),
+            hashes: Some(shard.hashes),
+            ends: None,
+        };
+        Ok(StreamListing {
+            shards: known.shards.iter().map(listed).collect(),
+            retention_millis: Some(known.facts.retention_millis),
+        })
     }
 
     /// Never makes one: what a stream costs is for its owner to decide. Answers `NotFound`, and the command to run.
@@ -129,6 +148,10 @@ impl StreamStore for KinesisStream {
         Appends::ByKey
     }
 
+    fn needs_keys(&self) -> bool {
+        true
+    }
+
     fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
         let known = self.remembered();
         held::as_stored(event, known.as_deref().map(|known| &known.facts), self.wire.name())
@@ -141,7 +164,18 @@ impl StreamStore for KinesisStream {
         expected: &Position,
         events: &[NewEvent],
     ) -> Result<Appended> {
-        self.append_all(shard, expected, events).await
+        let led = self.open_shard(shard).await?;
+        self.append_all(shard, Some(&led), expected, events).await
+    }
+
+    async fn append_by_key(
+        &self,
+        shard: &ShardId,
+        _: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        self.append_all(shard, None, expected, events).await
     }
 
     /// Kinesis has nothing to reserve with: the import's host keeps who writes.

@@ -1,128 +1,252 @@
-//! Opening a shard at a position: an iterator, and whether anything behind the position was trimmed.
+//! A shard that is being read: the place of its iterator.
+//!
+//! **Where it is opened.** Behind a number: at the record of that number, if it is still there. Behind silence, or if
+//! only a time is known: at that time. If the record or the time is gone, the shard is opened at its oldest record, and
+//! the first record that is read shows what was lost.
+//!
+//! **Iterators behind the horizon** are refused, begin at the horizon, or answer nothing for ever with
+//! `MillisBehindLatest` equal to the retention. Servers do any of the three, so all three mean the same here.
 
 use std::collections::VecDeque;
 
-use sluice_ports::{Error, ErrorKind, Result};
+use sluice_ports::{Error, ErrorKind, ReadLimit, Result};
 use sluice_transfer::{Event, Position, Sequence, ShardId, Timestamp};
 
 use crate::KinesisStream;
+use crate::pace::Usage;
 use crate::wire::{Answer, RECORDS, Start};
 
-/// Answers without a record that are followed in search of one: more than three minutes at a shard's pace. Empty
-/// answers are normal, and their number has no limit that is documented.
-const EMPTY_ANSWERS: u32 = 1_000;
+/// Records of the first call, before the size of a record is known. An answer may have 10 MiB, and then all readers of
+/// the shard are refused for 5 seconds.
+const FIRST_RECORDS: usize = 16;
+/// Records of the first call if the records behind them are about to be trimmed.
+const FIRST_HURRIED: usize = 1_000;
+/// Empty answers that are followed to a record whose number is known.
+const PROBES: u32 = 3;
+/// Empty answers at the horizon, in a row, after which an iterator that began there counts as stuck. One that moves has
+/// one of them.
+const HUNG: u32 = 3;
+/// The largest expected difference between the clocks of a reader and of Kinesis, in milliseconds.
+const CLOCKS_MILLIS: u64 = 10_000;
+/// Records that will be trimmed within this time are read at full speed, in milliseconds.
+const EDGE_MILLIS: u64 = 5 * 60 * 1_000;
 
 /// A shard that is being read.
 #[derive(Debug)]
 pub(crate) struct Open {
-    /// Everything behind this is still to be answered.
+    /// The next read answers the records behind this.
     pub from: Position,
-    /// Answered by Kinesis, not yet by us: they lie behind `from`.
+    /// Records behind `from` that Kinesis answered and no read has taken.
     pub ready: VecDeque<Event>,
-    /// Goes on behind what is ready; none at a closed shard's end.
+    /// The iterator behind `ready`; none at a closed shard's end.
     pub next: Option<String>,
-    /// Nothing lay behind what is ready.
+    /// True if nothing lay behind `ready`.
     pub at_tip: bool,
+    /// The last answer was empty, and all that arrived before this time lies in front of `next`.
+    pub reached: Option<Timestamp>,
     /// Bytes of a record, by the last answer that had some.
-    pub mean: Option<usize>,
-    /// When the last record arrived that Kinesis answered; what lies behind it is not older.
-    pub last: Option<Timestamp>,
-}
-
-/// What opening a shard came to.
-#[derive(Debug)]
-pub(crate) enum Opened {
-    At(Open),
-    /// Something behind the position is gone; here the rest begins.
-    Trimmed(Position),
+    mean: Option<usize>,
+    /// The last record that Kinesis answered.
+    last: Option<(Sequence, Timestamp)>,
+    /// True if it was opened at the oldest record because records behind `from` may be gone, and none was read yet.
+    doubtful: bool,
+    /// Empty answers at the horizon, in a row.
+    hung: u32,
+    /// True if the next records are about to be trimmed.
+    hurried: bool,
+    /// The place of the first iterator.
+    start: Start,
 }
 
 impl Open {
-    fn at(from: &Position, answer: Answer) -> Self {
-        let (ready, mean, last) = (VecDeque::new(), None, None);
-        let mut open = Self { from: from.clone(), ready, next: None, at_tip: false, mean, last };
-        open.take(answer);
-        open
-    }
-
-    /// What was answered where this ends.
-    pub(crate) fn take(&mut self, answer: Answer) {
-        let bytes: usize = answer.events.iter().map(|event| event.payload.len() + event.key.len()).sum();
-        if let Some(last) = answer.events.last() {
-            self.last = Some(last.time);
-            self.mean = Some((bytes / answer.events.len()).max(1));
+    fn at(from: &Position, start: Start, iterator: String, doubtful: bool) -> Self {
+        Self {
+            from: from.clone(),
+            ready: VecDeque::new(),
+            next: Some(iterator),
+            at_tip: false,
+            reached: None,
+            mean: None,
+            last: None,
+            doubtful,
+            hung: 0,
+            hurried: doubtful,
+            start,
         }
-        (self.next, self.at_tip) = (answer.next, answer.at_tip);
-        self.ready.extend(answer.events.into_iter().filter(|event| !self.from.covers(&event.sequence)));
     }
 
-    /// How many records to ask for, so that about so many bytes come.
-    pub(crate) fn wanted(&self, events: usize, bytes: usize) -> usize {
-        self.mean.map_or(RECORDS, |mean| bytes / mean).min(events).clamp(1, RECORDS)
+    /// The usage of the next call: everything if the next records are about to be trimmed.
+    pub(crate) fn usage(&self, usage: Usage) -> Usage {
+        if self.hurried { usage.hurried() } else { usage }
+    }
+
+    /// Records of the next call, so that about the wanted bytes come.
+    pub(crate) fn wanted(&self, limit: &ReadLimit, usage: Usage) -> usize {
+        let (bytes, first, events) = if self.hurried {
+            (limit.bytes, FIRST_HURRIED, RECORDS)
+        } else {
+            (usage.bytes().map_or(limit.bytes, |bytes| limit.bytes.min(bytes)), FIRST_RECORDS, limit.events)
+        };
+        self.mean.map_or(first, |mean| bytes / mean).min(events).clamp(1, RECORDS)
+    }
+
+    /// True if the iterator lies behind the horizon and would never answer a record.
+    pub(crate) fn is_stuck(&self) -> bool {
+        let began_there = self.from == Position::Beginning || self.doubtful;
+        self.hung > if began_there { HUNG } else { 0 }
+    }
+
+    /// Learns the size of a record.
+    fn weigh(&mut self, events: &[Event]) {
+        let bytes: usize = events.iter().map(|event| event.payload.len() + event.key.len()).sum();
+        if !events.is_empty() {
+            self.mean = Some((bytes / events.len()).max(1));
+        }
+    }
+
+    /// Adds an answer behind what is ready.
+    fn take(&mut self, answer: Answer) {
+        self.weigh(&answer.events);
+        if let Some(last) = answer.events.last() {
+            self.last = Some((last.sequence.clone(), last.time));
+            self.doubtful = false;
+        }
+        (self.next, self.at_tip, self.reached) = (answer.next, answer.at_tip, answer.reached);
+        self.ready.extend(answer.events.into_iter().filter(|event| !self.from.covers(&event.sequence)));
     }
 }
 
 impl KinesisStream {
-    /// The first record from there on, alone, following empty answers to the tip; none if the start was refused.
-    pub(crate) async fn first_from(&self, shard: &ShardId, start: &Start) -> Result<Option<Answer>> {
-        let Some(mut iterator) = self.wire.iterator(shard, start).await? else { return Ok(None) };
-        for _ in 0..EMPTY_ANSWERS {
-            let Some(answer) = self.wire.records(shard, &iterator, 1).await? else { return Err(self.expired(shard)) };
-            match answer.next {
-                Some(next) if answer.events.is_empty() && !answer.at_tip => iterator = next,
-                next => return Ok(Some(Answer { next, ..answer })),
+    /// Opens a shard behind a position, at the earliest where `limit` allows it.
+    pub(crate) async fn open_at(&self, shard: &ShardId, from: &Position, limit: &ReadLimit) -> Result<Open> {
+        let start = match (from, limit.since) {
+            (_, Some(since)) if *from == Position::Beginning || since > self.horizon().await? => Start::Time(since),
+            (Position::After(last), None) => {
+                if let Some(open) = self.open_behind(shard, last, limit).await? {
+                    return Ok(open);
+                }
+                Start::Horizon
             }
+            // From the beginning, where a loss cannot be found; or records behind the position may be gone.
+            _ => Start::Horizon,
+        };
+        let doubtful = start == Start::Horizon && *from != Position::Beginning;
+        if let Some(iterator) = self.wire.iterator(shard, &start).await? {
+            return Ok(Open::at(from, start, iterator, doubtful));
         }
-        let what = format!("shard {shard} of {} answered no record {EMPTY_ANSWERS} times", self.wire.name());
+        let what = format!("{} takes no iterator at {start:?} of shard {shard}", self.wire.name());
         Err(Error::new(ErrorKind::Unavailable, what))
     }
 
-    /// The oldest record, alone.
-    pub(crate) async fn horizon(&self, shard: &ShardId) -> Result<Answer> {
-        let answer = self.first_from(shard, &Start::Horizon).await?;
-        answer.ok_or_else(|| Error::new(ErrorKind::Corrupt, "an iterator at the horizon is refused"))
+    /// The shard behind a number, if the record on either side of that boundary is still there: then nothing behind it
+    /// is lost.
+    async fn open_behind(&self, shard: &ShardId, last: &Sequence, limit: &ReadLimit) -> Result<Option<Open>> {
+        let numbering = self.shard(shard).await?.numbering;
+        for number in numbering.candidates(last) {
+            let start = Start::At(numbering.text(&number));
+            let Some(iterator) = self.wire.iterator(shard, &start).await? else { continue };
+            let mut open = Open::at(&Position::After(last.clone()), start, iterator, false);
+            for _ in 0..PROBES {
+                let Some(iterator) = open.next.clone() else { break };
+                // The record itself comes along, if it is the one in front.
+                let usage = self.wire.pace().usage();
+                let wanted = open.wanted(limit, usage).saturating_add(1);
+                let answer = self.wire.records(shard, &iterator, wanted, usage).await?;
+                let answer = answer.ok_or_else(|| self.expired(shard))?;
+                if let Some(first) = answer.events.first() {
+                    if first.sequence != number {
+                        break;
+                    }
+                    open.take(answer);
+                    return Ok(Some(open));
+                }
+                if answer.at_tip || self.is_behind_the_horizon(&answer).await? {
+                    break;
+                }
+                open.take(answer);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks whether the records behind an answer are about to be trimmed. If it is the first answer, drops it and
+    /// begins again with a larger one: small steps would lose the race against the horizon. Answers true if it began
+    /// again.
+    pub(crate) async fn hurry(&self, shard: &ShardId, open: &mut Open, answer: &Answer) -> Result<bool> {
+        let Some(last) = answer.events.last() else { return Ok(false) };
+        let is_near = last.time <= self.horizon().await?.plus_millis(EDGE_MILLIS);
+        let begins = open.from == Position::Beginning && open.last.is_none();
+        let begins_again = is_near && begins && !open.hurried;
+        open.hurried = is_near;
+        if begins_again && let Some(iterator) = self.wire.iterator(shard, &open.start).await? {
+            open.weigh(&answer.events);
+            open.next = Some(iterator);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Adds an answer to what is read. Answers where the rest begins if something in front of it is gone.
+    pub(crate) async fn take_answer(
+        &self,
+        shard: &ShardId,
+        open: &mut Open,
+        answer: Answer,
+    ) -> Result<Option<Position>> {
+        open.hung = if self.is_behind_the_horizon(&answer).await? { open.hung + 1 } else { 0 };
+        let first = answer.events.iter().find(|event| !open.from.covers(&event.sequence));
+        let gone = match (first, &open.from) {
+            (Some(first), Position::After(last)) if open.doubtful => {
+                // What was opened at the oldest record and has `last` has all behind it, too.
+                let has_last = answer.events.first().is_some_and(|event| event.sequence <= last.next());
+                (!has_last && open.last.is_none()).then(|| Position::before(&first.sequence))
+            }
+            (Some(first), _) if self.may_have_passed_over(shard, open).await? => {
+                Some(Position::before(&first.sequence))
+            }
+            // A closed shard that is empty: what it had behind the position is gone, if it had anything.
+            (None, Position::After(last)) if open.doubtful && answer.next.is_none() && open.last.is_none() => {
+                let ending = self.look().await?.shards.iter().find(|known| known.id == *shard).cloned();
+                ending.and_then(|known| known.ending).filter(|ending| ending > last).map(Position::After)
+            }
+            _ => None,
+        };
+        if let Some(earliest) = &gone {
+            open.from = earliest.clone();
+        }
+        open.take(answer);
+        Ok(gone)
+    }
+
+    /// Whether records behind the last one may have been trimmed before the answer that follows it: an iterator passes
+    /// over what is gone without a word. While that record is there, so is all behind it.
+    async fn may_have_passed_over(&self, shard: &ShardId, open: &Open) -> Result<bool> {
+        let Some((last, time)) = open.last.clone() else { return Ok(false) };
+        let horizon = self.horizon().await?;
+        // Silence that was walked over held nothing.
+        if time > horizon || open.reached.is_some_and(|walked| walked > horizon) {
+            return Ok(false);
+        }
+        Ok(self.open_behind(shard, &last, &ReadLimit::new(1, 1)).await?.is_none())
+    }
+
+    /// A reader that has come to this or behind it may find that records are gone.
+    async fn horizon(&self) -> Result<Timestamp> {
+        let retention = self.known().await?.facts.retention_millis;
+        Ok(self.wire.clock().now().minus_millis(retention.saturating_sub(CLOCKS_MILLIS)))
+    }
+
+    /// Whether an answer has nothing to say but that its iterator is as far behind as records are kept.
+    async fn is_behind_the_horizon(&self, answer: &Answer) -> Result<bool> {
+        match answer.reached {
+            Some(reached) if answer.events.is_empty() && !answer.at_tip => Ok(reached <= self.horizon().await?),
+            _ => Ok(false),
+        }
     }
 
     /// An iterator that was used at once has expired.
     pub(crate) fn expired(&self, shard: &ShardId) -> Error {
         let what = format!("an iterator of shard {shard} of {} expired before its time", self.wire.name());
         Error::new(ErrorKind::Unavailable, what)
-    }
-
-    /// Opens a shard behind a position.
-    pub(crate) async fn open_at(&self, shard: &ShardId, from: &Position) -> Result<Opened> {
-        let Position::After(last) = from else {
-            // Since the shard began; what it lost before cannot be told.
-            return Ok(Opened::At(Open::at(from, self.horizon(shard).await?)));
-        };
-        let numbering = self.shard(shard).await?.numbering;
-        for number in numbering.candidates(last) {
-            if let Some(answer) = self.first_from(shard, &Start::At(numbering.text(&number))).await?
-                && answer.events.first().is_some_and(|event| event.sequence == number)
-            {
-                // The record on either side of the boundary is there, so nothing behind it is lost.
-                return Ok(Opened::At(Open::at(from, answer)));
-            }
-        }
-        self.open_from_horizon(shard, last).await
-    }
-
-    /// Opens a shard behind a number that no record has, or none any more: from the oldest record on, what lies in
-    /// front is skipped.
-    async fn open_from_horizon(&self, shard: &ShardId, last: &Sequence) -> Result<Opened> {
-        let from = Position::After(last.clone());
-        let answer = self.horizon(shard).await?;
-        match answer.events.first() {
-            Some(oldest) if oldest.sequence > last.next() => Ok(Opened::Trimmed(Position::before(&oldest.sequence))),
-            // A closed shard that is empty: what it had behind the position is gone, if it had anything.
-            None if answer.next.is_none() => {
-                let ending = self.look().await?.shards.iter().find(|known| known.id == *shard).cloned();
-                match ending.and_then(|known| known.ending) {
-                    Some(ending) if ending > *last => Ok(Opened::Trimmed(Position::After(ending))),
-                    _ => Ok(Opened::At(Open::at(&from, answer))),
-                }
-            }
-            _ => Ok(Opened::At(Open::at(&from, answer))),
-        }
     }
 }

@@ -6,7 +6,7 @@
 use sluice_ports::Result;
 use sluice_transfer::{Sequence, Timestamp};
 
-/// What is read forward at the end lies within so many milliseconds, if times grow: at 1 MB/s, a few MB.
+/// What is read forward at the end lies within this many milliseconds, if times grow: at 1 MB/s, a few MB.
 pub(crate) const CLOSE_MILLIS: u64 = 5_000;
 
 /// A record that is there.

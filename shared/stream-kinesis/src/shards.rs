@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use aws_sdk_kinesis::types;
 use sluice_ports::{Error, ErrorKind, Result};
-use sluice_transfer::{Sequence, ShardId};
+use sluice_transfer::{HashRange, Sequence, ShardId};
 
 use crate::KinesisStream;
 use crate::held::Facts;
@@ -21,8 +21,8 @@ pub(crate) struct Shard {
     pub numbering: Numbering,
     /// The end of its range of numbers, which need not be a record's: the shard is closed.
     pub ending: Option<Sequence>,
-    /// The first hash that leads here: 128 bits in decimal.
-    pub hash: String,
+    /// The hashes that lead here.
+    pub hashes: HashRange,
     pub parents: Vec<ShardId>,
 }
 
@@ -44,12 +44,16 @@ impl Shard {
         if start.len() > LONGEST_NUMBER {
             return Err(corrupt("a first number of too many digits"));
         }
+        let bound = |hash: &str| hash.parse::<u128>().ok();
+        let hashes = bound(hashes.starting_hash_key()).zip(bound(hashes.ending_hash_key()));
         let ending = range.ending_sequence_number().map(str::parse).transpose();
         Ok(Self {
             id: named(&shard.shard_id)?,
             numbering: Numbering::new(start),
             ending: ending.map_err(|why| Error::with(ErrorKind::Corrupt, "a shard's last number", why))?,
-            hash: hashes.starting_hash_key().to_owned(),
+            hashes: hashes
+                .and_then(|(first, last)| HashRange::new(first, last))
+                .ok_or_else(|| corrupt("a range of hashes that is none"))?,
             parents: [shard.parent_shard_id(), shard.adjacent_parent_shard_id()]
                 .into_iter()
                 .flatten()
@@ -91,11 +95,14 @@ impl KinesisStream {
         Ok(known)
     }
 
-    /// One shard as it was last seen.
+    /// One shard as it was last seen. One that is not known may be new: then it is looked for once more.
     pub(crate) async fn shard(&self, id: &ShardId) -> Result<Shard> {
-        let known = self.known().await?;
-        let found = known.shards.iter().find(|shard| shard.id == *id);
-        found.cloned().ok_or_else(|| {
+        let find = |known: &Known| known.shards.iter().find(|shard| shard.id == *id).cloned();
+        let found = match find(&*self.known().await?) {
+            None => find(&*self.look().await?),
+            found => found,
+        };
+        found.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("the stream {} has no shard '{id}'", self.wire.name()))
         })
     }

@@ -15,7 +15,7 @@ use sluice_transfer::{Event, ShardId, Timestamp, Value};
 use crate::arn::arn;
 use crate::fault::{Call, is_refused_argument};
 use crate::held::Facts;
-use crate::pace::Pace;
+use crate::pace::{Pace, Usage};
 use crate::shards::Shard;
 
 /// Tries at a read that is throttled or does not answer, and what is waited before the second.
@@ -45,6 +45,8 @@ pub(crate) struct Answer {
     pub next: Option<String>,
     /// Nothing lay behind this answer.
     pub at_tip: bool,
+    /// All that arrived before this lies in it or in front of it.
+    pub reached: Option<Timestamp>,
 }
 
 /// The calls on one stream. All but [`Self::put`] are tried again where that may help.
@@ -66,13 +68,17 @@ impl Wire {
             name: name.to_owned(),
             endpoint: None,
             is_arn: arn(name).is_some(),
-            pace: Pace::new(clock.clone()),
+            pace: Pace::new(clock.clone(), Usage::of(None)),
             clock,
         }
     }
 
     pub(crate) fn at_endpoint(self, endpoint: Option<String>) -> Self {
-        Self { endpoint, ..self }
+        Self { pace: Pace::new(self.clock.clone(), Usage::of(endpoint.as_deref())), endpoint, ..self }
+    }
+
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -100,7 +106,7 @@ impl Wire {
         self.is_arn.then(|| self.name.clone())
     }
 
-    fn reading(&self, operation: &'static str) -> Call<'_> {
+    fn call(&self, operation: &'static str) -> Call<'_> {
         Call { operation, stream: &self.name, endpoint: self.endpoint.as_deref(), unanswered: ErrorKind::Unavailable }
     }
 
@@ -109,7 +115,7 @@ impl Wire {
         let answer = self.patiently(move || async move {
             let request = self.client.describe_stream_summary();
             let answer = request.set_stream_name(self.stream_name()).set_stream_arn(self.stream_arn()).send().await;
-            answer.map_err(|error| self.reading("DescribeStreamSummary").failed(error))
+            answer.map_err(|error| self.call("DescribeStreamSummary").failed(error))
         });
         let answer = answer.await?.stream_description_summary;
         let summary = answer.ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("{} has no summary", self.name)))?;
@@ -139,7 +145,7 @@ impl Wire {
                     Some(token) => request.next_token(token),
                     None => request.set_stream_name(self.stream_name()).set_stream_arn(self.stream_arn()),
                 };
-                request.send().await.map_err(|error| self.reading("ListShards").failed(error))
+                request.send().await.map_err(|error| self.call("ListShards").failed(error))
             });
             let answer = answer.await?;
             for shard in answer.shards() {
@@ -171,7 +177,7 @@ impl Wire {
             match request.set_stream_name(self.stream_name()).set_stream_arn(self.stream_arn()).send().await {
                 Ok(answer) => Ok(Some(answer.shard_iterator)),
                 Err(error) if *start != Start::Horizon && is_refused_argument(&error) => Ok(None),
-                Err(error) => Err(self.reading("GetShardIterator").failed(error)),
+                Err(error) => Err(self.call("GetShardIterator").failed(error)),
             }
         });
         match answer.await? {
@@ -181,25 +187,37 @@ impl Wire {
         }
     }
 
-    /// At most so many records (1 to 10,000), at the shard's pace; none if the iterator has expired.
-    pub(crate) async fn records(&self, shard: &ShardId, iterator: &str, count: usize) -> Result<Option<Answer>> {
+    /// At most this many records (1 to 10,000), at the shard's pace; none if the iterator has expired.
+    pub(crate) async fn records(
+        &self,
+        shard: &ShardId,
+        iterator: &str,
+        count: usize,
+        usage: Usage,
+    ) -> Result<Option<Answer>> {
         let count = count.clamp(1, RECORDS);
         let answer = self.patiently(move || async move {
-            self.pace.turn(shard).await;
+            self.pace.read(shard, usage).await;
+            let asked = self.clock.now();
             let request = self.client.get_records().shard_iterator(iterator).set_stream_arn(self.stream_arn());
             match request.limit(i32::try_from(count).unwrap_or(i32::MAX)).send().await {
-                Ok(answer) => Ok(Some(answer)),
+                Ok(answer) => Ok(Some((answer, asked))),
                 Err(error)
                     if matches!(error.as_service_error(), Some(GetRecordsError::ExpiredIteratorException(_))) =>
                 {
                     Ok(None)
                 }
-                Err(error) => Err(self.reading("GetRecords").failed(error)),
+                Err(error) => Err(self.call("GetRecords").failed(error)),
             }
         });
-        let Some(answer) = answer.await? else { return Ok(None) };
-        let answer = decoded(answer, count)?;
-        self.pace.answered(shard, answer.events.iter().map(|event| event.payload.len() + event.key.len()).sum());
+        let Some((answer, asked)) = answer.await? else { return Ok(None) };
+        let answer = decoded(answer, count, asked)?;
+        self.pace.answered(
+            shard,
+            usage,
+            asked,
+            answer.events.iter().map(|event| event.payload.len() + event.key.len()).sum(),
+        );
         Ok(Some(answer))
     }
 
@@ -207,7 +225,7 @@ impl Wire {
     pub(crate) async fn put(&self, records: Vec<PutRecordsRequestEntry>) -> Result<PutRecordsOutput> {
         let request = self.client.put_records().set_records(Some(records));
         let answer = request.set_stream_name(self.stream_name()).set_stream_arn(self.stream_arn()).send().await;
-        let call = Call { unanswered: ErrorKind::Indeterminate, ..self.reading("PutRecords") };
+        let call = Call { unanswered: ErrorKind::Indeterminate, ..self.call("PutRecords") };
         answer.map_err(|error| call.failed(error))
     }
 
@@ -233,8 +251,9 @@ fn millis_from(time: Timestamp) -> i64 {
     time.micros().saturating_add(999).div_euclid(1_000)
 }
 
-fn decoded(answer: GetRecordsOutput, asked: usize) -> Result<Answer> {
-    let caught_up = answer.millis_behind_latest.unwrap_or(0) == 0;
+/// Decodes the answer to a call for `count` records that was made at the time `asked`.
+fn decoded(answer: GetRecordsOutput, count: usize, asked: Timestamp) -> Result<Answer> {
+    let behind = answer.millis_behind_latest.and_then(|behind| u64::try_from(behind).ok()).unwrap_or(0);
     let next = answer.next_shard_iterator;
     let events = answer.records.into_iter().map(event).collect::<Result<Vec<_>>>()?;
     // Positions are made of numbers, so nothing could be said of what goes back.
@@ -242,8 +261,10 @@ fn decoded(answer: GetRecordsOutput, asked: usize) -> Result<Answer> {
         return Err(Error::new(ErrorKind::Corrupt, "records out of their order"));
     }
     // Where the count cut the answer off, only the next one tells.
-    let at_tip = next.is_none() || (caught_up && events.len() < asked);
-    Ok(Answer { events, next, at_tip })
+    let at_tip = next.is_none() || (behind == 0 && events.len() < count);
+    // Other answers may be truncated: a server may answer fewer records than asked and say that nothing lies behind.
+    let reached = (next.is_none() || events.is_empty()).then(|| asked.minus_millis(behind));
+    Ok(Answer { events, next, at_tip, reached })
 }
 
 /// Times come as seconds in floating point, which lie next to the decimal number that was meant: cutting them off would

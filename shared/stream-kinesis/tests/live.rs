@@ -11,7 +11,7 @@ use sluice_ports::{Appended, Clock, ErrorKind, NewEvent, Read, ReadLimit, Stream
 use sluice_stream_kinesis::{KinesisStream, configure};
 use sluice_transfer::{Event, Position, ShardId, Timestamp, Value};
 
-const MUCH: ReadLimit = ReadLimit { events: 10_000, bytes: 100 << 20 };
+const MUCH: ReadLimit = ReadLimit::new(10_000, 100 << 20);
 
 struct SystemClock;
 
@@ -88,7 +88,7 @@ impl World {
         let (mut position, mut all) = (from.clone(), Vec::new());
         loop {
             match self.stream.read(&self.shards[shard], &position, limit).await.expect("a read is answered") {
-                Read::Events { events, next, at_tail } => {
+                Read::Events { events, next, at_tail, .. } => {
                     assert!(events.len() <= limit.events.max(1));
                     let in_front = events.iter().rev().skip(1).map(|event| event.payload.len() + event.key.len());
                     assert!(events.len() < 2 || in_front.sum::<usize>() < limit.bytes);
@@ -155,7 +155,7 @@ async fn what_is_written_is_read() {
         let age = SystemClock.now().millis_since(read[0].time);
         assert!(age < 60_000, "the time is that of the arrival: {age} ms ago");
     }
-    let bounded = world.read_all(0, &Position::Beginning, ReadLimit { events: 90, bytes: 600 }).await;
+    let bounded = world.read_all(0, &Position::Beginning, ReadLimit::new(90, 600)).await;
     assert_same(&events[..600], &bounded);
     world.remove().await;
 }
@@ -206,7 +206,7 @@ async fn large_records() {
     let payload = |index: u8| vec![index; (1 << 20) - 10];
     let events: Vec<_> = (0..12).map(|index| event(&format!("k{}", index % 5), payload(index))).collect();
     world.append(0, &events).await;
-    let read = world.read_all(0, &Position::Beginning, ReadLimit { events: 100, bytes: 3 << 20 }).await;
+    let read = world.read_all(0, &Position::Beginning, ReadLimit::new(100, 3 << 20)).await;
     assert_same(&events, &read);
     let larger = event("k", vec![0; 1 << 20]);
     let answer = world.stream.append(&world.shards[0], None, &Position::Beginning, &[larger]).await;
@@ -244,7 +244,7 @@ async fn a_shard_that_was_split() {
     assert!(children.len() == 2 && children.iter().all(|child| child.parents == world.shards));
     assert_same(&events, &world.read_all(0, &Position::Beginning, MUCH).await);
     let read = world.stream.read(&world.shards[0], &tail, MUCH).await.expect("a read is answered");
-    assert_eq!(read, Read::Events { events: Vec::new(), next: Position::End, at_tail: true });
+    assert_eq!(read, Read::Events { events: Vec::new(), next: Position::End, at_tail: true, reached: None });
     let answer = world.stream.append(&world.shards[0], None, &tail, &events).await;
     assert_eq!(answer.expect_err("it is closed").kind(), ErrorKind::Invalid);
     world.remove().await;

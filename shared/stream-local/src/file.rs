@@ -58,6 +58,11 @@ pub(crate) fn create(path: &Path, name: &str, shards: u32) -> Result<bool> {
     })
 }
 
+/// Takes the file of a stream away that was never made, as a full disk leaves one; `NotFound` if there is none.
+pub(crate) fn discard(path: &Path, name: &str) -> Result<()> {
+    if sluice_sqlite::discard(path, &label(name), &LAYOUT)? { Ok(()) } else { Err(absent(path, name)) }
+}
+
 #[cfg(test)]
 mod tests {
     use rusqlite::Connection;
@@ -85,6 +90,46 @@ mod tests {
         assert!(create(&path, "half", 2).unwrap());
         assert!(!create(&path, "half", 2).unwrap());
         seen(&path, "half").unwrap();
+    }
+
+    /// What a full disk leaves: a file of no bytes, or of a header.
+    fn never_made(dir: &Path) -> [std::path::PathBuf; 2] {
+        let (empty, header) = (dir.join("empty"), dir.join("header"));
+        std::fs::write(&empty, "").unwrap();
+        Connection::open(&header).unwrap().execute_batch("CREATE TABLE a (b); DROP TABLE a; VACUUM").unwrap();
+        assert!(std::fs::metadata(&header).unwrap().len() > 0);
+        [empty, header]
+    }
+
+    #[test]
+    fn what_was_never_made_is_made_as_if_nothing_were_there() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in never_made(dir.path()) {
+            let mut slot = None;
+            let mut look =
+                || look(&mut slot, &path, "new", |connection| crate::read::describe(connection, "new").map(drop));
+            // The same slot: what it was once is not remembered.
+            assert_eq!(look().unwrap_err().kind(), ErrorKind::NotFound);
+            assert_eq!(look().unwrap_err().kind(), ErrorKind::NotFound);
+            assert!(create(&path, "new", 1).unwrap());
+            look().unwrap();
+            let error = discard(&path, "new").unwrap_err();
+            assert!(error.kind() == ErrorKind::NotFound && path.exists(), "a stream is none that was never made");
+        }
+    }
+
+    #[test]
+    fn what_was_never_made_can_be_taken_away() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in never_made(dir.path()) {
+            discard(&path, "new").unwrap();
+            assert!(!path.exists());
+            assert_eq!(discard(&path, "new").unwrap_err().kind(), ErrorKind::NotFound);
+        }
+        let foreign = dir.path().join("foreign");
+        Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE a (b)").unwrap();
+        assert_eq!(discard(&foreign, "foreign").unwrap_err().kind(), ErrorKind::Corrupt);
+        assert!(foreign.exists());
     }
 
     #[test]

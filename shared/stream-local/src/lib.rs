@@ -25,7 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use rusqlite::Connection;
 use sluice_ports::{
-    Appended, Error, ErrorKind, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamStore,
+    Appended, Error, ErrorKind, ListedShard, NewEvent, Read, ReadLimit, Reservation, Result, ShardInfo, StreamInfo,
+    StreamListing, StreamStore,
 };
 use sluice_sqlite::{Looking, blocking};
 use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
@@ -95,8 +96,8 @@ impl LocalStream {
         Ok(())
     }
 
-    /// Deletes the stream and all its events, for good. `Denied` while an import has it reserved, or another process has it
-    /// open.
+    /// Deletes the stream and all its events, for good, or the file of one that was never made. `Denied` while an
+    /// import has it reserved, or another process has it open.
     pub async fn delete(&self) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         blocking(move || {
@@ -104,7 +105,10 @@ impl LocalStream {
             let mut writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
             // Connections of its own would be in the way.
             (*reader, *writer) = (None, None);
-            room::delete(file::open(&shared.path, &shared.name)?, &shared.path, &shared.name)
+            match file::open(&shared.path, &shared.name) {
+                Err(error) if error.kind() == ErrorKind::NotFound => file::discard(&shared.path, &shared.name),
+                opened => room::delete(opened?, &shared.path, &shared.name),
+            }
         })
         .await
     }
@@ -150,6 +154,18 @@ impl Shared {
 impl StreamStore for LocalStream {
     async fn describe(&self) -> Result<StreamInfo> {
         self.look(|shared, connection| read::describe(connection, &shared.name)).await
+    }
+
+    async fn list(&self) -> Result<StreamListing> {
+        let info = self.describe().await?;
+        let listed = |info: ShardInfo| ListedShard {
+            shard: info.shard,
+            parents: info.parents,
+            hashes: info.hashes,
+            ends: Some((info.earliest, info.tail)),
+        };
+        let shards = info.shards.into_iter().map(listed).collect();
+        Ok(StreamListing { shards, retention_millis: None })
     }
 
     async fn create(&self, shards: u32) -> Result<bool> {

@@ -29,7 +29,14 @@ pub(crate) fn describe(connection: &mut Connection, name: &str) -> Result<Stream
     let mut shards = Vec::with_capacity(stored.len());
     for shard in stored {
         let (earliest, tail) = (shard.beginning(), shard.tail());
-        shards.push(ShardInfo { shard: layout::shard_name(shard.index)?, earliest, tail, parents: Vec::new() });
+        shards.push(ShardInfo {
+            shard: layout::shard_name(shard.index)?,
+            earliest,
+            tail,
+            parents: Vec::new(),
+            hashes: None,
+            closed: false,
+        });
     }
     Ok(StreamInfo { shards, writer: holder(&snapshot, name)?, largest_event: EVENT_BYTES as u64 })
 }
@@ -48,12 +55,16 @@ pub(crate) fn read(
     if first < shard.earliest {
         return Ok(Read::Trimmed { earliest: shard.beginning() });
     }
+    let first = match limit.since {
+        Some(since) => first.max(shard.behind(&boundary_at(&snapshot, name, &shard, since)?)),
+        None => first,
+    };
     if first == shard.next {
-        return Ok(Read::Events { events: Vec::new(), next: from.clone(), at_tail: true });
+        return Ok(Read::Events { events: Vec::new(), next: from.clone(), at_tail: true, reached: None });
     }
     let events = events(&snapshot, name, &shard, first, limit, values)?;
     let behind = first + events.len() as u64;
-    Ok(Read::Events { events, next: boundary(behind), at_tail: behind == shard.next })
+    Ok(Read::Events { events, next: boundary(behind), at_tail: behind == shard.next, reached: None })
 }
 
 /// Events from `first` on, at least one.
@@ -110,20 +121,26 @@ fn event(row: &rusqlite::Row<'_>, number: u64, values: &mut Values) -> rusqlite:
 pub(crate) fn position_at(connection: &mut Connection, name: &str, id: &ShardId, time: Timestamp) -> Result<Position> {
     let snapshot = snapshot(connection, name)?;
     let shard = layout::shard(&snapshot, name, id)?;
+    boundary_at(&snapshot, name, &shard, time)
+}
+
+/// In front of the first event, in order, of that time or later that is left.
+fn boundary_at(snapshot: &Connection, name: &str, shard: &Shard, time: Timestamp) -> Result<Position> {
+    let id = shard.index;
     let failed = |error| fault(name, "looking for a time", error);
     // No event that is left is later than the largest of them all.
     if shard.earliest == shard.next || shard.reached.is_none_or(|reached| reached < time.micros()) {
         return Ok(shard.tail());
     }
-    let batch = first_batch_reaching(&snapshot, &shard, time).map_err(failed)?;
+    let batch = first_batch_reaching(snapshot, shard, time).map_err(failed)?;
     let (first, last) = batch.ok_or_else(|| corrupt(name, format!("shard {id} has no batches")))?;
-    if let Some(number) = first_event_at(&snapshot, &shard, first, last, time).map_err(failed)? {
+    if let Some(number) = first_event_at(snapshot, shard, first, last, time).map_err(failed)? {
         return Ok(boundary(number));
     }
     // What reached that time was trimmed, so nothing up to the batch's end holds it: look at batches by themselves.
-    let batch = first_batch_holding(&snapshot, &shard, last, time).map_err(failed)?;
+    let batch = first_batch_holding(snapshot, shard, last, time).map_err(failed)?;
     let Some((first, last)) = batch else { return Ok(shard.tail()) };
-    match first_event_at(&snapshot, &shard, first, last, time).map_err(failed)? {
+    match first_event_at(snapshot, shard, first, last, time).map_err(failed)? {
         Some(number) => Ok(boundary(number)),
         None => Err(corrupt(name, format!("the times of shard {id} up to event {last} are not those of its batches"))),
     }

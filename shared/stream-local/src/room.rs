@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use sluice_ports::{Error, ErrorKind, Result};
 use sluice_sqlite::kind;
 
-use crate::fault::{commit_fault, fault};
+use crate::fault::{commit_fault, fault, label};
 use crate::read::holder;
 
 /// Pages that are moved in one transaction, 32 MiB, so that others get their turn in between.
@@ -47,8 +47,8 @@ pub(crate) fn give_back_some(connection: &mut Connection, name: &str) -> Result<
     Ok(false)
 }
 
-/// Makes the file nobody's and takes it away. `Denied` while an import has the stream reserved, or somebody has the file
-/// open.
+/// Makes the file nobody's and takes it away. `Denied` while an import has the stream reserved, or somebody has the
+/// file open.
 ///
 /// Who opened it in between finds no stream in it: nothing can be appended to a file that is gone.
 pub(crate) fn delete(mut connection: Connection, path: &Path, name: &str) -> Result<()> {
@@ -72,18 +72,7 @@ pub(crate) fn delete(mut connection: Connection, path: &Path, name: &str) -> Res
     tx.pragma_update(None, "application_id", DELETED).map_err(in_use)?;
     tx.commit().map_err(|error| commit_fault(name, "deleting it", error))?;
     drop(connection);
-    for suffix in ["-wal", "-shm", "-journal", ""] {
-        let mut file = path.as_os_str().to_owned();
-        file.push(suffix);
-        match std::fs::remove_file(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                let what = format!("stream '{name}': {} cannot be removed", Path::new(&file).display());
-                return Err(Error::with(ErrorKind::Denied, what, error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    sluice_sqlite::remove(path, &label(name))
 }
 
 #[cfg(test)]

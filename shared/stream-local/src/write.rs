@@ -11,7 +11,7 @@ use crate::layout::{self, NUMBERS, Shard};
 use crate::read::holder;
 use crate::row::{Field, encode_headers};
 
-/// A trim's transaction drops at most so many events, or so many bytes and one event.
+/// A trim's transaction drops at most this many events, or so many bytes and one event.
 const TRIM_EVENTS: u64 = 4_096;
 const TRIM_BYTES: u64 = 32 << 20;
 

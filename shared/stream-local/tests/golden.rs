@@ -5,10 +5,10 @@
 //! `SLUICE_WRITE_GOLDEN=1 cargo test -p sluice-stream-local --test golden` writes if it is not there.
 #![cfg(test)]
 
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rusqlite::Connection;
+use sluice_kit::sqlite_dump;
 use sluice_ports::{Appended, NewEvent, Read, ReadLimit, StreamStore};
 use sluice_stream_local::LocalStream;
 use sluice_transfer::{Header, Position, Sequence, ShardId, Timestamp, Value};
@@ -56,30 +56,6 @@ async fn append(stream: &LocalStream, expected: &Position, events: &[NewEvent]) 
     }
 }
 
-/// A file's marks, tables and rows, as statements that make one like it.
-fn dumped(path: &Path) -> String {
-    let connection = Connection::open(path).unwrap();
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
-    let mut text = String::new();
-    for name in ["page_size", "application_id", "user_version"] {
-        writeln!(text, "PRAGMA {name} = {};", number(name)).unwrap();
-    }
-    let lines = |sql: &str| -> Vec<String> {
-        let mut statement = connection.prepare(sql).unwrap();
-        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
-    };
-    for table in lines("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid") {
-        let sql = lines(&format!("SELECT sql FROM sqlite_schema WHERE name = '{table}'"));
-        writeln!(text, "{};", sql[0]).unwrap();
-        let columns = lines(&format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid"));
-        let quoted: Vec<String> = columns.iter().map(|column| format!("quote({column})")).collect();
-        for row in lines(&format!("SELECT {} FROM {table} ORDER BY 1", quoted.join(" || ', ' || "))) {
-            writeln!(text, "INSERT INTO {table} VALUES ({row});").unwrap();
-        }
-    }
-    text
-}
-
 #[tokio::test]
 async fn a_file_is_written_as_the_kept_one() {
     let dir = tempfile::tempdir().unwrap();
@@ -88,7 +64,7 @@ async fn a_file_is_written_as_the_kept_one() {
     stream.reserve(&"an-import".parse().unwrap()).await.unwrap();
     let tail = append(&stream, &Position::Beginning, &events()[..1]).await;
     append(&stream, &tail, &events()[1..]).await;
-    let written = dumped(&dir.path().join("s.sqlite"));
+    let written = sqlite_dump(&dir.path().join("s.sqlite"));
     if std::env::var_os("SLUICE_WRITE_GOLDEN").is_some() && !kept().exists() {
         std::fs::write(kept(), &written).unwrap();
     }
@@ -105,8 +81,8 @@ async fn the_kept_file_is_read_and_appended_to() {
     let info = stream.describe().await.unwrap();
     assert_eq!(info.shards.len(), 2);
     assert_eq!(info.writer, Some("an-import".parse().unwrap()));
-    let limit = ReadLimit { events: 100, bytes: 1 << 20 };
-    let Read::Events { events: read, next, at_tail } =
+    let limit = ReadLimit::new(100, 1 << 20);
+    let Read::Events { events: read, next, at_tail, .. } =
         stream.read(&shard(), &Position::Beginning, limit).await.unwrap()
     else {
         panic!("nothing was trimmed")

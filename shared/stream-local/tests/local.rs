@@ -34,8 +34,8 @@ async fn append(stream: &LocalStream, expected: &Position, events: &[NewEvent]) 
 async fn read_all(stream: &LocalStream, from: Position) -> Vec<Event> {
     let (mut all, mut from) = (Vec::new(), from);
     loop {
-        match stream.read(&shard(0), &from, ReadLimit { events: 500, bytes: 1 << 20 }).await.unwrap() {
-            Read::Events { events, next, at_tail } => {
+        match stream.read(&shard(0), &from, ReadLimit::new(500, 1 << 20)).await.unwrap() {
+            Read::Events { events, next, at_tail, .. } => {
                 all.extend(events);
                 from = next;
                 if at_tail {
@@ -117,8 +117,8 @@ async fn one_reads_while_another_writes() {
     let read = async {
         let (mut seen, mut from) = (0_u64, Position::Beginning);
         while seen < 2 * APPENDS {
-            let limit = ReadLimit { events: 7, bytes: 50_000 };
-            let Read::Events { events, next, at_tail } = other.read(&shard(0), &from, limit).await.unwrap() else {
+            let limit = ReadLimit::new(7, 50_000);
+            let Read::Events { events, next, at_tail, .. } = other.read(&shard(0), &from, limit).await.unwrap() else {
                 panic!("nothing was trimmed")
             };
             for event in &events {
@@ -182,7 +182,7 @@ async fn processes_that_append_to_one_stream_lose_nothing() {
                     tail
                 }
                 Appended::Elsewhere { tail } => tail,
-                other @ Appended::Reserved(_) => panic!("{other:?}"),
+                other @ (Appended::Reserved(_) | Appended::Spread { .. }) => panic!("{other:?}"),
             };
         }
         return;
@@ -303,7 +303,7 @@ async fn damage_is_told_not_passed_on() {
     let stream = LocalStream::new(&path, "a");
     stream.create(1).await.unwrap();
     append(&stream, &Position::Beginning, &[event(1, "a"), event(2, "b"), event(3, "c")]).await;
-    let limit = ReadLimit { events: 9, bytes: 99 };
+    let limit = ReadLimit::new(9, 99);
     let damage = |sql: &str| rusqlite::Connection::open(&path).unwrap().execute(sql, []).unwrap();
     assert_eq!(damage("UPDATE events SET payload = 'text' WHERE id = 2"), 1);
     let error = stream.read(&shard(0), &Position::Beginning, limit).await.unwrap_err();
@@ -319,7 +319,7 @@ async fn damage_is_told_not_passed_on() {
 #[tokio::test]
 async fn numbers_that_no_file_of_ours_has_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let limit = ReadLimit { events: 9, bytes: 99 };
+    let limit = ReadLimit::new(9, 99);
     for sql in [
         "UPDATE shards SET earliest = 9",
         "UPDATE shards SET earliest = 5, next = 0, reached = 9223372036854775807",

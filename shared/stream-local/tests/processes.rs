@@ -51,7 +51,7 @@ async fn read(path: &Path) {
     let stream = LocalStream::new(path, "s");
     let (mut seen, mut from) = (0, Position::Beginning);
     while seen < APPENDS * EVENTS {
-        let limit = ReadLimit { events: 700, bytes: 1 << 20 };
+        let limit = ReadLimit::new(700, 1 << 20);
         let Read::Events { events, next, .. } = stream.read(&shard(), &from, limit).await.unwrap() else {
             panic!("nothing is trimmed")
         };

@@ -1,22 +1,22 @@
-//! What one slice may do.
+//! The budget of one slice.
 
 use crate::{Counts, Timestamp};
 
 /// Bounds of one slice. Events and bytes are soft by one part a shard, the deadline is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// At most so many events.
+    /// The largest number of events; none for no limit.
     pub events: Option<u64>,
-    /// At most so many bytes of payload.
+    /// The largest number of bytes of payload; none for no limit.
     pub bytes: Option<u64>,
     /// Everything, answers included, has ended by then.
     pub deadline: Timestamp,
 }
 
-/// What is left of a budget.
+/// The rest of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remaining {
-    /// So many events and bytes, both above zero.
+    /// The events and bytes that are left, both above zero.
     Limit {
         /// Events.
         events: u64,
@@ -28,7 +28,7 @@ pub enum Remaining {
 }
 
 impl Budget {
-    /// What is left after `spent`.
+    /// The rest of the budget after `spent`.
     pub fn remaining(&self, spent: Counts) -> Remaining {
         let events = self.events.map_or(u64::MAX, |limit| limit.saturating_sub(spent.events));
         let bytes = self.bytes.map_or(u64::MAX, |limit| limit.saturating_sub(spent.bytes));

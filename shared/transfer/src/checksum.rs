@@ -16,7 +16,7 @@ use crate::{Event, Header, Timestamp, Value};
 pub struct Checksum {
     /// The CRC.
     pub crc: u64,
-    /// Over so many bytes.
+    /// The number of bytes under the checksum.
     pub len: u64,
 }
 
@@ -27,13 +27,13 @@ impl Default for Checksum {
 }
 
 impl Checksum {
-    /// Of these bytes.
+    /// The checksum of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self { crc: crc_fast::checksum(CrcAlgorithm::Crc64Nvme, bytes), len: bytes.len() as u64 }
     }
 
-    /// Of what this is of and then these bytes. The same as joining the two, and as fast as reading the bytes: a CRC goes
-    /// on from where it was, while joining two that are known multiplies polynomials.
+    /// The checksum of the bytes so far, followed by these. The same as joining the two, and as fast as reading the
+    /// bytes: a CRC goes on from where it was, while joining two that are known multiplies polynomials.
     #[must_use]
     fn followed_by(self, bytes: &[u8]) -> Self {
         if self.len == 0 {
@@ -45,7 +45,8 @@ impl Checksum {
         Self { crc: digest.finalize(), len: self.len.saturating_add(bytes.len() as u64) }
     }
 
-    /// Of these bytes and then those. The lengths may be somebody else's word: past all numbers they stand still.
+    /// The checksum of these bytes followed by the other ones. The lengths may come from a foreign document,
+    /// so their sum saturates.
     #[must_use]
     pub fn then(self, other: Self) -> Self {
         if other.len == 0 {
@@ -115,13 +116,13 @@ const fn product(a: u64, mut b: u64) -> u64 {
     sum
 }
 
-/// A CRC with `len` bytes of zeros behind what it is of. The library joins CRCs by squaring matrices, which takes
-/// some 100 µs: too long for each event.
+/// The CRC of the same bytes followed by `len` zeros. The library joins CRCs by squaring matrices, which takes some 100
+/// µs: too long for each event.
 fn shifted(crc: u64, len: u64) -> u64 {
     (0..64).filter(|k| len >> k & 1 == 1).fold(crc, |crc, k| product(SHIFTS[k], crc))
 }
 
-/// A running digest of what events carry: key, time, headers and payload, not their sequence numbers, so that a
+/// A running digest of the events' content: key, time, headers and payload, not their sequence numbers, so that a
 /// source and its copy can be compared. It is one of their order too, unless it was begun as [`Self::unordered`].
 ///
 /// Written as a [`Checksum`]; without order `sum:` stands in front of it.
@@ -133,13 +134,13 @@ pub struct EventDigest {
 }
 
 impl EventDigest {
-    /// Of no events, to become one of events in any order: a sum of what each of them comes to. For targets that keep
+    /// The digest of no events, which ignores their order: a sum of what each of them comes to. For targets that keep
     /// order within a key only.
     pub fn unordered() -> Self {
         Self { unordered: true, sum: Checksum::default() }
     }
 
-    /// Of no events, with or without order as this one.
+    /// The digest of no events, of the same kind as this one.
     #[must_use]
     pub fn begun_anew(self) -> Self {
         Self { sum: Checksum::default(), ..self }

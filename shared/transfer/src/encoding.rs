@@ -1,10 +1,10 @@
-//! How events become the bytes of objects.
+//! Formats and compressions of an export's objects.
 
 use serde::{Deserialize, Serialize};
 
 use crate::RequestError;
 
-/// How events become bytes.
+/// The format of objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -18,7 +18,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// As a request names it.
+    /// The name in a request.
     pub fn name(self) -> &'static str {
         match self {
             Self::Avro => "avro",
@@ -28,7 +28,8 @@ impl Format {
     }
 }
 
-/// How bytes are made fewer. Avro has codecs of its own, within its blocks; everything else is written as whole frames.
+/// The compression of objects. Avro has codecs of its own, within its blocks; everything else is written as whole
+/// frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
@@ -45,7 +46,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// As a request names it.
+    /// The name in a request.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "none",
@@ -55,7 +56,7 @@ impl Compression {
         }
     }
 
-    /// Whether bytes are as they were.
+    /// True if nothing is compressed.
     pub fn is_plain(&self) -> bool {
         *self == Self::Plain
     }
@@ -64,9 +65,9 @@ impl Compression {
 /// A format and the compression that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Encoding {
-    /// How events become bytes.
+    /// The format of objects.
     pub format: Format,
-    /// How bytes are made fewer.
+    /// The compression of objects.
     pub compression: Compression,
 }
 
@@ -76,7 +77,7 @@ impl Encoding {
     /// Raw without compression.
     pub const RAW: Self = Self { format: Format::Raw, compression: Compression::Plain };
 
-    /// All that can be written.
+    /// All encodings that an export can write.
     pub const ALL: [Self; 9] = [
         Self::AVRO,
         Self { format: Format::Avro, compression: Compression::Zstd },
@@ -89,8 +90,9 @@ impl Encoding {
         Self { format: Format::Jsonl, compression: Compression::Gzip },
     ];
 
-    /// What was asked for, where the format has it. By default Avro, and that with Zstandard; lines and raw bytes stay
-    /// as they are unless compression is asked for, so that any tool takes them and raw objects have the size asked for.
+    /// The encoding that was asked for; an error if the format does not have that compression. By default Avro, and
+    /// that with Zstandard; lines and raw bytes stay as they are unless compression is asked for, so that any tool
+    /// takes them and raw objects have the size asked for.
     pub fn resolve(format: Option<Format>, compression: Option<Compression>) -> Result<Self, RequestError> {
         let format = format.unwrap_or_default();
         let usual = if format == Format::Avro { Compression::Zstd } else { Compression::Plain };
@@ -117,7 +119,7 @@ impl Encoding {
         }
     }
 
-    /// Whether a reader of version 1 of records and manifests knows it.
+    /// True if a reader of version 1 of records and manifests knows it.
     pub fn is_of_version_1(self) -> bool {
         [Self::AVRO, Self::RAW].contains(&self)
     }

@@ -1,9 +1,11 @@
 //! An event: the unit that a stream keeps in order.
 
+use std::fmt;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Sequence, Timestamp};
+use crate::{Sequence, Timestamp, counted};
 
 /// Bytes that may be missing in two ways, which stores tell apart: a Kafka tombstone is `Null`, a Kinesis record
 /// never is, and an empty payload is neither.
@@ -32,7 +34,7 @@ impl Value {
         self.as_slice().len()
     }
 
-    /// Whether there are no bytes: absent, null or empty.
+    /// True if there are no bytes: absent, null or empty.
     pub fn is_empty(&self) -> bool {
         self.as_slice().is_empty()
     }
@@ -56,7 +58,7 @@ pub struct Header {
 /// One event as a stream holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Where in its shard.
+    /// Its place in its shard.
     pub sequence: Sequence,
     /// When, as the store says.
     pub time: Timestamp,
@@ -64,7 +66,7 @@ pub struct Event {
     pub key: Value,
     /// Its headers, in order.
     pub headers: Vec<Header>,
-    /// What it carries.
+    /// The payload.
     pub payload: Value,
 }
 
@@ -76,7 +78,7 @@ impl Event {
     }
 }
 
-/// How many events, and how many bytes of payload.
+/// A number of events and of bytes of payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Events.
@@ -85,8 +87,15 @@ pub struct Counts {
     pub bytes: u64,
 }
 
+impl fmt::Display for Counts {
+    /// `3 events of 60 bytes`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", counted(self.events, "event"), counted(self.bytes, "byte"))
+    }
+}
+
 impl Counts {
-    /// So many events and bytes.
+    /// Counts of these events and bytes.
     pub const fn new(events: u64, bytes: u64) -> Self {
         Self { events, bytes }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Compression, Decoded, Timestamp, Value};
 
-/// What such files hold.
+/// The format of foreign files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceFormat {
@@ -23,7 +23,7 @@ pub enum SourceFormat {
 }
 
 impl SourceFormat {
-    /// As a request names it.
+    /// The name in a request.
     pub fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
@@ -34,12 +34,12 @@ impl SourceFormat {
     }
 }
 
-/// How events are found in such files.
+/// The rules by which foreign files become events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignFiles {
-    /// What they hold.
+    /// Their format.
     pub format: SourceFormat,
-    /// Whether each is inflated that begins as if it were compressed.
+    /// True if files that begin like compressed ones are inflated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inflate: bool,
     /// Which fields of their records are read.
@@ -47,7 +47,8 @@ pub struct ForeignFiles {
     pub fields: FieldNames,
 }
 
-/// Fields of a record that others wrote, by what they become of an event. `a.b` is the field `b` of the field `a`.
+/// The fields of a foreign record that become payload, key and time of an event. `a.b` is the field `b` of the field
+/// `a`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldNames {
@@ -63,29 +64,29 @@ pub struct FieldNames {
 }
 
 impl FieldNames {
-    /// Whether none is given: then records are those that Sluice itself writes.
+    /// True if no field is named: then records are those that Sluice itself writes.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// All that are given.
+    /// All fields that are named.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         [&self.payload, &self.key, &self.time].into_iter().flatten().map(String::as_str)
     }
 }
 
-/// Whether files that are compressed are read as what they were before.
+/// The treatment of compressed foreign files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Inflate {
     /// Those that begin as gzip (RFC 1952) or Zstandard (RFC 8878) do.
     Auto,
-    /// None is.
+    /// No file is inflated.
     None,
 }
 
 impl Inflate {
-    /// As a request names it.
+    /// The name in a request.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -94,7 +95,7 @@ impl Inflate {
     }
 }
 
-/// What a file is compressed with, by the bytes that it begins with.
+/// The compression of a file, by its first bytes.
 pub fn recognise(head: &[u8]) -> Compression {
     match head {
         [0x1f, 0x8b, 8, ..] => Compression::Gzip,
@@ -123,6 +124,10 @@ pub fn known_as(head: &[u8]) -> Option<&'static str> {
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => "zip",
         [b'P', b'A', b'R', b'1', 0x15, ..] => "Parquet",
         [b'O', b'b', b'j', 1, ..] => "Avro",
+        // Its signature goes on with CR LF, which a line does not have.
+        [0x89, b'P', b'N', b'G', ..] => "PNG",
+        [b'%', b'P', b'D', b'F', b'-', ..] => "PDF",
+        [0x7f, b'E', b'L', b'F', ..] => "ELF",
         [b'S', b'E', b'Q', 4..=6, ..] => "a SequenceFile",
         [b'S', b'Q', b'L', b'i', b't', b'e', b' ', b'f', b'o', b'r', b'm', b'a', b't', b' ', b'3', 0, ..] => "SQLite",
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => "UTF-32",
@@ -132,7 +137,7 @@ pub fn known_as(head: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// The same of what is packed with something that is not unpacked, so that its bytes mean nothing as they stand.
+/// The same for compressed files that Sluice does not inflate, whose bytes are of no use as stored.
 pub fn packed_as(head: &[u8]) -> Option<&'static str> {
     let packed = ["compress (.Z)", "bzip2", "xz", "LZ4", "lzop", "framed Snappy", "7z", "zip"];
     known_as(head).filter(|name| packed.contains(name))
@@ -163,7 +168,7 @@ const fn is_zero(count: &u64) -> bool {
 }
 
 impl Lacking {
-    /// What one record lacks of the fields that are named.
+    /// The named fields that a record lacks.
     pub fn of(fields: &FieldNames, decoded: &Decoded) -> Self {
         let lacks = |named: &Option<String>, absent: bool| u64::from(named.is_some() && absent);
         Self {
@@ -268,6 +273,9 @@ mod tests {
             (b"\x04\x22\x4d\x18\x64", "LZ4"),
             (b"PK\x03\x04", "zip"),
             (b"PAR1\x15\x04", "Parquet"),
+            (b"\x89PNG\r\n\x1a\n\0", "PNG"),
+            (b"%PDF-1.7\n", "PDF"),
+            (b"\x7fELF\x02", "ELF"),
             (b"Obj\x01\x04", "Avro"),
             (b"\xff\xfe1\0", "UTF-16"),
             (b"\xfe\xff\x001", "UTF-16"),

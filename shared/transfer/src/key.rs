@@ -1,7 +1,9 @@
 //! Object keys: how ours are made, and which foreign ones are safe to follow.
 
+use std::str::FromStr;
+
 use crate::limits::KEY_BYTES;
-use crate::{Encoding, Position, ShardId, TransferId};
+use crate::{Encoding, Position, Sequence, ShardId, TransferId};
 
 /// A key that is not followed, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +51,7 @@ fn refuse(key: &str, why: &'static str) -> Result<(), KeyError> {
     Err(KeyError { key: key.chars().take(200).flat_map(char::escape_default).collect(), why })
 }
 
-/// The key in a bucket of what a manifest names `relative` to its own folder.
+/// The key in a bucket of an object that a manifest names `relative` to its folder.
 pub fn resolve_key(folder: &str, relative: &str) -> Result<String, KeyError> {
     check_key(relative)?;
     let key = if folder.is_empty() { relative.to_owned() } else { format!("{folder}/{relative}") };
@@ -84,7 +86,12 @@ impl ObjectKeys {
     /// The object of that number, which begins behind `first`. Numbers and positions are padded so that a listing
     /// shows a shard's objects in their order.
     pub fn object(shard: &ShardId, number: u64, first: &Position, encoding: Encoding) -> String {
-        let first = first.next_sequence().map_or_else(|| "end".to_owned(), |sequence| format!("{sequence:0>20}"));
+        // Not every reader of keys takes a `#`.
+        let spelt = |number: Sequence| match number.sub() {
+            None => format!("{number:0>20}"),
+            Some(sub) => format!("{:0>20}_{sub}", number.record()),
+        };
+        let first = first.next_sequence().map_or_else(|| "end".to_owned(), spelt);
         format!("data/shard={shard}/{number:08}-{first}.{}", encoding.extension())
     }
 
@@ -103,14 +110,54 @@ impl ObjectKeys {
         "manifest.json"
     }
 
-    /// The root of what a cancelled transfer had completed: another name, so that nobody takes it for the whole.
+    /// The root of the objects that a cancelled transfer completed: another name, so that nobody takes it for the
+    /// whole.
     pub fn cancelled() -> &'static str {
         "cancelled.json"
     }
+
+    /// True if a key, relative to an export's folder, is one that an export gives: spelt just so, whatever lies there.
+    pub fn is_own(relative: &str) -> bool {
+        if [Self::root(), Self::cancelled()].contains(&relative) {
+            return true;
+        }
+        let (kind, below) = relative.split_once("/shard=").unwrap_or_default();
+        let Some((shard, name)) = below.split_once('/') else { return false };
+        let Ok(shard) = shard.parse::<ShardId>() else { return false };
+        // What is read of a name is written again: a spelling that no export has comes out otherwise.
+        let spelt = match kind {
+            "data" => Self::object_named(&shard, name),
+            "manifest" => match name.strip_prefix("index/") {
+                Some(index) => number(index, ".json").map(|number| Self::index(&shard, number)),
+                None => number(name, ".json").map(|number| Self::segment(&shard, number)),
+            },
+            _ => None,
+        };
+        spelt.is_some_and(|spelt| spelt == relative)
+    }
+
+    /// The key of the object of that name, as far as it can be read.
+    fn object_named(shard: &ShardId, name: &str) -> Option<String> {
+        let (count, rest) = name.split_once('-')?;
+        let (first, extension) = rest.split_once('.')?;
+        let first = match first {
+            "end" => Position::End,
+            sequence => Position::before(&sequence.replace('_', "#").parse().ok()?),
+        };
+        let encoding = Encoding::ALL.into_iter().find(|encoding| encoding.extension() == extension)?;
+        Some(Self::object(shard, count.parse().ok()?, &first, encoding))
+    }
+}
+
+/// The number in front of a name's end.
+fn number<N: FromStr>(name: &str, end: &str) -> Option<N> {
+    name.strip_suffix(end)?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -134,8 +181,68 @@ mod tests {
     #[test]
     fn a_listing_is_in_order() {
         let shard = "0".parse().unwrap();
-        let key = |n, p| ObjectKeys::object(&shard, n, &Position::After(crate::Sequence::new(p)), Encoding::AVRO);
+        let key = |n, p| ObjectKeys::object(&shard, n, &Position::After(Sequence::new(p)), Encoding::AVRO);
         assert!(key(9, 99) < key(10, 1_000));
         assert_eq!(key(0, 4), "data/shard=0/00000000-00000000000000000005.avro");
+    }
+
+    fn keys() -> impl Strategy<Value = String> {
+        let shard = "[a-z0-9][a-zA-Z0-9_.-]{0,20}".prop_map(|name| name.parse::<ShardId>().unwrap());
+        let first = prop_oneof![
+            Just(Position::Beginning),
+            crate::sequence::tests::number().prop_map(Position::After),
+            Just(Position::End)
+        ];
+        let encoding = proptest::sample::select(&Encoding::ALL[..]);
+        (shard, any::<u64>(), any::<u32>(), first, encoding, 0..5).prop_map(
+            |(shard, number, segment, first, encoding, kind)| match kind {
+                0 => ObjectKeys::object(&shard, number, &first, encoding),
+                1 => ObjectKeys::segment(&shard, segment),
+                2 => ObjectKeys::index(&shard, number),
+                3 => ObjectKeys::root().to_owned(),
+                _ => ObjectKeys::cancelled().to_owned(),
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn keys_of_an_export_are_known_and_no_others(key in keys(), at: proptest::sample::Index, put in "[ -~]") {
+            prop_assert!(ObjectKeys::is_own(&key), "{key}");
+            for other in [format!("{key}.tmp"), format!("{key}/x"), format!("x/{key}"), format!("/{key}")] {
+                prop_assert!(!ObjectKeys::is_own(&other), "{other}");
+            }
+            // One character more: of another shard or number it may be one again, and then it is spelt just so.
+            let mut other = key.clone();
+            other.insert_str(at.index(key.len()), &put);
+            if ObjectKeys::is_own(&other) {
+                let digit = put.bytes().all(|byte| byte.is_ascii_digit());
+                prop_assert!(digit || other.split('/').nth(1) != key.split('/').nth(1), "{key} and {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn strays_among_an_exports_keys_are_none() {
+        for stray in [
+            "",
+            "data/shard=0/notes.txt",
+            "data/shard=0/",
+            "data/shard=/00000000-end.avro",
+            "data/shard=0/0-00000000000000000005.avro",
+            "data/shard=0/00000000-5.avro",
+            "data/shard=0/+0000000-00000000000000000005.avro",
+            "data/shard=0/00000000-00000000000000000005.avro.bak",
+            "data/shard=0/00000000-00000000000000000005.parquet",
+            "data/shard=0/x/00000000-00000000000000000005.avro",
+            "data/shard=0/000001.json",
+            "manifest/shard=0/00000000-00000000000000000005.avro",
+            "manifest/shard=0/1.json",
+            "manifest/shard=0/index/000001.json",
+            "other/shard=0/000001.json",
+            "data/x/shard=0/000001.json",
+        ] {
+            assert!(!ObjectKeys::is_own(stray), "{stray}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Entries of a source that an import does not take.
 //!
 //! A folder holds more than data: links, hidden files, leftovers of other tools. Such entries are passed over, and
-//! whoever asked for the folder is told which. So they are counted, by reason, and the first few are kept by name.
+//! the user must learn which. So they are counted, by reason, and the first few are kept by name.
 //!
 //! **Invariant.** The count is exact. The size is bounded: it lies on the record of a transfer.
 
@@ -84,7 +84,7 @@ pub struct Entries {
     pub first: Vec<String>,
 }
 
-/// What an import's source holds and the import does not take.
+/// Entries of an import's source that are not imported, by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LeftOut(BTreeMap<Reason, Entries>);
@@ -99,7 +99,7 @@ impl LeftOut {
         }
     }
 
-    /// Adds what was counted elsewhere.
+    /// Adds the entries of another count.
     pub fn merge(&mut self, other: Self) {
         for (reason, more) in other.0 {
             let entries = self.0.entry(reason).or_default();
@@ -109,7 +109,7 @@ impl LeftOut {
         }
     }
 
-    /// All entries.
+    /// The number of all entries.
     pub fn count(&self) -> u64 {
         self.0.values().map(|entries| entries.count).sum()
     }

@@ -33,10 +33,11 @@ pub const GAPS: usize = 100;
 /// Slices without any movement before a transfer fails.
 pub const IDLE_SLICES: u32 = 20;
 
-/// Characters of what an error quotes.
+/// The largest number of characters in an error's quotation.
 const QUOTED: usize = 300;
 
-/// What a parser says. It may quote all that it was given, of which no record, answer or log needs megabytes.
+/// The beginning of a parser's message. It may quote all that it was given, of which no record, answer or log needs
+/// megabytes.
 pub fn excerpt(said: impl std::fmt::Display) -> String {
     said.to_string().chars().take(QUOTED).collect()
 }

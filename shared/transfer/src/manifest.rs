@@ -3,6 +3,9 @@
 //! A manifest is a root that names segments; each is a JSON document whose body is covered by a SHA-256. Keys in it
 //! are relative to the root's folder, so a folder can be copied elsewhere and still be read.
 
+use std::collections::BTreeMap;
+use std::ops::Not;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -10,16 +13,21 @@ use serde_json::value::RawValue;
 use crate::limits::{MANIFEST_BYTES, excerpt};
 use crate::record::{Mark, SealedObject};
 use crate::{
-    BucketUri, Compression, Counts, Cursor, Encoding, EventDigest, Format, Gap, Lacking, LeftOut, Range, ShardId,
-    State, StreamUri, Timestamp, TransferId, sha256_hex,
+    Aggregates, BucketUri, Compression, Counts, Cursor, Encoding, EventDigest, Format, Gap, HashRange, Lacking,
+    LeftOut, Position, Range, ShardId, State, StreamUri, Timestamp, TransferId, sha256_hex,
 };
 
 /// The newest version of a document that this code writes and reads; it reads those before as well. Version 2 is the
-/// root of an export whose objects are compressed, version 3 a list of sources of which not all events are imported; all
-/// others are as in version 1, and say so.
-pub const MANIFEST_VERSION: u32 = 3;
+/// root of an export whose objects are compressed, version 3 a list of sources of which not all events are imported,
+/// version 4 one whose events are placed by their keys, or the root of an export whose events were taken out of
+/// aggregates; all others are as in version 1, and say so.
+pub const MANIFEST_VERSION: u32 = PLACED;
 /// See [`MANIFEST_VERSION`].
 const COMPRESSED: u32 = 2;
+/// See [`MANIFEST_VERSION`].
+const RANGED: u32 = 3;
+/// See [`MANIFEST_VERSION`].
+const PLACED: u32 = 4;
 
 /// A document that is not to be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,12 +38,12 @@ pub enum ManifestError {
     /// Not a document of ours.
     #[error("it is not a manifest: {0}")]
     Foreign(String),
-    /// Of another kind than its place asks for.
+    /// The document is of another kind than expected.
     #[error("it is a '{found}', not a '{expected}'")]
     Kind {
-        /// What it says it is.
+        /// The kind in the document.
         found: String,
-        /// What was to be read.
+        /// The expected kind.
         expected: &'static str,
     },
     /// Written by a newer version.
@@ -65,7 +73,7 @@ pub enum ManifestError {
     Overlap {
         /// The shard.
         shard: ShardId,
-        /// What overlaps.
+        /// The key of the object that overlaps.
         key: String,
         /// Begins here
         from: Box<Cursor>,
@@ -77,11 +85,11 @@ pub enum ManifestError {
     Sums {
         /// The shard.
         shard: ShardId,
-        /// Of what.
+        /// The quantity that differs.
         what: &'static str,
-        /// As the root says.
+        /// The number in the root.
         said: u64,
-        /// As the entries say.
+        /// The sum of the entries.
         found: u64,
     },
     /// The root contradicts itself.
@@ -92,7 +100,7 @@ pub enum ManifestError {
     Index {
         /// The object.
         number: u64,
-        /// What differs.
+        /// The difference.
         why: String,
     },
 }
@@ -108,7 +116,7 @@ struct Envelope<'a> {
 
 /// A document and the name it goes by.
 pub trait Document: Serialize + DeserializeOwned {
-    /// What the document says it is.
+    /// The kind in the document's envelope.
     const KIND: &'static str;
 
     /// The first version that understands it.
@@ -161,7 +169,7 @@ pub trait Document: Serialize + DeserializeOwned {
 /// keys follow from their numbers. So a root stays small, and nobody has to read segments again to write it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentChain {
-    /// How many there are; they are numbered from 1.
+    /// The number of segments; they are numbered from 1.
     pub count: u32,
     /// SHA-256 over the digest of those before and the SHA-256 of the last, both in hexadecimal; empty for none.
     pub digest: String,
@@ -189,7 +197,7 @@ pub struct Segment<T> {
     pub entries: Vec<T>,
 }
 
-/// What a manifest says of an object.
+/// An object in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManifestObject {
@@ -212,14 +220,26 @@ pub struct ShardManifest {
     pub until: Cursor,
     /// Events and bytes in the objects.
     pub counts: Counts,
+    /// Aggregates among the events.
+    #[serde(default, skip_serializing_if = "Aggregates::is_none")]
+    pub aggregates: Aggregates,
     /// Number of objects.
     pub objects: u64,
-    /// What the source had lost.
+    /// The ranges that the source had dropped.
     pub gaps: Vec<Gap>,
-    /// Where the objects are listed.
+    /// The segments that list the objects.
     pub segments: SegmentChain,
     /// Shards that this one continues.
     pub parents: Vec<ShardId>,
+    /// When the first event arrived, where the source knows events by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<Timestamp>,
+    /// Where the source knows events by when they arrived: all that arrived before this time is in front of `until`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<Timestamp>,
+    /// The keys of all its events have hashes in this range; none if some have not, or nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hashes: Option<HashRange>,
 }
 
 /// An export's manifest: its root.
@@ -230,32 +250,35 @@ pub struct ExportManifest {
     pub transfer: TransferId,
     /// The source.
     pub stream: StreamUri,
-    /// How events became bytes.
+    /// The format of the objects.
     pub format: Format,
-    /// How bytes were made fewer; what does not say so has none.
+    /// The compression of the objects; what does not say so has none.
     #[serde(default, skip_serializing_if = "Compression::is_plain")]
     pub compression: Compression,
     /// Version of the encoder.
     pub encoder: u32,
-    /// How it ended.
+    /// The transfer's last state.
     pub state: State,
-    /// When the transfer was planned.
+    /// The time of planning.
     pub created: Timestamp,
     /// Events and bytes in all objects.
     pub counts: Counts,
+    /// Events that were taken out of aggregates, each of them on its own.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub deaggregated: bool,
     /// Number of objects.
     pub objects: u64,
     /// The shards, in order.
     pub shards: Vec<ShardManifest>,
     /// The manifest of the export that this one continues.
     pub previous: Option<String>,
-    /// What was said when the transfer was planned.
+    /// The plan's notes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
 impl ExportManifest {
-    /// How its objects are written.
+    /// The format and compression of its objects.
     pub fn encoding(&self) -> Encoding {
         Encoding { format: self.format, compression: self.compression }
     }
@@ -265,7 +288,11 @@ impl Document for ExportManifest {
     const KIND: &'static str = "export-manifest";
 
     fn version(&self) -> u32 {
-        if self.encoding().is_of_version_1() { 1 } else { COMPRESSED }
+        match self.encoding().is_of_version_1() {
+            _ if self.deaggregated => PLACED,
+            true => 1,
+            false => COMPRESSED,
+        }
     }
 }
 
@@ -282,21 +309,31 @@ pub struct ImportedShard {
     /// The shard its events came from, if they have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<ShardId>,
-    /// Of the source's events those that were imported; none for all.
+    /// The hashes of its events' keys, where keys decided which shard takes an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hashes: Option<HashRange>,
+    /// The shards its events came from, one after the other, where keys decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<ShardId>,
+    /// The range of the source's events that was imported; none for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<Range>,
-    /// Where its events stand.
+    /// The place of its events in the target.
     pub range: Range,
-    /// How many.
+    /// Where they end in the shards that continue the target shard, if the target was split or merged meanwhile. They
+    /// begin where those begin.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub continued: BTreeMap<ShardId, Position>,
+    /// The number of events and bytes.
     pub counts: Counts,
     /// Records among them without a field that was named.
     #[serde(default, skip_serializing_if = "Lacking::is_none")]
     pub lacking: Lacking,
-    /// Of them in order; the target was read back and has the same.
+    /// The digest of the events in order; the target was read back and has the same.
     pub digest: EventDigest,
-    /// Where the marks are: places in the sources and the target's places that belong to them.
+    /// The segments that hold the marks: places in the sources and the target's places that belong to them.
     pub segments: SegmentChain,
-    /// What the sources' manifest had lost.
+    /// The gaps in the sources' manifest.
     pub gaps: Vec<Gap>,
 }
 
@@ -306,15 +343,15 @@ pub struct ImportedShard {
 pub struct ImportManifest {
     /// The transfer.
     pub transfer: TransferId,
-    /// What was asked for.
+    /// The source as requested.
     pub source: BucketUri,
     /// The list of sources, a key in the same bucket.
     pub list: String,
     /// The target.
     pub stream: StreamUri,
-    /// How it ended.
+    /// The transfer's last state.
     pub state: State,
-    /// When the transfer was planned.
+    /// The time of planning.
     pub created: Timestamp,
     /// Events and bytes in all shards.
     pub counts: Counts,
@@ -323,10 +360,10 @@ pub struct ImportManifest {
     pub lacking: Lacking,
     /// The target's shards that got something, in order.
     pub shards: Vec<ImportedShard>,
-    /// What the source holds and was not imported.
+    /// Entries of the source that were not imported.
     #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
     pub left_out: LeftOut,
-    /// What was said when the transfer was planned.
+    /// The plan's notes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -431,4 +468,4 @@ mod sources;
 mod tests;
 
 pub use index::{Extent, IndexedPart, ObjectIndex};
-pub use sources::{ListShard, SegmentRef, SourceEntry, SourceList};
+pub use sources::{ListPart, ListPlace, ListShard, SegmentRef, SourceEntry, SourceList};

@@ -97,7 +97,7 @@ impl DestinationName {
     }
 }
 
-/// What a bucket calls an upload that is under way; opaque.
+/// A bucket's name of an open upload; opaque.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UploadId(pub String);

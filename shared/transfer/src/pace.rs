@@ -1,17 +1,17 @@
-//! How fast a shard moves, and how fast it may.
+//! The rate at which a shard moves, and its limit.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 
-/// Half of what was known of the rate is forgotten in this time.
+/// The weight of a sample halves in this time.
 const HALF_LIFE_MILLIS: f64 = 10_000.0;
-/// The integral over what is left of each millisecond, however long it was.
+/// The largest weight of all samples: the integral of the fading.
 const MOST_KNOWN: f64 = HALF_LIFE_MILLIS / std::f64::consts::LN_2;
-/// So many milliseconds are as good as all.
-const KNOWN: f64 = 14_000.0;
-/// What the first sample since the clock was started weighs. It holds the start as well: opening stores, and filling what
-/// is in flight.
+/// A weight above this, in milliseconds, counts as the largest there is.
+const SATURATED: f64 = 14_000.0;
+/// The weight of the first sample since the clock was started. It holds the start as well: opening stores, and filling
+/// what is in flight.
 const FIRST_WEIGHT: f64 = 0.1;
 
 /// A smoothed rate, kept with the checkpoints so that anyone can tell the time remaining.
@@ -23,10 +23,10 @@ pub struct Pace {
     /// Bytes of payload a second, in thousandths: a rate that faded without end would become a number that a store
     /// cannot hold (`DynamoDB`: nothing between 0 and 1E-130), and short decimals are read back as they were.
     pub bytes_per_second: f64,
-    /// When it was last brought up to date.
+    /// The time of the last sample.
     pub at: Timestamp,
-    /// Milliseconds of movement that the rate is known from, less for those that lie back, until they are as many as are
-    /// ever known at once. Absent then, to keep the record small, and where there is no rate.
+    /// The weight of the samples so far, in milliseconds of movement that fade with age. Absent once it is saturated,
+    /// to keep the record small, and where there is no rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_millis: Option<u32>,
     /// True if the clock was started and nothing has moved since.
@@ -64,13 +64,13 @@ impl Pace {
         let rate = (self.bytes_per_second * before + seen * news) / (before + news);
         // A first sample alone is a guess, which the second one replaces.
         let known = if self.woken && before == 0.0 { 0.0 } else { before + news };
-        let known_millis = (known < KNOWN).then_some(known.ceil() as u32);
+        let known_millis = (known < SATURATED).then_some(known.ceil() as u32);
         // Down, so that it reaches nothing.
         Self { bytes_per_second: (rate * 1_000.0).floor() / 1_000.0, at: now, known_millis, woken: false }
     }
 }
 
-/// So long a throttle remembers that less passed than might have.
+/// Microseconds for which a throttle remembers unused allowance.
 const BURST_MICROS: u128 = 1_000_000;
 
 /// Spreads bytes over time: a bucket of one second's worth that refills at the rate asked for, which may change.
@@ -94,7 +94,7 @@ impl Throttle {
         Self { rate: rate.max(1), taken: 0, paid: 0, at: now }
     }
 
-    /// From `now` on at most so many bytes a second. What is owed is owed still, and paid at the new rate.
+    /// Limits to this many bytes a second from `now` on. A debt stays, and is paid at the new rate.
     pub fn set_rate(&mut self, rate: u64, now: Timestamp) {
         self.pay(now);
         self.rate = rate.max(1);

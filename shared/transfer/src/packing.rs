@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::{Counts, Cursor, Event, Position, TimeRange};
+use crate::{Aggregates, Counts, Cursor, Event, Position, TimeRange};
 
 /// Sizes to pack to, in encoded bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub enum PackError {
     TooLarge {
         /// Where.
         position: Position,
-        /// Which limit.
+        /// The limit.
         what: String,
     },
 }
@@ -66,7 +66,7 @@ pub enum PackError {
 /// A part, ready to be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packed {
-    /// What it holds.
+    /// The encoded bytes.
     pub bytes: Bytes,
     /// Behind the last byte of the source that it holds.
     pub end: Cursor,
@@ -74,11 +74,13 @@ pub struct Packed {
     pub counts: Counts,
     /// Times of those events.
     pub times: Option<TimeRange>,
-    /// Whether its object ends with it.
+    /// Aggregates among them.
+    pub aggregates: Aggregates,
+    /// True if its object ends with it.
     pub ends_object: bool,
 }
 
-/// What sealing early finds.
+/// The result of sealing early.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seal {
     /// The last part of the object.
@@ -98,9 +100,9 @@ enum Mode {
 pub struct Packer {
     mode: Mode,
     spec: PackSpec,
-    /// Number of the object at hand, or of the next one.
+    /// Number of the current object, or of the next one.
     object: u64,
-    /// Encoded bytes of the object at hand in parts that were taken.
+    /// Encoded bytes of the current object in parts that were taken.
     taken: u64,
     part: Vec<u8>,
     /// Memory for the next part, of one that is stored.
@@ -109,19 +111,21 @@ pub struct Packer {
     cursor: Cursor,
     counts: Counts,
     times: Option<TimeRange>,
+    aggregates: Aggregates,
     /// Joined: the event that is being cut, and bytes of it that are packed.
     cutting: Option<(Event, usize)>,
     /// Units: events pushed since the last unit end.
     open: Counts,
     open_times: Option<TimeRange>,
+    open_aggregates: Aggregates,
     open_end: Option<Position>,
-    /// Whether the object at hand was begun: by `begin`, or in an earlier slice.
+    /// True if the current object was begun: by `begin`, or in an earlier slice.
     begun: bool,
     ready: VecDeque<Packed>,
 }
 
 impl Packer {
-    /// Joins payloads. `object` is the number of the object at hand, of which `taken` bytes are packed, up to `cursor`.
+    /// Joins payloads. `object` is the number of the current object, of which `taken` bytes are packed, up to `cursor`.
     pub fn joined(spec: PackSpec, object: u64, taken: u64, cursor: Cursor) -> Self {
         Self::new(Mode::Joined, spec, object, taken, cursor)
     }
@@ -146,9 +150,11 @@ impl Packer {
             cursor,
             counts: Counts::default(),
             times: None,
+            aggregates: Aggregates::default(),
             cutting: None,
             open: Counts::default(),
             open_times: None,
+            open_aggregates: Aggregates::default(),
             open_end: None,
             begun: taken > 0,
             ready: VecDeque::new(),
@@ -192,6 +198,7 @@ impl Packer {
                 self.cursor = Cursor::at(Position::After(event.sequence.clone()));
                 self.counts.events += 1;
                 self.times = TimeRange::cover(self.times, Some(TimeRange::of(event.time)));
+                self.aggregates += Aggregates::of(&event);
             } else {
                 self.cursor.offset = offset as u64;
             }
@@ -217,7 +224,7 @@ impl Packer {
         }
     }
 
-    /// Ends the object at hand where the pushed events end. All full parts have been taken before.
+    /// Ends the current object where the pushed events end. All full parts have been taken before.
     pub fn seal(&mut self) -> Seal {
         debug_assert!(self.ready.is_empty() && self.cutting.is_none(), "take() before seal()");
         if let Mode::Units(encoder) = &mut self.mode {
@@ -244,17 +251,17 @@ impl Packer {
         self.open_end.clone().map_or_else(|| self.cursor.clone(), Cursor::at)
     }
 
-    /// Whether something was pushed that no part holds yet.
+    /// True if something was pushed that no part holds yet.
     pub fn has_tail(&self) -> bool {
         self.cursor_is_new() || self.open_end.is_some() || self.cutting.is_some() || !self.ready.is_empty()
     }
 
-    /// Number of the object at hand, or of the next one.
+    /// Number of the current object, or of the next one.
     pub fn object(&self) -> u64 {
         self.object
     }
 
-    /// Whether bytes of the object at hand were packed.
+    /// True if bytes of the current object were packed.
     pub fn is_begun(&self) -> bool {
         self.begun
     }
@@ -296,6 +303,7 @@ impl Packer {
         let ended = encoder.push(event, &mut self.part)?;
         self.open += Counts::new(1, event.payload.len() as u64);
         self.open_times = TimeRange::cover(self.open_times, Some(TimeRange::of(event.time)));
+        self.open_aggregates += Aggregates::of(event);
         self.open_end = Some(Position::After(event.sequence.clone()));
         if ended {
             self.settle_unit();
@@ -312,6 +320,7 @@ impl Packer {
             self.cursor = Cursor::at(end);
             self.counts += std::mem::take(&mut self.open);
             self.times = TimeRange::cover(self.times, self.open_times.take());
+            self.aggregates += std::mem::take(&mut self.open_aggregates);
         }
     }
 
@@ -325,6 +334,7 @@ impl Packer {
             end: self.cursor.clone(),
             counts: std::mem::take(&mut self.counts),
             times: self.times.take(),
+            aggregates: std::mem::take(&mut self.aggregates),
             ends_object,
         };
         if ends_object {

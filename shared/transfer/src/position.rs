@@ -1,4 +1,4 @@
-//! Where in a stream: sequence numbers, positions, cursors and cuts.
+//! Places in a stream: positions, cursors, ranges and cuts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ShardId;
+use crate::{Sequence, ShardId};
 
-/// A text is not what its place asks for.
+/// A text is no position, cursor or cut.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PositionError {
     /// Sequence numbers are decimal digits.
@@ -22,174 +22,11 @@ pub enum PositionError {
     Cut(String),
 }
 
-/// Digits of a sequence number, at most.
-const LONGEST: usize = 256;
-
-/// A number that a store gave to an event, unique and growing within a shard.
-///
-/// Every store that Sluice knows numbers in decimal; Kinesis uses 56 digits, which no integer holds
-/// (Kinesis Data Streams, API reference, `SequenceNumber`). Order is that of the numbers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Sequence(Digits);
-
-/// Canonical: `Large` only for what `Small` cannot hold, without leading zeros. So the derived order and equality
-/// are those of the numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Digits {
-    Small(u64),
-    Large(Box<str>),
-}
-
-impl Ord for Digits {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        match (self, other) {
-            (Self::Small(a), Self::Small(b)) => a.cmp(b),
-            (Self::Small(_), Self::Large(_)) => std::cmp::Ordering::Less,
-            (Self::Large(_), Self::Small(_)) => std::cmp::Ordering::Greater,
-            (Self::Large(a), Self::Large(b)) => a.len().cmp(&b.len()).then_with(|| a.cmp(b)),
-        }
-    }
-}
-
-impl PartialOrd for Digits {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Sequence {
-    /// From a number.
-    pub const fn new(number: u64) -> Self {
-        Self(Digits::Small(number))
-    }
-
-    /// The number, where it fits.
-    pub fn as_u64(&self) -> Option<u64> {
-        match self.0 {
-            Digits::Small(number) => Some(number),
-            Digits::Large(_) => None,
-        }
-    }
-
-    /// The number one below; none below zero.
-    pub fn before(&self) -> Option<Self> {
-        match &self.0 {
-            Digits::Small(number) => number.checked_sub(1).map(Self::new),
-            Digits::Large(text) => {
-                let mut digits = text.as_bytes().to_vec();
-                for digit in digits.iter_mut().rev() {
-                    if *digit > b'0' {
-                        *digit -= 1;
-                        break;
-                    }
-                    *digit = b'9';
-                }
-                Some(Self::of_digits(std::str::from_utf8(&digits).ok()?))
-            }
-        }
-    }
-
-    /// Of decimal digits, zeros in front or not.
-    fn of_digits(text: &str) -> Self {
-        let digits = text.trim_start_matches('0');
-        match if digits.is_empty() { "0" } else { digits }.parse::<u64>() {
-            Ok(number) => Self::new(number),
-            Err(_) => Self(Digits::Large(digits.into())),
-        }
-    }
-
-    /// Whether the number one above is longer than any that is read.
-    fn is_last(&self) -> bool {
-        matches!(&self.0, Digits::Large(text) if text.len() == LONGEST && text.bytes().all(|digit| digit == b'9'))
-    }
-
-    /// The number one above.
-    #[must_use]
-    pub fn next(&self) -> Self {
-        let text = match &self.0 {
-            Digits::Small(number) if *number < u64::MAX => return Self::new(number + 1),
-            Digits::Small(number) => number.to_string(),
-            Digits::Large(text) => text.to_string(),
-        };
-        let mut digits = text.into_bytes();
-        let mut carry = true;
-        for digit in digits.iter_mut().rev() {
-            if *digit < b'9' {
-                *digit += 1;
-                carry = false;
-                break;
-            }
-            *digit = b'0';
-        }
-        if carry {
-            digits.insert(0, b'1');
-        }
-        let text: String = digits.into_iter().map(char::from).collect();
-        Self(Digits::Large(text.into()))
-    }
-
-    /// How far this number lies behind `from`; nothing where it does not. The difference is exact and only then
-    /// rounded, so of two numbers the larger one never has the smaller span.
-    pub fn span(&self, from: &Self) -> f64 {
-        if let (Digits::Small(this), Digits::Small(from)) = (&self.0, &from.0) {
-            return this.saturating_sub(*from) as f64;
-        }
-        if self <= from {
-            return 0.0;
-        }
-        let mut digits = self.to_string().into_bytes();
-        let lower = from.to_string().into_bytes();
-        let mut borrow = false;
-        for (index, digit) in digits.iter_mut().rev().enumerate() {
-            let less = lower.iter().rev().nth(index).map_or(0, |digit| digit - b'0') + u8::from(borrow);
-            let here = *digit - b'0';
-            borrow = here < less;
-            *digit = b'0' + here + if borrow { 10 } else { 0 } - less;
-        }
-        // 256 digits at most, which is far from the largest `f64`.
-        digits.into_iter().map(char::from).collect::<String>().parse().unwrap_or(f64::MAX)
-    }
-}
-
-impl fmt::Display for Sequence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Digits::Small(number) => f.pad(&number.to_string()),
-            Digits::Large(text) => f.pad(text),
-        }
-    }
-}
-
-impl FromStr for Sequence {
-    type Err = PositionError;
-
-    fn from_str(text: &str) -> Result<Self, PositionError> {
-        if text.is_empty() || text.len() > LONGEST || !text.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(PositionError::Sequence(text.chars().take(80).collect()));
-        }
-        Ok(Self::of_digits(text))
-    }
-}
-
-impl TryFrom<String> for Sequence {
-    type Error = PositionError;
-    fn try_from(text: String) -> Result<Self, PositionError> {
-        text.parse()
-    }
-}
-
-impl From<Sequence> for String {
-    fn from(sequence: Sequence) -> Self {
-        sequence.to_string()
-    }
-}
-
 /// A boundary between two events of a shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Position {
-    /// Before whatever the shard held first.
+    /// In front of the first event that the shard ever held.
     #[default]
     Beginning,
     /// Behind the event of this number.
@@ -204,7 +41,7 @@ impl Position {
         sequence.before().map_or(Self::Beginning, Self::After)
     }
 
-    /// Whether the event of that number lies in front of this boundary.
+    /// True if the event of that number lies in front of this boundary.
     pub fn covers(&self, sequence: &Sequence) -> bool {
         match self {
             Self::Beginning => false,
@@ -264,7 +101,7 @@ impl From<Position> for String {
     }
 }
 
-/// A place between two bytes of a shard: so many bytes of payload into the event behind a position.
+/// A place between two bytes of a shard: this many bytes of payload into the event behind a position.
 /// Written `after:12` or `after:12+400`. Only formats that cut events have an offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -324,7 +161,7 @@ impl From<Cursor> for String {
     }
 }
 
-/// What a transfer takes of a shard: the events behind `from` and not behind `until`.
+/// The part of a shard that a transfer moves: the events behind `from` and not behind `until`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
     /// Starts behind this.
@@ -334,7 +171,7 @@ pub struct Range {
 }
 
 impl Range {
-    /// Whether no event can lie in it.
+    /// True if no event can lie in it.
     pub fn is_empty(&self) -> bool {
         self.until <= self.from
     }
@@ -358,7 +195,7 @@ pub struct Gap {
 pub struct Cut(pub BTreeMap<ShardId, Position>);
 
 impl Cut {
-    /// How a cut begins.
+    /// The prefix of a cut.
     pub const PREFIX: &str = "cut:";
 
     /// The position of one shard.
@@ -416,12 +253,10 @@ impl From<Cut> for String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
 
-    fn number() -> impl Strategy<Value = Sequence> {
-        prop_oneof!["[1-9][0-9]{0,60}", "[0-9]{1,4}", "1?9{1,25}", "10{1,25}"].prop_map(|text| text.parse().unwrap())
-    }
+    use super::*;
+    use crate::sequence::tests::number;
 
     fn position() -> impl Strategy<Value = Position> {
         prop_oneof![Just(Position::Beginning), number().prop_map(Position::After), Just(Position::End)]
@@ -451,33 +286,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sequence_order_is_numeric(a in number(), b in number()) {
-            let pad = |s: &Sequence| format!("{:0>80}", s.to_string());
-            prop_assert_eq!(a.cmp(&b), pad(&a).cmp(&pad(&b)));
-        }
-
-        #[test]
         fn next_and_before_are_inverse(a in number()) {
             prop_assert_eq!(a.next().before(), Some(a.clone()));
             prop_assert!(a.next() > a);
             prop_assert!(Position::before(&a.next()) == Position::After(a));
-        }
-
-        #[test]
-        fn a_span_is_the_difference(a in any::<u64>(), b in any::<u64>(), ahead in "[1-9][0-9]{0,55}", n in number()) {
-            // Both in front of 10^56, so that the digits' own subtraction is at work.
-            let large = |small: u64| format!("{ahead}{small:0>20}").parse::<Sequence>().unwrap();
-            prop_assert_eq!(large(a).span(&large(b)).to_bits(), (a.saturating_sub(b) as f64).to_bits());
-            prop_assert_eq!(Sequence::new(a).span(&Sequence::new(b)).to_bits(), (a.saturating_sub(b) as f64).to_bits());
-            prop_assert_eq!(n.span(&Sequence::new(0)).to_bits(), n.to_string().parse::<f64>().unwrap().to_bits());
-            prop_assert!(Sequence::new(0).span(&n) == 0.0);
-        }
-
-        #[test]
-        fn a_span_grows_with_its_end(a in number(), b in number(), from in number()) {
-            let (less, more) = if a <= b { (a, b) } else { (b, a) };
-            prop_assert!(less.span(&from) <= more.span(&from));
-            prop_assert!(more.span(&more) == 0.0);
         }
 
         #[test]

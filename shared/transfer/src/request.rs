@@ -1,4 +1,4 @@
-//! What a person asks for, kept as given.
+//! Requests, kept as given.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub enum RequestError {
     OutOfRange {
         /// The field, in camel case.
         field: &'static str,
-        /// What is wrong and what would be right.
+        /// The error and the remedy.
         why: String,
     },
 }
@@ -25,10 +25,10 @@ pub struct ExportRequest {
     pub stream: StreamUri,
     /// Bucket and prefix.
     pub to: BucketUri,
-    /// How events become bytes; default avro.
+    /// The format of the objects; default avro.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
-    /// How bytes are made fewer; default zstd for avro, none for the others.
+    /// The compression of the objects; default zstd for avro, none for the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
     /// First event, inclusive; default earliest.
@@ -43,6 +43,9 @@ pub struct ExportRequest {
     /// Encoded bytes at which a part is uploaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_size: Option<u64>,
+    /// Take events out of aggregates of the Kinesis Producer Library, each of them with its own key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deaggregate: bool,
     /// Bytes of payload a second, at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
@@ -62,10 +65,10 @@ pub struct ImportRequest {
     /// End of them, exclusive; default latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<PositionSpec>,
-    /// What files are that are no export's; default raw.
+    /// The format of foreign files; default raw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<SourceFormat>,
-    /// Whether such files are inflated; default auto, but none for raw.
+    /// The treatment of compressed foreign files; default auto, but none for raw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Inflate>,
     /// Field of such files' records that becomes the payload.
@@ -89,9 +92,51 @@ pub struct ImportRequest {
     /// The target may hold events already; they stay.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub append: bool,
+    /// Which shard takes an event. By default keys decide, but in a store where keys lead nowhere it is shard by shard if
+    /// both have as many and the source was not split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
     /// Bytes of payload a second, at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
+}
+
+/// Which shard of the target takes an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Placement {
+    /// The one whose range of hashes holds that of the event's key: the shard that a live producer would send it to.
+    Key,
+    /// The one that stands for the event's own shard: one of the same name, or in the same place.
+    AsSource,
+}
+
+impl Placement {
+    /// The name in a request.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::AsSource => "as-source",
+        }
+    }
+}
+
+impl ExportRequest {
+    /// All that the stream holds, with all defaults.
+    pub fn new(stream: StreamUri, to: BucketUri) -> Self {
+        Self {
+            stream,
+            to,
+            format: None,
+            compression: None,
+            from: None,
+            until: None,
+            object_size: None,
+            part_size: None,
+            deaggregate: false,
+            rate: None,
+        }
+    }
 }
 
 impl ImportRequest {
@@ -111,6 +156,7 @@ impl ImportRequest {
             all_files: false,
             pack: false,
             append: false,
+            placement: None,
             rate: None,
         }
     }
@@ -146,7 +192,7 @@ impl Request {
         request
     }
 
-    /// True if both ask for the same transfer. How fast it may be is a matter of the run, not of what is moved.
+    /// True if both ask for the same transfer. The rate belongs to the run and is not compared.
     pub fn is_same(&self, other: &Self) -> bool {
         self.without_rate() == other.without_rate()
     }

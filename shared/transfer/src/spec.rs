@@ -17,7 +17,7 @@ pub enum PositionSpec {
     Latest,
     /// The first event, in order, of that time or later.
     Time(Timestamp),
-    /// As `Time`, so many milliseconds before the bound is resolved.
+    /// As `Time`, this many milliseconds before the bound is resolved.
     Ago(u64),
     /// The event of that number in one shard; other shards are not bounded.
     Sequence {
@@ -75,7 +75,9 @@ impl FromStr for PositionSpec {
                 .ok_or_else(|| wrong("after ago: a number and ms, s, m, h, d or w".into()));
         }
         if text.starts_with(Cut::PREFIX) {
-            return text.parse().map(Self::Cut).map_err(|error: crate::PositionError| wrong(error.to_string()));
+            let cut: Cut = text.parse().map_err(|error: crate::PositionError| wrong(error.to_string()))?;
+            // It would bound nothing, where a script's variable is empty that should hold one.
+            return if cut.0.is_empty() { Err(wrong("this cut names no shard".into())) } else { Ok(Self::Cut(cut)) };
         }
         if let Some((shard, sequence)) = text.rsplit_once('@') {
             let shard = shard.parse().map_err(|error: crate::NameError| wrong(error.to_string()))?;
@@ -104,8 +106,10 @@ impl fmt::Display for PositionSpec {
 
 impl TryFrom<String> for PositionSpec {
     type Error = SpecError;
+
+    /// As a record has it: earlier versions took a cut of no shards, and what they wrote stays readable.
     fn try_from(text: String) -> Result<Self, SpecError> {
-        text.parse()
+        if text == Cut::PREFIX { Ok(Self::Cut(Cut::default())) } else { text.parse() }
     }
 }
 
@@ -130,11 +134,21 @@ mod tests {
         assert_eq!("2026-11-22".parse::<PositionSpec>(), "2026-11-22T00:00:00Z".parse());
         assert_eq!("2024-02-29".parse::<PositionSpec>(), "2024-02-29T00:00:00Z".parse());
         let no_dates = ["2026-11", "2026-11-31", "2026-13-01", "20261122", "2026-11-22Z", "2026/11/22", "+026-11-22"];
-        let others = ["", "ago:", "ago:1", "ago:1y", "now", "0@", "@1", "0@x", "cut:0", "ago:99999999999999999999w"];
+        let numbers = ["", "ago:", "ago:1", "ago:1y", "now", "0@", "@1", "0@x", "cut:0", "ago:99999999999999999999w"];
+        let others = numbers.into_iter().chain(["cut:", "cut:,", "cut:,,"]);
         for text in no_dates.into_iter().chain(others) {
             let error = text.parse::<PositionSpec>().unwrap_err().to_string();
             assert!(error.contains("earliest, latest"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_cut_of_no_shards_is_read_from_records_alone() {
+        let refused = "cut:".parse::<PositionSpec>().unwrap_err().to_string();
+        assert!(refused.contains("this cut names no shard"), "{refused}");
+        let empty = PositionSpec::Cut(Cut::default());
+        assert_eq!(serde_json::from_str::<PositionSpec>(r#""cut:""#).unwrap(), empty);
+        assert_eq!(serde_json::to_string(&empty).unwrap(), r#""cut:""#);
     }
 
     proptest! {

@@ -14,7 +14,7 @@ pub enum Kind {
     Import,
 }
 
-/// Where a transfer stands.
+/// The state of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum State {
@@ -24,11 +24,12 @@ pub enum State {
     Transferring,
     /// At rest; holds nothing open.
     Paused,
-    /// All is moved and is being checked.
+    /// Everything was moved and is being checked.
     Verifying,
-    /// All of it arrived, checked.
+    /// Everything arrived and was checked.
     Completed,
-    /// All that the source still had arrived, checked; the manifest names what was lost before it was read.
+    /// Everything that the source still had arrived and was checked; the manifest names what was lost before it was
+    /// read.
     CompletedWithGaps,
     /// Some destinations are complete, at least one is not.
     CompletedWithFailures,
@@ -38,7 +39,7 @@ pub enum State {
     Cancelled,
 }
 
-/// What the user wants of a transfer; slices read it at every checkpoint.
+/// The state that the user wants; slices read it at every checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Wanted {
@@ -50,7 +51,7 @@ pub enum Wanted {
     Cancelled,
 }
 
-/// What can happen to a transfer as a whole.
+/// A step of a transfer as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Bounds and shards are on record.
@@ -77,9 +78,9 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a transfer that is {state} cannot be {step:?}")]
 pub struct Illegal {
-    /// Where it stands.
+    /// The current state.
     pub state: State,
-    /// What was asked.
+    /// The step that was asked for.
     pub step: Step,
 }
 
@@ -115,12 +116,12 @@ impl State {
         }
     }
 
-    /// Whether slices may run.
+    /// True if slices may run.
     pub fn is_active(self) -> bool {
         matches!(self, Self::Preparing | Self::Transferring | Self::Verifying)
     }
 
-    /// Whether nothing can follow.
+    /// True if nothing can follow.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::CompletedWithGaps | Self::Cancelled)
     }

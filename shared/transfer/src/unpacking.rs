@@ -7,21 +7,21 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{Header, Sequence, Timestamp, Value};
 
-/// Bytes that are not what they should be. Offsets count from the object's beginning.
+/// An error in the bytes of an object. Offsets count from the object's beginning.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnpackError {
     /// Not the format, or a broken one.
     #[error("damaged at byte {offset}: {why}")]
     Damaged {
-        /// Where the unit begins.
+        /// The byte at which the unit begins.
         offset: u64,
-        /// What was expected.
+        /// The expected bytes.
         why: String,
     },
     /// A length past the limits: refused before anything is allocated.
     #[error("refused at byte {offset}: {why}")]
     TooLarge {
-        /// Where the unit begins.
+        /// The byte at which the unit begins.
         offset: u64,
         /// Which limit.
         why: String,
@@ -29,12 +29,12 @@ pub enum UnpackError {
     /// Sound for all that is known, but nothing that is read as it was asked to be: another format, codec or option.
     #[error("{why}")]
     Unsupported {
-        /// What it is, and the way out.
+        /// The error and the remedy.
         why: String,
     },
 }
 
-/// What an object says of an event. The sequence number it gets is the target's.
+/// An event as an object holds it. The sequence number it gets is the target's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
     /// The number that its source gave it; none where the object does not hold it.
@@ -51,23 +51,23 @@ pub struct Decoded {
     pub after: Place,
 }
 
-/// Where in an object reading can go on.
+/// A place in an object at which reading can resume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// Byte at which a unit begins: a block, a compressed frame, a line, or any byte of what has none of these.
     pub offset: u64,
-    /// How much of that unit is consumed: events of a block, bytes of what a frame inflates to. 0 at its beginning.
+    /// The consumed part of that unit: events of a block, bytes of what a frame inflates to. 0 at its beginning.
     pub within: u64,
 }
 
-/// What a decoder comes to next.
+/// The result of a decoder's step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unpacked {
     /// An event.
     Event(Decoded),
     /// Nothing yet, but reading can go on from here: what lies in front holds no event, or was handed out.
     Passed(Place),
-    /// The end of what was fed.
+    /// The decoder needs more bytes.
     Hungry,
 }
 
@@ -78,8 +78,8 @@ pub trait Decoder: Send {
     /// is shorter. After these have been fed, the decoder tells where the first unit begins.
     fn head_len(&self) -> u64;
 
-    /// Bytes of the object's beginning that the head needs, given the first [`Self::head_len`] of them or what was asked
-    /// for before. It grows in steps up to a limit, and is asked again until it asks for no more.
+    /// Bytes of the object's beginning that the head needs, given the first [`Self::head_len`] of them or what was
+    /// asked for before. It grows in steps up to a limit, and is asked again until it asks for no more.
     fn head_wants(&self, bytes: &[u8]) -> u64 {
         bytes.len() as u64
     }
@@ -88,7 +88,7 @@ pub trait Decoder: Send {
     /// unit begins.
     fn head(&mut self, bytes: &[u8]) -> Result<u64, UnpackError>;
 
-    /// Whether what was fed is only passed over, on the way to a place within a unit.
+    /// True if what was fed is only passed over, on the way to a place within a unit.
     fn is_passing(&self) -> bool {
         false
     }
@@ -99,8 +99,8 @@ pub trait Decoder: Send {
     /// More bytes, behind those fed before.
     fn feed(&mut self, bytes: Bytes);
 
-    /// The next event, or how far it came without one, so that whoever has no more time can leave off there. An error is
-    /// answered again until the decoder is sent elsewhere.
+    /// The next event, or how far it came without one, so that whoever has no more time can leave off there. An error
+    /// is answered again until the decoder is sent elsewhere.
     fn step(&mut self) -> Result<Unpacked, UnpackError>;
 
     /// The next event, however far it is; none if it needs more bytes.

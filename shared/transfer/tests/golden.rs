@@ -4,17 +4,19 @@
 //! it, which `SLUICE_WRITE_GOLDEN=1 cargo test -p sluice-transfer --test golden` writes if it is not there.
 #![cfg(test)]
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
 use sluice_transfer::manifest::{
-    Document, ExportManifest, ImportManifest, ImportedShard, ListShard, ManifestObject, Segment, SegmentChain,
-    SegmentRef, ShardManifest, SourceEntry, SourceList,
+    Document, ExportManifest, ImportManifest, ImportedShard, ListPart, ListShard, ManifestObject, Segment,
+    SegmentChain, SegmentRef, ShardManifest, SourceEntry, SourceList,
 };
 use sluice_transfer::record::{Mark, SealedObject, SourceCursor};
 use sluice_transfer::{
-    BucketUri, Checksum, Compression, Counts, Cursor, EventDigest, Format, Gap, Lacking, LeftOut, Position, Range,
-    Reason, Sequence, ShardId, State, StreamUri, TimeRange, Timestamp, TransferId, Value, sha256_hex,
+    Aggregates, BucketUri, Checksum, Compression, Counts, Cursor, EventDigest, Format, Gap, HashRange, Lacking,
+    LeftOut, Position, Range, Reason, Sequence, ShardId, State, StreamUri, TimeRange, Timestamp, TransferId, Value,
+    sha256_hex,
 };
 
 fn golden<T: Document + PartialEq + Debug>(name: &str, document: &T) {
@@ -68,14 +70,18 @@ fn gap() -> Gap {
 
 fn root(compression: Compression, state: State) -> ExportManifest {
     let one = |name: &str, events: u64, gaps: Vec<Gap>, parents: Vec<ShardId>| ShardManifest {
+        hashes: None,
         shard: shard(name),
         from: Cursor::at(Position::Beginning),
         until: at(60),
         counts: Counts::new(events, events * 100),
+        aggregates: Aggregates::default(),
         objects: 2,
         gaps,
         segments: chain(1),
         parents,
+        began: None,
+        reached: None,
     };
     ExportManifest {
         transfer: transfer(),
@@ -86,6 +92,7 @@ fn root(compression: Compression, state: State) -> ExportManifest {
         state,
         created: time(0),
         counts: Counts::new(110, 11_000),
+        deaggregated: false,
         objects: 4,
         shards: vec![
             one("shardId-000000000000", 60, Vec::new(), Vec::new()),
@@ -120,8 +127,21 @@ fn an_exports_root_of_each_version_and_end() {
     let whole = root(Compression::Plain, State::CompletedWithGaps);
     assert_eq!(whole.check(), Ok(()));
     golden("export-root.json", &whole);
+    let mut hashed = whole.clone();
+    hashed.shards[0].hashes = Some(HashRange::ALL);
+    golden("export-root-hashes.json", &hashed);
+    let mut aggregated = whole.clone();
+    aggregated.shards[0].aggregates = Aggregates { records: 3, user_records: 600 };
+    golden("export-root-aggregates.json", &aggregated);
+    let mut apart = whole.clone();
+    apart.deaggregated = true;
+    apart.shards[0].until = Cursor::at(Position::After(Sequence::new(61).event(4, 9)));
+    golden("export-root-deaggregated.json", &apart);
     golden("export-root-compressed.json", &root(Compression::Zstd, State::CompletedWithGaps));
     golden("export-root-cancelled.json", &root(Compression::Plain, State::Cancelled));
+    let mut by_time = whole.clone();
+    by_time.shards.iter_mut().for_each(|shard| (shard.began, shard.reached) = (Some(time(5)), Some(time(900))));
+    golden("export-root-by-time.json", &by_time);
     let notes = vec!["shard 0: until lies behind the stream's end".to_owned()];
     golden("export-root-told.json", &ExportManifest { notes, ..whole });
 }
@@ -145,8 +165,30 @@ fn left_out() -> LeftOut {
 fn list(source: Option<ShardId>, counts: Option<Counts>, range: Option<Range>, gaps: Vec<Gap>) -> SourceList {
     let sha256 = sha256_hex(b"a segment");
     let segments = vec![SegmentRef { key: "shard=0/1.json".to_owned(), sha256, entries: 2 }];
-    let one = ListShard { shard: shard("0"), source, entries: 2, counts, bytes: 9_000, range, gaps, segments };
-    SourceList { transfer: transfer(), source: bucket(), shards: vec![one], left_out: LeftOut::default() }
+    let one = ListShard {
+        shard: shard("0"),
+        source,
+        entries: 2,
+        counts,
+        bytes: 9_000,
+        range,
+        gaps,
+        segments,
+        hashes: None,
+        reads: Vec::new(),
+    };
+    SourceList {
+        parts: Vec::new(),
+        transfer: transfer(),
+        source: bucket(),
+        shards: vec![one],
+        left_out: LeftOut::default(),
+        counts: None,
+    }
+}
+
+fn halves() -> [HashRange; 2] {
+    HashRange::equal(2).try_into().unwrap()
 }
 
 #[test]
@@ -156,6 +198,15 @@ fn a_list_of_sources_of_each_kind() {
     golden("source-list.json", &list(Some(shard("shardId-000000000000")), counts, None, vec![gap()]));
     golden("source-list-foreign.json", &list(None, None, None, Vec::new()));
     golden("source-list-range.json", &list(Some(shard("0")), counts, Some(range), Vec::new()));
+    let mut placed = list(None, None, None, vec![gap()]);
+    let mut one = placed.shards.remove(0);
+    let segments = std::mem::take(&mut one.segments);
+    let (range, [hashes, other]) = (Some(Range { from: behind(10), until: behind(50) }), halves());
+    let part = ListPart { source: Some(shard("1")), first: 7, entries: 2, range, hashes: Some(hashes), segments };
+    placed.parts = vec![part];
+    placed.counts = counts;
+    placed.shards = [hashes, other].map(|of| ListShard { hashes: Some(of), reads: vec![0], ..one.clone() }).into();
+    golden("source-list-placed.json", &placed);
     golden("source-list-left-out.json", &SourceList { left_out: left_out(), ..list(None, None, None, Vec::new()) });
 }
 
@@ -180,6 +231,9 @@ fn a_segment_of_each_kind_of_sources() {
 fn an_imports_root() {
     let digest = |digest: EventDigest| digest.with(time(1), &Value::Null, &[], &Value::from(b"payload".to_vec()));
     let imported = |name: &str, source, taken, digest| ImportedShard {
+        hashes: None,
+        sources: Vec::new(),
+        continued: BTreeMap::new(),
         shard: shard(name),
         source,
         taken,
@@ -210,13 +264,33 @@ fn an_imports_root() {
     };
     golden("import-root.json", &root);
     let notes = vec!["shard 0: times are out of order".to_owned()];
-    golden("import-root-told.json", &ImportManifest { left_out: left_out(), notes, ..root });
+    golden("import-root-told.json", &ImportManifest { left_out: left_out(), notes, ..root.clone() });
+    // By key, into a target that was split meanwhile.
+    let shards = root.shards.iter().zip(HashRange::equal(2)).map(|(one, hashes)| ImportedShard {
+        source: None,
+        sources: vec![shard("0"), shard("1")],
+        hashes: Some(hashes),
+        continued: BTreeMap::from([(shard("2"), behind(90))]),
+        ..one.clone()
+    });
+    golden("import-root-placed.json", &ImportManifest { shards: shards.collect(), ..root.clone() });
+    // Of files whose fields are named.
+    let lacks = [Lacking { payload: 2, key: 0, time: 60 }, Lacking { payload: 0, key: 1, time: 0 }];
+    let shards = root.shards.iter().zip(lacks);
+    let shards = shards.map(|(shard, lacking)| ImportedShard { lacking, source: None, ..shard.clone() }).collect();
+    golden("import-root-lacking.json", &ImportManifest { lacking: lacks.into_iter().sum(), shards, ..root });
 }
 
 #[test]
 fn a_segment_of_marks() {
-    let mark =
-        |n: u64| Mark { source: SourceCursor { entry: n, offset: n * 1_000, within: 3 }, target: behind(n * 30) };
+    let mark = |n: u64| Mark {
+        source: SourceCursor { entry: n, offset: n * 1_000, within: 3 },
+        target: behind(n * 30),
+        continued: BTreeMap::new(),
+    };
+    let split = Mark { continued: BTreeMap::from([(shard("2"), behind(90))]), ..mark(2) };
     let entries = vec![mark(0), mark(1)];
-    golden("import-segment.json", &Segment { transfer: transfer(), shard: Some(shard("0")), number: 1, entries });
+    let segment = Segment { transfer: transfer(), shard: Some(shard("0")), number: 1, entries };
+    golden("import-segment.json", &segment);
+    golden("import-segment-placed.json", &Segment { entries: vec![split], ..segment });
 }

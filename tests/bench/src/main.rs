@@ -32,7 +32,7 @@ struct Args {
     what: What,
 }
 
-/// Payload of a job: so many bytes in events of one size.
+/// Payload of a job: this many bytes in events of one size.
 #[derive(Clone, Copy, Debug, clap::Args)]
 struct Load {
     /// Bytes of payload in all

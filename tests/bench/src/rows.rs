@@ -22,7 +22,7 @@ PRAGMA journal_size_limit = 67108864;
 CREATE TABLE events (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, key, headers, payload);
 ";
 const INSERT: &str = "INSERT INTO events (id, time, key, headers, payload) VALUES (?1, ?2, ?3, ?4, ?5)";
-/// A transaction ends with so many bytes of payload or so many events, as an import's does.
+/// A transaction ends with this many bytes of payload or so many events, as an import's does.
 const BYTES: usize = 8 << 20;
 const EVENTS: usize = 8_192;
 

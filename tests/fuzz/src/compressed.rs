@@ -56,8 +56,9 @@ fn same(compression: Compression, whole: &Outcome, other: &Outcome, skipped: usi
     let both = expected.len().min(other.bytes.len());
     assert!(expected[..both] == other.bytes[..both], "other bytes behind {skipped}");
     if let (Some(first), Some(second)) = (&whole.end, &other.end) {
-        // Zstandard's library has two ways, for frames that it gets whole and in pieces: only the first takes a block that
-        // repeats a byte no times, and the second takes an empty last block in front of the length that the frame gives.
+        // Zstandard's library has two ways, for frames that it gets whole and in pieces: only the first takes a block
+        // that repeats a byte no times, and the second takes an empty last block in front of the length that the frame
+        // gives.
         if compression == Compression::Gzip {
             assert_eq!(first, second, "another end, begun behind {skipped}");
         }

@@ -71,15 +71,13 @@ fn export(format: Format) -> BTreeMap<String, Bytes> {
     let bucket = MemoryBucket::with(Capabilities { create_only: true, smallest_part: 1, attests_content: false });
     let engine = engine(source, MemoryStream::new(), bucket.clone());
     let request = Request::Export(ExportRequest {
-        stream: "memory:source".parse().expect("a stream's name"),
-        to: "memory:archive".parse().expect("a bucket's name"),
         format: Some(format),
-        compression: None,
-        from: None,
-        until: None,
         object_size: Some(250),
         part_size: Some(250),
-        rate: None,
+        ..ExportRequest::new(
+            "memory:source".parse().expect("a stream's name"),
+            "memory:archive".parse().expect("a bucket's name"),
+        )
     });
     let id: TransferId = "export".parse().expect("a plain name");
     now(plan(&engine, &id, &request, "fuzz")).expect("a plan");

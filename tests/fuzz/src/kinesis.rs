@@ -84,8 +84,8 @@ async fn ask(stream: &KinesisStream, kind: u8) {
 /// Whatever is answered, events come in order and behind where they were asked for.
 async fn reads(stream: &KinesisStream, shard: &ShardId, mut from: Position) {
     for _ in 0..5 {
-        match read(stream.read(shard, &from, ReadLimit { events: 3, bytes: 100 }).await) {
-            Some(Read::Events { events, next, at_tail: _ }) => {
+        match read(stream.read(shard, &from, ReadLimit::new(3, 100)).await) {
+            Some(Read::Events { events, next, .. }) => {
                 assert!(events.len() <= 3 && events.is_sorted_by(|a, b| a.sequence < b.sequence), "out of order");
                 assert!(events.iter().all(|event| !from.covers(&event.sequence)), "read twice");
                 assert!(events.iter().all(|event| next.covers(&event.sequence)), "read again");

@@ -1,7 +1,8 @@
 //! Everything that reads bytes from outside, and what must hold whatever those bytes are.
 //!
-//! A target takes bytes, hands them to the code that parses their like, and panics where an invariant is broken. `tests/`
-//! replays the kept corpus, `tests/fuzz/run` changes its cases with libFuzzer, which also bounds time and memory.
+//! A target takes bytes, hands them to the code that parses their like, and panics where an invariant is broken.
+//! `tests/` replays the kept corpus, `tests/fuzz/run` changes its cases with libFuzzer, which also bounds time and
+//! memory.
 #![expect(clippy::missing_panics_doc, reason = "a target says what is wrong by a panic")]
 
 mod answers;

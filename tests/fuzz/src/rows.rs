@@ -172,9 +172,9 @@ async fn use_all(stream: &LocalStream) {
 async fn events(stream: &LocalStream, shard: &ShardId) -> Vec<Event> {
     let (mut from, mut found) = (Position::Beginning, Vec::<Event>::new());
     for _ in 0..MOST {
-        match read(stream.read(shard, &from, ReadLimit { events: 3, bytes: 2_000 }).await) {
+        match read(stream.read(shard, &from, ReadLimit::new(3, 2_000)).await) {
             None => break,
-            Some(Read::Events { events, next, at_tail }) => {
+            Some(Read::Events { events, next, at_tail, .. }) => {
                 assert!(!events.is_empty() || at_tail, "neither events nor the end");
                 assert!(events.iter().all(|event| !from.covers(&event.sequence) && next.covers(&event.sequence)));
                 found.extend(events);

@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use sluice_operations::{
-    Engine, Finish, Settings, Settled, SliceOrder, SliceOutcome, export_slice, finish, import_slice, plan, settle,
-};
+use sluice_operations::{Engine, Runner, Settings, SliceOrder, Wish, begin, call};
 use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, MemoryStream, now};
-use sluice_ports::{Appended, Capabilities, NewEvent, StreamStore};
+use sluice_ports::{Appended, Capabilities, Clock, NewEvent, StreamStore};
 use sluice_transfer::record::{Failure, Proof};
-use sluice_transfer::{Budget, Kind, Position, Request, ShardId, TransferId};
+use sluice_transfer::{Budget, Call, Course, Pacing, Position, Request, ShardId, TransferId};
 
 /// A source, a bucket and a target, with an engine among them. Its clock goes on with each look at it.
 pub struct Rig {
@@ -44,6 +42,11 @@ impl Rig {
         for (number, events) in shards.iter().enumerate().filter(|(_, events)| !events.is_empty()) {
             append(&source, number, &Position::Beginning, events);
         }
+        Self::with(settings, source, target, Arc::new(MemoryClock::stepping()))
+    }
+
+    /// With these streams, and parts of any size.
+    pub fn with(settings: Settings, source: MemoryStream, target: MemoryStream, clock: Arc<dyn Clock>) -> Self {
         let bucket = MemoryBucket::with(Capabilities { create_only: true, smallest_part: 1, attests_content: false });
         let places = MemoryPlaces {
             source: source.clone(),
@@ -51,49 +54,34 @@ impl Rig {
             bucket: bucket.clone(),
             work: MemoryBucket::new(),
         };
-        let engine = Engine {
-            checkpoints: Arc::new(MemoryCheckpoints::default()),
-            places: Arc::new(places),
-            clock: Arc::new(MemoryClock::stepping()),
-            settings,
-        };
+        let engine =
+            Engine { checkpoints: Arc::new(MemoryCheckpoints::default()), places: Arc::new(places), clock, settings };
         Self { engine, source, target, bucket }
     }
 
-    /// The next slice of a transfer, of so many steps of the clock.
+    /// The next slice of a transfer, of `steps` steps of the clock.
     pub fn order(&self, id: &TransferId, steps: u64) -> SliceOrder {
         let deadline = self.engine.clock.now().plus_millis(1 + steps);
         let budget = Budget { events: None, bytes: None, deadline };
         SliceOrder { id: id.clone(), lane: Vec::new(), slice: "slice".to_owned(), budget, proof: Proof::SoleOwner }
     }
 
-    /// A transfer to its end, in slices of so many steps.
+    /// Runs a transfer to its end, in slices of `steps` steps.
     pub fn transfer(&self, id: &str, request: &Request, steps: u64) -> Result<(), Failure> {
         let id: TransferId = id.parse().expect("stores in memory take what they are given");
-        now(plan(&self.engine, &id, request, "test")).map_err(|error| error.to_failure())?;
-        for _ in 0..10_000 {
-            let order = self.order(&id, steps);
-            let outcome = match request.kind() {
-                Kind::Export => {
-                    now(export_slice(&self.engine, &order)).expect("stores in memory take what they are given")
-                }
-                Kind::Import => {
-                    now(import_slice(&self.engine, &order)).expect("stores in memory take what they are given")
-                }
+        let runner = Runner { execution: "test", alone: true };
+        let begun = now(begin(&self.engine, &id, Wish::Start(request), runner)).map_err(|error| error.to_failure())?;
+        let mut course = Course::from(begun.call);
+        for _ in 0..20_000 {
+            let steps = match &course.call {
+                Call::Slice => steps,
+                Call::Settle(None) | Call::Finish => 1_000_000_000,
+                Call::Settle(Some(failure)) | Call::GiveUp(failure) => return Err(failure.clone()),
+                Call::End => return Ok(()),
             };
-            if let SliceOutcome::Failed(failure) = outcome {
-                return Err(failure);
-            }
-            let after = self.order(&id, 1_000_000_000);
-            if now(settle(&self.engine, &after, None)).expect("stores in memory take what they are given")
-                == Settled::Finish
-            {
-                assert_eq!(
-                    now(finish(&self.engine, &after)).expect("stores in memory take what they are given"),
-                    Finish::Ended
-                );
-                return Ok(());
-            }
+            let answer = now(call(&self.engine, request.kind(), &course.call, &self.order(&id, steps)))
+                .expect("stores in memory take what they are given");
+            course = course.after(answer, &Pacing::default());
         }
         panic!("it does not end");
     }

@@ -146,7 +146,7 @@ impl StreamLayer for BlindStream {
 
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
         if self.unanswered().get(shard) == Some(from) {
-            return Ok(Read::Events { events: Vec::new(), next: from.clone(), at_tail: true });
+            return Ok(Read::Events { events: Vec::new(), next: from.clone(), at_tail: true, reached: None });
         }
         self.inner.read(shard, from, limit).await
     }

@@ -104,7 +104,8 @@ impl Checker {
                 ("the generation", now.generation < before.generation),
                 ("the sealed cursor", now.sealed < before.sealed),
                 ("the number of objects", now.objects < before.objects),
-                // What was uploaded may be lost with its upload, and then be gone at the source: the last count is exact.
+                // What was uploaded may be lost with its upload, and then be gone at the source: the last count is
+                // exact.
                 (
                     "progress",
                     record.gaps() == 0

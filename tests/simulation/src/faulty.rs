@@ -11,7 +11,7 @@ use futures::FutureExt;
 use sluice_ports::{
     Appended, Appends, BucketStore, Capabilities, CheckpointStore, CompleteAnswer, Created, Error, ErrorKind, Listed,
     Metadata, NewEvent, ObjectInfo, OpenUpload, PartAnswer, PutAnswer, Read, ReadLimit, Reservation, Result, Stored,
-    StreamInfo, StreamStore, WriterAnswer,
+    StreamInfo, StreamListing, StreamStore, WriterAnswer,
 };
 use sluice_transfer::record::{LedgerPage, PartEntry, ShardRecord, TransferRecord};
 use sluice_transfer::{
@@ -116,6 +116,10 @@ impl StreamStore for Faulty<dyn StreamStore> {
         call!(self, false, "stream.describe", inner, [], inner.describe().await)
     }
 
+    async fn list(&self) -> Result<StreamListing> {
+        call!(self, false, "stream.list", inner, [], inner.list().await)
+    }
+
     async fn create(&self, shards: u32) -> Result<bool> {
         call!(self, true, "stream.create", inner, [], inner.create(shards).await)
     }
@@ -148,6 +152,10 @@ impl StreamStore for Faulty<dyn StreamStore> {
 
     fn appends(&self) -> Appends {
         self.inner.appends()
+    }
+
+    fn needs_keys(&self) -> bool {
+        self.inner.needs_keys()
     }
 
     fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {

@@ -1,21 +1,21 @@
 //! Runs one schedule: an export and an import of what it wrote, with everything that can happen in between.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use sluice_operations::{
-    Code, Engine, Finish, OperationError, Report, Settled, SliceOrder, SliceOutcome, Verdict, describe, export_slice,
-    finish, import_slice, plan, settle, verify,
+    Code, Engine, OperationError, Report, Runner, SliceOrder, Verdict, Wish, begin, call, describe, verify,
 };
 use sluice_ports::memory::now;
 use sluice_ports::{CheckpointStore, StreamStore};
 use sluice_transfer::record::{Failure as RecordedFailure, Proof};
-use sluice_transfer::{Budget, Kind, Position, Request, State, TransferId};
+use sluice_transfer::{Answer, Budget, Call, Course, Kind, Pacing, Position, Request, State, TransferId};
 
 use crate::checker::{Checker, decode};
 use crate::guards::Guard;
-use crate::scenario::{LEASE_MARGIN_MILLIS, Scenario, Stores, before, export_request, import_request};
+use crate::scenario::{LEASE_MARGIN_MILLIS, Scenario, Stores, before, by_hashes, export_request, import_request};
 use crate::scheduler::{Ended, Scheduler, Violation};
 use crate::shrink::Edits;
 use crate::tally::Tally;
@@ -88,13 +88,6 @@ struct Host {
     tally: Tally,
 }
 
-/// What a transfer does next.
-enum Next {
-    Slice,
-    Settle(Option<RecordedFailure>),
-    Finish,
-}
-
 impl Host {
     fn schedule(&mut self) -> Result<(), Violation> {
         let export: TransferId = "export".parse().map_err(|_| "bad id")?;
@@ -132,7 +125,10 @@ impl Host {
         self.tally.completed += 1;
         self.tally.gaps += report.gaps;
         self.tally.ranges += u64::from(self.scenario.range.is_some());
-        self.checker.expected = Some(expected);
+        self.checker.expected = Some(match self.scenario.placed {
+            Some(shards) => by_hashes(expected, shards),
+            None => expected,
+        });
         let import: TransferId = "import".parse().map_err(|_| "bad id")?;
         self.world.arm(self.scenario.fault_rate, self.scenario.faults);
         self.scenario.trims = false;
@@ -152,6 +148,7 @@ impl Host {
         self.prove(&import, &report)?;
         self.tally.completed += 1;
         self.tally.by_key += u64::from(self.scenario.by_key);
+        self.tally.placed += u64::from(self.scenario.placed.is_some());
         Ok(())
     }
 
@@ -204,69 +201,60 @@ impl Host {
         Ok(())
     }
 
-    /// Runs a transfer to its end, resuming it whenever it comes to rest.
+    /// Runs a transfer to its end by the course that every host follows, resuming it whenever it comes to rest.
     fn transfer(&mut self, id: &TransferId, request: &Request) -> Result<Report, Violation> {
-        self.plan(id, request)?;
-        let mut next = Next::Slice;
+        let pacing = self.pacing();
+        let mut course = self.begin(id, Some(request))?;
         let mut last: Option<ActorId> = None;
-        let mut interrupted = 0;
         for _ in 0..ROUNDS {
             let report = self.report(id)?;
             self.user_acts(id, &report)?;
-            let report = self.report(id)?;
-            match report.state {
-                State::Completed | State::CompletedWithGaps | State::Cancelled => return Ok(report),
-                State::Failed | State::Paused => {
-                    if let Some(report) = self.at_rest(id, report)? {
-                        return Ok(report);
-                    }
-                    next = Next::Slice;
-                }
-                State::Verifying => next = Next::Finish,
-                State::Preparing => self.plan(id, request)?,
-                State::Transferring | State::CompletedWithFailures => {}
-            }
-            next = match next {
-                Next::Slice => match self.slice(id, request, &mut last)? {
-                    Some(SliceOutcome::Busy { wait_millis }) => {
-                        self.world.pass(wait_millis);
-                        Next::Slice
-                    }
-                    Some(SliceOutcome::Failed(failure)) => Next::Settle(Some(failure)),
-                    Some(SliceOutcome::Interrupted(failure)) => {
-                        interrupted += 1;
-                        Next::Settle((interrupted > 10).then_some(failure))
-                    }
-                    Some(_) => {
-                        interrupted = 0;
-                        Next::Settle(None)
-                    }
-                    None => Next::Slice,
+            course = match &course.call {
+                Call::End | Call::GiveUp(_) => match self.ended(id, request)? {
+                    ControlFlow::Break(report) => return Ok(report),
+                    ControlFlow::Continue(course) => course,
                 },
-                Next::Settle(failure) => match self.settle(id, failure, &mut last)? {
-                    Some(Settled::Finish) => Next::Finish,
-                    Some(Settled::Busy { wait_millis }) => {
-                        self.world.pass(wait_millis);
-                        Next::Settle(None)
-                    }
-                    Some(Settled::Again | Settled::Ended) => Next::Slice,
-                    None => Next::Settle(None),
-                },
-                Next::Finish => match self.finish(id, &mut last)? {
-                    Some(Finish::Busy { wait_millis }) => {
-                        self.world.pass(wait_millis);
-                        Next::Finish
-                    }
-                    Some(Finish::Ended) => Next::Slice,
-                    Some(Finish::Again | Finish::Interrupted(_)) | None => Next::Finish,
+                next => match self.call(id, request.kind(), next.clone(), &mut last)? {
+                    Some(answer) => course.after(answer, &pacing),
+                    // Another process begins with it, or a workflow sees that the call was not answered.
+                    None if self.world.chance(300) => self.begin(id, Some(request))?,
+                    None => course.after(Answer::Trouble(unanswered()), &pacing),
                 },
             };
+            self.world.pass(course.wait_millis);
         }
         let report = self.report(id)?;
         Err(format!("{id} is {} after {ROUNDS} rounds, with {} faults to come", report.state, self.world.faults_left()))
     }
 
-    /// A transfer at rest: checks that it holds nothing open, then goes on. Answers the report if this is its end.
+    /// The bounds of the schedule's host.
+    fn pacing(&self) -> Pacing {
+        Pacing {
+            slices: self.world.within(1, 3),
+            busy_millis: 30_000,
+            rest_millis: 10_000,
+            trouble_millis: self.world.within(0, 200),
+            longest_millis: 2_000,
+        }
+    }
+
+    /// Nobody runs the transfer any more: its report if this is its end, or how it goes on.
+    fn ended(&mut self, id: &TransferId, request: &Request) -> Result<ControlFlow<Report, Course>, Violation> {
+        let report = self.report(id)?;
+        match report.state {
+            State::Completed | State::CompletedWithGaps | State::Cancelled => Ok(ControlFlow::Break(report)),
+            State::Failed | State::Paused => match self.at_rest(id, report)? {
+                Some(report) => Ok(ControlFlow::Break(report)),
+                None => self.begin(id, None).map(ControlFlow::Continue),
+            },
+            // Its plan was paused, its host gave up, or somebody resumed it.
+            State::Preparing | State::Transferring | State::Verifying | State::CompletedWithFailures => {
+                self.begin(id, Some(request)).map(ControlFlow::Continue)
+            }
+        }
+    }
+
+    /// A transfer at rest: checks that it holds nothing open. Answers the report if this is its end.
     fn at_rest(&mut self, id: &TransferId, report: Report) -> Result<Option<Report>, Violation> {
         if let Some(error) = &report.error {
             self.world.note(|| format!("{id} failed: {} {}", error.code, error.message));
@@ -290,9 +278,6 @@ impl Host {
                 self.trim()?;
             }
         }
-        self.person(id, |engine, id| {
-            Box::pin(async move { sluice_operations::resume(&engine, &id, "simulated").await.map(|_| ()) })
-        })?;
         Ok(None)
     }
 
@@ -368,28 +353,40 @@ impl Host {
         }
     }
 
-    fn plan(&mut self, id: &TransferId, request: &Request) -> Result<(), Violation> {
+    /// A host begins with a transfer: with its request, or else to resume it. It is asked again until it is answered.
+    fn begin(&mut self, id: &TransferId, request: Option<&Request>) -> Result<Course, Violation> {
+        let alone = self.world.chance(500) && self.scheduler.is_alone();
         for _ in 0..ROUNDS {
             let actor = self.scheduler.next_id();
             let engine = self.stores.engine(&self.world, actor, &self.scenario);
-            let (of, request) = (id.clone(), request.clone());
+            let (of, asked) = (id.clone(), request.cloned());
             let checker = &mut self.checker;
-            let planned = self.scheduler.run(
+            let begun = self.scheduler.run(
                 actor,
-                async move { plan(&engine, &of, &request, "simulated").await.map(|_| ()) },
+                async move {
+                    let wish = asked.as_ref().map_or(Wish::Resume, Wish::Start);
+                    begin(&engine, &of, wish, Runner { execution: "simulated", alone }).await
+                },
                 None,
                 &mut || checker.step(id),
             )?;
-            match planned {
-                Ended::Answered(Ok(())) => return Ok(()),
+            match begun {
+                Ended::Answered(Ok(begun)) => {
+                    self.world.note(|| format!("a host begins with {id}: {:?}", begun.call));
+                    return Ok(Course::from(begun.call));
+                }
+                // Somebody was faster: it is at its end, or being cancelled.
+                Ended::Answered(Err(error)) if request.is_none() && error.code == Code::IllegalState => {
+                    return Ok(Course::from(Call::Settle(None)));
+                }
                 Ended::Answered(Err(error)) if error.code != Code::Unavailable => {
-                    return Err(format!("{id} cannot be planned: {} {error}", error.code));
+                    return Err(format!("{id} cannot be begun with: {} {error}", error.code));
                 }
                 Ended::Answered(Err(_)) => {}
                 Ended::Died | Ended::LeftBehind => self.tally.deaths += 1,
             }
         }
-        Err(format!("{id} is not planned after {ROUNDS} tries"))
+        Err(format!("{id} is not begun with after {ROUNDS} tries"))
     }
 
     /// The bounds of the next actor, and what it is told of the one before: that it is dead, which may be wrong.
@@ -456,43 +453,26 @@ impl Host {
         }
     }
 
-    fn slice(
+    /// A call of the course. None if its actor died, or is left behind alive.
+    fn call(
         &mut self,
         id: &TransferId,
-        request: &Request,
+        kind: Kind,
+        next: Call,
         last: &mut Option<ActorId>,
-    ) -> Result<Option<SliceOutcome>, Violation> {
+    ) -> Result<Option<Answer>, Violation> {
         let (actor, order) = self.order(id, last);
         let engine = self.stores.engine(&self.world, actor, &self.scenario);
         let stays = self.stays(&order);
-        self.tally.slices += 1;
-        let outcome = if request.kind() == Kind::Export {
-            self.act(id, actor, stays, async move { export_slice(&engine, &order).await })?
-        } else {
-            self.act(id, actor, stays, async move { import_slice(&engine, &order).await })?
-        };
-        if let Some(outcome) = &outcome {
-            self.world.note(|| format!("actor {actor} answers {outcome:?}"));
-        }
-        Ok(outcome)
+        self.tally.slices += u64::from(next == Call::Slice);
+        self.world.note(|| format!("actor {actor} is called: {next:?}"));
+        let answer = self.act(id, actor, stays, async move { call(&engine, kind, &next, &order).await })?;
+        self.world.note(|| format!("actor {actor} answers {answer:?}"));
+        Ok(answer)
     }
+}
 
-    fn settle(
-        &mut self,
-        id: &TransferId,
-        failure: Option<RecordedFailure>,
-        last: &mut Option<ActorId>,
-    ) -> Result<Option<Settled>, Violation> {
-        let (actor, order) = self.order(id, last);
-        let stays = self.stays(&order);
-        let engine = self.stores.engine(&self.world, actor, &self.scenario);
-        self.act(id, actor, stays, async move { settle(&engine, &order, failure).await })
-    }
-
-    fn finish(&mut self, id: &TransferId, last: &mut Option<ActorId>) -> Result<Option<Finish>, Violation> {
-        let (actor, order) = self.order(id, last);
-        let stays = self.stays(&order);
-        let engine = self.stores.engine(&self.world, actor, &self.scenario);
-        self.act(id, actor, stays, async move { finish(&engine, &order).await })
-    }
+/// What a workflow says of a call that was not answered.
+fn unanswered() -> RecordedFailure {
+    RecordedFailure { code: Code::Unavailable.to_string(), message: "a call was not answered".to_owned() }
 }

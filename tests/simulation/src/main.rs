@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     many(first, schedules, without)
 }
 
-/// Runs schedules on all cores; each is one thread's alone. The first that fails is made short and told.
+/// Runs schedules on all cores, each on one thread. The first that fails is shrunk and printed.
 fn many(first: u64, schedules: u64, without: Option<Guard>) -> ExitCode {
     let next = AtomicU64::new(first);
     let failed = AtomicBool::new(false);
@@ -90,7 +90,7 @@ fn many(first: u64, schedules: u64, without: Option<Guard>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Tells what is left of a failing schedule once all that does not matter is left out, and how to see it again.
+/// Prints the shrunk story of a failing schedule, and how to replay it.
 fn tell(seed: u64, without: Option<Guard>) {
     let guard = GUARDS.iter().find(|(_, guard)| Some(*guard) == without);
     let guard = guard.map_or_else(String::new, |(name, _)| format!(" --without {name}"));

@@ -1,5 +1,6 @@
 //! What a schedule moves, and how: drawn from its seed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -12,8 +13,8 @@ use sluice_ports::{
     Appended, BucketStore, Capabilities, CheckpointStore, Error, ErrorKind, NewEvent, Places, Result, StreamStore,
 };
 use sluice_transfer::{
-    BucketUri, Compression, Cut, Encoding, ExportRequest, Format, Header, ImportRequest, Position, PositionSpec,
-    Request, Sequence, StreamUri, Timestamp, Value,
+    BucketUri, Compression, Cut, Encoding, ExportRequest, Format, HashRange, Header, ImportRequest, Position,
+    PositionSpec, Request, Sequence, ShardId, StreamUri, Timestamp, Value, key_hash,
 };
 
 use crate::by_key::{BlindStream, LANDING_MILLIS, Unanswered};
@@ -56,6 +57,8 @@ pub(crate) struct Scenario {
     pub trims: bool,
     /// The target cannot append conditionally.
     pub by_key: bool,
+    /// The target is there before and has this many shards: keys decide where events go.
+    pub placed: Option<u32>,
     /// The source cannot tell what a range holds.
     pub uncounted: bool,
     /// The user may cancel.
@@ -89,6 +92,8 @@ impl Scenario {
         let format = if random.chance(600) { Format::Avro } else { Format::Raw };
         let encoding = encoding(seed, format);
         let longest_shard = events.iter().map(Vec::len).max().unwrap_or_default();
+        let placed = placed(seed, encoding, shards);
+        let events = if placed.is_some() { events.into_iter().map(keyed).collect() } else { events };
         let (part_bytes, range) = reading(seed, encoding, part_size, longest_shard);
         Self {
             shards,
@@ -115,6 +120,7 @@ impl Scenario {
             trims: random.chance(150),
             cancels: random.chance(50),
             by_key,
+            placed,
             uncounted: apart.chance(300),
             fault_rate: random.within(5, 120),
             faults: u32::try_from(random.within(0, 25)).unwrap_or(0),
@@ -147,6 +153,9 @@ impl Scenario {
         if edits.make(Simpler::Plain) {
             self.encoding.compression = Compression::Plain;
         }
+        if edits.make(Simpler::Unplaced) {
+            self.placed = None;
+        }
         self.fresh_etags &= !edits.make(Simpler::SameEtags);
         self.uncounted &= !edits.make(Simpler::Counted);
         self.trims &= !edits.make(Simpler::Untrimmed);
@@ -171,6 +180,32 @@ fn encoding(seed: u64, format: Format) -> Encoding {
     let others: Vec<_> = others.filter(|one| !one.is_of_version_1()).collect();
     let plain = Encoding { format, compression: Compression::Plain };
     if apart.chance(500) { others[apart.size(0, others.len() - 1)] } else { plain }
+}
+
+/// Another number of shards than the source has, now and then, where events have keys; drawn apart, as above.
+fn placed(seed: u64, encoding: Encoding, shards: u32) -> Option<u32> {
+    let mut apart = Random::new(seed ^ 0x91ac_ed91);
+    let others: Vec<u32> = (1..=4).filter(|count| *count != shards).collect();
+    let count = others[apart.size(0, others.len() - 1)];
+    (encoding.format != Format::Raw && apart.chance(250)).then_some(count)
+}
+
+/// The events, each with a key.
+fn keyed(events: Vec<NewEvent>) -> Vec<NewEvent> {
+    let with_key = |(n, event): (usize, NewEvent)| match event.key {
+        Value::Bytes(ref key) if !key.is_empty() => event,
+        _ => NewEvent { key: Value::from(format!("key {}", n % 3).into_bytes()), ..event },
+    };
+    events.into_iter().enumerate().map(with_key).collect()
+}
+
+/// What each shard of a target must come to hold, if keys decide which takes an event.
+pub(crate) fn by_hashes(sources: BTreeMap<ShardId, Vec<NewEvent>>, shards: u32) -> BTreeMap<ShardId, Vec<NewEvent>> {
+    let ranges = HashRange::equal(u16::try_from(shards).unwrap_or(u16::MAX));
+    let all: Vec<NewEvent> = sources.into_values().flatten().collect();
+    let of = |range: HashRange| all.iter().filter(move |event| range.contains(key_hash(event.key.as_slice()))).cloned();
+    let name = |number: usize| number.to_string().parse().expect("a number is a shard's name");
+    ranges.into_iter().enumerate().map(|(number, range)| (name(number), of(range).collect())).collect()
 }
 
 /// How an import reads: what it holds of a part, and the range that it takes, where the objects hold positions.
@@ -256,6 +291,10 @@ impl Stores {
                 tail = next;
             }
         }
+        let target = if scenario.by_key { MemoryStream::by_key() } else { MemoryStream::new() };
+        if let Some(shards) = scenario.placed {
+            now(target.create(shards)).expect("a new stream can be made");
+        }
         let bucket = MemoryBucket::with(Capabilities { create_only: true, smallest_part: 1, attests_content: false });
         let bucket = if scenario.fresh_etags { bucket.with_fresh_etags() } else { bucket };
         let table = MemoryCheckpoints::new();
@@ -263,7 +302,7 @@ impl Stores {
             (Arc::new(bucket.clone()), Arc::new(table.clone()));
         Self {
             source: if scenario.uncounted { source.uncounted() } else { source },
-            target: if scenario.by_key { MemoryStream::by_key() } else { MemoryStream::new() },
+            target,
             bucket,
             work: MemoryBucket::new(),
             table,
@@ -311,6 +350,7 @@ impl Stores {
                 part_bytes: scenario.part_bytes,
                 read_events: scenario.read_events,
                 append_bytes: scenario.append_bytes,
+                shown_millis: 0,
                 landing_millis: if self.without == Some(Guard::LandingWait) { 0 } else { LANDING_MILLIS },
                 longest_stream: 1 << 20,
                 record_millis: scenario.record_millis,
@@ -372,6 +412,7 @@ pub(crate) fn export_request(scenario: &Scenario) -> Request {
         until: None,
         object_size: Some(scenario.object_size),
         part_size: Some(scenario.part_size),
+        deaggregate: false,
         rate: None,
     })
 }

@@ -1,7 +1,8 @@
 //! A failing schedule, made short: what does not matter for the failure is left out, one thing after the other.
 //!
-//! An edit takes something away, or has the rest drawn anew: what is left is still a schedule that could have been drawn.
-//! What comes behind a happening that is left out may be another, so each edit is tried, and kept if the same goes wrong.
+//! An edit takes something away, or has the rest drawn anew: what is left is still a schedule that could have been
+//! drawn. What comes behind a happening that is left out may be another, so each edit is tried, and kept if the same
+//! goes wrong.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,6 +13,8 @@ use crate::host::{Failure, run_edited};
 
 /// Runs that shrinking takes at most.
 const MOST_RUNS: u32 = 4_000;
+/// Where so few happenings are left, every selection of them is tried.
+const FEW: u64 = 10;
 /// Other draws that are tried with fewer happenings, or events.
 const DRAWS: u64 = 80;
 
@@ -40,9 +43,11 @@ pub enum Simpler {
     Uncancelled,
     /// Objects are not compressed.
     Plain,
+    /// Shards go into shards, whatever the keys are.
+    Unplaced,
 }
 
-const NAMES: [(Simpler, &str); 11] = [
+const NAMES: [(Simpler, &str); 12] = [
     (Simpler::Calm, "calm"),
     (Simpler::OneShard, "one-shard"),
     (Simpler::LongSlices, "long-slices"),
@@ -54,6 +59,7 @@ const NAMES: [(Simpler, &str); 11] = [
     (Simpler::Untrimmed, "untrimmed"),
     (Simpler::Uncancelled, "uncancelled"),
     (Simpler::Plain, "plain"),
+    (Simpler::Unplaced, "unplaced"),
 ];
 
 /// What is taken away from a schedule. Happenings are its faults, its pauses, its trims and the slices that are left
@@ -68,7 +74,7 @@ pub struct Edits {
     pub first: Option<u64>,
     /// These are left out.
     pub out: BTreeSet<u64>,
-    /// Each shard has so many events at most.
+    /// Events of each shard, at most.
     pub events: Option<usize>,
     /// What is simpler.
     pub simpler: BTreeSet<Simpler>,
@@ -85,7 +91,7 @@ impl Edits {
         self.simpler.contains(&simpler)
     }
 
-    /// Happenings that are left, of a schedule that has so many.
+    /// Happenings that are left, of a schedule of `happenings`.
     pub fn left(&self, happenings: u64) -> usize {
         (0..happenings).filter(|number| !self.leave_out(*number)).count()
     }
@@ -152,6 +158,9 @@ pub fn shrink(seed: u64, without: Option<Guard>) -> Option<Shrunk> {
     // Where nothing more can be taken away, others with fewer may still be drawn.
     let left = shrinking.edits.left(whole.happenings) as u64;
     if (1..left).any(|first| shrinking.draw_anew(|edits| (edits.first, edits.out) = (Some(first), BTreeSet::new()))) {
+        shrinking.take_away(&whole);
+    }
+    if shrinking.fewest(whole.happenings) {
         shrinking.take_away(&whole);
     }
     let most = shrinking.edits.events.unwrap_or(whole.events);
@@ -222,10 +231,34 @@ impl Shrinking {
         })
     }
 
+    /// Where few happenings are left, finds the fewest of them with which the same goes wrong. What is left out
+    /// changes what is drawn behind it, so two can often be left out together where neither can be alone. True if
+    /// there are fewer.
+    fn fewest(&mut self, whole: u64) -> bool {
+        let left: Vec<u64> = (0..whole).filter(|number| !self.edits.leave_out(*number)).collect();
+        selections(&left).into_iter().any(|selection| {
+            self.attempt(|edits| edits.out.extend(left.iter().filter(|number| !selection.contains(number))))
+        })
+    }
+
     /// Leaves out all happenings behind the last one that matters.
     fn happenings_to(&mut self, most: u64) {
         (0..most).any(|first| self.attempt(|edits| edits.first = Some(first)));
     }
+}
+
+/// Every selection of a few happenings but all of them, the smallest first; none of many.
+fn selections(left: &[u64]) -> Vec<BTreeSet<u64>> {
+    if left.len() as u64 > FEW {
+        return Vec::new();
+    }
+    let of = |mask: u64| {
+        let chosen = left.iter().enumerate().filter(|(place, _)| mask & (1 << place) != 0);
+        chosen.map(|(_, number)| *number).collect::<BTreeSet<u64>>()
+    };
+    let mut selections: Vec<_> = (0..(1_u64 << left.len()) - 1).map(of).collect();
+    selections.sort_by_key(BTreeSet::len);
+    selections
 }
 
 /// What went wrong, whichever event, shard or byte it went wrong with.
@@ -248,6 +281,17 @@ mod tests {
         for wrong in ["first", "first=x", "out=1+", "calmer", "=1"] {
             assert!(wrong.parse::<Edits>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn selections_are_all_but_the_whole_and_the_smallest_come_first() {
+        assert_eq!(selections(&[2, 5]), [vec![], vec![2], vec![5]].map(BTreeSet::from_iter));
+        let of_ten = selections(&(0..10).collect::<Vec<_>>());
+        assert_eq!(of_ten.len(), 1_023);
+        assert!(of_ten.is_sorted_by_key(BTreeSet::len));
+        assert_eq!(of_ten.iter().collect::<BTreeSet<_>>().len(), 1_023, "each once");
+        assert!(selections(&(0..11).collect::<Vec<_>>()).is_empty(), "that many are too many");
+        assert!(selections(&[]).is_empty());
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Tally {
     pub completed: u64,
     /// Imports among them whose target appends by key.
     pub by_key: u64,
+    /// Imports that are placed by key.
+    pub placed: u64,
     /// Imports that take a range.
     pub ranges: u64,
     /// Transfers that were cancelled.
@@ -40,6 +42,7 @@ impl std::ops::AddAssign for Tally {
         self.gaps += other.gaps;
         self.completed += other.completed;
         self.by_key += other.by_key;
+        self.placed += other.placed;
         self.ranges += other.ranges;
         self.cancelled += other.cancelled;
         self.refused += other.refused;

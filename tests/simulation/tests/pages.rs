@@ -73,7 +73,7 @@ fn every_link_leads_to_a_file() {
 fn every_path_that_a_page_names_is_there() {
     let root = root();
     let (mut missing, mut paths) = (Vec::new(), 0);
-    // What was found once is told of the files of then.
+    // A log of finds names the files of its day.
     for path in of(&[".md"]).into_iter().filter(|path| !path.ends_with("FOUND.md")) {
         let folder = path.parent().unwrap();
         // As a page abbreviates them: beside it, from the root, or from where its subject lies.

@@ -36,10 +36,10 @@ fn the_reference_has_every_command_and_option() {
     assert_eq!(sections.keys().copied().collect::<BTreeSet<_>>(), names);
     for command in there {
         let name = command.get_name();
-        // What all have stands in a section of its own.
+        // Global options have a section of their own.
         assert_eq!(named(sections[name]), options(command), "{name}");
     }
-    let (_, everywhere) = page.split_once("\n## Everywhere\n").expect("a section of what all have");
+    let (_, everywhere) = page.split_once("\n## Everywhere\n").expect("a section of global options");
     let (everywhere, _) = everywhere.split_once("\n## ").expect("a section behind it");
     let global: BTreeSet<String> = options(&root).into_iter().filter(|option| option != "--version").collect();
     assert_eq!(named(everywhere), global);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use sluice_transfer::limits::EVENT_BYTES;
-use sluice_transfer::{BucketUri, Compression, Format, Inflate, SourceFormat, State, StreamUri};
+use sluice_transfer::{BucketUri, Compression, Format, Inflate, Placement, SourceFormat, State, StreamUri};
 
 use crate::aws;
 use crate::places::{BUCKETS, STREAMS, is_local};
@@ -127,7 +127,7 @@ pub(super) fn event_bytes(text: &str) -> Result<u64, String> {
     }
 }
 
-pub(super) fn rate(text: &str) -> Result<u64, String> {
+fn rate(text: &str) -> Result<u64, String> {
     size(text.strip_suffix("/s").unwrap_or(text))
 }
 
@@ -175,6 +175,10 @@ pub(super) fn inflate(text: &str) -> Result<Inflate, String> {
     one_of(text, [Inflate::Auto, Inflate::None], Inflate::name)
 }
 
+pub(super) fn placement(text: &str) -> Result<Placement, String> {
+    one_of(text, [Placement::Key, Placement::AsSource], Placement::name)
+}
+
 pub(super) fn compression(text: &str) -> Result<Compression, String> {
     use Compression::{Deflate, Gzip, Plain, Zstd};
     one_of(text, [Plain, Zstd, Gzip, Deflate], Compression::name)
@@ -190,6 +194,7 @@ mod tests {
         assert_eq!(size("8388608"), Ok(8 << 20));
         assert_eq!(rate("1MiB/s"), Ok(1 << 20));
         assert!(size("8 apples").is_err() && size("").is_err() && size("-1").is_err());
+        assert_eq!(limit("1MiB/s"), Ok(Limit(Some(1 << 20))));
         assert_eq!((limit("20MB"), limit("none")), (Ok(Limit(Some(20_000_000))), Ok(Limit(None))));
         assert!(limit("0").unwrap_err().contains("none for no limit") && limit("fast").is_err());
         assert!(event_bytes("0").is_err() && event_bytes("33MiB").is_err());

@@ -106,7 +106,7 @@ impl Stage {
         self.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// A stream of so many events of 1,000 bytes, each different.
+    /// A stream of this many events of 1,000 bytes, each different.
     pub fn stream(&self, name: &str, events: usize) {
         let input = (0..events).map(|event| format!("{event:01000}\n")).collect::<Vec<_>>().concat();
         self.with_input(&format!("append local:{name}"), input.as_bytes()).code(0);
@@ -116,6 +116,16 @@ impl Stage {
     pub fn numbers(&self, name: &str, events: usize) {
         let input = (0..events).map(|event| format!("{event:05}\n")).collect::<Vec<_>>().concat();
         self.with_input(&format!("append local:{name}"), input.as_bytes()).code(0);
+    }
+
+    /// Trims a stream from another home that has the same streams, and no records of who needs them.
+    pub fn trim_from_elsewhere(&self, name: &str, before: &str) {
+        if !self.path("elsewhere").exists() {
+            std::fs::create_dir(self.path("elsewhere")).unwrap();
+            std::fs::copy(self.path("home/home.json"), self.path("elsewhere/home.json")).unwrap();
+            std::os::unix::fs::symlink("../home/streams", self.path("elsewhere/streams")).unwrap();
+        }
+        self.ok(&format!("--home elsewhere trim local:{name} --before {before}"));
     }
 
     /// A stream's events as its lines, without times.

@@ -1,14 +1,17 @@
+use std::collections::BTreeMap;
+
 use serde_json::Value as Json;
 use sluice_transfer::limits::{LEDGER_TAIL, SEGMENT_ENTRIES};
 use sluice_transfer::manifest::SegmentChain;
 use sluice_transfer::record::{
-    Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, ImportRecord, LedgerEntry, LedgerPage,
-    Mark, Owner, PartEntry, PartSpan, Phase, ReadBack, SealedObject, ShardRecord, SourceCursor, TransferRecord, Upload,
-    Work,
+    Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, ImportConfig, ImportRecord,
+    LedgerEntry, LedgerPage, Mark, Owner, PartEntry, PartSpan, Phase, ReadBack, SealedObject, ShardRecord, Share,
+    SourceCursor, TimeBounds, TransferRecord, Upload, Work,
 };
 use sluice_transfer::{
-    Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, Format, Gap, Pace, Position, Range, Request,
-    Sequence, ShardId, TimeRange, Timestamp, UploadId, Value,
+    Aggregates, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
+    Format, Gap, HashRange, ImportRequest, Lacking, Pace, Placement, Position, Range, Reason, Request, Sequence,
+    ShardId, SourceFormat, TimeRange, Timestamp, UploadId, Value,
 };
 
 use super::*;
@@ -73,6 +76,7 @@ fn meta() -> TransferRecord {
         until: None,
         object_size: Some(1 << 30),
         part_size: None,
+        deaggregate: false,
         rate: None,
     };
     let destination = DestinationConfig {
@@ -87,6 +91,8 @@ fn meta() -> TransferRecord {
         stream: "kinesis:orders".parse().unwrap(),
         destinations: [(DestinationName::only(), destination)].into(),
         rate: Some(1 << 20),
+        by_time: false,
+        deaggregate: false,
     };
     let (request, config) = (Request::Export(request), Config::Export(config));
     TransferRecord::new(id(), "host-1".to_owned(), request, config, vec![shard_id()], now())
@@ -115,12 +121,14 @@ fn export(tail: usize, unlisted: usize, gaps: Vec<Gap>) -> ShardRecord {
         checksum: Checksum { crc: u64::MAX / 7, len: 1 << 30 },
         counts: Counts::new(1_048_576, 1_073_741_824),
         times: Some(times()),
+        aggregates: Aggregates::default(),
         pages: 15,
         tail: (0..tail as u64).map(part).collect(),
     };
     let destination = DestinationRecord {
         sealed: cursor(7),
         counts: Counts::new(1 << 30, 1 << 40),
+        aggregates: Aggregates::default(),
         objects: 107,
         // As earlier versions left it.
         written: None,
@@ -145,8 +153,8 @@ fn import() -> ShardRecord {
         counts,
         digest,
         segments: SegmentChain { count: 4, digest: "d".repeat(64) },
-        marks: vec![Mark { source: cursor, target: kinesis(3) }],
-        read_back: Some(ReadBack { position: kinesis(2), counts, digest }),
+        marks: vec![Mark { source: cursor, target: kinesis(3), continued: BTreeMap::new() }],
+        read_back: Some(ReadBack { position: kinesis(2), shard: None, counts, digest }),
         ..ImportRecord::new(5, kinesis(4), 0)
     })))
 }
@@ -188,6 +196,9 @@ where
 {
     let path = format!("{}/../../tests/golden/records-v1/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let found = json(to_item(key, record).unwrap());
+    if std::env::var_os("SLUICE_WRITE_GOLDEN").is_some() && !std::path::Path::new(&path).exists() {
+        std::fs::write(&path, format!("{found:#}\n")).unwrap();
+    }
     let text = std::fs::read_to_string(&path).unwrap_or_default();
     let expected: Json = serde_json::from_str(&text).unwrap_or_default();
     assert_eq!(found, expected, "{path} differs from what is written now: {found:#}");
@@ -210,6 +221,102 @@ fn records_of_objects_with_an_index_are_read_and_written_as_ever() {
     golden("shard-export-indexed", Key::Shard(&id, &shard), &indexed(closing(2, 1, false)));
     let page = page(vec![indexed_part(96), indexed_part(97)]);
     golden("parts-indexed", Key::Page(&id, &shard, &DestinationName::only(), 12), &page);
+}
+
+/// An import of all files of a folder: version 3.
+fn all_files() -> TransferRecord {
+    let request = ImportRequest {
+        format: Some(SourceFormat::Lines),
+        all_files: true,
+        ..ImportRequest::new("s3:archive/incoming/".parse().unwrap(), "kinesis:orders".parse().unwrap())
+    };
+    let files = ForeignFiles { format: SourceFormat::Lines, inflate: true, fields: FieldNames::default() };
+    let config = ImportConfig {
+        bucket: request.source.clone(),
+        work: "s3:work".parse().unwrap(),
+        list: "imports/i/sources-1/list.json".to_owned(),
+        stream: request.stream.clone(),
+        format: Format::Raw,
+        compression: sluice_transfer::Compression::Plain,
+        foreign: Some(Box::new(files)),
+        event_size: 1 << 20,
+        largest_event: Some(10 << 20),
+        pack: false,
+        placement: None,
+        time: now(),
+        rate: None,
+    };
+    let (request, config) = (Request::Import(request), Config::Import(config));
+    TransferRecord::new(id(), "host-1".to_owned(), request, config, vec![shard_id()], now())
+}
+
+#[test]
+fn records_with_what_came_later_are_read_and_written_as_ever() {
+    let (id, shard) = (id(), shard_id());
+    let mut noted = meta();
+    (noted.rate, noted.rested_millis) = (Some(0), 86_400_000);
+    noted.left_out.add(Reason::Link, "current.log");
+    noted.notes = vec!["shard shardId-000000000012: until lies behind the stream's end".to_owned()];
+    golden("meta-noted", Key::Meta(&id), &noted);
+    golden("meta-all-files", Key::Meta(&id), &all_files());
+
+    let mut written = export(2, 1, vec![Gap { from: cursor(1), until: cursor(2) }]);
+    written.pace.known_millis = Some(13_999);
+    let Work::Export(destinations) = &mut written.work else { panic!("an export") };
+    destinations.values_mut().next().unwrap().written = Some(1 << 39);
+    golden("shard-export-written", Key::Shard(&id, &shard), &written);
+
+    let mut aggregated = export(2, 1, Vec::new());
+    let Work::Export(destinations) = &mut aggregated.work else { panic!("an export") };
+    let destination = destinations.values_mut().next().unwrap();
+    destination.aggregates = Aggregates { records: 7, user_records: 900 };
+    let Phase::Open(upload) = &mut destination.phase else { panic!("an upload") };
+    upload.aggregates = Aggregates { records: 1, user_records: 30 };
+    golden("shard-export-aggregates", Key::Shard(&id, &shard), &aggregated);
+
+    let apart = meta();
+    let (Config::Export(config), Request::Export(request)) = (apart.config, apart.request) else { panic!("an export") };
+    let config = Config::Export(ExportConfig { deaggregate: true, ..config });
+    let request = Request::Export(ExportRequest { deaggregate: true, ..request });
+    let apart = TransferRecord::new(apart.id, apart.execution, request, config, apart.shards, now());
+    assert_eq!(apart.version, RECORD_VERSION);
+    golden("meta-deaggregate", Key::Meta(&id), &apart);
+
+    let mut by_time = meta();
+    let Config::Export(config) = by_time.config else { panic!("an export") };
+    let config = Config::Export(ExportConfig { by_time: true, ..config });
+    by_time = TransferRecord::new(by_time.id, by_time.execution, by_time.request, config, by_time.shards, now());
+    assert_eq!(by_time.version, 4);
+    golden("meta-by-time", Key::Meta(&id), &by_time);
+    let mut times = TimeBounds::new(Some(now().minus_millis(90_000_000)), now());
+    times.read(now().minus_millis(80_000_000));
+    times.heard_nothing(&kinesis(8), now().minus_millis(10_000_000));
+    let silent = export(2, 1, Vec::new());
+    let range = Range { from: kinesis(0), until: Position::End };
+    let silent = ShardRecord { range, expected: None, times: Some(times), parents: vec![shard_id()], ..silent };
+    golden("shard-export-times", Key::Shard(&id, &shard), &silent);
+
+    let placed = all_files();
+    let Config::Import(config) = placed.config else { panic!("an import") };
+    let config = Config::Import(ImportConfig { placement: Some(Placement::Key), ..config });
+    let placed = TransferRecord::new(placed.id, placed.execution, placed.request, config, placed.shards, now());
+    assert_eq!(placed.version, RECORD_VERSION);
+    golden("meta-placed", Key::Meta(&id), &placed);
+    let mut split = import();
+    split.hashes = Some(HashRange::equal(2)[1]);
+    let Work::Import(record) = &mut split.work else { panic!("an import") };
+    record.continued = BTreeMap::from([("shardId-000000000014".parse().unwrap(), kinesis(7))]);
+    record.read_back.as_mut().unwrap().shard = Some("shardId-000000000014".parse().unwrap());
+    golden("shard-import-placed", Key::Shard(&id, &shard), &split);
+
+    let mut lacking = import();
+    lacking.pace.woken = true;
+    lacking.share = Some(Share::of_bytes(1, 3));
+    let Work::Import(record) = &mut lacking.work else { panic!("an import") };
+    record.lacking = Lacking { payload: 2, key: 0, time: 1_000 };
+    (record.passed, record.unsettled) = (Some(9_000_000), true);
+    record.check.as_mut().unwrap().from = 8 << 20;
+    golden("shard-import-lacking", Key::Shard(&id, &shard), &lacking);
 }
 
 #[test]
@@ -271,6 +378,7 @@ fn closing(tail: usize, unlisted: usize, again: bool) -> ShardRecord {
         checksum: upload.checksum,
         counts: upload.counts,
         times: upload.times,
+        aggregates: upload.aggregates,
         last_times: upload.times,
         upload: Some(upload),
         superseded: None,

@@ -2,7 +2,8 @@
 //!
 //! Sluice writes three of them and reads all six that the specification names.
 //!
-//! **Invariant.** A block comes from outside: memory follows what comes out, up to a limit, never what a length promises.
+//! **Invariant.** A block comes from outside: memory follows what comes out, up to a limit, never what a length
+//! promises.
 
 use bzip2::{Decompress as Bunzip, Status as BzipStatus};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
@@ -13,7 +14,7 @@ use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 use super::varint::Fault;
 use crate::frame_head::{Trouble, WINDOW_LOG, trouble};
 
-/// How a file's blocks are compressed.
+/// The compression of a file's blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
     /// One that is also written.
@@ -262,7 +263,7 @@ mod tests {
                 assert!(found.is_err() || found == Ok(digits.clone()), "{codec:?}, changed at {at}");
             }
         }
-        // A length that no bytes stand for is not allocated.
+        // A length without bytes behind it is not allocated.
         let promised = [&[0xff, 0xff, 0xff, 0x1f][..], &[0; 9]].concat();
         assert_eq!(super::inflate(Codec::Snappy, &promised, 64 << 20), Err(BROKEN));
         assert_eq!(super::inflate(Codec::Snappy, &snappy_of_nothing(), 9), Ok(Vec::new()));

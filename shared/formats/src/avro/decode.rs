@@ -17,8 +17,8 @@ use sluice_transfer::{Decoded, Decoder, FieldNames, Header, Place, Timestamp, Un
 use super::codec::{Codec, inflate};
 use super::header::{HEAD_BYTES, Marker, check_schema, read_header, wanted};
 use super::mapped::Mapped;
-use super::schema::Steps;
 use super::varint::{Fault, LONGEST, Reader};
+use super::walk::Steps;
 
 /// Largest block that is read, as it lies in the file and as it is inflated. Ours end at the first event past 64 KiB;
 /// others may write larger ones.
@@ -264,7 +264,7 @@ impl Decoder for AvroDecoder {
     }
 }
 
-/// What a block holds must be able to be so many events.
+/// What a block holds must be able to be this many events.
 fn check_count(count: u64, len: usize, shortest: usize) -> Result<(), Fault> {
     if count > (len / shortest) as u64 || (count == 0 && len > 0) {
         return Err(Fault::Damaged("a block's length does not fit its count of events"));

@@ -2,9 +2,9 @@
 //!
 //! **Invariant.** A block ends behind the first event at which its events' encoded bytes, before they are compressed,
 //! reach [`UNIT_BYTES`] ([`COMPRESSED_UNIT_BYTES`] where they are compressed),
-//! whatever slice or part it lies in, so where blocks end depends on events alone. A block's count and length stand in front of
-//! its events, so these wait in a buffer of less than that size. The one that ends a block is measured
-//! instead and goes straight to the part: no payload of that size or more is copied twice.
+//! whatever slice or part it lies in, so where blocks end depends on events alone. A block's count and length stand in
+//! front of its events, so these wait in a buffer of less than that size. The one that ends a block is measured instead
+//! and goes straight to the part: no payload of that size or more is copied twice.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ use super::varint::{LONGEST, long_len, put_long, put_size, size_len};
 use crate::compress::Compressor;
 use crate::{ObjectSeed, check};
 
-/// A block ends once its events have so many bytes. Part of the encoder's version.
+/// A block ends once its events have this many bytes. Part of the encoder's version.
 pub(crate) const UNIT_BYTES: usize = 64 << 10;
 /// The same where blocks are compressed: a codec finds more in more, and knows nothing of the block before.
 pub(crate) const COMPRESSED_UNIT_BYTES: usize = 256 << 10;
@@ -27,12 +27,12 @@ pub struct AvroEncoder {
     compression: Compression,
     /// None where blocks are not compressed.
     codec: Option<Compressor>,
-    /// A block ends once its events have so many bytes.
+    /// A block ends once its events have this many bytes.
     unit_bytes: usize,
     /// Events of the open block, fewer bytes than that.
     open: Vec<u8>,
     events: usize,
-    /// The sequence number at hand, as text.
+    /// The current sequence number, as text.
     digits: String,
 }
 

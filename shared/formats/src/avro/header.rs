@@ -1,5 +1,5 @@
-//! What stands in front of an object's blocks: magic, schema, codec, sync marker (Apache Avro specification,
-//! "Object Container Files").
+//! The header in front of an object's blocks: magic, schema, codec, sync marker (Apache Avro specification, "Object
+//! Container Files").
 //!
 //! # The schema
 //!

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use sluice_transfer::limits::{EVENT_BYTES, excerpt};
 use sluice_transfer::{FieldNames, Timestamp, UnpackError, Value};
 
-use super::schema::{Found, Meaning, Schema, Steps, Unit};
+use super::schema::{Meaning, Schema, Unit};
 use super::varint::{Fault, Reader};
+use super::walk::{Found, Steps};
 
 /// A file's schema, and which of its fields are read.
 #[derive(Debug)]

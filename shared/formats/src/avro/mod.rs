@@ -5,7 +5,7 @@
 //! - `codec`: what Avro calls the compressions of blocks.
 //! - `encode`: events into blocks.
 //! - `decode`: blocks into events.
-//! - `schema`: schemas of others. `mapped`: events of their records.
+//! - `schema`: foreign schemas. `walk`: one event by such a schema. `mapped`: events of foreign records.
 
 pub(crate) mod codec;
 pub(crate) mod decode;
@@ -14,3 +14,4 @@ pub(crate) mod header;
 mod mapped;
 mod schema;
 pub(crate) mod varint;
+mod walk;

@@ -1,50 +1,25 @@
-//! Schemas that others wrote (Apache Avro specification, "Schema Declaration"): enough of them to read some fields of
-//! a record and to pass over all others.
+//! Foreign schemas (Apache Avro specification, "Schema Declaration"), as far as reading some fields needs them.
 //!
 //! **Invariant.** A schema comes from outside, as its data do: types may name themselves, arrays may promise any
 //! number of items of no bytes. Depth and steps are bounded, and memory follows the schema's own text.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
 
 use serde_json::Value as Json;
 use sluice_transfer::limits::excerpt;
 
 use super::header::shown;
-use super::varint::{Fault, Reader};
 
-/// How deep values may lie in each other.
-const DEPTH: u32 = 128;
-/// Values without bytes that are passed over for each that has some.
-const HOLLOW: usize = 4;
-/// Values without bytes that are passed over beyond these in a block.
-const SPARE: usize = 2_000_000;
 /// Values in a schema's text, by its commas.
 const MOST_VALUES: usize = 300_000;
 /// Digits of a decimal behind the point.
 const LONGEST_SCALE: usize = 1_000;
 
-/// What going through a block's events has cost, and may still cost: a schema of some KB can promise any number of values
-/// that have no bytes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Steps {
-    /// Values that were looked at.
-    pub taken: usize,
-    /// Values that may be looked at before some bytes are read.
-    left: usize,
-}
-
-impl Default for Steps {
-    fn default() -> Self {
-        Self { taken: 0, left: SPARE }
-    }
-}
-
-type Node = usize;
+pub(super) type Node = usize;
 
 /// A type.
 #[derive(Clone, Debug, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Null,
     Boolean,
     /// Whole numbers are all encoded the same.
@@ -63,12 +38,12 @@ enum Kind {
     Open,
 }
 
-/// What bytes stand for (specification, "Logical Types").
+/// The meaning of bytes (specification, "Logical Types").
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Meaning {
     /// Themselves.
     Bytes,
-    /// A number in two's complement, the highest byte first, of which so many digits stand behind the point.
+    /// A number in two's complement, highest byte first, with this scale: its digits behind the point.
     Decimal(usize),
     /// Sixteen bytes of a UUID.
     Uuid,
@@ -89,20 +64,8 @@ pub(super) enum Unit {
 /// A schema, its types by their numbers.
 #[derive(Debug)]
 pub(super) struct Schema {
-    types: Vec<Kind>,
-    root: Node,
-}
-
-/// A value that was asked for.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Found {
-    Null,
-    Boolean(bool),
-    Long(i64, Unit),
-    Double(f64),
-    /// Where its bytes lie, and what they stand for.
-    Bytes(Range<usize>, Meaning),
-    Text(String),
+    pub(super) types: Vec<Kind>,
+    pub(super) root: Node,
 }
 
 struct Parser {
@@ -134,8 +97,8 @@ impl Schema {
         self.is_leaf(self.root)
     }
 
-    /// The names of a field on the way to the one of this path: `a.b` is the field `b` of the field `a`, or, where there
-    /// is no such one, the field `a.b`. An error if it is not there, or cannot become the bytes of a value.
+    /// The names of a field on the way to the one of this path: `a.b` is the field `b` of the field `a`, or, where
+    /// there is no such one, the field `a.b`. An error if it is not there, or cannot become the bytes of a value.
     pub(super) fn resolve(&self, path: &str) -> Result<Vec<String>, String> {
         let Some((names, node)) = self.find(self.root, path) else {
             return Err(format!("it has no field '{}'; there are {}", shown(path.as_bytes()), self.fields_near(path)));
@@ -200,25 +163,6 @@ impl Schema {
         let nested =
             |node: &Node| matches!(self.types[*node], Kind::Array(_) | Kind::Map(_) | Kind::Record(_) | Kind::Union(_));
         !self.branches(node).iter().any(nested)
-    }
-
-    /// Reads an event that is a value without others within.
-    pub(super) fn read_leaf(&self, reader: &mut Reader<'_>, steps: &mut Steps) -> Result<Found, Fault> {
-        Walk { schema: self, steps, left: DEPTH }.value(reader, self.root)
-    }
-
-    /// Reads an event, and of it the fields at these paths; none where a record in front of one is null.
-    pub(super) fn read<const N: usize>(
-        &self,
-        reader: &mut Reader<'_>,
-        paths: &[Option<Vec<String>>; N],
-        steps: &mut Steps,
-    ) -> Result<[Option<Found>; N], Fault> {
-        let mut walk = Walk { schema: self, steps, left: DEPTH };
-        let mut found = [const { None }; N];
-        let wanted: Vec<usize> = (0..N).filter(|index| paths[*index].is_some()).collect();
-        walk.record(reader, self.root, 0, &wanted, paths, &mut found)?;
-        Ok(found)
     }
 }
 
@@ -349,7 +293,7 @@ fn name_of(object: &serde_json::Map<String, Json>, space: &str) -> Result<String
     Ok(full_name(name, object.get("namespace").and_then(Json::as_str), space))
 }
 
-/// What the bytes of a type stand for. A logical type that is not valid is none (specification, "Logical Types").
+/// The meaning of a type's bytes. A logical type that is not valid is none (specification, "Logical Types").
 fn meaning(object: &serde_json::Map<String, Json>, fixed: Option<usize>) -> Meaning {
     let number = |name: &str| object.get(name).and_then(Json::as_u64);
     match object.get("logicalType").and_then(Json::as_str) {
@@ -378,177 +322,4 @@ fn unit(logical: Option<&Json>) -> Unit {
         Some("timestamp-nanos" | "local-timestamp-nanos") => Unit::Nanos,
         _ => Unit::None,
     }
-}
-
-/// Goes through one event.
-struct Walk<'s> {
-    schema: &'s Schema,
-    steps: &'s mut Steps,
-    left: u32,
-}
-
-impl Walk<'_> {
-    fn step(&mut self) -> Result<(), Fault> {
-        self.steps.taken += 1;
-        self.steps.left =
-            self.steps.left.checked_sub(1).ok_or(Fault::TooLarge("there are too many values for their bytes"))?;
-        Ok(())
-    }
-
-    /// Some bytes were read.
-    fn earn(&mut self) {
-        self.steps.left = self.steps.left.saturating_add(1 + HOLLOW);
-    }
-
-    fn deeper<T>(&mut self, within: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
-        self.left = self.left.checked_sub(1).ok_or(Fault::TooLarge("an event's values lie too deep in each other"))?;
-        let answer = within(self);
-        self.left += 1;
-        answer
-    }
-
-    /// The fields of a record, or of a union's; `wanted` are those whose paths lead here.
-    fn record<const N: usize>(
-        &mut self,
-        reader: &mut Reader<'_>,
-        node: Node,
-        depth: usize,
-        wanted: &[usize],
-        paths: &[Option<Vec<String>>; N],
-        found: &mut [Option<Found>; N],
-    ) -> Result<(), Fault> {
-        self.step()?;
-        let schema = self.schema;
-        match &schema.types[node] {
-            Kind::Union(branches) => {
-                let held = self.branch(reader, branches)?;
-                self.deeper(|walk| walk.record(reader, held, depth, wanted, paths, found))
-            }
-            Kind::Record(fields) => {
-                for (name, inner) in fields {
-                    let path = |index: &usize| paths[*index].as_deref().unwrap_or_default();
-                    let here: Vec<usize> =
-                        wanted.iter().copied().filter(|index| path(index).get(depth) == Some(name)).collect();
-                    if here.is_empty() {
-                        self.deeper(|walk| walk.skip(reader, *inner))?;
-                    } else if here.iter().any(|index| path(index).len() == depth + 1) {
-                        let value = self.deeper(|walk| walk.value(reader, *inner))?;
-                        for index in here {
-                            found[index] = Some(value.clone());
-                        }
-                    } else {
-                        self.deeper(|walk| walk.record(reader, *inner, depth + 1, &here, paths, found))?;
-                    }
-                }
-                Ok(())
-            }
-            _ => self.skip(reader, node),
-        }
-    }
-
-    fn value(&mut self, reader: &mut Reader<'_>, node: Node) -> Result<Found, Fault> {
-        self.step()?;
-        self.leaf(reader, node)
-    }
-
-    fn leaf(&mut self, reader: &mut Reader<'_>, node: Node) -> Result<Found, Fault> {
-        let (schema, before) = (self.schema, reader.at());
-        let found = self.found(reader, schema, node)?;
-        if reader.at() > before {
-            self.earn();
-        }
-        Ok(found)
-    }
-
-    fn found(&mut self, reader: &mut Reader<'_>, schema: &Schema, node: Node) -> Result<Found, Fault> {
-        Ok(match &schema.types[node] {
-            Kind::Null => Found::Null,
-            Kind::Boolean => Found::Boolean(reader.byte()? != 0),
-            Kind::Long(unit) => Found::Long(reader.long()?, *unit),
-            Kind::Float => Found::Double(f64::from(f32::from_le_bytes(array(reader)?))),
-            Kind::Double => Found::Double(f64::from_le_bytes(array(reader)?)),
-            Kind::Sized(meaning) => {
-                let len = reader.size()?;
-                Found::Bytes(reader.skip(len)?, *meaning)
-            }
-            Kind::Fixed(len, meaning) => Found::Bytes(reader.skip(*len)?, *meaning),
-            Kind::Enum(symbols) => Found::Text(symbol(reader, symbols)?.to_owned()),
-            Kind::Union(branches) => {
-                let held = self.branch(reader, branches)?;
-                return self.deeper(|walk| walk.value(reader, held));
-            }
-            Kind::Array(_) | Kind::Map(_) | Kind::Record(_) | Kind::Open => {
-                return Err(Fault::Damaged("a field holds other values within"));
-            }
-        })
-    }
-
-    fn skip(&mut self, reader: &mut Reader<'_>, node: Node) -> Result<(), Fault> {
-        self.step()?;
-        let schema = self.schema;
-        match &schema.types[node] {
-            Kind::Array(items) => self.items(reader, *items, false),
-            Kind::Map(values) => self.items(reader, *values, true),
-            Kind::Record(fields) => {
-                fields.iter().try_for_each(|(_, inner)| self.deeper(|walk| walk.skip(reader, *inner)))
-            }
-            Kind::Union(branches) => {
-                let held = self.branch(reader, branches)?;
-                self.deeper(|walk| walk.skip(reader, held))
-            }
-            Kind::Enum(symbols) => {
-                symbol(reader, symbols)?;
-                self.earn();
-                Ok(())
-            }
-            _ => self.leaf(reader, node).map(|_| ()),
-        }
-    }
-
-    /// The branch that a union says it holds.
-    fn branch(&mut self, reader: &mut Reader<'_>, branches: &[Node]) -> Result<Node, Fault> {
-        let number = usize::try_from(reader.long()?).ok();
-        self.earn();
-        number.and_then(|number| branches.get(number)).copied().ok_or(Fault::Damaged("a union has no such branch"))
-    }
-
-    fn items(&mut self, reader: &mut Reader<'_>, inner: Node, named: bool) -> Result<(), Fault> {
-        loop {
-            let (count, size) = reader.items()?;
-            self.earn();
-            if count == 0 {
-                return Ok(());
-            }
-            if let Some(size) = size {
-                reader.skip(size)?;
-                continue;
-            }
-            for _ in 0..count {
-                let before = reader.at();
-                if named {
-                    reader.sized()?;
-                    self.earn();
-                }
-                self.deeper(|walk| walk.skip(reader, inner))?;
-                if reader.at() == before {
-                    // Items of no bytes, of which any number may be promised: none of the others has any.
-                    break;
-                }
-            }
-        }
-    }
-}
-
-/// What an enum says that it holds.
-fn symbol<'e>(reader: &mut Reader<'_>, symbols: &'e [String]) -> Result<&'e str, Fault> {
-    let symbol = usize::try_from(reader.long()?).ok().and_then(|number| symbols.get(number));
-    symbol.map(String::as_str).ok_or(Fault::Damaged("an enum has no such symbol"))
-}
-
-fn array<const N: usize>(reader: &mut Reader<'_>) -> Result<[u8; N], Fault> {
-    let mut bytes = [0; N];
-    for byte in &mut bytes {
-        *byte = reader.byte()?;
-    }
-    Ok(bytes)
 }

@@ -120,13 +120,13 @@ impl<'a> Reader<'a> {
         Err(Fault::Short)
     }
 
-    /// A length: a number that is not negative. Nothing says that so many bytes follow.
+    /// A length: a number that is not negative. Nothing says that this many bytes follow.
     #[inline]
     pub(crate) fn size(&mut self) -> Result<usize, Fault> {
         usize::try_from(self.long()?).map_err(|_| Fault::Damaged("a length is negative"))
     }
 
-    /// So many bytes; where they lie.
+    /// This many bytes; where they lie.
     #[inline]
     pub(crate) fn skip(&mut self, len: usize) -> Result<std::ops::Range<usize>, Fault> {
         if len > self.left() {
@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
         Ok(from..self.at)
     }
 
-    /// A length and so many bytes: Avro's `bytes` and `string`.
+    /// A length and this many bytes: Avro's `bytes` and `string`.
     #[inline]
     pub(crate) fn sized(&mut self) -> Result<&'a [u8], Fault> {
         let len = self.size()?;

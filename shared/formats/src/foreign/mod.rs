@@ -3,8 +3,8 @@
 //! - `lines`: lines of text, each a payload.
 //! - `json`: lines of JSON.
 //!
-//! Avro of any schema is read by [`AvroDecoder`], which is told the fields. Without names of fields, records are those that
-//! Sluice itself writes.
+//! Avro of any schema is read by [`AvroDecoder`], which is told the fields. Without names of fields, records are those
+//! that Sluice itself writes.
 
 mod json;
 mod lines;
@@ -16,7 +16,7 @@ use crate::{AvroDecoder, JsonlDecoder};
 /// Bytes of a file that tell how it is compressed.
 pub const RECOGNISED: u64 = 32;
 
-/// How a file is compressed, by its first [`RECOGNISED`] bytes. An error if it is to be inflated and cannot be.
+/// The compression of a file, by its first [`RECOGNISED`] bytes. An error if it is to be inflated and cannot be.
 pub fn compression_of(files: &ForeignFiles, head: &[u8]) -> Result<Compression, UnpackError> {
     if !files.inflate {
         return Ok(Compression::Plain);

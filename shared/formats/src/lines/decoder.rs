@@ -1,4 +1,4 @@
-//! Lines into events, whatever a line is.
+//! The decoder of lines, for every format of a line.
 
 use bytes::Bytes;
 use sluice_transfer::limits::excerpt;
@@ -13,7 +13,7 @@ const PASSED_LINES: usize = 10_000;
 pub(crate) enum Read {
     /// No event.
     Nothing,
-    /// An event, in so many of its bytes, behind spaces or the end. Its place is still to be told.
+    /// An event and the length of its bytes, with the spaces behind it. Its place is not known yet.
     Event(Decoded, usize),
 }
 
@@ -124,6 +124,7 @@ impl<F: LineFormat> LineDecoder<F> {
         let how = match name {
             "UTF-16" | "UTF-32" => format!("convert it to UTF-8 (iconv -f {name} -t UTF-8)"),
             "Avro" => "say format avro".to_owned(),
+            "PNG" | "PDF" | "ELF" => "write it as text".to_owned(),
             "Parquet" | "SQLite" | "a SequenceFile" => "write it as lines, JSON or Avro".to_owned(),
             _ => "unpack it first".to_owned(),
         };

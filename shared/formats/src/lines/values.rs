@@ -10,7 +10,7 @@ pub(super) struct Scanner {
     /// Objects and lists that are open.
     depth: usize,
     in_text: bool,
-    /// The byte at hand is behind a backslash.
+    /// True if the current byte is escaped by a backslash.
     escaped: bool,
     /// A value ended, and nothing but spaces came behind it.
     ended: bool,

@@ -1,6 +1,7 @@
 //! Encoding and decoding together: with each other, with another implementation, with kept files, with broken ones.
 
 mod foreign;
+mod foreign_avro;
 mod golden;
 mod hostile;
 mod jsonl;

@@ -7,7 +7,7 @@ use super::*;
 use crate::avro::encode::UNIT_BYTES;
 use crate::{Inflater, decoder, packer};
 
-/// Packs all events into objects. Every slice is interrupted after so many events, which drops what no part holds;
+/// Packs all events into objects. Every slice is interrupted after this many events, which drops what no part holds;
 /// the last one is not.
 fn pack(encoding: Encoding, events: &[Event], spec: PackSpec, interruptions: &[usize]) -> Vec<Vec<u8>> {
     let (mut object, mut taken, mut cursor) = (0, 0, Cursor::default());

@@ -9,30 +9,41 @@ use sluice_transfer::manifest::ObjectIndex;
 use sluice_transfer::record::{Closing, PartEntry, Phase};
 use sluice_transfer::{Checksum, ObjectKeys, Packed, Seal, UploadId};
 
-use super::shard::ShardExport;
+use super::shard::{Setback, ShardExport};
 use crate::error::{Code, OperationError, Stop};
 use crate::objects::{metadata, put_document, recognise};
 
 /// What stands at the key of a closing object.
 enum Found {
     Nothing,
-    /// The object that was being closed; it is sealed on the record now.
-    Ours,
+    /// The object that was being closed, and which of its closings it is.
+    Ours {
+        which: Box<Closing>,
+        etag: String,
+    },
     /// Somebody else's object.
     Foreign,
 }
 
-/// Completes the closing object. `last` are the bytes of its last part, if this slice packed them; it may be on its way.
-/// After a crash they are found in the bucket or packed again. Answers false if all begins again from the sealed cursor.
-pub(crate) async fn complete(shard: &mut ShardExport<'_, '_>, last: Option<Bytes>) -> Result<bool, Stop> {
+/// What came of sealing the object that stands at the key.
+#[derive(PartialEq, Eq)]
+enum Sealed {
+    Done,
+    /// There is none.
+    Nothing,
+}
+
+/// Completes the closing object. `last` are the bytes of its last part, if this slice packed them; it may be on its
+/// way. After a crash they are found in the bucket or packed again. Rewound if all begins again from the sealed cursor.
+pub(crate) async fn complete(shard: &mut ShardExport<'_, '_>, last: Option<Bytes>) -> Result<(), Setback> {
     let fresh = last.is_some();
     let closing = at_hand(shard)?;
-    if !fresh && look(shard, &closing).await? {
-        return Ok(true);
+    if !fresh && seal_what_is_there(shard, &closing).await? == Sealed::Done {
+        return Ok(());
     }
     let Some(upload) = closing.upload.clone() else {
-        let Some(bytes) = last_bytes(shard, &closing, last).await? else { return Ok(false) };
-        return put(shard, &closing, bytes).await;
+        let bytes = last_bytes(shard, &closing, last).await?;
+        return Ok(put(shard, &closing, bytes).await?);
     };
     let mut ledger: Vec<PartEntry> = shard.ledger.iter().map(|entry| entry.part.clone()).collect();
     if let Some(checksum) = closing.last {
@@ -43,13 +54,13 @@ pub(crate) async fn complete(shard: &mut ShardExport<'_, '_>, last: Option<Bytes
             let answer = if let Some((.., answer)) = shard.in_flight.first().await {
                 answer?
             } else {
-                let Some(bytes) = last_bytes(shard, &closing, last).await? else { return Ok(false) };
+                let bytes = last_bytes(shard, &closing, last).await?;
                 let place = (ledger.len() as u64 + 1, closing.checksum.len - checksum.len);
                 shard.call(&upload.id, place, bytes, checksum)?.await?
             };
             let PartAnswer::Stored { etag } = answer else {
                 abandon_upload(shard).await?;
-                return Ok(false);
+                return Err(Setback::Rewound);
             };
             PartEntry { etag, checksum }
         };
@@ -66,16 +77,12 @@ fn at_hand(shard: &ShardExport<'_, '_>) -> Result<Closing, Stop> {
 }
 
 /// A single put: create-only, so it can be repeated.
-async fn put(shard: &mut ShardExport<'_, '_>, closing: &Closing, bytes: Bytes) -> Result<bool, Stop> {
+async fn put(shard: &mut ShardExport<'_, '_>, closing: &Closing, bytes: Bytes) -> Result<(), Stop> {
     let key = shard.object_key()?;
     let ours = our_metadata(shard)?;
-    let (slice, bucket) = (shard.claimed.slice, &shard.target.bucket);
-    let send = slice.engine.persist(async || bucket.put(&key, bytes.clone(), closing.checksum, &ours).await);
-    match slice.bounded(send).await? {
+    match shard.target.bucket.put(&key, bytes.clone(), closing.checksum, &ours).await? {
         PutAnswer::Stored { etag } => seal(shard, closing, etag).await,
-        PutAnswer::Exists if look(shard, closing).await? => Ok(true),
-        // It was there a moment ago: the next slice sees what it is.
-        PutAnswer::Exists => Err(unsteady(&key)),
+        PutAnswer::Exists => seal_what_exists(shard, closing, &key).await,
     }
 }
 
@@ -84,15 +91,15 @@ async fn complete_upload(
     closing: &Closing,
     upload: &UploadId,
     mut ledger: Vec<PartEntry>,
-) -> Result<bool, Stop> {
+) -> Result<(), Setback> {
     let key = shard.object_key()?;
     let (slice, bucket) = (shard.claimed.slice, &shard.target.bucket);
     let mut adopted = false;
     let mut trouble = None;
     for _ in 0..slice.engine.settings.attempts.max(2) {
         trouble = None;
-        match slice.bounded(bucket.complete(&key, upload, &ledger, closing.checksum)).await {
-            Ok(CompleteAnswer::Completed { etag }) => return seal(shard, closing, etag).await,
+        match bucket.complete(&key, upload, &ledger, closing.checksum).await.map_err(Stop::from) {
+            Ok(CompleteAnswer::Completed { etag }) => return Ok(seal(shard, closing, etag).await?),
             Ok(CompleteAnswer::InvalidPart) if !adopted => {
                 adopted = true;
                 match adopt(shard, upload, &ledger).await? {
@@ -101,25 +108,25 @@ async fn complete_upload(
                 }
             }
             Ok(CompleteAnswer::InvalidPart | CompleteAnswer::Conflict | CompleteAnswer::NoSuchUpload) => break,
-            Ok(CompleteAnswer::Exists) => {
-                return if look(shard, closing).await? { Ok(true) } else { Err(unsteady(&key)) };
-            }
+            Ok(CompleteAnswer::Exists) => return Ok(seal_what_exists(shard, closing, &key).await?),
             // Whether it happened is not known: look before trying again.
             Err(Stop::Trouble(error)) => {
                 tracing::debug!(%error, "completion is uncertain");
-                if look(shard, closing).await? {
-                    return Ok(true);
+                if seal_what_is_there(shard, closing).await? == Sealed::Done {
+                    return Ok(());
                 }
                 trouble = Some(error);
             }
-            Err(stop) => return Err(stop),
+            Err(stop) => return Err(stop.into()),
         }
     }
     if let Some(error) = trouble {
-        return Err(Stop::Trouble(error));
+        return Err(Stop::Trouble(error).into());
     }
     abandon_upload(shard).await?;
-    Ok(shard.destination()?.is_idle() && shard.destination()?.cursor() == &closing.until)
+    // Somebody may have completed it just before.
+    let sealed = shard.destination()?.is_idle() && shard.destination()?.cursor() == &closing.until;
+    if sealed { Ok(()) } else { Err(Setback::Rewound) }
 }
 
 /// A zombie may have sent a part again, with the same bytes but another etag. Parts whose size and checksum are ours
@@ -130,9 +137,7 @@ async fn adopt(
     ledger: &[PartEntry],
 ) -> Result<Option<Vec<PartEntry>>, Stop> {
     let key = shard.object_key()?;
-    let (slice, bucket) = (shard.claimed.slice, &shard.target.bucket);
-    let list = slice.engine.persist(async || bucket.list_parts(&key, upload).await);
-    let Some(stored) = slice.bounded(list).await? else { return Ok(None) };
+    let Some(stored) = shard.target.bucket.list_parts(&key, upload).await? else { return Ok(None) };
     let seen = ledger
         .iter()
         .zip(1_u64..)
@@ -148,18 +153,15 @@ async fn stored_part(
     checksum: Checksum,
 ) -> Result<Option<PartEntry>, Stop> {
     let key = shard.object_key()?;
-    let (slice, bucket) = (shard.claimed.slice, &shard.target.bucket);
-    let list = slice.engine.persist(async || bucket.list_parts(&key, upload).await);
-    let stored = slice.bounded(list).await?;
+    let stored = shard.target.bucket.list_parts(&key, upload).await?;
     Ok(stored.and_then(|parts| parts.get(&(before as u64 + 1)).cloned()).filter(|part| part.checksum == checksum))
 }
 
-/// Looks at the key. Our object is sealed on the record; a foreign one ends the transfer. Answers whether there is
-/// an object.
-async fn look(shard: &mut ShardExport<'_, '_>, closing: &Closing) -> Result<bool, Stop> {
+/// Seals our object on the record, if it stands at the key. A foreign one ends the transfer.
+async fn seal_what_is_there(shard: &mut ShardExport<'_, '_>, closing: &Closing) -> Result<Sealed, Stop> {
     match find(shard, closing).await? {
-        Found::Ours => Ok(true),
-        Found::Nothing => Ok(false),
+        Found::Ours { which, etag } => seal(shard, &which, etag).await.map(|()| Sealed::Done),
+        Found::Nothing => Ok(Sealed::Nothing),
         Found::Foreign => {
             let key = shard.object_key()?;
             let message = format!(
@@ -171,14 +173,20 @@ async fn look(shard: &mut ShardExport<'_, '_>, closing: &Closing) -> Result<bool
     }
 }
 
-async fn find(shard: &mut ShardExport<'_, '_>, closing: &Closing) -> Result<Found, Stop> {
+/// The same where an object was there a moment ago: if it is not, the next slice sees what it is.
+async fn seal_what_exists(shard: &mut ShardExport<'_, '_>, closing: &Closing, key: &str) -> Result<(), Stop> {
+    match seal_what_is_there(shard, closing).await? {
+        Sealed::Done => Ok(()),
+        Sealed::Nothing => Err(unsteady(key)),
+    }
+}
+
+/// Looks at the key of a closing object.
+async fn find(shard: &ShardExport<'_, '_>, closing: &Closing) -> Result<Found, Stop> {
     let key = shard.object_key()?;
-    let (slice, bucket) = (shard.claimed.slice, &shard.target.bucket);
-    let head = slice.engine.persist(async || bucket.head(&key).await);
-    let Some(found) = slice.bounded(head).await? else { return Ok(Found::Nothing) };
-    let Some(which) = recognise(&found, &our_metadata(shard)?, closing).cloned() else { return Ok(Found::Foreign) };
-    seal(shard, &which, found.etag).await?;
-    Ok(Found::Ours)
+    let Some(found) = shard.target.bucket.head(&key).await? else { return Ok(Found::Nothing) };
+    let which = recognise(&found, &our_metadata(shard)?, closing).cloned();
+    Ok(which.map_or(Found::Foreign, |which| Found::Ours { which: Box::new(which), etag: found.etag }))
 }
 
 fn our_metadata(shard: &ShardExport<'_, '_>) -> Result<sluice_ports::Metadata, Stop> {
@@ -188,7 +196,7 @@ fn our_metadata(shard: &ShardExport<'_, '_>) -> Result<sluice_ports::Metadata, S
 
 /// The object exists: its index is written, then it is on the record, to be written with the next flush. The closing on
 /// record holds until then, and whoever goes on from there writes the same index.
-async fn seal(shard: &mut ShardExport<'_, '_>, which: &Closing, etag: String) -> Result<bool, Stop> {
+async fn seal(shard: &mut ShardExport<'_, '_>, which: &Closing, etag: String) -> Result<(), Stop> {
     let number = shard.destination()?.objects;
     // Once an object, and behind much else: on the heap it does not make all that leads here larger.
     let parts = Box::pin(write_index(shard, which)).await?;
@@ -197,7 +205,7 @@ async fn seal(shard: &mut ShardExport<'_, '_>, which: &Closing, etag: String) ->
     shard.ledger.clear();
     shard.claimed.touch();
     shard.stored = true;
-    Ok(true)
+    Ok(())
 }
 
 /// Writes the index of an object that exists, if it has one. Answers how many parts it lists.
@@ -213,8 +221,7 @@ async fn write_index(shard: &ShardExport<'_, '_>, which: &Closing) -> Result<Opt
         parts,
     };
     let key = shard.target.keys(&record.transfer).whole(&ObjectKeys::index(&record.shard, index.number));
-    let slice = shard.claimed.slice;
-    slice.bounded(put_document(slice.engine, &*shard.target.bucket, &key, &index)).await?;
+    put_document(&*shard.target.bucket, &key, &index).await?;
     Ok(Some(listed))
 }
 
@@ -222,8 +229,8 @@ fn unsteady(key: &str) -> Stop {
     OperationError::new(Code::Unavailable, format!("{key} was there and is gone again")).into()
 }
 
-/// Gives the upload at hand up: from the sealed cursor again. The upload is aborted first, so that nobody can
-/// complete it later; if somebody just did, the object is ours.
+/// Gives the current upload up: from the sealed cursor again. The upload is aborted first, so that nobody can complete
+/// it later; if somebody just did, the object is ours.
 pub(crate) async fn abandon_upload(shard: &mut ShardExport<'_, '_>) -> Result<(), Stop> {
     let key = shard.object_key()?;
     let (upload, closing) = match &shard.destination()?.phase {
@@ -231,15 +238,14 @@ pub(crate) async fn abandon_upload(shard: &mut ShardExport<'_, '_>) -> Result<()
         Phase::Open(upload) => (Some(upload.id.clone()), None),
         Phase::Closing(closing) => (closing.upload.as_ref().map(|upload| upload.id.clone()), Some(closing.clone())),
     };
-    let (slice, bucket) = (shard.claimed.slice, &shard.target.bucket);
     if let Some(upload) = upload {
-        slice.bounded(slice.engine.persist(async || bucket.abort(&key, &upload).await)).await?;
+        shard.target.bucket.abort(&key, &upload).await?;
     }
     // A foreign object is met again when the next upload is completed, if there is one.
     if let Some(closing) = closing
-        && matches!(find(shard, &closing).await?, Found::Ours)
+        && let Found::Ours { which, etag } = find(shard, &closing).await?
     {
-        return Ok(());
+        return seal(shard, &which, etag).await;
     }
     tracing::warn!(key, "the upload is gone: a new one begins at the last complete object");
     shard.destination_mut()?.rewind()?;
@@ -247,28 +253,28 @@ pub(crate) async fn abandon_upload(shard: &mut ShardExport<'_, '_>) -> Result<()
     shard.flush().await
 }
 
-/// The bytes of the closing object's last part: those at hand, or packed again from the source. None if the source
-/// has lost them: the record then says what is left.
+/// The bytes of the closing object's last part: those at hand, or packed again from the source. Rewound if the source
+/// has lost them, or they come out otherwise: the record then says what is left.
 async fn last_bytes(
     shard: &mut ShardExport<'_, '_>,
     closing: &Closing,
     at_hand: Option<Bytes>,
-) -> Result<Option<Bytes>, Stop> {
-    if at_hand.is_some() {
-        return Ok(at_hand);
+) -> Result<Bytes, Setback> {
+    if let Some(bytes) = at_hand {
+        return Ok(bytes);
     }
     let Some(part) = pack_again(shard, closing).await? else {
         tracing::warn!(until = %closing.until, "the source lost the end of an object that was being closed");
         shard.destination_mut()?.supersede()?;
         shard.flush().await?;
-        return Ok(None);
+        return Err(Setback::Rewound);
     };
     if Some(Checksum::of(&part.bytes)) != closing.last || part.end != closing.until {
         if !shard.target.config.compression.is_plain() {
             // Another version of the codec may have written what is on record: the object begins anew with this one.
             tracing::warn!(until = %closing.until, "the last part is compressed otherwise than before");
             abandon_upload(shard).await?;
-            return Ok(None);
+            return Err(Setback::Rewound);
         }
         return Err(OperationError::new(
             Code::SourceChanged,
@@ -276,7 +282,7 @@ async fn last_bytes(
         )
         .into());
     }
-    Ok(Some(part.bytes))
+    Ok(part.bytes)
 }
 
 /// Reads and packs the last part again. None if the source no longer has its events.
@@ -286,11 +292,10 @@ async fn pack_again(shard: &ShardExport<'_, '_>, closing: &Closing) -> Result<Op
     let mut packer = shard.packer()?;
     let mut from = packer.pushed().position;
     let stream = &shard.target.stream;
-    let limit = ReadLimit { events: settings.read_events, bytes: settings.read_bytes };
+    let limit = ReadLimit::new(settings.read_events, settings.read_bytes);
     while packer.pushed() < closing.until {
         let id = &shard.claimed.record.shard;
-        let read = slice.bounded(slice.engine.persist(async || stream.read(id, &from, limit).await)).await?;
-        let Read::Events { events, next, at_tail } = read else { return Ok(None) };
+        let Read::Events { events, next, at_tail, .. } = stream.read(id, &from, limit).await? else { return Ok(None) };
         if events.is_empty() && at_tail {
             return Ok(None);
         }
@@ -311,8 +316,8 @@ async fn pack_again(shard: &ShardExport<'_, '_>, closing: &Closing) -> Result<Op
     })
 }
 
-/// Leaves nothing open: the object at hand ends where its last stored part did, or is dropped. Nothing is read
-/// unless an object was being closed.
+/// Leaves nothing open: the current object ends where its last stored part did, or is dropped. Nothing is read unless
+/// an object was being closed.
 pub(crate) async fn quiesce(shard: &mut ShardExport<'_, '_>, drop_upload: bool) -> Result<(), Stop> {
     loop {
         match &shard.destination()?.phase {
@@ -324,7 +329,7 @@ pub(crate) async fn quiesce(shard: &mut ShardExport<'_, '_>, drop_upload: bool) 
                 shard.flush().await?;
             }
             Phase::Closing(_) => {
-                complete(shard, None).await?;
+                Setback::unless_rewound(complete(shard, None).await)?;
             }
         }
     }

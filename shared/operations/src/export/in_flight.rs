@@ -54,7 +54,7 @@ impl<'a> InFlight<'a> {
         self.queue.is_empty()
     }
 
-    /// Whether one has to be taken off before another is begun.
+    /// True if one has to be taken off before another is begun.
     pub(crate) fn is_full(&self) -> bool {
         self.queue.len() >= self.at_once
     }
@@ -85,7 +85,7 @@ impl<'a> InFlight<'a> {
         self.queue.front().is_some_and(|sent| sent.answer.is_some())
     }
 
-    /// Whether it is known what came of the first; does not wait.
+    /// True if the first one was answered; does not wait.
     pub(crate) async fn has_arrived(&mut self) -> bool {
         poll_fn(|context| {
             self.poll(context);

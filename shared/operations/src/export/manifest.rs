@@ -1,7 +1,7 @@
 //! The manifest of an export: the last segments of its shards, its root, and what of the bucket nobody remembers.
 
 use sluice_transfer::manifest::{ExportManifest, ShardManifest};
-use sluice_transfer::record::{DestinationRecord, ExportConfig, ManifestRef, ShardRecord, TransferRecord, Work};
+use sluice_transfer::record::{ExportConfig, ExportWork, ManifestRef, ShardRecord, TransferRecord};
 use sluice_transfer::{Counts, Cursor, ObjectKeys, State};
 
 use super::shard::ShardExport;
@@ -15,7 +15,7 @@ use crate::slice::Slice;
 impl ShardExport<'_, '_> {
     /// Writes what is left of the manifest's segments; there will be no more objects.
     pub(crate) async fn write_last_segments(&mut self) -> Result<(), Stop> {
-        while self.write_segment(true).await? {}
+        self.write_segments(true).await?;
         if self.claimed.is_dirty() {
             self.flush().await?;
         }
@@ -24,26 +24,23 @@ impl ShardExport<'_, '_> {
 }
 
 /// A shard's part of the root, from its record.
-pub(crate) fn list_shard(target: &Target, record: &ShardRecord) -> Result<ShardManifest, Stop> {
-    let destination = destination(record, target)?;
+pub(crate) fn list_shard(target: &Target, record: &ShardRecord<ExportWork>) -> Result<ShardManifest, Stop> {
+    let missing = || OperationError::new(Code::Corrupt, "a shard has no record of its destination");
+    let destination = record.work.get(&target.name).ok_or_else(missing)?;
     Ok(ShardManifest {
         shard: record.shard.clone(),
         from: Cursor::at(record.range.from.clone()),
         until: destination.sealed.clone(),
         counts: destination.counts,
+        aggregates: destination.aggregates,
         objects: destination.objects,
         gaps: destination.gaps.clone(),
         segments: destination.segments.clone(),
-        parents: Vec::new(),
+        parents: record.parents.clone(),
+        hashes: record.hashes,
+        began: record.times.as_ref().and_then(|times| times.began),
+        reached: record.times.as_ref().filter(|_| record.is_drained()).map(|times| times.until),
     })
-}
-
-fn destination<'r>(record: &'r ShardRecord, target: &Target) -> Result<&'r DestinationRecord, Stop> {
-    match &record.work {
-        Work::Export(destinations) => destinations.get(&target.name),
-        Work::Import(_) => None,
-    }
-    .ok_or_else(|| OperationError::new(Code::Corrupt, "a shard has no record of its destination").into())
 }
 
 /// Aborts every upload under the transfer's own folder. All shards are at rest, so nobody needs any.
@@ -52,21 +49,19 @@ pub(crate) async fn sweep(slice: &Slice<'_>, target: &Target, transfer: &Transfe
     let prefix = format!("{}/", target.keys(&transfer.id).folder());
     // A part that is in flight can bring an upload back: until none is left, a few times.
     for _ in 0..slice.engine.settings.attempts.max(2) {
-        let list = slice.engine.persist(async || bucket.list_uploads(&prefix).await);
-        let open = slice.bounded(list).await?;
+        let open = bucket.list_uploads(&prefix).await?;
         if open.is_empty() {
             return Ok(());
         }
         for upload in open {
             tracing::info!(key = upload.key, "aborting an upload that was begun and never recorded");
-            slice.bounded(slice.engine.persist(async || bucket.abort(&upload.key, &upload.id).await)).await?;
+            bucket.abort(&upload.key, &upload.id).await?;
         }
     }
     Ok(())
 }
 
 pub(crate) async fn write_root(
-    slice: &Slice<'_>,
     target: &Target,
     transfer: &TransferRecord,
     config: &ExportConfig,
@@ -82,6 +77,7 @@ pub(crate) async fn write_root(
         state,
         created: transfer.created_at,
         counts: shards.iter().map(|shard| shard.counts).sum::<Counts>(),
+        deaggregated: config.deaggregate,
         objects: shards.iter().map(|shard| shard.objects).sum(),
         shards,
         previous: None,
@@ -89,7 +85,7 @@ pub(crate) async fn write_root(
     };
     let name = if state == State::Cancelled { ObjectKeys::cancelled() } else { ObjectKeys::root() };
     let key = target.keys(&transfer.id).whole(name);
-    let sha256 = slice.bounded(put_document(slice.engine, &*target.bucket, &key, &manifest)).await?;
+    let sha256 = put_document(&*target.bucket, &key, &manifest).await?;
     Ok(ManifestRef { key, sha256 })
 }
 
@@ -99,7 +95,7 @@ pub(crate) async fn list_cancelled(
     transfer: &TransferRecord,
     config: &ExportConfig,
 ) -> Result<Option<ManifestRef>, Stop> {
-    let target = open_target(slice.engine, config).await?;
+    let target = open_target(&*slice.places, config).await?;
     sweep(slice, &target, transfer).await?;
     let mut shards = Vec::new();
     // A plan that was cut off left no records of some shards.
@@ -118,5 +114,5 @@ pub(crate) async fn list_cancelled(
     if shards.iter().all(|shard| shard.objects == 0) {
         return Ok(None);
     }
-    write_root(slice, &target, transfer, config, shards, State::Cancelled).await.map(Some)
+    write_root(&target, transfer, config, shards, State::Cancelled).await.map(Some)
 }

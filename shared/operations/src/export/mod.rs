@@ -1,5 +1,6 @@
 //! One slice of an export: shards to parts.
 
+mod by_time;
 pub(crate) mod closing;
 mod in_flight;
 pub(crate) mod manifest;

@@ -3,22 +3,24 @@
 use futures::future::join;
 use sluice_ports::{Read, ReadLimit};
 use sluice_transfer::record::{DestinationConfig, Phase, ShardRecord};
-use sluice_transfer::{Counts, Event, Packer, Position, Remaining, Seal, Wanted};
+use sluice_transfer::{Counts, Event, Packer, Position, Remaining, Seal, SliceOutcome, Timestamp, Wanted};
 
 use super::closing::{abandon_upload, complete};
 use super::in_flight::{InFlight, beside};
-use super::shard::ShardExport;
+use super::shard::{Setback, ShardExport};
 use super::target::{Target, export_config, open_target};
 use crate::claimed::{Claimed, Taken};
 use crate::engine::{Engine, Settings};
 use crate::error::OperationError;
 use crate::error::Stop;
 use crate::lane::{ShardEnd, admit, gather, in_turn, over_lane};
-use crate::outcome::SliceOutcome;
 use crate::slice::{Slice, SliceOrder};
 
 /// Shards that one process works on at once, however much memory there is.
 const SHARDS_AT_ONCE: usize = 32;
+
+/// Wait at the tail, in milliseconds, until the shard is read again.
+const LOOK_AGAIN_MILLIS: u64 = 200;
 
 /// Exports a slice of the shards of a lane.
 pub async fn export_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOutcome, OperationError> {
@@ -28,7 +30,7 @@ pub async fn export_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
     }
     let config = export_config(&transfer)?;
     let slice = Slice::new(engine, order, &transfer, transfer.rate());
-    let target = match open_target(engine, config).await {
+    let target = match open_target(&*slice.places, config).await {
         Ok(target) => target,
         Err(stop) => return Ok(gather(vec![Err(stop)])),
     };
@@ -37,9 +39,9 @@ pub async fn export_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
     over_lane(&slice, lane, at_once, |record| export_shard(&slice, &target, parts_at_once, record)).await
 }
 
-/// How many of so many shards are exported at once, and how many parts each sends at once: as many as memory admits,
-/// shards first. Each holds a part that is filled, those that are sent, what was read, and what is read ahead meanwhile,
-/// or a part that went past its size.
+/// How many of this many shards are exported at once, and how many parts each sends at once: as many as memory admits,
+/// shards first. Each holds a part that is filled, those that are sent, what was read, and what is read ahead
+/// meanwhile, or a part that went past its size.
 fn at_once(settings: &Settings, config: &DestinationConfig, shards: usize) -> (usize, usize) {
     let (read, part) = (settings.read_bytes as u64, config.part_size.max(1));
     let but_sent = part + read + part.max(read);
@@ -71,6 +73,18 @@ async fn export_shard(
     claimed.conclude(outcome).await
 }
 
+/// Where a stretch of packing reads.
+struct Reading {
+    /// The next read begins behind this.
+    from: Position,
+    /// Behind the last event that was read.
+    last: Position,
+    /// The next answer, if it was read ahead.
+    ahead: Option<Result<Read, Stop>>,
+    /// The source has nothing behind `last` that arrived before this.
+    heard: Option<Timestamp>,
+}
+
 /// How a stretch of packing ended.
 enum Stretch {
     /// The slice is over for this shard.
@@ -87,52 +101,38 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         let parts_at_once = if self.claimed.record.idle_slices > 1 { 1 } else { parts_at_once };
         self.in_flight = InFlight::new(&*self.claimed.slice.engine.clock, parts_at_once);
         let end = self.work().await;
-        // Whatever ended it leaves no part on its way.
-        let landed = self.all_landed().await;
+        // Whatever ended it leaves no part in flight.
+        let landed = Setback::unless_rewound(self.land_all().await);
         end.and_then(|end| landed.map(|_| end))
     }
 
     async fn work(&mut self) -> Result<ShardEnd, Stop> {
         loop {
-            if matches!(self.destination()?.phase, Phase::Closing(_)) {
-                complete(self, None).await?;
-                continue;
-            }
-            if self.destination()?.is_drained(&self.claimed.record.range.until) {
-                return Ok(ShardEnd::Drained);
-            }
-            match self.stretch().await? {
-                Stretch::Ends(end) => return Ok(end),
-                Stretch::Again => {}
+            if let Some(Stretch::Ends(end)) = Setback::unless_rewound(self.stretch().await)? {
+                return Ok(end);
             }
         }
     }
 
-    async fn stretch(&mut self) -> Result<Stretch, Stop> {
-        let slice = self.claimed.slice;
+    async fn stretch(&mut self) -> Result<Stretch, Setback> {
+        if matches!(self.destination()?.phase, Phase::Closing(_)) {
+            complete(self, None).await?;
+            return Ok(Stretch::Again);
+        }
+        if self.destination()?.is_drained(&self.claimed.record.range.until) {
+            return Ok(Stretch::Ends(ShardEnd::Drained));
+        }
         let mut packer = self.packer()?;
-        let mut from = self.destination()?.cursor().position.clone();
-        let mut last = from.clone();
-        let mut ahead = None;
+        let from = self.destination()?.cursor().position.clone();
+        let mut reading = Reading { last: from.clone(), from, ahead: None, heard: None };
         loop {
-            match beside(&mut self.in_flight, slice.wanted()).await? {
-                Wanted::Running => {}
-                Wanted::Paused => {
-                    self.seal(&mut packer).await?;
-                    return Ok(Stretch::Ends(ShardEnd::Stopped));
-                }
-                Wanted::Cancelled => return Ok(Stretch::Ends(ShardEnd::Stopped)),
+            if let Some(stretch) = self.stop_if_due(&mut packer, &reading).await? {
+                return Ok(stretch);
             }
-            let may_stop = self.stored || !self.in_flight.is_empty() || !packer.has_tail();
-            // One that waits until another has arrived, and then is as slow, is still to land.
-            let in_time = slice.has_time_for(self.in_flight.slowest().saturating_mul(2));
-            if !in_time || (slice.remaining() == Remaining::Exhausted && may_stop) {
-                return self.stop(&mut packer).await;
-            }
-            let read = if let Some(read) = ahead.take() {
+            let read = if let Some(read) = reading.ahead.take() {
                 read
             } else {
-                let read = self.read(&from);
+                let read = self.read(&reading);
                 beside(&mut self.in_flight, read).await
             };
             match read? {
@@ -140,41 +140,112 @@ impl<'a, 'h> ShardExport<'a, 'h> {
                     self.record_gap(&mut packer, earliest).await?;
                     return Ok(Stretch::Again);
                 }
-                Read::Events { events, next, at_tail } => {
-                    from = next;
-                    let quiet = events.is_empty() && at_tail;
-                    if let Some(event) = events.last() {
-                        last = Position::After(event.sequence.clone());
-                    }
-                    let stored = if !at_tail && self.may_read_ahead(&from, &events) {
-                        // The source is read while parts go to the bucket: neither waits for the other.
-                        let read = self.read(&from);
-                        let (read, stored) = join(read, self.pack(&mut packer, events)).await;
-                        ahead = Some(read);
-                        stored
+                Read::Events { events, next, at_tail, reached } => {
+                    let within = self.within(events, next, &reading.last, reached, at_tail);
+                    reading.from = within.next;
+                    let stretch = if within.events.is_empty() && !within.through {
+                        self.hear_nothing(&mut packer, &mut reading, reached, at_tail).await?
                     } else {
-                        self.pack(&mut packer, events).await
+                        self.take(&mut packer, &mut reading, within.events, within.through, at_tail).await?
                     };
-                    if !stored? {
-                        return Ok(Stretch::Again);
-                    }
-                    if from >= self.claimed.record.range.until {
-                        self.end_at(last);
-                        self.seal_at_bound(&mut packer).await?;
-                        return Ok(Stretch::Again);
-                    }
-                    if quiet {
-                        // Caught up with a stream that has not reached the bound: nothing to do but to wait.
-                        return Ok(Stretch::Ends(ShardEnd::More));
+                    if let Some(stretch) = stretch {
+                        return Ok(stretch);
                     }
                 }
             }
-            // A part that arrived is to be seen, also where the next one takes long to fill.
-            if !self.arrived_landed().await? {
-                return Ok(Stretch::Again);
-            }
+            // Show a stored part also if the next one takes long to fill.
+            self.land_arrived().await?;
             beside(&mut self.in_flight, self.claimed.flush_if_late()).await?;
         }
+    }
+
+    /// Ends the stretch if a pause or a cancel is wanted, or time or budget are spent.
+    async fn stop_if_due(&mut self, packer: &mut Packer, reading: &Reading) -> Result<Option<Stretch>, Setback> {
+        let slice = self.claimed.slice;
+        match beside(&mut self.in_flight, slice.wanted()).await? {
+            Wanted::Running => {}
+            Wanted::Paused => {
+                self.seal(packer).await?;
+                self.note_silence(&reading.last, reading.heard)?;
+                return Ok(Some(Stretch::Ends(ShardEnd::Stopped)));
+            }
+            Wanted::Cancelled => return Ok(Some(Stretch::Ends(ShardEnd::Stopped))),
+        }
+        let may_stop = self.stored || !self.in_flight.is_empty() || !packer.has_tail();
+        // Leave time for two slow parts: the one in flight and the one queued behind it.
+        let in_time = slice.has_time_for(self.in_flight.slowest().saturating_mul(2));
+        if !in_time || (slice.remaining() == Remaining::Exhausted && may_stop) {
+            return self.stop(packer, reading).await.map(Some);
+        }
+        Ok(None)
+    }
+
+    /// Packs events, and reads ahead meanwhile.
+    async fn take(
+        &mut self,
+        packer: &mut Packer,
+        reading: &mut Reading,
+        events: Vec<Event>,
+        through: bool,
+        at_tail: bool,
+    ) -> Result<Option<Stretch>, Setback> {
+        if let Some(event) = events.last() {
+            reading.last = Position::After(event.sequence.clone());
+            reading.heard = None;
+        }
+        let beginning = self.beginning(&events);
+        self.note_times(&events);
+        self.note_keys(&events);
+        if let Some(from) = beginning {
+            self.begin_at(from)?;
+            *packer = self.packer()?;
+        }
+        let stored = if !at_tail && !through && self.may_read_ahead(&reading.from, &events) {
+            // The source is read while parts go to the bucket: neither waits for the other.
+            let read = self.read(reading);
+            let (read, stored) = join(read, self.pack(packer, events)).await;
+            reading.ahead = Some(read);
+            stored
+        } else {
+            self.pack(packer, events).await
+        };
+        stored?;
+        if through || reading.from >= self.claimed.record.range.until {
+            self.end_at(reading.last.clone());
+            self.seal_at_bound(packer).await?;
+            return Ok(Some(Stretch::Again));
+        }
+        Ok(None)
+    }
+
+    /// An answer without events: keeps how far it came, and waits at the tail.
+    async fn hear_nothing(
+        &mut self,
+        packer: &mut Packer,
+        reading: &mut Reading,
+        reached: Option<Timestamp>,
+        at_tail: bool,
+    ) -> Result<Option<Stretch>, Setback> {
+        if reading.from >= self.claimed.record.range.until {
+            return self.take(packer, reading, Vec::new(), true, at_tail).await;
+        }
+        reading.heard = reading.heard.max(reached);
+        if packer.has_tail() && self.is_long_silence(reading.heard) {
+            // Silence is recorded only behind stored events. Without a record the next slice would cross it again.
+            self.seal(packer).await?;
+            self.note_silence(&reading.last, reading.heard)?;
+            return Ok(Some(Stretch::Again));
+        }
+        self.note_silence(&reading.last, reading.heard)?;
+        if at_tail {
+            let slice = self.claimed.slice;
+            // Events that arrived before the plan become visible a moment later.
+            if self.claimed.record.times.is_none() || !slice.has_time_for(2 * LOOK_AGAIN_MILLIS) {
+                return self.stop(packer, reading).await.map(Some);
+            }
+            beside(&mut self.in_flight, slice.engine.clock.sleep(LOOK_AGAIN_MILLIS)).await;
+        }
+        Ok(None)
     }
 
     /// Where numbers are not dense a bound need not be an event's. Once all in front of it is read, it is brought to
@@ -186,21 +257,20 @@ impl<'a, 'h> ShardExport<'a, 'h> {
         }
     }
 
-    /// Time or budget are spent. Bytes behind the last full part are dropped here and read again, unless nothing else
-    /// would move.
-    async fn stop(&mut self, packer: &mut Packer) -> Result<Stretch, Stop> {
-        if !self.all_landed().await? {
-            return Ok(Stretch::Again);
-        }
-        if !self.stored && packer.has_tail() {
+    /// Ends the stretch. Bytes behind the last full part are dropped and read again by the next slice, unless nothing
+    /// else would move, or the next slice would cross long silence again.
+    async fn stop(&mut self, packer: &mut Packer, reading: &Reading) -> Result<Stretch, Setback> {
+        self.land_all().await?;
+        if packer.has_tail() && (!self.stored || self.is_long_silence(reading.heard)) {
             self.seal(packer).await?;
         }
+        self.note_silence(&reading.last, reading.heard)?;
         let drained = self.destination()?.is_drained(&self.claimed.record.range.until);
         Ok(Stretch::Ends(if drained { ShardEnd::Drained } else { ShardEnd::More }))
     }
 
-    /// Whether what stands behind `from` may be read before `events`, which stand in front of it, are packed: if it is
-    /// wanted, and the budget has room for both.
+    /// True if the next batch, from `from` on, may be read before `events` are packed: the range continues and the
+    /// budget covers both batches.
     fn may_read_ahead(&self, from: &Position, events: &[Event]) -> bool {
         let slice = self.claimed.slice;
         let settings = &slice.engine.settings;
@@ -212,16 +282,15 @@ impl<'a, 'h> ShardExport<'a, 'h> {
             && fits(most_bytes, bytes, settings.read_bytes)
     }
 
-    /// Events behind `from`, as many as budget and memory allow, none behind the shard's bound. Holds on to nothing of
-    /// the shard, so that it can go on while the shard is written to.
-    fn read(&self, from: &Position) -> impl Future<Output = Result<Read, Stop>> + use<'a, 'h> {
-        let (slice, target) = (self.claimed.slice, self.target);
-        let (shard, until, from) =
-            (self.claimed.record.shard.clone(), self.claimed.record.range.until.clone(), from.clone());
-        let limit = self.read_limit();
+    /// The next read: as many events as budget and memory allow, none behind the shard's bound. It borrows nothing of
+    /// the shard, so it can run while the shard is written to.
+    fn read(&self, reading: &Reading) -> impl Future<Output = Result<Read, Stop>> + use<'a, 'h> {
+        let (target, record) = (self.target, &self.claimed.record);
+        let (shard, until, from) = (record.shard.clone(), record.range.until.clone(), reading.from.clone());
+        let mut limit = self.read_limit();
+        limit.since = record.times.as_ref().and_then(|times| times.since(&from, reading.heard));
         async move {
-            let read = slice.engine.persist(async || target.stream.read(&shard, &from, limit).await);
-            let mut read = slice.bounded(read).await?;
+            let mut read = target.stream.read(&shard, &from, limit).await?;
             if let Read::Events { events, next, .. } = &mut read {
                 events.retain(|event| until.covers(&event.sequence));
                 if *next > until {
@@ -241,60 +310,51 @@ impl<'a, 'h> ShardExport<'a, 'h> {
             Remaining::Exhausted => (u64::MAX, self.target.config.part_size),
         };
         let at_most = |limit: u64, most: usize| usize::try_from(limit).unwrap_or(usize::MAX).min(most);
-        ReadLimit {
-            events: at_most(events, settings.read_events),
-            bytes: at_most(bytes, slice.at_once(settings.read_bytes)),
-        }
+        ReadLimit::new(at_most(events, settings.read_events), at_most(bytes, slice.at_once(settings.read_bytes)))
     }
 
-    /// Packs events and stores the parts that are full. Answers false if the upload was lost and all begins again.
-    async fn pack(&mut self, packer: &mut Packer, events: Vec<Event>) -> Result<bool, Stop> {
+    /// Packs events and stores the parts that are full. Rewound if the upload is gone.
+    async fn pack(&mut self, packer: &mut Packer, events: Vec<Event>) -> Result<(), Setback> {
         for event in events {
             let counts = Counts::new(1, event.payload.len() as u64);
             packer.push(event)?;
             while let Some(part) = packer.take() {
-                if !self.store(part).await? {
-                    return Ok(false);
-                }
+                self.store(part).await?;
                 self.spare.pop().into_iter().for_each(|bytes| packer.reuse(bytes));
             }
             let slice = self.claimed.slice;
-            beside(&mut self.in_flight, slice.spend(counts)).await;
+            beside(&mut self.in_flight, slice.count_and_wait(counts)).await;
         }
-        Ok(true)
+        Ok(())
     }
 
-    /// Ends the object at hand where the packed events end, so that nothing stays open.
-    async fn seal(&mut self, packer: &mut Packer) -> Result<(), Stop> {
+    /// Ends the current object where the packed events end, so that nothing stays open.
+    async fn seal(&mut self, packer: &mut Packer) -> Result<(), Setback> {
         self.end(packer.seal()).await
     }
 
     /// The same where the shard's range ends.
-    async fn seal_at_bound(&mut self, packer: &mut Packer) -> Result<(), Stop> {
+    async fn seal_at_bound(&mut self, packer: &mut Packer) -> Result<(), Setback> {
         match packer.seal() {
-            Seal::Part(part) => self.store_last(part).await.map(|_| ()),
+            Seal::Part(part) => self.store_last(part).await,
             seal => self.end(seal).await,
         }
     }
 
-    async fn end(&mut self, seal: Seal) -> Result<(), Stop> {
-        if !self.all_landed().await? {
-            // All of it begins anew.
-            return Ok(());
-        }
+    async fn end(&mut self, seal: Seal) -> Result<(), Setback> {
+        self.land_all().await?;
         match seal {
-            Seal::Part(part) => self.close(Some(part)).await.map(|_| ()),
-            Seal::AtPart => self.close(None).await.map(|_| ()),
-            Seal::Nothing => abandon_upload(self).await,
+            Seal::Part(part) => self.close(Some(part)).await,
+            Seal::AtPart => self.close(None).await,
+            Seal::Nothing => Ok(abandon_upload(self).await?),
         }
     }
 
     /// The source lost what comes next: what was read before is sealed, the rest is on record as a gap.
-    async fn record_gap(&mut self, packer: &mut Packer, earliest: Position) -> Result<(), Stop> {
+    async fn record_gap(&mut self, packer: &mut Packer, earliest: Position) -> Result<(), Setback> {
         self.seal(packer).await?;
         let until = earliest.min(self.claimed.record.range.until.clone());
         let destination = self.destination_mut()?;
-        // Sealing may have been answered by a new start further back: the next read tells.
         if destination.is_idle() && until > destination.sealed.position {
             tracing::warn!(from = %destination.sealed, until = %until, "the source no longer has a stretch of this shard");
             destination.lost(until)?;

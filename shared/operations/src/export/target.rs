@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use sluice_formats::ObjectSeed;
-use sluice_ports::{BucketStore, StreamStore};
+use sluice_ports::{BucketStore, Places, StreamStore};
 use sluice_transfer::record::{Config, DestinationConfig, ExportConfig, TransferRecord};
 use sluice_transfer::{DestinationName, ObjectKeys, ShardId, TransferId};
 
-use crate::engine::Engine;
 use crate::error::{Code, OperationError, Stop};
+use crate::stores::Deaggregated;
 
 pub(crate) fn export_config(transfer: &TransferRecord) -> Result<&ExportConfig, OperationError> {
     match &transfer.config {
@@ -37,14 +37,23 @@ impl Target {
     }
 }
 
+/// The stream as it is exported.
+pub(crate) async fn source(places: &dyn Places, config: &ExportConfig) -> sluice_ports::Result<Arc<dyn StreamStore>> {
+    let stream = places.stream(&config.stream).await?;
+    if config.deaggregate {
+        return Ok(Arc::new(Deaggregated::new(stream)));
+    }
+    Ok(stream)
+}
+
 /// Opens what the configuration names. This version has one destination; the records have room for more.
-pub(crate) async fn open_target(engine: &Engine, config: &ExportConfig) -> Result<Target, Stop> {
+pub(crate) async fn open_target(places: &dyn Places, config: &ExportConfig) -> Result<Target, Stop> {
     let (name, destination) = config
         .destinations
         .first_key_value()
         .ok_or_else(|| OperationError::new(Code::Corrupt, "the export's configuration names no destination"))?;
-    let stream = engine.persist(async || engine.places.stream(&config.stream).await).await?;
+    let stream = source(places, config).await?;
     // Planning made it. Where it is gone, that is to be seen, not mended.
-    let (bucket, _) = engine.persist(async || engine.places.source(&destination.bucket).await).await?;
+    let (bucket, _) = places.source(&destination.bucket).await?;
     Ok(Target { stream, bucket, name: name.clone(), config: destination.clone() })
 }

@@ -22,7 +22,7 @@ pub(super) async fn check(
     transfer: &TransferRecord,
     config: &ExportConfig,
 ) -> Result<Checked, Stop> {
-    let target = open_target(slice.engine, config).await?;
+    let target = open_target(&*slice.places, config).await?;
     let mut shards = Vec::with_capacity(transfer.shards.len());
     for shard in &transfer.shards {
         let span = shard_span(shard);
@@ -44,7 +44,7 @@ pub(super) async fn check(
     sweep(slice, &target, transfer).await?;
     let gaps = shards.iter().any(|shard| !shard.gaps.is_empty());
     let state = if gaps { State::CompletedWithGaps } else { State::Completed };
-    let manifest = write_root(slice, &target, transfer, config, shards, state).await?;
+    let manifest = write_root(&target, transfer, config, shards, state).await?;
     Ok(Checked::All { manifest })
 }
 
@@ -63,8 +63,7 @@ async fn check_shard(
     let first = u32::try_from(checked / SEGMENT_ENTRIES as u64).unwrap_or(u32::MAX);
     for number in first + 1..=export.destination()?.segments.count {
         let key = folder.whole(&ObjectKeys::segment(&shard, number));
-        let read = get_document(slice.engine, &*target.bucket, &key, None);
-        let document: Segment<ManifestObject> = slice.bounded(read).await?;
+        let document: Segment<ManifestObject> = get_document(&*target.bucket, &key, None).await?;
         for object in document.entries.iter().filter(|entry| entry.object.number >= checked) {
             if !slice.has_time() || slice.wanted().await? != Wanted::Running {
                 return Ok(None);
@@ -81,8 +80,7 @@ async fn check_shard(
 /// An object is there, of the size and with the checksum that were sealed.
 async fn check_object(slice: &Slice<'_>, target: &Target, key: &str, object: &ManifestObject) -> Result<(), Stop> {
     let bucket = &target.bucket;
-    let head = slice.engine.persist(async || bucket.head(key).await);
-    let Some(found) = slice.bounded(head).await? else {
+    let Some(found) = bucket.head(key).await? else {
         let what =
             format!("{key} was complete and is gone: put it back and resume, or export again under another --id");
         return Err(OperationError::new(Code::ObjectMissing, what).into());
@@ -102,8 +100,7 @@ async fn checksum_of(slice: &Slice<'_>, target: &Target, key: &str, found: &Obje
     let (bucket, len) = (&target.bucket, slice.engine.settings.read_bytes as u64);
     let mut seen = Checksum::default();
     while seen.len < found.size {
-        let read = slice.engine.persist(async || bucket.get(key, Some(&found.etag), seen.len, len).await);
-        let bytes = slice.bounded(read).await?;
+        let bytes = bucket.get(key, Some(&found.etag), seen.len, len).await?;
         if bytes.is_empty() {
             break;
         }

@@ -1,16 +1,16 @@
 //! The end of an import: the target is read back and compared with what was sent.
 
-use sluice_transfer::manifest::{ImportManifest, ImportedShard, ListShard};
-use sluice_transfer::record::{ImportConfig, ImportRecord, ManifestRef, TransferRecord};
+use sluice_transfer::manifest::{ImportManifest, ImportedShard, ListShard, SourceList};
+use sluice_transfer::record::{ImportConfig, ImportRecord, ImportWork, ManifestRef, TransferRecord};
 use sluice_transfer::{Counts, Format, ObjectKeys, Range, ShardId, State, Wanted};
 use tracing::Instrument;
 
 use super::checked::Checked;
 use crate::claimed::{Claimed, Taken};
 use crate::error::{Code, OperationError, Stop};
-use crate::import::read_back::read_more;
+use crate::import::read_back::{ReadOn, read_more};
 use crate::import::route::{Route, open_route};
-use crate::import::shard::{import_record, import_record_mut, write_segment};
+use crate::import::shard::write_segments;
 use crate::objects::put_document;
 use crate::slice::{Slice, shard_span};
 
@@ -20,7 +20,7 @@ pub(super) async fn check(
     transfer: &TransferRecord,
     config: &ImportConfig,
 ) -> Result<Checked, Stop> {
-    let route = open_route(slice.engine, config).await?;
+    let route = open_route(&*slice.places, config).await?;
     let mut shards = Vec::with_capacity(transfer.shards.len());
     for shard in &transfer.shards {
         let span = shard_span(shard);
@@ -35,6 +35,8 @@ pub(super) async fn check(
             None => return Ok(Checked::More),
         }
     }
+    let counts = shards.iter().map(|shard| shard.counts).sum::<Counts>();
+    check_sum(config, route.list.counts, counts)?;
     let gaps = shards.iter().any(|shard| !shard.gaps.is_empty());
     let manifest = ImportManifest {
         transfer: transfer.id.clone(),
@@ -43,37 +45,39 @@ pub(super) async fn check(
         stream: config.stream.clone(),
         state: if gaps { State::CompletedWithGaps } else { State::Completed },
         created: transfer.created_at,
-        counts: shards.iter().map(|shard| shard.counts).sum::<Counts>(),
+        counts,
         lacking: shards.iter().map(|shard| shard.lacking).sum(),
         shards,
         left_out: transfer.left_out.clone(),
         notes: transfer.notes.clone(),
     };
     let key = format!("{}/{}", route.folder(), ObjectKeys::root());
-    let sha256 = slice.bounded(put_document(slice.engine, &*route.work, &key, &manifest)).await?;
+    let sha256 = put_document(&*route.work, &key, &manifest).await?;
     Ok(Checked::All { manifest: ManifestRef { key, sha256 } })
 }
 
 async fn check_shard(
     slice: &Slice<'_>,
     route: &Route,
-    claimed: &mut Claimed<'_>,
+    claimed: &mut Claimed<'_, ImportWork>,
 ) -> Result<Option<ImportedShard>, Stop> {
-    while write_segment(claimed, route, true).await? {}
+    write_segments(claimed, route, true).await?;
     if claimed.is_dirty() {
         claimed.flush().await?;
     }
-    let range = Range { from: claimed.record.range.from.clone(), until: import_record(claimed)?.tail.clone() };
-    if !read_back(slice, route, claimed, &range).await? {
+    let range = Range { from: claimed.record.range.from.clone(), until: claimed.record.work.tail.clone() };
+    if read_back(slice, route, claimed, &range).await? == Reached::Deadline {
         return Ok(None);
     }
     let shard = claimed.record.shard.clone();
-    let record = import_record(claimed)?;
+    let record = &claimed.record.work;
     check_digest(&route.config.stream.to_string(), &shard, record)?;
     let listed = route.list.shards.iter().find(|listed| listed.shard == shard);
     check_listed(&route.config, listed, record.counts)?;
     Ok(Some(ImportedShard {
         source: listed.and_then(|listed| listed.source.clone()),
+        hashes: listed.and_then(|listed| listed.hashes),
+        sources: listed.map(|listed| sources(&route.list, listed)).unwrap_or_default(),
         taken: listed.and_then(|listed| listed.range.clone()),
         gaps: listed.map(|listed| listed.gaps.clone()).unwrap_or_default(),
         range,
@@ -81,31 +85,48 @@ async fn check_shard(
         lacking: record.lacking,
         digest: record.digest,
         segments: record.segments.clone(),
+        continued: record.continued.clone(),
         shard,
     }))
 }
 
-/// Reads the target up to the end of its range, as far as time allows. Answers whether it came to the end.
-async fn read_back(slice: &Slice<'_>, route: &Route, claimed: &mut Claimed<'_>, range: &Range) -> Result<bool, Stop> {
+/// How far reading back came.
+#[derive(PartialEq, Eq)]
+enum Reached {
+    End,
+    /// Time ran out, or it is wanted that the transfer rests.
+    Deadline,
+}
+
+/// Reads the target up to the end of its range, as far as time allows.
+async fn read_back(
+    slice: &Slice<'_>,
+    route: &Route,
+    claimed: &mut Claimed<'_, ImportWork>,
+    range: &Range,
+) -> Result<Reached, Stop> {
     let mut ahead = None;
     loop {
-        let record = import_record(claimed)?;
+        let record = &claimed.record.work;
         let mut back = record.read_back.clone().unwrap_or_else(|| record.to_read_back(range.from.clone()));
-        if back.position >= range.until {
-            import_record_mut(claimed)?.read_back = Some(back);
-            return Ok(true);
-        }
+        let Some((continued, until)) = record.next_back(&mut back) else {
+            claimed.record.work.read_back = Some(back);
+            return Ok(Reached::End);
+        };
         if !slice.has_time() || slice.wanted().await? != Wanted::Running {
-            return Ok(false);
+            return Ok(Reached::Deadline);
         }
-        let step = read_more(slice.engine, &*route.stream, &claimed.record.shard, &mut back, &range.until, &mut ahead);
-        if !slice.bounded(step).await? {
+        let settings = &slice.engine.settings;
+        let hashes = continued.as_ref().and(claimed.record.hashes);
+        let shard = (continued.as_ref().unwrap_or(&claimed.record.shard), hashes);
+        let step = read_more(settings, &slice.patience, &*route.stream, shard, &mut back, &until, &mut ahead);
+        if step.await? == ReadOn::Trimmed {
             return Err(failed(&format!(
                 "{} no longer holds all that was imported into shard {}: it was trimmed up to {} before it was read back",
                 route.config.stream, claimed.record.shard, back.position
             )));
         }
-        import_record_mut(claimed)?.read_back = Some(back);
+        claimed.record.work.read_back = Some(back);
         claimed.touch();
         claimed.flush_if_late().await?;
     }
@@ -117,8 +138,8 @@ fn check_digest(stream: &str, shard: &ShardId, record: &ImportRecord) -> Result<
         return Ok(());
     }
     Err(failed(&format!(
-        "{stream} does not hold in shard {shard} what was sent: {} events of {} bytes were sent, {} of {} read back",
-        record.counts.events, record.counts.bytes, back.counts.events, back.counts.bytes
+        "{stream} does not hold in shard {shard} what was sent: {} were sent, {} read back",
+        record.counts, back.counts
     )))
 }
 
@@ -133,11 +154,25 @@ fn check_listed(config: &ImportConfig, listed: Option<&ListShard>, found: Counts
     }
     let (shard, source) = (listed.source.as_ref().unwrap_or(&listed.shard), &config.bucket);
     let what = format!(
-        "{source} contradicts itself: its manifest lists {} events of {} bytes in shard {shard}, its objects hold {} of \
-         {}, which were imported; cancel this import, and ask who wrote or changed the manifest which is right",
-        said.events, said.bytes, found.events, found.bytes
+        "{source} contradicts itself: its manifest lists {said} in shard {shard}, its objects hold {found}, which were \
+         imported; cancel this import, and ask who wrote or changed the manifest which is right"
     );
     Err(failed(&what))
+}
+
+/// The shards that a target shard's events came from, where keys decided.
+fn sources(list: &SourceList, listed: &ListShard) -> Vec<ShardId> {
+    listed.parts(list).filter_map(|part| part.source.clone()).collect()
+}
+
+/// What keys decided went into some shard, and into one only.
+fn check_sum(config: &ImportConfig, said: Option<Counts>, found: Counts) -> Result<(), Stop> {
+    let Some(said) = said.filter(|said| *said != found) else { return Ok(()) };
+    Err(failed(&format!(
+        "{} lists {said} in its manifest, and {found} were imported: either its objects hold others than it says, or this \
+         import placed some of them twice or nowhere. Cancel this import, and verify the export",
+        config.bucket
+    )))
 }
 
 fn failed(what: &str) -> Stop {

@@ -6,14 +6,13 @@ mod export;
 mod import;
 
 use sluice_transfer::record::{Config, ManifestRef, TransferRecord};
-use sluice_transfer::{State, Step, Wanted};
+use sluice_transfer::{Finish, Settled, State, Step, Wanted};
 
 use checked::Checked;
 
 use crate::ending::{end, release};
 use crate::engine::Engine;
 use crate::error::{OperationError, Stop};
-use crate::outcome::{Finish, Settled};
 use crate::records::{shard_records, totals};
 use crate::settle::settle;
 use crate::slice::{Purpose, Slice, SliceOrder};
@@ -37,14 +36,12 @@ pub async fn finish(engine: &Engine, order: &SliceOrder) -> Result<Finish, Opera
         Config::Import(config) => import::check(&slice, &transfer, config).await,
     };
     match checked {
-        Ok(Checked::More) | Err(Stop::Fenced | Stop::Deadline) => Ok(Finish::Again),
+        Ok(Checked::More) | Err(Stop::Fenced | Stop::Deadline | Stop::Rest) => Ok(Finish::Again),
         Ok(Checked::Busy(wait_millis)) => Ok(Finish::Busy { wait_millis }),
         Ok(Checked::All { manifest }) => complete(engine, &transfer, manifest).await,
         Err(Stop::Trouble(error)) => Ok(Finish::Interrupted(error.to_failure())),
         Err(Stop::Failed(error)) => {
-            let shards = shard_records(engine, &transfer).await?;
-            let ended =
-                end(engine, &transfer, Step::Failed, totals(&transfer, &shards), Some(error.to_failure())).await?;
+            let ended = end(engine, &transfer, Step::Failed, Some(error.to_failure())).await?;
             Ok(if ended == Settled::Ended { Finish::Ended } else { Finish::Again })
         }
     }
@@ -52,10 +49,10 @@ pub async fn finish(engine: &Engine, order: &SliceOrder) -> Result<Finish, Opera
 
 async fn complete(engine: &Engine, transfer: &TransferRecord, manifest: ManifestRef) -> Result<Finish, OperationError> {
     let shards = shard_records(engine, transfer).await?;
-    let totals = totals(transfer, &shards);
+    let totals = totals(transfer, &shards, transfer.state);
     let step = if totals.gaps > 0 { Step::VerifiedWithGaps } else { Step::Verified };
     for shard in &transfer.shards {
-        engine.persist(async || engine.checkpoints.drop_ledger(&transfer.id, shard).await).await?;
+        engine.checkpoints().drop_ledger(&transfer.id, shard).await?;
     }
     // Before the last step, which nothing follows: a target that is given back twice is no harm, one that is never
     // given back is. All of it was read back already.
@@ -64,12 +61,12 @@ async fn complete(engine: &Engine, transfer: &TransferRecord, manifest: Manifest
         .change(&transfer.id, |record| {
             // A pause that came while the last object was checked comes too late.
             if record.state != State::Verifying || record.generation != transfer.generation {
-                return Ok(false);
+                return Ok(());
             }
             record.step(step)?;
             record.totals = totals;
             record.manifest = Some(manifest.clone());
-            Ok(true)
+            Ok(())
         })
         .await?;
     Ok(Finish::Ended)

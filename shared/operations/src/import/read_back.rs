@@ -1,57 +1,71 @@
 //! Reading back what an import has sent.
 
 use futures::future::join;
-use sluice_ports::{Appends, NewEvent, Read, ReadLimit, StreamStore};
+use sluice_ports::{Appends, Error, ErrorKind, NewEvent, Read, ReadLimit, StreamStore};
 use sluice_transfer::record::ReadBack;
-use sluice_transfer::{Counts, Position, ShardId};
+use sluice_transfer::{Counts, HashRange, Position, ShardId, leading_hash};
 
-use crate::engine::Engine;
-use crate::error::OperationError;
+use crate::engine::Settings;
+use crate::error::Fault;
+use crate::stores::Patience;
 
-/// Reads on in the target and adds to the comparison. Answers false if the target was trimmed under it. What comes next
-/// is read while that is done, and left in `ahead` for the next call.
+/// What came of reading on in a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReadOn {
+    Further,
+    /// The target was trimmed: what comes next is no longer there.
+    Trimmed,
+}
+
+/// Reads on in a shard of the target and adds to the comparison what has such hashes. What comes next is read while
+/// that is done, and left in `ahead` for the next call.
 pub(crate) async fn read_more(
-    engine: &Engine,
+    settings: &Settings,
+    patience: &Patience,
     stream: &dyn StreamStore,
-    shard: &ShardId,
+    (shard, hashes): (&ShardId, Option<HashRange>),
     back: &mut ReadBack,
     until: &Position,
-    ahead: &mut Option<Result<Read, OperationError>>,
-) -> Result<bool, OperationError> {
-    let limit = ReadLimit { events: engine.settings.read_events, bytes: engine.settings.read_bytes };
-    let read = async |from: &Position| {
-        engine.persist(async || stream.read(shard, from, limit).await).await.map_err(OperationError::from)
-    };
+    ahead: &mut Option<Result<Read, Error>>,
+) -> Result<ReadOn, Fault> {
+    let limit = ReadLimit::new(settings.read_events, settings.read_bytes);
     let mut answer = match ahead.take() {
         Some(answer) => answer?,
-        None => read(&back.position).await?,
+        None => stream.read(shard, &back.position, limit).await?,
     };
     if is_at_end(&answer) && stream.appends() == Appends::ByKey {
         // What was written last may not be seen yet.
-        engine.clock.sleep(engine.settings.landing_millis).await;
-        answer = read(&back.position).await?;
+        patience.wait(settings.shown_millis).await?;
+        answer = stream.read(shard, &back.position, limit).await?;
     }
     let at_end = is_at_end(&answer);
-    let Read::Events { events, next, at_tail } = answer else { return Ok(false) };
+    let Read::Events { events, next, at_tail, .. } = answer else { return Ok(ReadOn::Trimmed) };
     let compare = async {
         for event in events.into_iter().filter(|event| until.covers(&event.sequence)) {
             let NewEvent { time, key, headers, payload } = stream.as_stored(event.into())?;
+            if hashes.is_some_and(|hashes| !hashes.contains(leading_hash(&key, &payload))) {
+                continue;
+            }
             back.counts += Counts::new(1, payload.len() as u64);
             back.digest = back.digest.with(time, &key, &headers, &payload);
         }
-        Ok::<_, OperationError>(())
+        Ok::<_, Error>(())
     };
     if at_tail || next >= *until {
         compare.await?;
     } else {
         // Begun first, so that it is under way while this thread compares.
-        let (read, compared) = join(read(&next), compare).await;
+        let (read, compared) = join(stream.read(shard, &next, limit), compare).await;
         compared?;
-        *ahead = Some(read);
+        *ahead = Some(match read {
+            // Not for the next call: there is none.
+            Err(error) if error.kind() == ErrorKind::Deadline => return Err(error.into()),
+            read => read,
+        });
     }
     // At the end of fewer events than were sent the counts tell.
     back.position = if at_end { until.clone() } else { next.min(until.clone()) };
-    Ok(true)
+    Ok(ReadOn::Further)
 }
 
 fn is_at_end(answer: &Read) -> bool {

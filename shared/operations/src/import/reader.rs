@@ -8,7 +8,10 @@ use sluice_formats::{Inflater, RECOGNISED, compression_of, decoder, foreign_deco
 use sluice_ports::NewEvent;
 use sluice_transfer::manifest::{ListShard, SourceEntry};
 use sluice_transfer::record::{Check, SourceCursor};
-use sluice_transfer::{Cutter, Decoded, Decoder, Lacking, Place, UnpackError, Unpacked, Value, Wanted};
+use sluice_transfer::{
+    Aggregate, Cutter, Decoded, Decoder, Lacking, Place, Range, StreamUri, UnpackError, Unpacked, Value, Wanted,
+    key_hash,
+};
 
 use super::route::Route;
 use super::source::{Compared, Source, damaged, unreadable};
@@ -36,7 +39,7 @@ pub(crate) enum Next {
 /// Bytes of a compressed object that are fed at once: they may inflate to a thousand times as many.
 const COMPRESSED_FEED: usize = 64 << 10;
 
-/// The object at hand.
+/// The current object.
 struct Open {
     entry: SourceEntry,
     /// Byte from which on bytes are asked for next.
@@ -218,8 +221,8 @@ impl<'a> Reader<'a> {
         Ok(None)
     }
 
-    /// Bytes of the sources that were passed on the way to the cursor's entry, each answered once, and those in front of
-    /// the cursor in that one.
+    /// Bytes of the sources that were passed on the way to the cursor's entry, each answered once, and those in front
+    /// of the cursor in that one.
     pub(crate) fn take_passed(&mut self, cursor: SourceCursor) -> (u64, u64) {
         let mut passed = 0;
         while let Some((_, bytes)) = self.entered.pop_front_if(|(number, _)| *number < cursor.entry) {
@@ -229,14 +232,15 @@ impl<'a> Reader<'a> {
         (passed, cursor.offset.saturating_sub(start))
     }
 
-    /// The object at hand is consumed.
+    /// The current object is consumed.
     fn close(&mut self) {
         self.open = None;
         self.cursor = SourceCursor { entry: self.cursor.entry + 1, offset: 0, within: 0 };
     }
 
-    /// Makes events of the bytes at hand, about as many as are read of a stream at once, whatever the bytes inflate to;
-    /// with none there, more are read, or the object ends. Answers how far the next part is compared if time ran out.
+    /// Makes events of the bytes that were read, about as many as are read of a stream at once, whatever the bytes
+    /// inflate to; with none there, more are read, or the object ends. Answers how far the next part is compared if
+    /// time ran out.
     async fn unpack(&mut self) -> Result<Option<Check>, Stop> {
         let Some(open) = &mut self.open else { return Ok(None) };
         let (entry, at) = (open.entry.clone(), open.at);
@@ -253,8 +257,8 @@ impl<'a> Reader<'a> {
             }
             for decoded in unpacked {
                 let after = cursor_at(self.cursor.entry, decoded.after, end);
-                if is_wanted(self.listed, &entry, &decoded)? {
-                    self.ready.push_back(sourced(self.route, decoded, after));
+                if let Some(sourced) = taken(self.route, self.listed, (self.cursor.entry, &entry), decoded, after)? {
+                    self.ready.push_back(sourced);
                 } else if self.ready.is_empty() {
                     self.skipped = Some(after);
                 }
@@ -271,7 +275,7 @@ impl<'a> Reader<'a> {
 
     /// Feeds the bytes that come next. Answers how far their part is compared if time ran out.
     async fn feed(&mut self, entry: &SourceEntry, at: u64) -> Result<Option<Check>, Stop> {
-        self.go_on(entry).await?;
+        self.extend_or_refuse(entry).await?;
         let mut bytes = match self.source.compared(self.cursor.entry, entry, at).await? {
             Compared::Bytes(bytes) => bytes,
             Compared::NoTime(check) => return Ok(Some(check)),
@@ -287,7 +291,7 @@ impl<'a> Reader<'a> {
         Ok(None)
     }
 
-    /// All bytes of the object at hand were fed.
+    /// All bytes of the current object were fed.
     fn finish(&mut self, entry: &SourceEntry) -> Result<(), Stop> {
         let finished = match self.open.as_mut().map(|open| &mut open.unpacks) {
             Some(Unpacks::Cut(inflater)) => inflater.finish().map(|()| None),
@@ -295,11 +299,11 @@ impl<'a> Reader<'a> {
             None => Ok(None),
         };
         let last = finished.map_err(|error| unreadable(entry, &error))?;
+        let number = self.cursor.entry;
         self.close();
-        match last {
-            Some(decoded) if is_wanted(self.listed, entry, &decoded)? => {
-                self.ready.push_back(sourced(self.route, decoded, self.cursor));
-            }
+        let taken = |decoded| taken(self.route, self.listed, (number, entry), decoded, self.cursor);
+        match last.map(taken).transpose()?.flatten() {
+            Some(sourced) => self.ready.push_back(sourced),
             // Whoever leaves off here need not open it again; but bytes that wait for the next one must be read again.
             _ if self.ready.is_empty() && self.cutter.held() == 0 => self.skipped = Some(self.cursor),
             _ => {}
@@ -315,7 +319,7 @@ impl<'a> Reader<'a> {
     /// A compressed stream of others is read from its beginning, however much of it is consumed. One that a slice does
     /// not get past where the one before was, though it has read a good deal of it, would never come to its end: on a
     /// host whose slices are short that is an error, on others the slice goes on.
-    async fn go_on(&self, entry: &SourceEntry) -> Result<(), Stop> {
+    async fn extend_or_refuse(&self, entry: &SourceEntry) -> Result<(), Stop> {
         let passing = match self.open.as_ref().map(|open| &open.unpacks) {
             Some(Unpacks::Cut(inflater)) => inflater.is_passing(),
             Some(Unpacks::Units(decoder)) => decoder.is_passing(),
@@ -326,7 +330,7 @@ impl<'a> Reader<'a> {
         }
         // However long it takes, a stop is obeyed.
         if self.slice.wanted().await? != Wanted::Running {
-            return Err(Stop::Deadline);
+            return Err(Stop::Rest);
         }
         let longest = self.slice.engine.settings.longest_stream;
         if self.slice.has_time() {
@@ -349,7 +353,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The cursor at a place of the object of an entry; where what is imported of it ends that is the beginning of the next.
+/// The cursor at a place of the object of an entry; where what is imported of it ends that is the beginning of the
+/// next.
 fn cursor_at(entry: u64, Place { offset, within }: Place, end: u64) -> SourceCursor {
     if within == 0 && offset >= end {
         SourceCursor { entry: entry + 1, offset: 0, within: 0 }
@@ -358,10 +363,66 @@ fn cursor_at(entry: u64, Place { offset, within }: Place, end: u64) -> SourceCur
     }
 }
 
-/// Whether an event is one of those that are imported: parts at a range's ends hold others, too. Of raw bytes only whole
-/// parts are taken.
-fn is_wanted(listed: &ListShard, entry: &SourceEntry, decoded: &Decoded) -> Result<bool, Stop> {
-    match (&listed.range, &decoded.sequence) {
+/// An event of an entry as it is sent, if it is one of those that the shard takes.
+fn taken(
+    route: &Route,
+    listed: &ListShard,
+    (number, entry): (u64, &SourceEntry),
+    decoded: Decoded,
+    after: SourceCursor,
+) -> Result<Option<Sourced>, Stop> {
+    let place = listed.place(&route.list, number);
+    if !is_wanted(place.and_then(|place| place.range), entry, &decoded)? {
+        return Ok(None);
+    }
+    // An import that a version before had begun goes on without.
+    let needs_key = route.config.placement.is_some() && route.stream.needs_keys();
+    if route.config.is_cut() || (listed.hashes.is_none() && !needs_key) {
+        return Ok(Some(sourced(route, decoded, after)));
+    }
+    let Place { offset, within } = decoded.after;
+    let mut sourced = sourced(route, decoded, after);
+    let event = &mut sourced.event;
+    // An event without a key has no order to keep. Its place in the sources spreads it, the same at every retry.
+    let spread = match &event.key {
+        Value::Bytes(key) if !(needs_key && key.is_empty()) => None,
+        _ => Some(format!("{:x}.{offset:x}.{within:x}", place.map_or(number, |place| place.number))),
+    };
+    let aggregate = Aggregate::of(&event.payload);
+    let by_key = || key_hash(spread.as_ref().map_or(event.key.as_slice(), String::as_bytes));
+    let hash = aggregate.as_ref().map_or_else(by_key, Aggregate::leading_hash);
+    // Else shards that are not read for these hashes would miss it, and nobody would know.
+    if spread.is_none() && place.and_then(|place| place.hashes).is_some_and(|hashes| !hashes.contains(hash)) {
+        return Err(damaged(entry, "its manifest says otherwise of the keys of its shard"));
+    }
+    if let Some(key) = spread.filter(|_| needs_key) {
+        event.key = key.into_bytes().into();
+    }
+    let Some(hashes) = listed.hashes else { return Ok(Some(sourced)) };
+    if !hashes.contains(hash) {
+        return Ok(None);
+    }
+    if needs_key && aggregate.is_some_and(|aggregate| !aggregate.hashes().all(|hash| hashes.contains(hash))) {
+        return Err(torn(entry, &route.config.stream));
+    }
+    Ok(Some(sourced))
+}
+
+/// The error for an aggregate whose events belong to several shards. Consumers of one shard drop the events of others.
+fn torn(entry: &SourceEntry, stream: &StreamUri) -> Stop {
+    let what = format!(
+        "{} holds an aggregate of the Kinesis Producer Library whose events belong to several shards of {stream}: consumers \
+         would drop some of them without a word. Cancel this import; export with deaggregate and import that, or import \
+         with the placement as-source",
+        entry.key
+    );
+    OperationError::new(Code::Invalid, what).into()
+}
+
+/// Whether an event is one of those that are imported: parts at a range's ends hold others, too. Of raw bytes only
+/// whole parts are taken.
+fn is_wanted(range: Option<&Range>, entry: &SourceEntry, decoded: &Decoded) -> Result<bool, Stop> {
+    match (range, &decoded.sequence) {
         (Some(range), Some(sequence)) => Ok(!range.from.covers(sequence) && range.until.covers(sequence)),
         (Some(_), None) if decoded.time.is_some() => Err(damaged(entry, "an event of it has no sequence number")),
         _ => Ok(true),
@@ -411,7 +472,7 @@ fn raw_event(payload: Bytes, after: Place) -> Decoded {
     }
 }
 
-/// Events that were fed whole, until there are so many of them, or so many bytes; and where reading can go on, if the
+/// Events that were fed whole, until there are so many of them, or this many bytes; and where reading can go on, if the
 /// decoder says so. What stands in front of an error comes first; the decoder answers it again.
 fn take_apart(
     decoder: &mut dyn Decoder,

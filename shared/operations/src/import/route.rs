@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use sluice_ports::{BucketStore, StreamStore};
+use sluice_ports::{BucketStore, Places, StreamStore};
 use sluice_transfer::manifest::SourceList;
 use sluice_transfer::record::{Config, ImportConfig, TransferRecord};
 
-use crate::engine::Engine;
 use crate::error::{Code, OperationError, Stop};
 use crate::objects::get_document;
 
@@ -40,10 +39,10 @@ impl Route {
     }
 }
 
-pub(crate) async fn open_route(engine: &Engine, config: &ImportConfig) -> Result<Route, Stop> {
-    let stream = engine.persist(async || engine.places.stream(&config.stream).await).await?;
-    let (sources, _) = engine.persist(async || engine.places.source(&config.bucket).await).await?;
-    let (work, _) = engine.persist(async || engine.places.bucket(&config.work).await).await?;
-    let list = get_document(engine, &*work, &config.list, None).await?;
+pub(crate) async fn open_route(places: &dyn Places, config: &ImportConfig) -> Result<Route, Stop> {
+    let stream = places.stream(&config.stream).await?;
+    let (sources, _) = places.source(&config.bucket).await?;
+    let (work, _) = places.bucket(&config.work).await?;
+    let list = get_document(&*work, &config.list, None).await?;
     Ok(Route { sources, work, list, stream, config: config.clone() })
 }

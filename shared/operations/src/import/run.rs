@@ -3,16 +3,15 @@
 use futures::future::join;
 use sluice_ports::{Appends, NewEvent};
 use sluice_transfer::record::{Check, ShardRecord, SourceCursor};
-use sluice_transfer::{Remaining, Wanted};
+use sluice_transfer::{Remaining, SliceOutcome, Wanted};
 
 use super::reader::{Next, Sourced};
 use super::route::{Route, import_config, open_route};
-use super::shard::{Sent, ShardImport, import_record, import_record_mut};
+use super::shard::{Sent, ShardImport};
 use crate::claimed::{Claimed, Taken};
 use crate::engine::Engine;
 use crate::error::{OperationError, Stop};
 use crate::lane::{ShardEnd, admit, gather, in_turn, over_lane};
-use crate::outcome::SliceOutcome;
 use crate::slice::{Slice, SliceOrder};
 
 /// Imports a slice of the sources of a lane's shards.
@@ -23,7 +22,7 @@ pub async fn import_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOu
     }
     let config = import_config(&transfer)?;
     let slice = Slice::new(engine, order, &transfer, transfer.rate());
-    let route = match open_route(engine, config).await {
+    let route = match open_route(&*slice.places, config).await {
         Ok(route) => route,
         Err(stop) => return Ok(gather(vec![Err(stop)])),
     };
@@ -56,16 +55,20 @@ enum Fill {
     NoTime(Option<Check>),
 }
 
+/// Bytes that a target without conditional appends takes of one shard in a millisecond, at least; and of events one
+/// (Kinesis: 1 MB and 1,000 records a second).
+const TAKEN: u64 = 900;
+
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     pub(super) async fn run(mut self) -> Result<ShardEnd, Stop> {
         // The claim wrote all marks. A slice that was over soon wrote no segment.
         self.write_segments().await?;
-        if self.is_unsettled()? {
+        if self.is_unsettled() {
             self.reconcile().await?;
         }
         let slice = self.claimed.slice;
         loop {
-            if import_record(self.claimed)?.is_drained() {
+            if self.claimed.record.work.is_drained() {
                 return Ok(ShardEnd::Drained);
             }
             if slice.wanted().await? != Wanted::Running {
@@ -94,12 +97,21 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let slice = self.claimed.slice;
         let settings = slice.engine.settings;
         let at_most = |limit: u64, most: usize| usize::try_from(limit).unwrap_or(usize::MAX).min(most);
-        match slice.remaining() {
+        let (events, bytes) = match slice.remaining() {
             Remaining::Limit { events, bytes } => {
                 (at_most(events, settings.read_events), at_most(bytes, slice.at_once(settings.append_bytes)))
             }
             Remaining::Exhausted => (1, 1),
+        };
+        if self.route.stream.appends() == Appends::Conditional {
+            return (events, bytes);
         }
+        // One that the slice's end cuts off leaves open what happened, and whoever comes next waits.
+        let left = slice.millis_left();
+        (
+            events.min(at_most(left, usize::MAX)).max(1),
+            bytes.min(at_most(left.saturating_mul(TAKEN), usize::MAX)).max(1),
+        )
     }
 
     /// Reads until there is a batch to send.
@@ -131,7 +143,8 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         Ok(Fill::Full)
     }
 
-    /// What comes next; none if it cannot be read, which is told when all in front of it has arrived.
+    /// The next batch; none if it cannot be read. A read error is reported only after all events before it were
+    /// appended.
     async fn read_one(&mut self) -> Result<Option<Next>, Stop> {
         match self.reader.next().await {
             Err(Stop::Failed(error)) => {
@@ -142,22 +155,22 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         }
     }
 
-    /// Appends a batch of what is unsent. Whatever the answer, afterwards the record says what the target holds.
+    /// Appends a batch of unsent events. Whatever the answer, the record then says what the target holds.
     async fn send(&mut self) -> Result<(), Stop> {
-        let expected = import_record(self.claimed)?.tail.clone();
+        let expected = self.claimed.record.work.tail.clone();
         let batch: Vec<NewEvent> = self.unsent.iter().take(self.batch()).map(|sourced| sourced.event.clone()).collect();
         // The next batch is read while the target makes this one durable: neither waits for the other. Where appends go
         // by key it is the target's own limits that are waited for.
         let conditional = self.route.stream.appends() == Appends::Conditional;
-        let append = self.begin_append(&expected, &batch)?;
+        let append = self.begin_append(&expected, &batch);
         let (answer, (sum, ahead)) = if conditional {
             join(append, async { (self.sum(batch.len()), self.read_ahead(batch.len()).await) }).await
         } else {
             (append.await, (self.sum(batch.len()), Ok(())))
         };
         match self.appended(answer)? {
-            Sent::Done(tail) => {
-                self.follow_target(batch.len(), sum?, tail).await?;
+            Sent::Done(tails) => {
+                self.follow_target(batch.len(), sum, tails).await?;
                 ahead
             }
             // A reader that was halted has perhaps dropped an event, so nothing is compared with what it said.
@@ -201,7 +214,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     }
 
     async fn skip_to(&mut self, cursor: SourceCursor) -> Result<(), Stop> {
-        let record = import_record_mut(self.claimed)?;
+        let record = &mut self.claimed.record.work;
         record.cursor = cursor;
         record.check = None;
         self.flush().await

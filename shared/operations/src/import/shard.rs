@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use sluice_ports::{Appended, Appends, NewEvent};
 use sluice_transfer::manifest::{ListShard, Segment};
-use sluice_transfer::record::{Check, ImportRecord, Share, SourceCursor, Work};
+use sluice_transfer::record::{Check, ImportWork, Mark, Share, SourceCursor, Tails};
 use sluice_transfer::{Counts, EventDigest, Lacking, ObjectKeys, Position};
 
 use super::reader::{Reader, Sourced};
@@ -19,7 +19,7 @@ use crate::objects::put_document;
 
 pub(super) struct ShardImport<'a, 'h> {
     pub route: &'a Route,
-    pub claimed: &'a mut Claimed<'h>,
+    pub claimed: &'a mut Claimed<'h, ImportWork>,
     pub reader: Reader<'a>,
     /// Read from the sources, not yet known to be in the target.
     pub unsent: VecDeque<Sourced>,
@@ -30,9 +30,8 @@ pub(super) struct ShardImport<'a, 'h> {
 }
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
-    pub(super) fn new(route: &'a Route, claimed: &'a mut Claimed<'h>) -> Result<Self, Stop> {
-        let record = import_record(claimed)?;
-        let (cursor, check) = (record.cursor, record.check);
+    pub(super) fn new(route: &'a Route, claimed: &'a mut Claimed<'h, ImportWork>) -> Result<Self, Stop> {
+        let (cursor, check) = (claimed.record.work.cursor, claimed.record.work.check);
         let reader = Reader::new(claimed.slice, route, listed(route, claimed)?, cursor, check);
         Ok(Self { route, claimed, reader, unsent: VecDeque::new(), marked: None, failed: None })
     }
@@ -43,7 +42,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     }
 
     pub(super) async fn append(&mut self, expected: &Position, events: &[NewEvent]) -> Result<Sent, Stop> {
-        let answer = self.begin_append(expected, events)?.await;
+        let answer = self.begin_append(expected, events).await;
         self.appended(answer)
     }
 
@@ -53,21 +52,32 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         &mut self,
         expected: &'e Position,
         events: &'e [NewEvent],
-    ) -> Result<impl Future<Output = Result<Appended, Stop>> + use<'a, 'h, 'e>, Stop> {
-        import_record_mut(self.claimed)?.unsettled = true;
+    ) -> impl Future<Output = Result<Appended, Stop>> + use<'a, 'h, 'e> {
+        let work = &mut self.claimed.record.work;
+        (work.unsettled, work.unsettled_since) = (true, None);
         let (slice, route, shard) = (self.claimed.slice, self.route, self.claimed.record.shard.clone());
-        Ok(async move {
-            let append = route.stream.append(&shard, Some(&slice.order.id), expected, events);
-            slice.bounded(append).await
-        })
+        let by_key = self.claimed.record.hashes.is_some();
+        async move {
+            let writer = Some(&slice.order.id);
+            Ok(if by_key {
+                route.stream.append_by_key(&shard, writer, expected, events).await?
+            } else {
+                route.stream.append(&shard, writer, expected, events).await?
+            })
+        }
     }
 
-    /// What became of an append.
+    /// The result of an append.
     pub(super) fn appended(&mut self, answer: Result<Appended, Stop>) -> Result<Sent, Stop> {
         match answer {
             Ok(Appended::Done { tail }) => {
-                import_record_mut(self.claimed)?.unsettled = false;
-                Ok(Sent::Done(tail))
+                self.claimed.record.work.unsettled = false;
+                Ok(Sent::Done(Tails::of(tail)))
+            }
+            Ok(Appended::Spread { tails: mut continued }) => {
+                self.claimed.record.work.unsettled = false;
+                let own = continued.remove(&self.claimed.record.shard).unwrap_or_default();
+                Ok(Sent::Done(Tails { own, continued }))
             }
             Ok(Appended::Elsewhere { .. }) => Ok(Sent::Elsewhere),
             Ok(Appended::Reserved(writer)) => Err(OperationError::new(
@@ -83,15 +93,15 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         }
     }
 
-    /// So many of the unsent events stand in the target, which ends at `tail`.
-    pub(super) async fn sent(&mut self, many: usize, tail: Position) -> Result<(), Stop> {
-        let sum = self.sum(many)?;
-        self.follow_target(many, sum, tail).await
+    /// So many of the unsent events stand in the target, which ends there.
+    pub(super) async fn sent(&mut self, many: usize, tails: Tails) -> Result<(), Stop> {
+        let sum = self.sum(many);
+        self.follow_target(many, sum, tails).await
     }
 
     /// What the record says once so many of the unsent events have arrived.
-    pub(super) fn sum(&self, many: usize) -> Result<Sum, Stop> {
-        let record = import_record(self.claimed)?;
+    pub(super) fn sum(&self, many: usize) -> Sum {
+        let record = &self.claimed.record.work;
         let mut sum = Sum {
             cursor: record.cursor,
             digest: record.digest,
@@ -104,30 +114,23 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
             sum.digest = sum.digest.with(event.time, &event.key, &event.headers, &event.payload);
             sum.cursor = *after;
         }
-        Ok(sum)
+        sum
     }
 
     /// Waits, though not past the deadline.
     pub(super) async fn wait(&self, millis: u64) -> Result<(), Stop> {
-        let slice = self.claimed.slice;
-        slice
-            .bounded(async {
-                slice.engine.clock.sleep(millis).await;
-                Ok::<_, Stop>(())
-            })
-            .await
+        Ok(self.claimed.slice.patience.wait(millis).await?)
     }
 
     /// The record follows the target, which holds so many more of the unsent events, and is written, at most once for a
     /// batch.
-    pub(super) async fn follow_target(&mut self, many: usize, sum: Sum, tail: Position) -> Result<(), Stop> {
+    pub(super) async fn follow_target(&mut self, many: usize, sum: Sum, tails: Tails) -> Result<(), Stop> {
         let Sum { cursor, digest, counts, lacking } = sum;
         self.unsent.drain(..many.min(self.unsent.len()));
         let check = self.reader.check().filter(|check| check.entry == cursor.entry);
         let revision = self.claimed.record.revision;
-        let record = import_record_mut(self.claimed)?;
-        record.advanced(cursor, tail, counts, digest);
-        record.lacking += lacking;
+        let record = &mut self.claimed.record.work;
+        record.advanced(cursor, tails, counts, lacking, digest);
         if self.marked.replace(revision) == Some(revision) {
             record.move_mark();
         } else {
@@ -139,12 +142,10 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let slice = self.claimed.slice;
         // However much stands behind the record's tail, it is found again; not so where appends go by key.
         let at_once = self.route.stream.appends() == Appends::ByKey || slice.is_rated();
-        if at_once {
+        if at_once || self.claimed.is_due() {
             self.flush().await?;
-        } else if self.claimed.flush_in_turn().await? {
-            self.write_segments().await?;
         }
-        slice.spend(counts).await;
+        slice.count_and_wait(counts).await;
         Ok(())
     }
 
@@ -155,7 +156,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         }
         let whole = listed(self.route, self.claimed)?.bytes;
         let (more, within) = self.reader.take_passed(cursor);
-        let record = import_record_mut(self.claimed)?;
+        let record = &mut self.claimed.record.work;
         let passed = record.passed.unwrap_or(0).saturating_add(more);
         record.passed = Some(passed);
         let done = passed.saturating_add(within);
@@ -166,7 +167,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     /// Nothing that was read is unsent: the next slice goes on behind what was passed over, and with what is compared.
     pub(super) fn leave_off(&mut self, check: Option<Check>) -> Result<(), Stop> {
         let skipped = self.reader.skipped();
-        let record = import_record_mut(self.claimed)?;
+        let record = &mut self.claimed.record.work;
         debug_assert!(skipped.is_none_or(|skipped| skipped >= record.cursor), "{skipped:?} lies behind");
         record.cursor = skipped.map_or(record.cursor, |skipped| skipped.max(record.cursor));
         record.check = check;
@@ -183,8 +184,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
 
     /// Writes the segments for which there are marks, right after the record was written.
     pub(super) async fn write_segments(&mut self) -> Result<(), Stop> {
-        while write_segment(self.claimed, self.route, false).await? {}
-        Ok(())
+        write_segments(self.claimed, self.route, false).await
     }
 }
 
@@ -197,55 +197,44 @@ pub(super) struct Sum {
     lacking: Lacking,
 }
 
-/// What became of an append.
+/// The result of an append.
 pub(super) enum Sent {
     /// All of it is in the target, which ends here.
-    Done(Position),
+    Done(Tails),
     /// Nothing of it: the target ends elsewhere.
     Elsewhere,
     /// Nobody knows.
     Unsure(OperationError),
 }
 
-fn listed<'a>(route: &'a Route, claimed: &Claimed<'_>) -> Result<&'a ListShard, Stop> {
+fn listed<'a>(route: &'a Route, claimed: &Claimed<'_, ImportWork>) -> Result<&'a ListShard, Stop> {
     let shard = &claimed.record.shard;
     route.list.shards.iter().find(|listed| listed.shard == *shard).ok_or_else(|| {
         OperationError::new(Code::Corrupt, format!("the list of sources says nothing of shard {shard}")).into()
     })
 }
 
-pub(crate) fn import_record<'r>(claimed: &'r Claimed<'_>) -> Result<&'r ImportRecord, Stop> {
-    match &claimed.record.work {
-        Work::Import(record) => Ok(record),
-        Work::Export(_) => Err(not_an_import()),
+/// Writes the segments of the import's own manifest for which there are marks; at the end also the last, which is not
+/// full. The marks are on record, so whoever writes a segment writes the same.
+pub(crate) async fn write_segments(
+    claimed: &mut Claimed<'_, ImportWork>,
+    route: &Route,
+    at_end: bool,
+) -> Result<(), Stop> {
+    while let Some((key, segment)) = next_segment(claimed, route, at_end) {
+        let sha256 = put_document(&*route.work, &key, &segment).await?;
+        claimed.record.work.listed(segment.entries.len(), &sha256);
+        claimed.touch();
     }
+    Ok(())
 }
 
-pub(crate) fn import_record_mut<'r>(claimed: &'r mut Claimed<'_>) -> Result<&'r mut ImportRecord, Stop> {
-    match &mut claimed.record.work {
-        Work::Import(record) => Ok(record),
-        Work::Export(_) => Err(not_an_import()),
-    }
-}
-
-fn not_an_import() -> Stop {
-    OperationError::new(Code::Corrupt, "a shard of an import has the record of an export").into()
-}
-
-/// Writes the next segment of the import's own manifest, if there are marks for it. They are on record, so whoever
-/// writes this segment writes the same.
-pub(crate) async fn write_segment(claimed: &mut Claimed<'_>, route: &Route, at_end: bool) -> Result<bool, Stop> {
-    let record = import_record(claimed)?;
-    let Some(marks) = record.next_segment(at_end) else { return Ok(false) };
+/// The next segment of the import's own manifest and its key, if there are marks for it.
+fn next_segment(claimed: &Claimed<'_, ImportWork>, route: &Route, at_end: bool) -> Option<(String, Segment<Mark>)> {
+    let record = &claimed.record.work;
+    let marks = record.next_segment(at_end)?;
     let number = record.segments.count + 1;
     let (transfer, shard) = (claimed.record.transfer.clone(), claimed.record.shard.clone());
     let key = format!("{}/{}", route.folder(), ObjectKeys::segment(&shard, number));
-    let entries = marks.to_vec();
-    let listed = entries.len();
-    let segment = Segment { transfer, shard: Some(shard), number, entries };
-    let slice = claimed.slice;
-    let sha256 = slice.bounded(put_document(slice.engine, &*route.work, &key, &segment)).await?;
-    import_record_mut(claimed)?.listed(listed, &sha256);
-    claimed.touch();
-    Ok(true)
+    Some((key, Segment { transfer, shard: Some(shard), number, entries: marks.to_vec() }))
 }

@@ -1,14 +1,13 @@
 //! The bytes of a shard's sources, as they are listed.
 //!
-//! What a manifest vouches for is compared before any of it is used, since what was appended to a stream cannot be taken
-//! back: part by part where the object has an index, else as one. A part that may be held is read once, to be compared
-//! and used; a longer one is read twice.
+//! What a manifest vouches for is compared before any of it is used, since what was appended to a stream cannot be
+//! taken back: part by part where the object has an index, else as one. A part that may be held is read once, to be
+//! compared and used; a longer one is read twice.
 
 use std::ops::Range as Interval;
 
 use bytes::Bytes;
-use sluice_transfer::limits::LIST_ENTRIES;
-use sluice_transfer::manifest::{ListShard, ObjectIndex, Segment, SourceEntry};
+use sluice_transfer::manifest::{ListPlace, ListShard, ObjectIndex, Segment, SourceEntry};
 use sluice_transfer::record::Check;
 use sluice_transfer::{Checksum, UnpackError, Wanted};
 
@@ -17,11 +16,11 @@ use crate::error::{Code, OperationError, Stop};
 use crate::objects::{get_document, in_document};
 use crate::slice::Slice;
 
-/// What asking for bytes answers.
+/// The result of asking for bytes.
 pub(super) enum Compared {
     /// They are those that were exported, or nobody vouches for them.
     Bytes(Bytes),
-    /// There is no more time to compare the part at hand; so far it is compared up to here.
+    /// There is no more time to compare the current part; so far it is compared up to here.
     NoTime(Check),
 }
 
@@ -42,8 +41,8 @@ pub(super) struct Source<'a> {
     slice: &'a Slice<'a>,
     route: &'a Route,
     listed: &'a ListShard,
-    /// The segment of the list at hand, and its number.
-    segment: Option<(u64, Vec<SourceEntry>)>,
+    /// The current segment of the list, and its key.
+    segment: Option<(&'a str, Vec<SourceEntry>)>,
     /// The parts of an object, and its entry's number.
     parts: Option<(u64, Vec<Part>)>,
     /// The last comparison, done or not.
@@ -59,25 +58,19 @@ impl<'a> Source<'a> {
 
     /// The entry of that number.
     pub(super) async fn entry(&mut self, number: u64) -> Result<SourceEntry, Stop> {
-        let segment = number / LIST_ENTRIES as u64;
-        if self.segment.as_ref().is_none_or(|(have, _)| *have != segment) {
-            let missing = || OperationError::new(Code::Corrupt, "the list of sources has fewer segments than it says");
-            let index = usize::try_from(segment).unwrap_or(usize::MAX);
-            let named = self.listed.segments.get(index).ok_or_else(missing)?;
-            let key = format!("{}/{}", self.route.list_folder(), named.key);
-            let read = get_document(self.slice.engine, &*self.route.work, &key, Some(&named.sha256));
-            let document: Segment<SourceEntry> = self.slice.bounded(read).await?;
-            self.segment = Some((segment, document.entries));
+        let missing = || OperationError::new(Code::Corrupt, format!("the list of sources has no entry {number}"));
+        let ListPlace { segment, index, .. } = self.listed.place(&self.route.list, number).ok_or_else(missing)?;
+        if self.segment.as_ref().is_none_or(|(have, _)| *have != segment.key) {
+            let key = format!("{}/{}", self.route.list_folder(), segment.key);
+            let document: Segment<SourceEntry> = get_document(&*self.route.work, &key, Some(&segment.sha256)).await?;
+            self.segment = Some((&segment.key, document.entries));
         }
-        let within = usize::try_from(number % LIST_ENTRIES as u64).unwrap_or(usize::MAX);
         let entries = self.segment.as_ref().map(|(_, entries)| entries);
-        entries.and_then(|entries| entries.get(within)).cloned().ok_or_else(|| {
-            OperationError::new(Code::Corrupt, format!("the list of sources has no entry {number}")).into()
-        })
+        Ok(entries.and_then(|entries| entries.get(index)).cloned().ok_or_else(missing)?)
     }
 
-    /// The beginning of an object, of so many bytes, or all of it. It is not compared: what stands there is read strictly,
-    /// and each unit that is read with it is compared.
+    /// The beginning of an object, of this many bytes, or all of it. It is not compared: what stands there is read
+    /// strictly, and each unit that is read with it is compared.
     pub(super) async fn head(&mut self, number: u64, entry: &SourceEntry, len: u64) -> Result<Bytes, Stop> {
         let len = len.min(entry.size);
         match self.held(number, 0) {
@@ -140,8 +133,8 @@ impl<'a> Source<'a> {
         let Some(checksum) = entry.checksum else { return Ok(Vec::new()) };
         let whole = vec![Part { bytes: 0..entry.size, checksum }];
         let Some(key) = &entry.index else { return Ok(whole) };
-        let read = get_document::<ObjectIndex>(self.slice.engine, &*self.route.sources, key, None);
-        let index = match self.slice.bounded(read).await {
+        let read = get_document::<ObjectIndex>(&*self.route.sources, key, None);
+        let index = match read.await.map_err(Stop::from) {
             Err(Stop::Failed(error)) if error.code == Code::NotFound && entry.bytes.is_none() => {
                 tracing::warn!(key, "the index of an object is missing: it is compared as one");
                 return Ok(whole);
@@ -174,9 +167,8 @@ impl<'a> Source<'a> {
 
     /// Bytes of a source; fewer than asked for only at its end.
     async fn get(&self, entry: &SourceEntry, offset: u64, len: u64) -> Result<Bytes, Stop> {
-        let (bucket, slice) = (&self.route.sources, self.slice);
-        let read = slice.engine.persist(async || bucket.get(&entry.key, Some(&entry.etag), offset, len).await);
-        let bytes = slice.bounded(read).await.map_err(|stop| name_the_object(stop, &entry.key))?;
+        let read = self.route.sources.get(&entry.key, Some(&entry.etag), offset, len);
+        let bytes = read.await.map_err(|error| name_the_object(error.into(), &entry.key))?;
         if bytes.is_empty() && offset < entry.size {
             return Err(damaged(entry, format!("it ends at byte {offset}, not at {}", entry.size)));
         }

@@ -1,4 +1,4 @@
-//! What of a folder is data. Links and the like a bucket tells itself; here are the rules for names.
+//! Which objects of a folder are data, by their names. Links and the like are reported by the bucket.
 
 use sluice_ports::Listed as File;
 use sluice_transfer::{Reason, check_readable};

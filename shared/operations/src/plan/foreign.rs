@@ -75,8 +75,8 @@ impl Asked {
         }
     }
 
-    /// Refuses a compressed stream that is too long to be read from its beginning in every slice. Only files of some size
-    /// are looked at: what a smaller one inflates to, a slice gets through.
+    /// Refuses a compressed stream that is too long to be read from its beginning in every slice. Only files of some
+    /// size are looked at: what a smaller one inflates to, a slice gets through.
     pub(super) async fn check_length(
         &self,
         engine: &Engine,
@@ -87,9 +87,7 @@ impl Asked {
         if !self.files.inflate || file.size <= longest {
             return Ok(());
         }
-        let read = async |at: u64, len: u64| {
-            engine.persist(async || bucket.get(&file.key, Some(&file.etag), at, len).await).await
-        };
+        let read = |at: u64, len: u64| bucket.get(&file.key, Some(&file.etag), at, len);
         let compression = recognise(&read(0, 4).await?);
         if compression == Compression::Plain {
             return Ok(());

@@ -7,12 +7,13 @@ use sluice_transfer::limits::{EVENT_BYTES, SHARDS};
 use sluice_transfer::manifest::SourceList;
 use sluice_transfer::record::{Config, ImportConfig, ImportRecord, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
-    Counts, EventDigest, Format, ImportRequest, Position, Range, Request, ShardId, State, StreamUri, Timestamp,
-    TransferId, Value,
+    Counts, EventDigest, Format, ImportRequest, Placement, Position, Range, Request, ShardId, State, StreamUri,
+    Timestamp, TransferId, Value,
 };
 
 use super::foreign::Asked;
-use super::list::{ListWriter, write_root};
+use super::list::{ListWriter, Sources, Taken, write_root};
+use super::placement::{place, shards_to_make};
 use super::range::Bounds;
 use super::resolved::Resolved;
 use super::sources::find;
@@ -43,11 +44,11 @@ pub(super) async fn resolve(
             format!("eventSize: {event_size} bytes; it must be 1 to {EVENT_BYTES}"),
         ));
     }
-    let (bucket, path) = engine.places.source(&request.source).await?;
-    let stream = engine.places.stream(&request.stream).await?;
+    let (bucket, path) = engine.places().source(&request.source).await?;
+    let stream = engine.places().stream(&request.stream).await?;
     // What is wrong with the target is said before all sources are looked at.
-    if let Some(info) = target(engine, &stream).await? {
-        check_target(&info, request, 1, id)?;
+    if let Some(info) = target(&stream).await? {
+        check_target(&info, request, id)?;
         event_size(&*stream, &info, request)?;
     }
     let list = ListWriter::new(engine, id).await?;
@@ -55,18 +56,20 @@ pub(super) async fn resolve(
     let asked = Asked::of(request)?;
     let bounds = Bounds::of(engine, request);
     // Large, and once in a plan.
-    let sources = Box::pin(find(engine, &*bucket, &path, &request.source, &asked, &bounds, list)).await?;
+    let mut sources = Box::pin(find(engine, &*bucket, &path, &request.source, &asked, &bounds, list)).await?;
     if !sources.are_cut() && (request.event_size.is_some() || request.pack) {
         return Err(OperationError::new(
             Code::Invalid,
             "eventSize and pack cut bytes into events; these sources hold events of their own, which stay as they are",
         ));
     }
-    let (targets, info) = target_shards(engine, &stream, request, sources.names(), id).await?;
-    write_root(engine, id, &request.source, &key, sources.shards, &targets, sources.left_out.clone()).await?;
+    let info = made_target(&stream, request, &sources, id).await?;
+    let (taken, notes) = place(request.placement, &sources, &info, &request.stream)?;
+    sources.notes.extend(notes);
+    write_root(engine, id, &request.source, &key, &sources.shards, &taken, sources.left_out.clone()).await?;
     let config = ImportConfig {
         bucket: request.source.clone(),
-        work: engine.places.work(),
+        work: engine.places().work(),
         list: key,
         stream: request.stream.clone(),
         format: sources.encoding.format,
@@ -76,12 +79,21 @@ pub(super) async fn resolve(
         event_size: event_size(&*stream, &info, request)?,
         largest_event: Some(info.largest_event),
         pack: request.pack || sources.joined,
+        placement: placement(&*stream, &taken),
         time: engine.clock.now(),
         rate: request.rate,
     };
     let shards = shards(engine, id, &config).await?;
     let (left_out, notes) = (sources.left_out, sources.notes);
     Ok(Resolved { config: Config::Import(config), shards, left_out, notes })
+}
+
+/// The placement as slices need to know it.
+fn placement(stream: &dyn StreamStore, taken: &[Taken]) -> Option<Placement> {
+    if taken.iter().any(|one| one.hashes.is_some()) {
+        return Some(Placement::Key);
+    }
+    stream.needs_keys().then_some(Placement::AsSource)
 }
 
 /// Bytes of an event where the source has none of its own: as told, if the target takes such an event.
@@ -106,49 +118,38 @@ fn event_size(stream: &dyn StreamStore, info: &StreamInfo, request: &ImportReque
     Ok(size)
 }
 
-/// The target as it is, and its shards that get something. A target that is not there is made, once the sources are
-/// checked.
-async fn target_shards(
-    engine: &Engine,
+/// The target as it is. One that is not there is made, once the sources are checked.
+async fn made_target(
     stream: &Arc<dyn StreamStore>,
     request: &ImportRequest,
-    needed: Vec<Option<ShardId>>,
+    sources: &Sources,
     id: &TransferId,
-) -> Result<(Vec<ShardId>, StreamInfo), OperationError> {
-    if needed.len() > SHARDS {
-        let what = format!("the source has {} shards; this version takes {SHARDS} in one transfer", needed.len());
+) -> Result<StreamInfo, OperationError> {
+    let listed = sources.shards.len();
+    if listed > SHARDS {
+        let what = format!("the source has {listed} shards; this version takes {SHARDS} in one transfer");
         return Err(OperationError::new(Code::OutOfRange, what));
     }
-    let info = if let Some(info) = target(engine, stream).await? {
+    let info = if let Some(info) = target(stream).await? {
         info
     } else {
-        let shards = u32::try_from(needed.len().max(1)).unwrap_or(u32::MAX);
-        engine.persist(async || stream.create(shards).await).await?;
-        engine.persist(async || stream.describe().await).await?
+        let shards = shards_to_make(request.placement, sources);
+        stream.create(shards).await?;
+        stream.describe().await?
     };
-    check_target(&info, request, needed.len(), id)?;
-    let there: Vec<ShardId> = info.shards.iter().map(|shard| shard.shard.clone()).collect();
-    // Each into the shard of its own name, if they all have one; else in their order.
-    if needed.iter().all(|name| name.as_ref().is_some_and(|name| there.contains(name))) {
-        return Ok((needed.into_iter().flatten().collect(), info));
-    }
-    Ok((there.into_iter().take(needed.len()).collect(), info))
+    check_target(&info, request, id)?;
+    Ok(info)
 }
 
 /// The target, if it is there.
-async fn target(engine: &Engine, stream: &Arc<dyn StreamStore>) -> Result<Option<StreamInfo>, OperationError> {
-    match engine.persist(async || stream.describe().await).await {
+async fn target(stream: &Arc<dyn StreamStore>) -> Result<Option<StreamInfo>, OperationError> {
+    match stream.describe().await {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         answer => Ok(Some(answer?)),
     }
 }
 
-fn check_target(
-    info: &StreamInfo,
-    request: &ImportRequest,
-    needed: usize,
-    id: &TransferId,
-) -> Result<(), OperationError> {
+fn check_target(info: &StreamInfo, request: &ImportRequest, id: &TransferId) -> Result<(), OperationError> {
     let stream = &request.stream;
     if let Some(writer) = info.writer.as_ref().filter(|writer| *writer != id) {
         return Err(reserved(stream, writer));
@@ -158,15 +159,6 @@ fn check_target(
             Code::StreamNotEmpty,
             format!(
                 "{stream} holds events already: import into a new stream, or say append (--append, \"append\": true) to keep them and go on behind them"
-            ),
-        ));
-    }
-    let there = info.shards.len();
-    if there < needed {
-        return Err(OperationError::new(
-            Code::Invalid,
-            format!(
-                "{stream} has {there} shards, the source has {needed}: import into a new stream, or one of {needed} shards"
             ),
         ));
     }
@@ -184,14 +176,12 @@ fn reserved(stream: &StreamUri, writer: &TransferId) -> OperationError {
 /// the sources were looked at need not be so any more.
 pub(super) async fn reserve(engine: &Engine, transfer: &TransferRecord, uri: &StreamUri) -> Result<(), OperationError> {
     let id = &transfer.id;
-    if let WriterAnswer::HeldBy(writer) =
-        engine.persist(async || engine.checkpoints.reserve_writer(uri, id).await).await?
-    {
+    if let WriterAnswer::HeldBy(writer) = engine.checkpoints().reserve_writer(uri, id).await? {
         return Err(reserved(uri, &writer));
     }
-    let stream = engine.places.stream(uri).await?;
-    if let Reservation::HeldBy(writer) = engine.persist(async || stream.reserve(id).await).await? {
-        engine.persist(async || engine.checkpoints.release_writer(uri, id).await).await?;
+    let stream = engine.places().stream(uri).await?;
+    if let Reservation::HeldBy(writer) = stream.reserve(id).await? {
+        engine.checkpoints().release_writer(uri, id).await?;
         return Err(reserved(uri, &writer));
     }
     if engine.transfer(id).await?.state != State::Preparing {
@@ -199,8 +189,8 @@ pub(super) async fn reserve(engine: &Engine, transfer: &TransferRecord, uri: &St
         return if engine.transfer(id).await?.state.is_final() { release(engine, transfer).await } else { Ok(()) };
     }
     let Request::Import(request) = &transfer.request else { return Ok(()) };
-    let info = engine.persist(async || stream.describe().await).await?;
-    if let Err(error) = check_target(&info, request, transfer.shards.len(), id) {
+    let info = stream.describe().await?;
+    if let Err(error) = check_target(&info, request, id) {
         release(engine, transfer).await?;
         return Err(error);
     }
@@ -213,10 +203,10 @@ pub(super) async fn shards(
     id: &TransferId,
     config: &ImportConfig,
 ) -> Result<Vec<ShardRecord>, OperationError> {
-    let (work, _): (Arc<dyn BucketStore>, _) = engine.places.bucket(&config.work).await?;
-    let list: SourceList = get_document(engine, &*work, &config.list, None).await?;
-    let stream = engine.places.stream(&config.stream).await?;
-    let info = engine.persist(async || stream.describe().await).await?;
+    let (work, _): (Arc<dyn BucketStore>, _) = engine.places().bucket(&config.work).await?;
+    let list: SourceList = get_document(&*work, &config.list, None).await?;
+    let stream = engine.places().stream(&config.stream).await?;
+    let info = stream.describe().await?;
     let tail = |shard: &ShardId| info.shards.iter().find(|there| there.shard == *shard).map(|there| there.tail.clone());
     list.shards
         .iter()
@@ -227,8 +217,8 @@ pub(super) async fn shards(
             let range = Range { from: tail.clone(), until: Position::End };
             // Raw files do not say how many events they make.
             let expected = match config.format {
-                // What lines, records and compressed files come to is not known before.
-                _ if config.foreign.is_some() => None,
+                // What lines, records and compressed files come to is not known before, nor what is of whose keys.
+                _ if config.foreign.is_some() || listed.hashes.is_some() => None,
                 Format::Avro | Format::Jsonl => listed.counts,
                 Format::Raw => {
                     let bytes = listed.counts.map_or(listed.bytes, |counts| counts.bytes);
@@ -240,7 +230,8 @@ pub(super) async fn shards(
                 record.digest = EventDigest::unordered();
             }
             let work = Work::Import(Box::new(record));
-            Ok(ShardRecord::new(id.clone(), listed.shard.clone(), range, expected, work))
+            let record = ShardRecord::new(id.clone(), listed.shard.clone(), range, expected, work);
+            Ok(ShardRecord { hashes: listed.hashes, ..record })
         })
         .collect()
 }

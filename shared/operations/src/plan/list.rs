@@ -1,12 +1,14 @@
 //! The list of an import's sources, written to the host's own bucket while it is found out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sluice_ports::BucketStore;
 use sluice_transfer::limits::LIST_ENTRIES;
-use sluice_transfer::manifest::{ListShard, Segment, SegmentRef, SourceEntry, SourceList};
+use sluice_transfer::manifest::{ListPart, ListShard, Segment, SegmentRef, SourceEntry, SourceList};
 use sluice_transfer::{
-    BucketUri, Counts, Encoding, ForeignFiles, Format, Gap, LeftOut, Range, ShardId, SourceFormat, TransferId,
+    Aggregates, BucketUri, Counts, Encoding, ForeignFiles, Format, Gap, HashRange, LeftOut, Range, ShardId,
+    SourceFormat, TransferId,
 };
 
 use super::notes::Notes;
@@ -15,9 +17,16 @@ use crate::error::OperationError;
 use crate::objects::put_document;
 
 /// The sources of one shard, as they were listed.
+#[derive(Default)]
 pub(super) struct ListedShard {
     /// The shard they come from; none for foreign files.
     pub source: Option<ShardId>,
+    /// Shards that it continues.
+    pub parents: Vec<ShardId>,
+    /// The hashes of all its events' keys, if the manifest knows.
+    pub hashes: Option<HashRange>,
+    /// Aggregates among its events, as far as the manifest knows.
+    pub aggregates: Aggregates,
     entries: u64,
     bytes: u64,
     counts: Option<Counts>,
@@ -31,27 +40,40 @@ pub(super) struct Sources {
     pub encoding: Encoding,
     /// Files that no export wrote, if they are more than any bytes.
     pub foreign: Option<Box<ForeignFiles>>,
-    /// Whether events go on from one source in the next.
+    /// True if events go on from one source in the next.
     pub joined: bool,
     /// By shard of the source; one for foreign files.
     pub shards: Vec<ListedShard>,
-    /// What stands there and is not taken.
+    /// Entries of the source that are not taken.
     pub left_out: LeftOut,
     /// What else is to be said.
     pub notes: Notes,
 }
 
+impl ListedShard {
+    /// Nothing yet, of that shard.
+    pub(super) fn of(source: Option<ShardId>) -> Self {
+        Self { source, ..Self::default() }
+    }
+}
+
 impl Sources {
-    /// Whether their bytes are cut into events.
+    /// True if their bytes are cut into events.
     pub(super) fn are_cut(&self) -> bool {
         self.encoding.format == Format::Raw
             && self.foreign.as_ref().is_none_or(|files| files.format == SourceFormat::Raw)
     }
+}
 
-    /// The shards that the sources come from.
-    pub(super) fn names(&self) -> Vec<Option<ShardId>> {
-        self.shards.iter().map(|shard| shard.source.clone()).collect()
-    }
+/// What one shard of the target takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// The shard.
+    pub shard: ShardId,
+    /// The hashes of its events' keys; none for whatever its sources hold.
+    pub hashes: Option<HashRange>,
+    /// Its sources in the order in which they are read, by their places in the list.
+    pub sources: Vec<usize>,
 }
 
 /// What is known of a shard once all its sources are listed.
@@ -63,11 +85,16 @@ pub(super) struct Known {
     pub range: Option<Range>,
     /// What had been lost of them.
     pub gaps: Vec<Gap>,
+    /// Shards that theirs continues.
+    pub parents: Vec<ShardId>,
+    /// The hashes of all their keys.
+    pub hashes: Option<HashRange>,
+    /// Aggregates among them, as far as the manifest knows.
+    pub aggregates: Aggregates,
 }
 
 /// Writes segments as they fill, and at the end the root.
 pub(super) struct ListWriter<'a> {
-    engine: &'a Engine,
     work: Arc<dyn BucketStore>,
     transfer: &'a TransferId,
     folder: String,
@@ -77,11 +104,11 @@ pub(super) struct ListWriter<'a> {
 
 impl<'a> ListWriter<'a> {
     /// Each try at planning writes a list of its own, under the time of planning.
-    pub(super) async fn new(engine: &'a Engine, transfer: &'a TransferId) -> Result<Self, OperationError> {
-        let (work, prefix) = engine.places.bucket(&engine.places.work()).await?;
+    pub(super) async fn new(engine: &Engine, transfer: &'a TransferId) -> Result<Self, OperationError> {
+        let (work, prefix) = engine.places().bucket(&engine.places().work()).await?;
         let place = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         let folder = format!("{place}imports/{transfer}/sources-{}", engine.clock.now().micros());
-        Ok(Self { engine, work, transfer, folder, shards: Vec::new(), open: Vec::new() })
+        Ok(Self { work, transfer, folder, shards: Vec::new(), open: Vec::new() })
     }
 
     /// Where the list's root goes.
@@ -91,23 +118,15 @@ impl<'a> ListWriter<'a> {
 
     /// The next shard's sources follow.
     pub(super) fn begin(&mut self, source: Option<ShardId>) {
-        self.shards.push(ListedShard {
-            source,
-            entries: 0,
-            bytes: 0,
-            counts: None,
-            range: None,
-            gaps: Vec::new(),
-            segments: Vec::new(),
-        });
+        self.shards.push(ListedShard::of(source));
     }
 
-    /// Whether the shard at hand has no sources yet.
+    /// True if the current shard has no sources yet.
     pub(super) fn is_empty(&self) -> bool {
         self.shards.last().is_none_or(|shard| shard.entries == 0)
     }
 
-    /// Whether no shard has any.
+    /// True if no shard has any.
     pub(super) fn holds_nothing(&self) -> bool {
         self.shards.iter().all(|shard| shard.entries == 0)
     }
@@ -119,7 +138,7 @@ impl<'a> ListWriter<'a> {
         }
     }
 
-    /// The next source of the shard at hand.
+    /// The next source of the current shard.
     pub(super) async fn push(&mut self, entry: SourceEntry) -> Result<(), OperationError> {
         if let Some(shard) = self.shards.last_mut() {
             shard.entries += 1;
@@ -130,14 +149,15 @@ impl<'a> ListWriter<'a> {
         if self.open.len() == LIST_ENTRIES { self.write().await } else { Ok(()) }
     }
 
-    /// The shard at hand has no more sources.
+    /// The current shard has no more sources.
     pub(super) async fn end(&mut self, known: Known) -> Result<(), OperationError> {
         if !self.open.is_empty() {
             self.write().await?;
         }
         if let Some(shard) = self.shards.last_mut() {
-            let Known { counts, range, gaps } = known;
+            let Known { counts, range, gaps, parents, hashes, aggregates } = known;
             (shard.counts, shard.range, shard.gaps) = (counts, range, gaps);
+            (shard.parents, shard.hashes, shard.aggregates) = (parents, hashes, aggregates);
         }
         Ok(())
     }
@@ -150,7 +170,7 @@ impl<'a> ListWriter<'a> {
         let count = entries.len() as u64;
         let segment = Segment { transfer: self.transfer.clone(), shard: shard.source.clone(), number, entries };
         let key = format!("{index:04}/{number:06}.json");
-        let sha256 = put_document(self.engine, &*self.work, &format!("{}/{key}", self.folder), &segment).await?;
+        let sha256 = put_document(&*self.work, &format!("{}/{key}", self.folder), &segment).await?;
         shard.segments.push(SegmentRef { key, sha256, entries: count });
         Ok(())
     }
@@ -162,22 +182,79 @@ pub(super) async fn write_root(
     id: &TransferId,
     source: &BucketUri,
     key: &str,
-    shards: Vec<ListedShard>,
-    targets: &[ShardId],
+    sources: &[ListedShard],
+    taken: &[Taken],
     left_out: LeftOut,
 ) -> Result<(), OperationError> {
-    let (work, _) = engine.places.bucket(&engine.places.work()).await?;
-    let listed = targets.iter().zip(shards).map(|(target, shard)| ListShard {
-        shard: target.clone(),
-        source: shard.source,
-        entries: shard.entries,
-        counts: shard.counts,
-        bytes: shard.bytes,
-        range: shard.range,
-        gaps: shard.gaps,
-        segments: shard.segments,
+    let (work, _) = engine.places().bucket(&engine.places().work()).await?;
+    let by_key = taken.iter().any(|one| one.hashes.is_some());
+    // Each source's gaps are told once, also where several shards read it.
+    let mut told = BTreeSet::new();
+    let shards = taken.iter().map(|one| match one.hashes {
+        Some(hashes) => by_hashes(one, hashes, sources, &mut told),
+        None => whole(&one.shard, one.sources.first().map(|source| &sources[*source])),
     });
-    let list = SourceList { transfer: id.clone(), source: source.clone(), shards: listed.collect(), left_out };
-    put_document(engine, &*work, key, &list).await?;
+    let list = SourceList {
+        transfer: id.clone(),
+        source: source.clone(),
+        shards: shards.collect(),
+        left_out,
+        parts: if by_key { parts(sources) } else { Vec::new() },
+        counts: by_key.then(|| sources.iter().map(|source| source.counts).sum()).flatten(),
+    };
+    put_document(&*work, key, &list).await?;
     Ok(())
+}
+
+/// A shard that takes all of one source, if any.
+fn whole(shard: &ShardId, source: Option<&ListedShard>) -> ListShard {
+    let nothing = ListedShard::default();
+    let source = source.unwrap_or(&nothing);
+    ListShard {
+        shard: shard.clone(),
+        source: source.source.clone(),
+        entries: source.entries,
+        counts: source.counts,
+        bytes: source.bytes,
+        range: source.range.clone(),
+        gaps: source.gaps.clone(),
+        segments: source.segments.clone(),
+        hashes: None,
+        reads: Vec::new(),
+    }
+}
+
+/// A shard that takes what has such hashes of several sources.
+fn by_hashes(taken: &Taken, hashes: HashRange, sources: &[ListedShard], told: &mut BTreeSet<usize>) -> ListShard {
+    let mut listed = ListShard { hashes: Some(hashes), ..whole(&taken.shard, None) };
+    for number in &taken.sources {
+        let source = &sources[*number];
+        if told.insert(*number) {
+            listed.gaps.extend(source.gaps.iter().cloned());
+        }
+        if source.entries > 0 {
+            listed.entries += source.entries;
+            listed.bytes += source.bytes;
+            listed.reads.push(u32::try_from(*number).unwrap_or(u32::MAX));
+        }
+    }
+    listed
+}
+
+/// All sources, for shards that share them.
+fn parts(sources: &[ListedShard]) -> Vec<ListPart> {
+    let mut first = 0;
+    let part = |source: &ListedShard| {
+        let part = ListPart {
+            source: source.source.clone(),
+            first,
+            entries: source.entries,
+            range: source.range.clone(),
+            hashes: source.hashes,
+            segments: source.segments.clone(),
+        };
+        first += source.entries;
+        part
+    };
+    sources.iter().map(part).collect()
 }

@@ -1,18 +1,20 @@
 //! Preflight: what is asked for is resolved once, checked, and put on record. Nothing is made before everything
 //! that can be checked is.
 
+mod bounds;
 mod export;
 mod folder;
 mod foreign;
 mod import;
 mod list;
 mod notes;
+mod placement;
 mod range;
 mod resolved;
 mod sample;
 mod sources;
 
-pub use export::bounds;
+pub use bounds::{bounds, check_bounds, check_ends, check_order};
 
 use sluice_ports::Created;
 use sluice_transfer::record::{Config, ShardRecord, TransferRecord};
@@ -25,9 +27,9 @@ use crate::error::{Code, OperationError};
 /// A planned transfer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Planned {
-    /// As it is on record now.
+    /// The transfer's record as it is now.
     pub transfer: TransferRecord,
-    /// Whether it was there before, with the same request.
+    /// True if it was there before, with the same request.
     pub before: bool,
 }
 
@@ -40,7 +42,7 @@ pub async fn plan(
     execution: &str,
 ) -> Result<Planned, OperationError> {
     let request = &canonical(engine, request).await?;
-    let known = engine.persist(async || engine.checkpoints.transfer(id).await).await?;
+    let known = engine.checkpoints().transfer(id).await?;
     if let Some(transfer) = known {
         let transfer = same_request(engine, transfer, request).await?;
         if transfer.state != State::Preparing {
@@ -74,7 +76,7 @@ pub async fn plan(
         notes: resolved.notes.into_vec(),
         ..TransferRecord::new(id.clone(), execution.to_owned(), request.clone(), resolved.config, shards, now)
     };
-    let created = engine.persist(async || engine.checkpoints.create_transfer(&transfer).await).await?;
+    let created = engine.checkpoints().create_transfer(&transfer).await?;
     let transfer = match created {
         Created::Now => transfer,
         Created::Before(there) => same_request(engine, there, request).await?,
@@ -89,7 +91,7 @@ async fn canonical(engine: &Engine, request: &Request) -> Result<Request, Operat
         Request::Export(request) => &mut request.stream,
         Request::Import(request) => &mut request.stream,
     };
-    *stream = engine.persist(async || engine.places.canonical(stream).await).await?;
+    *stream = engine.places().canonical(stream).await?;
     Ok(request)
 }
 
@@ -99,15 +101,7 @@ async fn same_request(
     transfer: TransferRecord,
     request: &Request,
 ) -> Result<TransferRecord, OperationError> {
-    // Before version 2 of records no slash was kept at a source's end.
-    let plain = |request: &Request| {
-        let mut request = request.clone();
-        if let Request::Import(request) = &mut request {
-            request.source.rest.truncate(request.source.rest.trim_end_matches('/').len());
-        }
-        request
-    };
-    if !plain(&transfer.request).is_same(&plain(request)) {
+    if !is_repeated(&transfer, request) {
         return Err(OperationError::new(
             Code::RequestDiffers,
             format!(
@@ -124,6 +118,19 @@ async fn same_request(
     }
 }
 
+/// True if a transfer is that of the request. A slash at a source's end makes another one: `a/` is the folder, also
+/// where there is an object `a`.
+fn is_repeated(transfer: &TransferRecord, request: &Request) -> bool {
+    if transfer.request.is_same(request) {
+        return true;
+    }
+    // No slash was kept at a source's end in records of before a target was asked for its largest event.
+    let (Request::Import(request), Config::Import(config)) = (request, &transfer.config) else { return false };
+    let mut plain = request.clone();
+    plain.source.rest.truncate(plain.source.rest.trim_end_matches('/').len());
+    config.largest_event.is_none() && transfer.request.is_same(&Request::Import(plain))
+}
+
 /// As [`record`]; what refuses a transfer that is on record already stands there too.
 async fn recorded(
     engine: &Engine,
@@ -137,11 +144,10 @@ async fn recorded(
         && error.code != Code::Unavailable
     {
         let note = |transfer: &mut TransferRecord| {
-            let its = transfer.state == State::Preparing;
-            if its {
+            if transfer.state == State::Preparing {
                 transfer.failure = Some(error.to_failure());
             }
-            Ok(its)
+            Ok(())
         };
         engine.change(&id, note).await?;
     }
@@ -161,16 +167,16 @@ async fn record(
         shards = import::shards(engine, &transfer.id, config).await?;
     }
     for shard in &shards {
-        engine.persist(async || engine.checkpoints.create_shard(shard).await).await?;
+        engine.checkpoints().create_shard(shard).await?;
     }
     let transfer = engine
         .change(&transfer.id, |transfer| {
             if transfer.state != State::Preparing {
-                return Ok(false);
+                return Ok(());
             }
             transfer.step(Step::Planned)?;
             transfer.failure = None;
-            Ok(true)
+            Ok(())
         })
         .await?;
     Ok(Planned { transfer, before })

@@ -1,4 +1,6 @@
-//! What a plan has to say of a request: bounds that mean less than they seem to.
+//! The notes of a plan on its request: bounds that mean less than they seem to.
+
+use sluice_transfer::noun;
 
 /// Sentences that are kept; a transfer of a thousand shards could have a thousand of each kind.
 const KEPT: usize = 10;
@@ -23,7 +25,7 @@ impl Notes {
     pub(super) fn into_vec(self) -> Vec<String> {
         let mut notes = self.kept;
         if self.more > 0 {
-            notes.push(format!("{} more notes like these", self.more));
+            notes.push(format!("{} more {} like these", self.more, noun(self.more, "note")));
         }
         notes
     }

@@ -1,4 +1,4 @@
-//! What of an export an import takes: which of its objects, and which bytes of them.
+//! The range of an export that an import takes: which of its objects, and which bytes of them.
 //!
 //! Bounds mean what they mean for an export. What a time means is found in the manifest: the first object whose times
 //! reach it, the first of its parts, and in that part the first event. All else that is needed is known without reading
@@ -10,11 +10,11 @@ use sluice_formats::decoder;
 use sluice_ports::BucketStore;
 use sluice_transfer::manifest::{ExportManifest, Extent, ShardManifest};
 use sluice_transfer::{
-    Counts, Cursor, Cut, Encoding, Format, Gap, ImportRequest, Place, Position, PositionSpec, Range, ShardId,
-    TimeRange, Timestamp,
+    Counts, Cursor, Encoding, Format, Gap, ImportRequest, Place, Position, PositionSpec, Range, ShardId, TimeRange,
+    Timestamp, are, counted,
 };
 
-use super::export::check_shards;
+use super::bounds::{check_bounds, check_shards, number_in, time_of};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 use crate::listing::{Listed, Listing};
@@ -48,8 +48,9 @@ impl Bounds {
         Ok(())
     }
 
-    /// Bounds that name shards name some of the export's.
+    /// Something can lie between the bounds, and those that name shards name some of the export's.
     pub(super) fn check(&self, manifest: &ExportManifest) -> Result<(), OperationError> {
+        check_bounds(Some(&self.from), Some(&self.until), self.now)?;
         let there: Vec<&ShardId> = manifest.shards.iter().map(|shard| &shard.shard).collect();
         check_shards("from", &self.from, &there)?;
         check_shards("until", &self.until, &there)
@@ -65,13 +66,10 @@ impl Bounds {
         let of = |spec: &PositionSpec, unbounded| match spec {
             PositionSpec::Earliest => Bound::At(Position::Beginning),
             PositionSpec::Latest => Bound::At(Position::End),
-            PositionSpec::Time(time) => Bound::Time(*time),
-            PositionSpec::Ago(millis) => Bound::Time(self.now.minus_millis(*millis)),
-            PositionSpec::Sequence { shard: named, sequence } if *named == shard.shard => {
-                Bound::At(Position::before(sequence))
-            }
-            PositionSpec::Sequence { .. } => Bound::At(unbounded),
-            PositionSpec::Cut(Cut(positions)) => Bound::At(positions.get(&shard.shard).cloned().unwrap_or(unbounded)),
+            spec => match time_of(spec, self.now) {
+                Some(time) => Bound::Time(time),
+                None => Bound::At(number_in(spec, &shard.shard).unwrap_or(unbounded)),
+            },
         };
         let (from, until) = (of(&self.from, Position::Beginning), of(&self.until, Position::End));
         let by_time = matches!(from, Bound::Time(_));
@@ -215,16 +213,18 @@ impl ShardRange<'_> {
         let shard = &self.shard.shard;
         let early = (self.times.early > 0).then(|| {
             format!(
-                "shard {shard}: times are out of order: {} objects within the range hold events of before from, which are \
-                 imported too",
-                self.times.early
+                "shard {shard}: times are out of order: {} within the range, with events of before from, {} imported \
+                 too",
+                counted(self.times.early, "object"),
+                are(self.times.early)
             )
         });
         let late = (self.times.late > 0).then(|| {
             format!(
-                "shard {shard}: times are out of order: {} objects behind the range hold events of before until, which \
-                 are not imported",
-                self.times.late
+                "shard {shard}: times are out of order: {} behind the range, with events of before until, {} not \
+                 imported",
+                counted(self.times.late, "object"),
+                are(self.times.late)
             )
         });
         early.into_iter().chain(late).collect()
@@ -309,12 +309,10 @@ async fn first_of_time(
 ) -> Result<Position, OperationError> {
     let damaged = |why: String| OperationError::new(Code::ObjectDamaged, format!("{}: {why}", listed.key));
     let Some(mut decoder) = decoder(encoding) else { return Ok(Position::End) };
-    let Some(info) = engine.persist(async || bucket.head(&listed.key).await).await? else {
+    let Some(info) = bucket.head(&listed.key).await? else {
         return Err(OperationError::new(Code::ObjectMissing, format!("{} is missing", listed.key)));
     };
-    let read = async |offset: u64, len: u64| {
-        engine.persist(async || bucket.get(&listed.key, Some(&info.etag), offset, len).await).await
-    };
+    let read = |offset: u64, len: u64| bucket.get(&listed.key, Some(&info.etag), offset, len);
     let head = if decoder.head_len() == 0 { bytes::Bytes::new() } else { read(0, decoder.head_len()).await? };
     let first = decoder.head(&head).map_err(|error| damaged(error.to_string()))?;
     let mut at = bytes.start.max(first);

@@ -1,4 +1,4 @@
-//! What planning finds out of a request.
+//! The result of planning.
 
 use sluice_transfer::record::{Config, ShardRecord};
 use sluice_transfer::{LeftOut, StreamUri};

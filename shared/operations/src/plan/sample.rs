@@ -8,10 +8,9 @@
 use bytes::Bytes;
 use sluice_formats::{RECOGNISED, compression_of, foreign_decoder};
 use sluice_ports::{BucketStore, Listed as File};
-use sluice_transfer::{Decoded, Decoder, Lacking, Place, SourceFormat, UnpackError, Unpacked, known_as};
+use sluice_transfer::{Compression, Decoded, Decoder, Lacking, Place, SourceFormat, UnpackError, Unpacked, known_as};
 
 use super::foreign::Asked;
-use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 
 /// Records and bytes that are looked at of the first file, at most.
@@ -20,6 +19,12 @@ const FIRST: (u64, u64) = (10_000, 4 << 20);
 const OTHER: (u64, u64) = (1_000, 256 << 10);
 /// Bytes that are read at once.
 const READ_BYTES: u64 = 256 << 10;
+/// The beginning of a line that Sluice wrote.
+const OWN_LINE: &[u8] = b"{\"shard\":\"";
+/// What the parser of JSON says where a line ends within a value.
+const GOES_ON: &str = "EOF while parsing";
+/// Bytes in which a zero shows that a file is no text.
+const TEXT_BYTES: u64 = 8 << 10;
 /// Times that a decoder may pass over what holds no record.
 const PASSES: u32 = 100;
 
@@ -55,16 +60,11 @@ impl Sample {
     }
 
     /// Refuses files that cannot be read as they are asked to be, and fields that no record has.
-    pub(super) async fn check(
-        self,
-        engine: &Engine,
-        bucket: &dyn BucketStore,
-        asked: &Asked,
-    ) -> Result<(), OperationError> {
+    pub(super) async fn check(self, bucket: &dyn BucketStore, asked: &Asked) -> Result<(), OperationError> {
         let mut found = Found::default();
         let files = self.files.iter().chain(&self.last);
         for (number, file) in files.enumerate() {
-            let look = Look { engine, bucket, file, asked, most: if number == 0 { FIRST } else { OTHER } };
+            let look = Look { bucket, file, asked, most: if number == 0 { FIRST } else { OTHER } };
             look.records(&mut found).await?;
         }
         found.check(asked)
@@ -106,8 +106,8 @@ impl Found {
         });
         let missing: Vec<_> = missing.collect();
         let what = format!(
-            "none of the {} records that were looked at has the field {}: say it as the records have it, or leave it out. \
-             Nothing was imported",
+            "of the records that were looked at, {}, none has the field {}: say it as the records have it, or leave it \
+             out. Nothing was imported",
             self.records,
             missing.join(", nor ")
         );
@@ -117,7 +117,6 @@ impl Found {
 
 /// The look at one file.
 struct Look<'a> {
-    engine: &'a Engine,
     bucket: &'a dyn BucketStore,
     file: &'a File,
     asked: &'a Asked,
@@ -131,6 +130,9 @@ impl Look<'_> {
         self.check_kind(&head)?;
         let files = &self.asked.files;
         let compression = compression_of(files, &head).map_err(|error| self.refused(&error))?;
+        if compression == Compression::Plain {
+            self.check_text().await?;
+        }
         let Some(mut decoder) = foreign_decoder(files, compression) else { return Ok(()) };
         let mut head = self.read(0, decoder.head_len()).await?;
         loop {
@@ -171,12 +173,31 @@ impl Look<'_> {
             };
             match answer {
                 Ok(Some(event)) => found.take(self.asked, &event),
-                Err(error) if found.records == before => return Err(self.refused(&error)),
-                // What is wrong further behind is told once all in front of it has arrived.
+                Err(error) if found.records == before => return Err(self.first_refused(&error).await?),
+                // An error further behind is reported once all events before it have arrived.
                 Ok(None) | Err(_) => return Ok(()),
             }
         }
         Ok(())
+    }
+
+    /// Refuses lines of what is no text, unless it is said that any bytes are meant. No text has a zero byte. What is
+    /// known by its first bytes its decoder refuses, and says more.
+    async fn check_text(&self) -> Result<(), OperationError> {
+        let files = &self.asked.files;
+        if !files.inflate || !matches!(files.format, SourceFormat::Lines | SourceFormat::Jsonl) {
+            return Ok(());
+        }
+        let beginning = self.read(0, TEXT_BYTES).await?;
+        match beginning.iter().position(|byte| *byte == 0) {
+            Some(at) if known_as(&beginning).is_none() => Err(self.refused(&UnpackError::Unsupported {
+                why: format!(
+                    "its byte {at} is zero, which no text has: take its bytes as they are (--format raw or \
+                     --compression none)"
+                ),
+            })),
+            _ => Ok(()),
+        }
     }
 
     /// What is nothing but bytes unless it is said what it is.
@@ -186,7 +207,7 @@ impl Look<'_> {
         }
         let (what, format) = match head {
             _ if known_as(head) == Some("Avro") => ("an Avro object container file", "avro"),
-            _ if head.starts_with(b"{\"shard\":\"") => ("a file of an export, of lines of JSON", "jsonl"),
+            _ if head.starts_with(OWN_LINE) => ("a file of an export, of lines of JSON", "jsonl"),
             _ if head.starts_with(b"{\"sluice\":\"") => ("a document of Sluice's own", "jsonl"),
             _ => return Ok(()),
         };
@@ -204,7 +225,31 @@ impl Look<'_> {
             return Ok(Bytes::new());
         }
         let (bucket, file) = (self.bucket, self.file);
-        Ok(self.engine.persist(async || bucket.get(&file.key, Some(&file.etag), at, len).await).await?)
+        Ok(bucket.get(&file.key, Some(&file.etag), at, len).await?)
+    }
+
+    /// Why the very first record is none: most likely the file is of another format than was said. What a parser
+    /// expected tells a person nothing of that.
+    async fn first_refused(&self, error: &UnpackError) -> Result<OperationError, OperationError> {
+        let files = &self.asked.files;
+        let UnpackError::Damaged { why, .. } = error else { return Ok(self.refused(error)) };
+        if files.format != SourceFormat::Jsonl || self.read(0, OWN_LINE.len() as u64).await? == OWN_LINE {
+            return Ok(self.refused(error));
+        }
+        let what = if why.contains(GOES_ON) {
+            "its first value goes on behind the end of its line, and format jsonl is a value a line: `jq -c .` makes \
+             one line of each"
+                .to_owned()
+        } else if files.fields.is_empty() {
+            "its first line is no event as Sluice writes them, which is what format jsonl means where no field is \
+             named: name the fields of its records (--payload-field, \"payloadField\"), or say format lines for a \
+             payload a line"
+                .to_owned()
+        } else {
+            format!("its first line is not what format jsonl says ({why}): say another format (--format, \"format\")")
+        };
+        let what = format!("{} cannot be imported: {what}. Nothing was imported", self.file.key.escape_debug());
+        Ok(OperationError::new(Code::ObjectUnreadable, what))
     }
 
     fn refused(&self, error: &UnpackError) -> OperationError {

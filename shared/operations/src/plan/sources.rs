@@ -1,8 +1,8 @@
-//! What an import's source is: a manifest, a prefix that holds one, a prefix of any files, or one file.
+//! The kinds of an import's source: a manifest, a prefix that holds one, a prefix of any files, or one file.
 
-use sluice_ports::{BucketStore, Listed as File};
+use sluice_ports::{BucketStore, ErrorKind, Listed as File};
 use sluice_transfer::manifest::{Document, ExportManifest, SourceEntry};
-use sluice_transfer::{BucketUri, LeftOut, ObjectKeys, Reason, check_readable};
+use sluice_transfer::{BucketUri, LeftOut, ObjectKeys, Reason, check_readable, counted};
 
 use super::folder::{above, is_root_of, why_passed};
 use super::foreign::Asked;
@@ -31,16 +31,16 @@ pub(super) async fn find(
 ) -> Result<Sources, OperationError> {
     // A slash at the end means the folder, whatever else is called so.
     let may_be_one = !path.is_empty() && !path.ends_with('/');
-    let one = if may_be_one { engine.persist(async || bucket.head(path).await).await? } else { None };
+    let one = if may_be_one { bucket.head(path).await? } else { None };
     if let Some(info) = one {
         let name = path.rsplit('/').next().unwrap_or_default();
         // One that is called so and begins otherwise is a damaged one: saying what is wrong with it is the
         // manifest's reader's business.
         let is_named = [ObjectKeys::root(), ObjectKeys::cancelled()].contains(&name);
-        if is_root(engine, bucket, path).await? {
+        if is_root(bucket, path).await? {
             return from_manifest(engine, bucket, path, asked, bounds, list).await;
         }
-        // Others write files of that name, too: these are data for whoever says what is in them.
+        // Other programs write files of that name, too: with a format given they are data.
         if is_named && !asked.said {
             let what = "; if it is no manifest of Sluice's, say what it holds (--format) to import it as a file";
             let named = |error: OperationError| OperationError::new(error.code, format!("{}{what}", error.message));
@@ -51,7 +51,7 @@ pub(super) async fn find(
         return foreign_file(engine, bucket, file, uri, asked, list).await;
     }
     let prefix = if may_be_one { format!("{path}/") } else { path.to_owned() };
-    match &manifests(engine, bucket, &prefix, asked).await?[..] {
+    match &manifests(bucket, &prefix, asked).await?[..] {
         [root] => {
             let beside = beside(engine, bucket, &prefix, root, uri, asked).await?;
             let mut sources = from_manifest(engine, bucket, root, asked, bounds, list).await?;
@@ -73,13 +73,8 @@ pub(super) async fn find(
 }
 
 /// The objects below a prefix, page by page.
-async fn page(
-    engine: &Engine,
-    bucket: &dyn BucketStore,
-    prefix: &str,
-    after: &mut Option<String>,
-) -> Result<Vec<File>, OperationError> {
-    let page = engine.persist(async || bucket.list(prefix, after.as_deref(), LISTED_AT_ONCE).await).await?;
+async fn page(bucket: &dyn BucketStore, prefix: &str, after: &mut Option<String>) -> Result<Vec<File>, OperationError> {
+    let page = bucket.list(prefix, after.as_deref(), LISTED_AT_ONCE).await?;
     if let Some(last) = page.last() {
         *after = Some(last.key.clone());
     }
@@ -87,19 +82,14 @@ async fn page(
 }
 
 /// Roots of manifests below a prefix; more than a message shows are not looked for.
-async fn manifests(
-    engine: &Engine,
-    bucket: &dyn BucketStore,
-    prefix: &str,
-    asked: &Asked,
-) -> Result<Vec<String>, OperationError> {
+async fn manifests(bucket: &dyn BucketStore, prefix: &str, asked: &Asked) -> Result<Vec<String>, OperationError> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let listed = page(engine, bucket, prefix, &mut after).await?;
+        let listed = page(bucket, prefix, &mut after).await?;
         for file in &listed {
             let name = file.key.rsplit('/').next().unwrap_or_default();
             let candidate = name == ObjectKeys::root() && is_root_of(&file.key[prefix.len()..], asked.all_files);
-            if candidate && is_root(engine, bucket, &file.key).await? {
+            if candidate && is_root(bucket, &file.key).await? {
                 found.push(file.key.clone());
             }
         }
@@ -109,7 +99,7 @@ async fn manifests(
     }
 }
 
-/// What stands beside an export. In the export's own folder it is left out; around it, it makes unclear what was meant.
+/// Files beside an export. In the export's own folder they are left out; around it, they make unclear what was meant.
 async fn beside(
     engine: &Engine,
     bucket: &dyn BucketStore,
@@ -119,16 +109,16 @@ async fn beside(
     asked: &Asked,
 ) -> Result<LeftOut, OperationError> {
     let folder = above(root);
-    let mut left_out = engine.persist(async || bucket.left_out(prefix).await).await?;
+    let mut left_out = bucket.left_out(prefix).await?;
     let mut others = LeftOut::default();
     let mut after = None;
     loop {
-        let files = page(engine, bucket, prefix, &mut after).await?;
+        let files = page(bucket, prefix, &mut after).await?;
         for file in &files {
             let passed = why_passed(file, prefix, asked.all_files);
             match (file.key.strip_prefix(folder), passed) {
-                (Some(within), None) if is_of_export(within) => {}
-                (Some(within), Some(Reason::Hidden | Reason::Temporary)) if is_of_export(within) => {}
+                (Some(within), None) if ObjectKeys::is_own(within) => {}
+                (Some(within), Some(Reason::Hidden | Reason::Temporary)) if ObjectKeys::is_own(within) => {}
                 (_, Some(reason)) => left_out.add(reason, &file.key),
                 (Some(_), None) => left_out.add(Reason::NotOfExport, &file.key),
                 (None, None) => others.add(Reason::NotOfExport, &file.key),
@@ -145,15 +135,9 @@ async fn beside(
         Code::Invalid,
         format!(
             "{uri} holds an export and other files: name one of them, the export as {}. Beside it: {others}",
-            engine.places.object(uri, root)
+            engine.places().object(uri, root)
         ),
     ))
-}
-
-/// True for keys, relative to an export's folder, of the kinds that an export writes.
-fn is_of_export(relative: &str) -> bool {
-    let roots = [ObjectKeys::root(), ObjectKeys::cancelled()];
-    roots.contains(&relative) || relative.starts_with("data/shard=") || relative.starts_with("manifest/shard=")
 }
 
 async fn foreign_prefix(
@@ -165,10 +149,10 @@ async fn foreign_prefix(
     mut list: ListWriter<'_>,
 ) -> Result<Sources, OperationError> {
     let (mut after, mut sample) = (None, Sample::default());
-    let mut left_out = engine.persist(async || bucket.left_out(prefix).await).await?;
+    let mut left_out = bucket.left_out(prefix).await?;
     list.begin(None);
     loop {
-        let files = page(engine, bucket, prefix, &mut after).await?;
+        let files = page(bucket, prefix, &mut after).await?;
         let more = files.len() == LISTED_AT_ONCE;
         for file in files {
             if let Some(reason) = why_passed(&file, prefix, asked.all_files) {
@@ -187,7 +171,7 @@ async fn foreign_prefix(
     if list.is_empty() {
         return Err(holds_nothing(uri, &left_out));
     }
-    sample.check(engine, bucket, asked).await?;
+    sample.check(bucket, asked).await?;
     list.end(Known::default()).await?;
     Ok(Sources { left_out, ..asked.sources(list.shards) })
 }
@@ -206,10 +190,10 @@ fn holds_nothing(uri: &BucketUri, left_out: &LeftOut) -> OperationError {
 }
 
 /// Whether a file begins as the root of an export's manifest does. Whether it is whole is found out later.
-async fn is_root(engine: &Engine, bucket: &dyn BucketStore, key: &str) -> Result<bool, OperationError> {
+async fn is_root(bucket: &dyn BucketStore, key: &str) -> Result<bool, OperationError> {
     let start = format!("{{\"sluice\":\"{}\"", ExportManifest::KIND);
     let len = start.len() as u64;
-    let head = engine.persist(async || bucket.get(key, None, 0, len).await).await?;
+    let head = bucket.get(key, None, 0, len).await?;
     Ok(head == start.as_bytes())
 }
 
@@ -227,16 +211,23 @@ async fn foreign_file(
     check_readable(&file.key)?;
     let mut sample = Sample::default();
     sample.note(&file);
-    sample.check(engine, bucket, asked).await?;
+    sample.check(bucket, asked).await?;
     let folder = format!("{}/", file.key);
-    let below = engine.persist(async || bucket.list(&folder, None, 1).await).await?;
+    let below = bucket.list(&folder, None, 1).await;
     list.push(entry(file)).await?;
     list.end(Known::default()).await?;
     let mut sources = asked.sources(list.shards);
-    if !below.is_empty() {
-        sources
-            .notes
-            .push(format!("{uri} is an object, and a folder too; the object is taken: write {uri}/ for the folder"));
+    let but = format!("the object is taken: write {uri}/ for the folder");
+    match below {
+        Ok(below) if below.is_empty() => {}
+        Ok(_) => sources.notes.push(format!("{uri} is an object, and a folder too; {but}")),
+        // The listing serves this note alone. To read one object nobody needs the right to list its bucket.
+        Err(error) if error.kind() == ErrorKind::Denied => {
+            sources
+                .notes
+                .push(format!("{uri} is an object; whether it is a folder too cannot be seen ({error}); {but}"));
+        }
+        Err(error) => return Err(error.into()),
     }
     Ok(sources)
 }
@@ -270,7 +261,7 @@ fn refuse_ours(file: &File, prefix: &str, uri: &BucketUri) -> Result<(), Operati
     Ok(())
 }
 
-/// Whether a key has the form of an export's data or of its manifest: `…/data/shard=…`, `…/manifest/shard=…`.
+/// True if a key has the form of an export's data or of its manifest: `…/data/shard=…`, `…/manifest/shard=…`.
 fn is_ours(key: &str) -> bool {
     let mut parents = key.rsplit('/').skip(1).skip_while(|segment| *segment == "index");
     let shard = parents.next().is_some_and(|segment| segment.starts_with("shard="));
@@ -294,7 +285,7 @@ async fn from_manifest(
             ),
         ));
     }
-    let manifest: ExportManifest = get_document(engine, bucket, root, None).await?;
+    let manifest: ExportManifest = get_document(bucket, root, None).await?;
     manifest.check().map_err(|error| in_document(root, error))?;
     bounds.check(&manifest)?;
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -303,10 +294,10 @@ async fn from_manifest(
     for shard in &manifest.shards {
         list.begin(Some(shard.shard.clone()));
         let mut range = bounds.of_shard(engine, encoding, shard);
-        let mut listing = Listing::new(engine, bucket, folder, shard, None);
+        let mut listing = Listing::new(bucket, folder, shard, None);
         while let Some(listed) = listing.next().await? {
             if let Some(selected) = range.select(&listing, &listed).await? {
-                list.push(pin(engine, bucket, &listed, selected).await?).await?;
+                list.push(pin(bucket, &listed, selected).await?).await?;
             }
             listing.pass(listed);
         }
@@ -314,13 +305,17 @@ async fn from_manifest(
         gaps_within += gaps.len();
         notes.extend(range.notes());
         let taken = range.taken();
-        list.end(Known { counts: taken.counts, range: bounds.said.then_some(taken.range), gaps }).await?;
+        let range = bounds.said.then_some(taken.range);
+        let (parents, hashes, aggregates) = (shard.parents.clone(), shard.hashes, shard.aggregates);
+        list.end(Known { counts: taken.counts, range, gaps, parents, hashes, aggregates }).await?;
     }
     list.count_alike();
     if bounds.said && list.holds_nothing() {
         let but = match gaps_within {
             0 => String::new(),
-            gaps => format!(" but {gaps} gaps, whose events were lost before they could be exported"),
+            gaps => {
+                format!(" but {}, whose events were lost before they could be exported", counted(gaps as u64, "gap"))
+            }
         };
         let what = format!("{root} holds nothing between from and until{but}; check both");
         return Err(OperationError::new(Code::NothingToImport, what));
@@ -330,15 +325,10 @@ async fn from_manifest(
 }
 
 /// An object as it is now, if it is still of the size that the manifest says.
-async fn pin(
-    engine: &Engine,
-    bucket: &dyn BucketStore,
-    listed: &Listed,
-    selected: Selected,
-) -> Result<SourceEntry, OperationError> {
+async fn pin(bucket: &dyn BucketStore, listed: &Listed, selected: Selected) -> Result<SourceEntry, OperationError> {
     let (key, object) = (listed.key.clone(), &listed.object.object);
     let wanted = object.checksum;
-    let Some(info) = engine.persist(async || bucket.head(&key).await).await? else {
+    let Some(info) = bucket.head(&key).await? else {
         return Err(OperationError::new(Code::ObjectMissing, format!("{key} is missing, but the manifest names it")));
     };
     if info.size != wanted.len {

@@ -1,21 +1,23 @@
 //! The proof of an export: its manifest, and all objects that it lists.
 
 use sluice_ports::BucketStore;
-use sluice_transfer::State;
 use sluice_transfer::manifest::{ExportManifest, ShardManifest};
-use sluice_transfer::record::{ExportConfig, ManifestRef};
+use sluice_transfer::record::{ExportConfig, ManifestRef, ShardRecord, TransferRecord};
+use sluice_transfer::{Counts, State};
 
 use super::found::Verdict;
 use super::object::{Outcome, read_object};
 use super::run::{End, Run};
+use crate::engine::Engine;
 use crate::error::{OperationError, Stop};
 use crate::export::target::open_target;
 use crate::listing::Listing;
 use crate::objects::get_document;
+use crate::records::shard_records;
 
 pub(super) async fn verify(run: &mut Run<'_>, config: &ExportConfig) -> Result<End, OperationError> {
     let (engine, transfer) = (run.engine, run.transfer);
-    let target = match open_target(engine, config).await {
+    let target = match open_target(&*engine.places(), config).await {
         Ok(target) => target,
         // Not there, or not within reach: an unmounted disk is no mismatch.
         Err(Stop::Failed(error) | Stop::Trouble(error)) => {
@@ -27,22 +29,33 @@ pub(super) async fn verify(run: &mut Run<'_>, config: &ExportConfig) -> Result<E
             return Ok(End::All);
         }
     };
-    let Some(ManifestRef { key: root, sha256 }) = &transfer.manifest else {
-        if transfer.state != State::Cancelled {
-            run.found.find(Verdict::Mismatch, "the transfer's record names no manifest");
-        }
-        return Ok(End::All);
-    };
-    let bucket = &*target.bucket;
-    let manifest: ExportManifest = match get_document(engine, bucket, root, Some(sha256)).await {
-        Ok(manifest) => manifest,
+    let moved = match moved(engine, transfer).await {
+        Ok(moved) => moved,
         Err(error) => {
             run.found.find_error(&error);
             return Ok(End::All);
         }
     };
+    let Some(ManifestRef { key: root, sha256 }) = &transfer.manifest else {
+        if transfer.state != State::Cancelled {
+            run.found.find(Verdict::Mismatch, "the transfer's record names no manifest");
+        } else if moved != Counts::default() {
+            // Its bucket was gone when it was cancelled.
+            let what = format!("{moved} were complete when it was cancelled, and no manifest lists them");
+            run.found.find(Verdict::Unproved, &what);
+        }
+        return Ok(End::All);
+    };
+    let bucket = &*target.bucket;
+    let manifest: ExportManifest = match get_document(bucket, root, Some(sha256)).await {
+        Ok(manifest) => manifest,
+        Err(fault) => {
+            run.found.find_error(&fault.into());
+            return Ok(End::All);
+        }
+    };
     if run.fresh {
-        judge(run, root, &manifest);
+        judge(run, root, &manifest, moved);
     }
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
     while let Some(shard) = manifest.shards.get(run.at.shard) {
@@ -54,18 +67,22 @@ pub(super) async fn verify(run: &mut Run<'_>, config: &ExportConfig) -> Result<E
     Ok(End::All)
 }
 
-/// What the root says and what the transfer's record says.
-fn judge(run: &mut Run<'_>, root: &str, manifest: &ExportManifest) {
-    let (transfer, moved) = (run.transfer, run.transfer.totals.moved);
-    let same = manifest.transfer == transfer.id;
-    // What a cancelled transfer had sent and not sealed is in its totals and not in its manifest.
-    if same && (manifest.counts == moved || transfer.state == State::Cancelled) {
+/// What arrived, as the records say. The totals of an export that an earlier version cancelled also count what it had
+/// sent and not sealed: its shards' records do not.
+async fn moved(engine: &Engine, transfer: &TransferRecord) -> Result<Counts, OperationError> {
+    if transfer.state != State::Cancelled {
+        return Ok(transfer.totals.moved);
+    }
+    Ok(shard_records(engine, transfer).await?.iter().map(ShardRecord::kept).sum())
+}
+
+/// What the root says and what the records say.
+fn judge(run: &mut Run<'_>, root: &str, manifest: &ExportManifest, moved: Counts) {
+    if manifest.transfer == run.transfer.id && manifest.counts == moved {
         return;
     }
-    let what = format!(
-        "{root} speaks of {} events of {} bytes by {}, the transfer's record of {} of {}",
-        manifest.counts.events, manifest.counts.bytes, manifest.transfer, moved.events, moved.bytes
-    );
+    let what =
+        format!("{root} speaks of {} by {}, the transfer's records of {moved}", manifest.counts, manifest.transfer);
     run.found.find(Verdict::Mismatch, &what);
 }
 
@@ -84,7 +101,7 @@ async fn verify_shard(
             run.found.find(Verdict::Gaps, &what);
         }
     }
-    let mut listing = Listing::new(run.engine, bucket, folder, shard, place);
+    let mut listing = Listing::new(bucket, folder, shard, place);
     loop {
         let listed = match listing.next().await {
             Ok(Some(listed)) => listed,

@@ -15,17 +15,17 @@ const FINDING_CHARS: usize = 500;
 /// "Service quotas").
 const FINDINGS_BYTES: usize = 40_000;
 
-/// What verifying came to.
+/// The result of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Verdict {
-    /// All that the transfer says it moved is there.
+    /// Everything that the transfer moved is there.
     Proved,
-    /// All that it says it moved is there, and it says that something was lost before it came.
+    /// Everything that it moved is there, and its record lists gaps.
     Gaps,
-    /// Something could not be read, so nothing is said about it.
+    /// A part could not be read, so nothing is proved.
     Unproved,
-    /// Something is not as the transfer says.
+    /// A part differs from the transfer's records.
     Mismatch,
 }
 
@@ -35,14 +35,14 @@ pub enum Verdict {
 pub struct Verification {
     /// The transfer.
     pub id: TransferId,
-    /// What it came to.
+    /// The verdict.
     pub verdict: Verdict,
     /// Events and bytes that were seen.
     pub counts: Counts,
     /// Objects, or shards of a target, that were read.
     pub read: u64,
-    /// What is wrong, what could not be read, and which gaps there are; at most 100 lines of 500 characters. The
-    /// first is one that the verdict rests on.
+    /// The differences, the unreadable parts and the gaps; at most 100 lines of 500 characters. The first is one that
+    /// the verdict rests on.
     pub findings: Vec<String>,
 }
 

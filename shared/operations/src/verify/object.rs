@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 use crate::listing::Listed;
 
-/// What came of reading an object in a slice.
+/// The result of reading an object in one slice.
 pub(super) enum Outcome {
     /// It is as the manifest says, with so much in it.
     Whole(Counts),
@@ -39,7 +39,7 @@ pub(super) async fn read_object(
     let wanted = object.checksum;
     let reached = match run.at.object.take() {
         Some(reached) => reached,
-        None => begin(run.engine, bucket, key, wanted.len).await?,
+        None => begin(bucket, key, wanted.len).await?,
     };
     let began = reached.checksum.len;
     let mut reading = Reading::new(run.engine, bucket, key, reached, index);
@@ -68,7 +68,7 @@ pub(super) async fn read_object(
         decoder.finish().map_err(|error| damaged(key, error))?;
         let (found, said) = (reading.reached.counts, object.counts);
         if found != said {
-            let what = format!("it holds {} events, the manifest says {}", found.events, said.events);
+            let what = format!("it holds {found}, the manifest says {said}");
             return Err(damaged(key, what));
         }
     }
@@ -80,8 +80,8 @@ fn damaged(key: &str, why: impl std::fmt::Display) -> OperationError {
 }
 
 /// The beginning of an object that is there and has its size.
-async fn begin(engine: &Engine, bucket: &dyn BucketStore, key: &str, size: u64) -> Result<Reached, OperationError> {
-    let Some(info) = engine.persist(async || bucket.head(key).await).await? else {
+async fn begin(bucket: &dyn BucketStore, key: &str, size: u64) -> Result<Reached, OperationError> {
+    let Some(info) = bucket.head(key).await? else {
         return Err(OperationError::new(Code::ObjectMissing, format!("{key} is missing")));
     };
     if info.size != size {
@@ -107,7 +107,7 @@ struct Reading<'a> {
     ends: VecDeque<End>,
 }
 
-/// What was read of the part at hand.
+/// What was read of the current part.
 #[derive(Default)]
 struct Passed {
     /// The last event.
@@ -148,7 +148,7 @@ impl<'a> Reading<'a> {
         Self { engine, bucket, key, reached, seen, counts, passed, decoder: None, ends }
     }
 
-    /// Bytes up to the end of the part at hand.
+    /// Bytes up to the end of the current part.
     fn left_of_part(&self) -> usize {
         let left = self.ends.front().map(|end| end.checksum.len.saturating_sub(self.seen.len));
         left.and_then(|left| usize::try_from(left).ok()).unwrap_or(usize::MAX)
@@ -169,7 +169,8 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Sends a decoder to where the slice before left off. Answers bytes that were read with the object's head and come next.
+    /// Sends a decoder to where the slice before left off. Answers bytes that were read with the object's head and come
+    /// next.
     async fn open(&mut self, encoding: Encoding, size: u64) -> Result<Option<Bytes>, OperationError> {
         if self.reached.broken.is_some() {
             return Ok(None);
@@ -205,7 +206,7 @@ impl<'a> Reading<'a> {
 
     async fn get(&self, offset: u64, len: u64) -> Result<Bytes, OperationError> {
         let (bucket, key, etag) = (self.bucket, self.key, &self.reached.etag);
-        let bytes = self.engine.persist(async || bucket.get(key, Some(etag), offset, len).await).await?;
+        let bytes = bucket.get(key, Some(etag), offset, len).await?;
         if bytes.is_empty() {
             return Err(Error::new(ErrorKind::Unavailable, format!("{key} ends early")).into());
         }

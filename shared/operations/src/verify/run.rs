@@ -14,7 +14,7 @@ use crate::listing::Place;
 pub struct Progress {
     /// What was found so far.
     pub verification: Verification,
-    /// Whether that is all.
+    /// True if everything was verified.
     pub done: bool,
     /// Where the next slice goes on.
     pub at: VerifyCursor,
@@ -24,7 +24,7 @@ pub struct Progress {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VerifyCursor {
-    /// The shard at hand, by its place in the manifest or in the transfer.
+    /// The current shard, by its place in the manifest or in the transfer.
     pub(super) shard: usize,
     /// Export: the place in the shard's list of objects, if the shard was begun.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,22 +44,22 @@ pub(super) struct Run<'a> {
     /// None to go on to the end.
     pub deadline: Option<Timestamp>,
     pub seen: &'a mut dyn FnMut(u64),
-    /// Whether this is the first slice.
+    /// True if this is the first slice.
     pub fresh: bool,
-    /// Whether the cursor has moved: only then a slice ends.
+    /// True if the cursor has moved: only then a slice ends.
     pub came_further: bool,
     pub found: Verification,
     pub at: VerifyCursor,
 }
 
 impl Run<'_> {
-    /// Whether the next slice is to go on.
+    /// True if the next slice is to go on.
     pub(super) fn is_over(&self) -> bool {
         let soon = self.engine.clock.now().plus_millis(self.engine.settings.wind_down_millis);
         self.came_further && self.deadline.is_some_and(|deadline| soon >= deadline)
     }
 
-    /// The shard at hand is done with.
+    /// The current shard is done.
     pub(super) fn next_shard(&mut self) {
         self.at = VerifyCursor { shard: self.at.shard + 1, ..VerifyCursor::default() };
         self.came_further = true;

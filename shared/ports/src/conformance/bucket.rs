@@ -1,4 +1,4 @@
-//! What every bucket must do. One async function a property; each gets an empty bucket.
+//! The conformance suite of buckets. One async function a property; each gets an empty bucket.
 
 mod listings;
 mod objects;

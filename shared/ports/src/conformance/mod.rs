@@ -1,4 +1,4 @@
-//! What every adapter must do, as suites that take an adapter and panic where it does something else.
+//! Conformance suites, which take an adapter and panic if it breaks a port's promise.
 
 pub mod bucket;
 pub mod checkpoint;

@@ -1,12 +1,15 @@
-//! What a [`StreamStore`] must do, for stores that name shards `0`, `1`, … and number events densely from 0.
+//! What a [`StreamStore`] must do.
+//!
+//! [`run`] is for stores that append conditionally, name shards `0`, `1`, …, number events densely from 0 and promise
+//! everything else too. [`by_key`] is for the others: it asks for [`Promises`], and holds the store to these.
 //!
 //! Each property gets a stream of its own. The last one ([`model`]) plays a long random run on the adapter and on
 //! [`MemoryStream`](crate::memory::MemoryStream) side by side.
 
+mod any;
 mod by_key;
 mod model;
-
-pub use by_key::run as by_key;
+mod times;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -17,6 +20,57 @@ use sluice_transfer::{Counts, Event, Header, Position, Range, Sequence, ShardId,
 use crate::{Appended, ErrorKind, NewEvent, Read, ReadLimit, Reservation, Result, StreamStore};
 
 type Store = Arc<dyn StreamStore>;
+
+/// What a store promises that some services cannot. What is not promised is not asked for, but what the store then
+/// answers instead is: nothing may be wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Promises {
+    /// True if `create` makes a stream; else a stream that is missing stays missing, and `create` answers `NotFound`.
+    pub creates: bool,
+    /// True if `trim` drops events; else it is refused as `Invalid`.
+    pub trims: bool,
+    /// True if `measure` counts exactly; else it answers none.
+    pub counts: bool,
+    /// True if the store itself keeps who writes; else everyone is told to hold the reservation.
+    pub reserves: bool,
+    /// True if a key that is null or empty is kept as it is, or its event refused; else such an event gets a key of the
+    /// store's own, as one without a key does.
+    pub empty_keys: bool,
+}
+
+impl Promises {
+    /// All of them.
+    pub const ALL: Self = Self { creates: true, trims: true, counts: true, reserves: true, empty_keys: true };
+}
+
+/// Runs the suite for a store that appends by key ([`Appends::ByKey`](crate::Appends::ByKey)), however it names shards
+/// and numbers events, and whatever time it takes to show them.
+///
+/// `fresh` is told how many shards the stream needs, and answers another store at each call. The stream exists if the
+/// store does not promise to create it, and does not exist if it does, or if no shards are needed.
+///
+/// # Panics
+/// Where the adapter does something else than the trait says.
+pub async fn by_key<F, Fut>(promises: Promises, fresh: F)
+where
+    F: Fn(u32) -> Fut,
+    Fut: Future<Output = Store>,
+{
+    let made = async |shards: u32| {
+        let store = fresh(shards).await;
+        if promises.creates { made(store, shards).await } else { store }
+    };
+    any::existence(promises, fresh(0).await, made(3).await).await;
+    any::reads_are_bounded(made(2).await).await;
+    any::times(made(1).await).await;
+    any::measuring(promises, made(1).await).await;
+    any::trimming(promises, made(1).await).await;
+    any::reserving(promises, made(1).await).await;
+    any::largest_event(made(1).await).await;
+    by_key::what_is_kept_stays(promises, &made(1).await);
+    by_key::appends_arrive_in_the_order_of_keys(made(2).await).await;
+    by_key::the_expected_tail_is_not_looked_at(made(1).await).await;
+}
 
 /// Runs the whole suite. `fresh` answers a store for a stream that does not exist yet, another one at each call.
 ///
@@ -33,8 +87,7 @@ where
     reads_are_bounded(made(fresh().await, 1).await).await;
     edges_of_a_shard(made(fresh().await, 1).await).await;
     trimming(made(fresh().await, 2).await).await;
-    times(made(fresh().await, 2).await).await;
-    times_after_trimming(made(fresh().await, 1).await).await;
+    times::run(&fresh).await;
     measuring(made(fresh().await, 1).await).await;
     reserving(made(fresh().await, 1).await).await;
     largest_event(made(fresh().await, 1).await).await;
@@ -60,7 +113,7 @@ fn import(name: &str) -> TransferId {
     name.parse().expect("a plain name is a transfer's id")
 }
 
-/// An event at so many microseconds whose payload has so many bytes.
+/// An event at so many microseconds whose payload has this many bytes.
 fn event(time: i64, bytes: usize) -> NewEvent {
     let fill = u8::try_from(time.rem_euclid(251)).unwrap_or(0);
     let payload = Value::Bytes(vec![fill; bytes].into());
@@ -94,7 +147,7 @@ async fn append(store: &Store, id: &ShardId, expected: Position, events: &[NewEv
 /// One read, checked against what any read promises.
 async fn read(store: &Store, id: &ShardId, from: &Position, limit: ReadLimit) -> (Vec<Event>, Position, bool) {
     match store.read(id, from, limit).await {
-        Ok(Read::Events { events, next, at_tail }) => {
+        Ok(Read::Events { events, next, at_tail, .. }) => {
             assert!(events.len() <= limit.events.max(1), "{} events are more than {limit:?} allows", events.len());
             let but_last: usize = events.iter().rev().skip(1).map(size).sum();
             assert!(
@@ -113,7 +166,7 @@ async fn read(store: &Store, id: &ShardId, from: &Position, limit: ReadLimit) ->
 async fn read_all(store: &Store, id: &ShardId, from: Position) -> Vec<Event> {
     let (mut all, mut position) = (Vec::new(), from);
     loop {
-        let (events, next, at_tail) = read(store, id, &position, ReadLimit { events: 2, bytes: usize::MAX }).await;
+        let (events, next, at_tail) = read(store, id, &position, ReadLimit::new(2, usize::MAX)).await;
         let stuck = events.is_empty();
         all.extend(events);
         if at_tail {
@@ -134,17 +187,23 @@ fn refused<T: Debug>(answer: Result<T>, kind: ErrorKind, what: &str) {
 async fn ends(store: &Store, number: u32) -> (Position, Position) {
     let info = store.describe().await.expect("a stream describes itself");
     let found = info.shards.into_iter().find(|info| info.shard == shard(number)).expect("the shard is described");
-    (found.earliest, found.tail)
+    let listed = store.list().await.expect("a stream is listed");
+    let listed = listed.shards.into_iter().find(|listed| listed.shard == shard(number)).expect("the shard is listed");
+    let (earliest, tail) = (found.earliest, found.tail);
+    assert_eq!(listed.parents, found.parents, "a listing names the same parents");
+    assert!(listed.ends.is_none_or(|ends| ends == (earliest.clone(), tail.clone())), "a listing tells no other ends");
+    (earliest, tail)
 }
 
 async fn existence(store: Store) {
     use ErrorKind::{Invalid, NotFound};
     let (first, everything) = (shard(0), Range { from: Position::Beginning, until: Position::End });
-    let limit = ReadLimit { events: 1, bytes: 1 };
+    let limit = ReadLimit::new(1, 1);
     for _ in 0..2 {
         // Twice: asking must not make the stream.
         refused(store.describe().await, NotFound, "describing no stream");
         refused(store.read(&first, &Position::Beginning, limit).await, NotFound, "reading no stream");
+        refused(store.list().await, NotFound, "listing no stream");
         refused(store.position_at(&first, Timestamp::default()).await, NotFound, "asking no stream for a time");
         refused(store.measure(&first, &everything).await, NotFound, "measuring no stream");
         refused(store.append(&first, None, &Position::Beginning, &[]).await, NotFound, "appending to no stream");
@@ -239,7 +298,7 @@ async fn reads_are_bounded(store: Store) {
     events[4].headers = vec![Header { name: "n".repeat(150), value: Value::from(vec![1; 150]) }];
     append(&store, &id, Position::Beginning, &events).await;
     for (count, bytes) in [(0, 0), (0, 1_000), (1, 0), (1, 1), (3, 1_000), (100, 1), (100, 250), (100, 700), (7, 701)] {
-        let limit = ReadLimit { events: count, bytes };
+        let limit = ReadLimit::new(count, bytes);
         let (mut position, mut all, mut reads) = (Position::Beginning, Vec::new(), 0);
         loop {
             // `read` checks both bounds.
@@ -258,7 +317,7 @@ async fn reads_are_bounded(store: Store) {
 }
 
 async fn edges_of_a_shard(store: Store) {
-    let (id, limit) = (shard(0), ReadLimit { events: 10, bytes: 1_000 });
+    let (id, limit) = (shard(0), ReadLimit::new(10, 1_000));
     let beyond: Position = "after:99999999999999999999999999".parse().expect("a large number is a position");
     for from in [Position::Beginning, after(0), after(7), Position::End] {
         let (events, _, at_tail) = read(&store, &id, &from, limit).await;
@@ -282,7 +341,7 @@ async fn edges_of_a_shard(store: Store) {
 }
 
 async fn trimmed(store: &Store, from: &Position, earliest: &Position) {
-    let answer = store.read(&shard(0), from, ReadLimit { events: 5, bytes: 100 }).await.expect("a trim is no error");
+    let answer = store.read(&shard(0), from, ReadLimit::new(5, 100)).await.expect("a trim is no error");
     assert_eq!(answer, Read::Trimmed { earliest: earliest.clone() }, "a read from {from}, which lies before the rest");
 }
 
@@ -324,66 +383,6 @@ async fn trimming(store: Store) {
         as_stored(0, &events),
         "shards are trimmed alone"
     );
-}
-
-async fn at(store: &Store, time: i64) -> Position {
-    let answer = store.position_at(&shard(0), Timestamp::from_micros(time)).await;
-    answer.expect("a shard knows where a time is")
-}
-
-async fn times(store: Store) {
-    let id = shard(0);
-    assert_eq!(at(&store, i64::MIN).await, Position::Beginning, "an empty shard answers its tail");
-    append(&store, &shard(1), Position::Beginning, &[event(1, 1), event(1_000, 1)]).await;
-    // Times neither grow nor are they alone; appends of one, two and four.
-    let written = [10_i64, 30, 20, 20, 50, 40, 60];
-    append(&store, &id, Position::Beginning, &[event(10, 1)]).await;
-    append(&store, &id, after(0), &[event(30, 1), event(20, 1)]).await;
-    append(&store, &id, after(2), &[event(20, 1), event(50, 1), event(40, 1), event(60, 1)]).await;
-    for time in [i64::MIN, 0, 10, 11, 20, 21, 30, 31, 40, 50, 51, 60, 61, i64::MAX] {
-        let expected = written.iter().position(|written| *written >= time).unwrap_or(written.len());
-        let expected = Position::before(&Sequence::new(expected as u64));
-        assert_eq!(at(&store, time).await, expected, "the first event at {time} or later");
-    }
-    for (from, until) in [(0, 7), (0, 0), (2, 6), (6, 7), (6, 2), (0, 100)] {
-        let place = |number: usize| Position::before(&Sequence::new(number as u64));
-        let range = Range { from: place(from), until: place(until) };
-        for time in [i64::MIN, 10, 11, 20, 21, 45, i64::MAX] {
-            let answer =
-                store.count_before(&id, &range, Timestamp::from_micros(time)).await.expect("times are counted");
-            let within = written.iter().skip(from).take(until.saturating_sub(from));
-            let expected = within.filter(|written| **written < time).count() as u64;
-            assert!(answer.is_none_or(|count| count == expected), "{answer:?} of {from} to {until} before {time}");
-        }
-    }
-}
-
-async fn times_after_trimming(store: Store) {
-    let id = shard(0);
-    // The largest time comes early, so that a trim takes it away from in front of smaller ones.
-    let written = [5_i64, 100, 7, 30, 20, 90, 10, 95, 3];
-    let mut tail = Position::Beginning;
-    for pair in written.chunks(2) {
-        let events: Vec<_> = pair.iter().map(|time| event(*time, 1)).collect();
-        tail = append(&store, &id, tail, &events).await;
-    }
-    for kept in 0..=written.len() {
-        store.trim(&id, &Position::before(&Sequence::new(kept as u64))).await.expect("a trim is done");
-        for time in [i64::MIN, 3, 4, 8, 20, 25, 31, 90, 91, 95, 96, 100, 101] {
-            let found = (kept..).zip(&written[kept..]).find(|(_, written)| **written >= time);
-            let expected = found.map_or(tail.clone(), |(number, _)| Position::before(&Sequence::new(number as u64)));
-            assert_eq!(
-                at(&store, time).await,
-                expected,
-                "the first event at {time} or later behind {kept} trimmed ones"
-            );
-        }
-    }
-    // Nothing is left of the earlier maximum when the shard goes on.
-    append(&store, &id, tail.clone(), &[event(1, 1), event(50, 1)]).await;
-    assert_eq!(at(&store, 1).await, tail);
-    assert_eq!(at(&store, 2).await, after(written.len() as u64));
-    assert_eq!(at(&store, 51).await, after(written.len() as u64 + 1));
 }
 
 async fn measuring(store: Store) {
@@ -462,6 +461,6 @@ async fn largest_event(store: Store) {
     refused(answer, ErrorKind::Invalid, "an event larger than the largest");
     assert_eq!(ends(&store, 0).await.1, Position::Beginning, "all of an append is written, or nothing");
     append(&store, &id, Position::Beginning, std::slice::from_ref(&large)).await;
-    let (events, ..) = read(&store, &id, &Position::Beginning, ReadLimit { events: 1, bytes: 1 }).await;
+    let (events, ..) = read(&store, &id, &Position::Beginning, ReadLimit::new(1, 1)).await;
     assert!(events == as_stored(0, &[large]), "the largest event is read as it was written");
 }

@@ -1,8 +1,8 @@
 //! A bucket in memory.
 //!
-//! It keeps what S3 promises (Amazon S3 API reference: `CompleteMultipartUpload`, `UploadPart`): nothing is overwritten, a
-//! part replaces an earlier one of its number, an object is made from the ledger that is given and from nothing else,
-//! and an upload that was completed or aborted is gone.
+//! It keeps what S3 promises (Amazon S3 API reference: `CompleteMultipartUpload`, `UploadPart`): nothing is
+//! overwritten, a part replaces an earlier one of its number, an object is made from the ledger that is given and from
+//! nothing else, and an upload that was completed or aborted is gone.
 //!
 //! **Invariant.** Every operation is done in one critical section and awaits nothing, so that a simulation decides the
 //! order of everything. Only the helpers of [`MemoryBucket`] itself change what exists: they play the foreigner.
@@ -84,7 +84,7 @@ impl MemoryBucket {
         self
     }
 
-    /// Puts an object that is not ours, in place of whatever is there.
+    /// Puts a foreign object, also over an existing one.
     pub fn put_foreign(&self, key: &str, bytes: impl Into<Bytes>) {
         let bytes = bytes.into();
         let mut state = self.state();

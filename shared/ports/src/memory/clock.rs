@@ -9,15 +9,17 @@ use sluice_transfer::Timestamp;
 
 use crate::Clock;
 
-/// Sleeps from so many milliseconds on last for ever: they are those of whoever waits for a slice's deadline.
+/// Sleeps from this many milliseconds on last for ever: they are those of whoever waits for a slice's deadline.
 const DEADLINE_MILLIS: u64 = 10_000;
 
-/// Time that stands still, or passes with each look at it, so that a deadline ends a slice after so many steps.
+/// Time that stands still, or passes with each look at it, so that a deadline ends a slice after this many steps.
 #[derive(Debug, Default)]
 pub struct MemoryClock {
     /// Milliseconds for each look.
     step: u64,
     looks: AtomicU64,
+    /// Milliseconds that it was set ahead.
+    ahead: AtomicU64,
 }
 
 impl MemoryClock {
@@ -30,13 +32,18 @@ impl MemoryClock {
     pub fn stepping() -> Self {
         Self { step: 1, ..Self::default() }
     }
+
+    /// This many milliseconds pass at once.
+    pub fn pass(&self, millis: u64) {
+        self.ahead.fetch_add(millis, Ordering::Relaxed);
+    }
 }
 
 #[async_trait]
 impl Clock for MemoryClock {
     fn now(&self) -> Timestamp {
         let looks = self.looks.fetch_add(1, Ordering::Relaxed);
-        Timestamp::from_millis(1_700_000_000_000).plus_millis(looks * self.step)
+        Timestamp::from_millis(1_700_000_000_000).plus_millis(looks * self.step + self.ahead.load(Ordering::Relaxed))
     }
 
     async fn sleep(&self, millis: u64) {

@@ -13,9 +13,9 @@ use crate::{BucketStore, Places, Result, StreamStore};
 /// export of that name. Objects are named by their keys alone.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryPlaces {
-    /// What is exported.
+    /// The stream to export.
     pub source: MemoryStream,
-    /// What is imported into.
+    /// The stream to import into.
     pub target: MemoryStream,
     /// The archive.
     pub bucket: MemoryBucket,

@@ -101,7 +101,7 @@ async fn a_stream_that_changes_is_refused() {
     let world = World::new(State::with_shards(2));
     world.state(|state| state.elsewhere = Some(0));
     let why = append(&world, &events(&[1])).await.unwrap_err();
-    assert!(why.kind() == ErrorKind::Invalid && why.to_string().contains("resharded"), "{why}");
+    assert!(why.kind() == ErrorKind::Invalid && why.to_string().contains("split or merged"), "{why}");
     let world = World::new(State::with_shards(2));
     world.state(|state| state.shards[1].closed = true);
     assert_eq!(kind(append(&world, &events(&[1])).await), ErrorKind::Invalid);

@@ -98,7 +98,7 @@ proptest! {
             };
             let found = runtime.block_on(world.stream.position_at(&shard(0), Timestamp::from_millis(millis))).unwrap();
             prop_assert_eq!(&found, &expected);
-            let read = runtime.block_on(world.stream.read(&shard(0), &found, ReadLimit { events: 1, bytes: 1 }));
+            let read = runtime.block_on(world.stream.read(&shard(0), &found, ReadLimit::new(1, 1)));
             let Ok(Read::Events { events, .. }) = read else { panic!("nothing behind it is trimmed") };
             let first = records.iter().find(|record| record.millis >= millis).map(|record| crate::sequence(record.number));
             prop_assert_eq!(events.first().map(|event| event.sequence.clone()), first);

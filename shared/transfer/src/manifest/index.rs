@@ -16,9 +16,9 @@ use crate::{Checksum, Counts, Cursor, Range, ShardId, TimeRange, TransferId};
 /// A part of an object. It begins where the one in front of it ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexedPart {
-    /// Of its bytes.
+    /// The checksum of its bytes.
     pub checksum: Checksum,
-    /// What it holds.
+    /// The range of the source in it.
     #[serde(flatten)]
     pub span: PartSpan,
 }
@@ -44,8 +44,8 @@ impl Document for ObjectIndex {
 }
 
 impl ObjectIndex {
-    /// What the ledger of an object that was closed so says of its parts. None if it has only one, or if an earlier
-    /// version stored one of them, or closed it.
+    /// The parts of a closed object, by its ledger. None if it has only one, or if an earlier version stored one of
+    /// them, or closed it.
     pub fn parts_of(ledger: &[LedgerEntry], closing: &Closing) -> Option<Vec<IndexedPart>> {
         let stored = ledger.iter().map(|LedgerEntry { part, span }| {
             let span = span.clone()?;
@@ -66,8 +66,8 @@ impl ObjectIndex {
         (parts.len() > 1 && knows_times).then_some(parts)
     }
 
-    /// Whether its parts are just that object's: they follow one another from where it begins to where it ends, and
-    /// together they are what is said of it.
+    /// Checks that its parts are exactly that object's: they follow one another from where it begins to where it ends,
+    /// and together they are what is said of it.
     pub fn check(&self, object: &SealedObject) -> Result<(), ManifestError> {
         let wrong = |why: String| Err(ManifestError::Index { number: object.number, why });
         if self.number != object.number || self.from != object.from {
@@ -93,7 +93,7 @@ impl ObjectIndex {
         Ok(())
     }
 
-    /// Whether the parts joined have that checksum, and hold so much.
+    /// Checks that the joined parts have that checksum and those counts.
     pub fn check_sums(&self, checksum: Checksum, counts: Counts) -> Result<(), ManifestError> {
         let wrong = |why: String| Err(ManifestError::Index { number: self.number, why });
         if self.parts.len() as u64 > PARTS_PER_OBJECT {
@@ -113,7 +113,7 @@ impl ObjectIndex {
         Ok(())
     }
 
-    /// Where in the object each part lies.
+    /// The place of each part in the object.
     pub fn extents(&self) -> Vec<Extent> {
         let (mut byte, mut from) = (0_u64, self.from.clone());
         let extent = |part: &IndexedPart| {
@@ -131,25 +131,25 @@ fn cover(parts: &[IndexedPart]) -> Option<TimeRange> {
     parts.iter().fold(None, |times, part| TimeRange::cover(times, part.span.times))
 }
 
-/// A stretch of an object's bytes and what it holds: a part, or all of it.
+/// A stretch of an object's bytes and its range of the source: a part, or all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// Where in the object.
+    /// The place in the object.
     pub bytes: Interval<u64>,
     /// Behind the last byte of the source that lies in front of it.
     pub from: Cursor,
-    /// What it holds.
+    /// The range of the source in it.
     pub span: PartSpan,
 }
 
 impl Extent {
-    /// All of an object.
+    /// The extent of a whole object.
     pub fn whole(object: &SealedObject) -> Self {
         let span = PartSpan { until: object.until.clone(), counts: object.counts, times: object.times };
         Self { bytes: 0..object.checksum.len, from: object.from.clone(), span }
     }
 
-    /// Whether an event of the range may lie in it, or a part of one.
+    /// True if an event of the range may lie in it, or a part of one.
     pub fn meets(&self, range: &Range) -> bool {
         !range.is_empty()
             && self.span.until > Cursor::at(range.from.clone())
@@ -169,7 +169,7 @@ impl Extent {
         Some(joined)
     }
 
-    /// Whether all of it belongs to the range.
+    /// True if all of it belongs to the range.
     pub fn lies_within(&self, range: &Range) -> bool {
         self.from >= Cursor::at(range.from.clone()) && self.span.until <= Cursor::at(range.until.clone())
     }
@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
     use crate::record::PartEntry;
-    use crate::{Position, Sequence, Timestamp};
+    use crate::{Aggregates, Position, Sequence, Timestamp};
 
     fn at(n: u64) -> Position {
         Position::After(Sequence::new(n))
@@ -224,6 +224,7 @@ mod tests {
             checksum: object.checksum,
             counts: object.counts,
             times: object.times,
+            aggregates: Aggregates::default(),
             last_times: last.and_then(|entry| entry.span.as_ref()?.times),
             superseded: None,
         }

@@ -1,4 +1,4 @@
-//! What can be said against an export's root before anything that it names is looked at.
+//! Checks of an export's root that need no other document.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +7,8 @@ use crate::limits::{GAPS, SHARDS};
 use crate::{Counts, ShardId};
 
 impl ExportManifest {
-    /// Its shards are as many as a transfer has, each is there once, comes after its parents, and together they are what
-    /// the root says. Whether their objects are there is for [`super::Tiles`].
+    /// Its shards are as many as a transfer has, each is there once, comes after its parents, and together they are
+    /// what the root says. Whether their objects are there is for [`super::Tiles`].
     pub fn check(&self) -> Result<(), ManifestError> {
         let wrong = |why: String| Err(ManifestError::Root(why));
         if self.shards.len() > SHARDS {

@@ -26,14 +26,18 @@ fn object(number: u64, from: u64, until: u64) -> ManifestObject {
 
 fn shard(from: u64, until: u64, events: u64, objects: u64, gaps: &[(u64, u64)]) -> ShardManifest {
     ShardManifest {
+        hashes: None,
         shard: "0".parse().unwrap(),
         from: at(from),
         until: at(until),
         counts: Counts::new(events, events),
+        aggregates: Aggregates::default(),
         objects,
         gaps: gaps.iter().map(|(from, until)| Gap { from: at(*from), until: at(*until) }).collect(),
         segments: SegmentChain::default(),
         parents: Vec::new(),
+        began: None,
+        reached: None,
     }
 }
 
@@ -94,6 +98,7 @@ fn root(shards: Vec<ShardManifest>) -> ExportManifest {
         state: State::Completed,
         created: Timestamp::default(),
         counts: shards.iter().map(|shard| shard.counts).sum(),
+        deaggregated: false,
         objects: shards.iter().map(|shard| shard.objects).sum(),
         shards,
         previous: None,
@@ -177,7 +182,7 @@ fn what_was_changed_or_is_another_kind_is_refused() {
     let text = String::from_utf8(segment().to_bytes()).unwrap();
     let read = |text: String| Segment::<ManifestObject>::from_bytes(text.as_bytes());
     assert_eq!(read(text.replace("data/0", "data/1")), Err(ManifestError::Checksum));
-    assert_eq!(read(text.replace(r#""version":1"#, r#""version":4"#)), Err(ManifestError::Newer(4)));
+    assert_eq!(read(text.replace(r#""version":1"#, r#""version":5"#)), Err(ManifestError::Newer(5)));
     assert!(matches!(read(text.replace("export-segment", "x")), Err(ManifestError::Kind { .. })));
     assert!(matches!(read("{}".into()), Err(ManifestError::Foreign(_))));
     assert!(matches!(SourceList::from_bytes(text.as_bytes()), Err(ManifestError::Kind { .. })));

@@ -1,5 +1,5 @@
-//! Who may work on a shard. Safety comes from the epoch, which every write is conditional on; the lease only tells
-//! how long a takeover waits.
+//! Owners of shards, and their claims. Safety comes from the epoch, which every write is conditional on; the lease only
+//! tells how long a takeover waits.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,12 +15,12 @@ pub struct Owner {
     pub lease_until: Timestamp,
 }
 
-/// What the claiming host knows of the shard's last owner.
+/// The claiming host's knowledge of the last owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// Nothing.
     None,
-    /// That invocation has answered with a failure, so it is dead.
+    /// The named invocation answered with a failure, so it is dead.
     DeadSlice(String),
     /// No other owner can be alive: the host holds a lock that died with it.
     SoleOwner,
@@ -31,7 +31,7 @@ pub enum Proof {
 pub enum Claim {
     /// The shard can be taken.
     Free,
-    /// Another slice may be alive for so many milliseconds.
+    /// Another slice may be alive for this many milliseconds.
     Busy(u64),
 }
 

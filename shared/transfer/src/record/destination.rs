@@ -1,4 +1,4 @@
-//! One shard at one destination of an export: the cursors, the upload at hand and its ledger.
+//! One shard at one destination of an export: the cursors, the current upload and its ledger.
 //!
 //! **Invariant.** The sealed cursor only grows, and by what an object or a recorded gap covers; the upload cursor
 //! moves only with a part that is stored. What is on record as `Closing` fixes the object's end, size and checksum
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{LedgerEntry, LedgerPage, PartEntry, PartSpan};
 use crate::limits::{GAPS, LEDGER_TAIL, PARTS_PER_OBJECT, SEGMENT_ENTRIES};
 use crate::manifest::SegmentChain;
-use crate::{Checksum, Counts, Cursor, Gap, Packed, Position, TimeRange, UploadId};
+use crate::{Aggregates, Checksum, Counts, Cursor, Gap, Packed, Position, TimeRange, UploadId};
 
 /// A move that a record does not have: always a defect or a record that is not ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,9 +25,9 @@ pub enum AlgebraError {
     /// A cursor would stand still or go back.
     #[error("the cursor {from} cannot move to {to}")]
     Backwards {
-        /// Where it stands.
+        /// The cursor it has.
         from: Box<Cursor>,
-        /// Where it was to go.
+        /// The cursor it was given.
         to: Box<Cursor>,
     },
     /// An object would have more parts than S3 takes.
@@ -48,13 +48,16 @@ pub struct Upload {
     pub cursor: Cursor,
     /// Parts that are stored.
     pub parts: u64,
-    /// Of all parts, joined.
+    /// The checksum of all parts, joined.
     pub checksum: Checksum,
     /// Events and bytes in them.
     pub counts: Counts,
     /// Times of those events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<TimeRange>,
+    /// Aggregates among them.
+    #[serde(default, skip_serializing_if = "Aggregates::is_none")]
+    pub aggregates: Aggregates,
     /// Full pages of the ledger.
     pub pages: u32,
     /// Entries behind the last full page.
@@ -65,21 +68,24 @@ pub struct Upload {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Closing {
-    /// The upload that is to be completed; none for a single put.
+    /// The upload to complete; none for a single put.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload: Option<Upload>,
     /// The last part, stored or not; none if the object ends where a stored part did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Checksum>,
-    /// Where the object ends.
+    /// The end of the object.
     pub until: Cursor,
-    /// Of the whole object.
+    /// The checksum of the whole object.
     pub checksum: Checksum,
     /// Events and bytes in it.
     pub counts: Counts,
     /// Times of those events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<TimeRange>,
+    /// Aggregates among them.
+    #[serde(default, skip_serializing_if = "Aggregates::is_none")]
+    pub aggregates: Aggregates,
     /// Times of the events of the last part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_times: Option<TimeRange>,
@@ -89,7 +95,7 @@ pub struct Closing {
     pub superseded: Option<Box<Closing>>,
 }
 
-/// Where the object at hand stands.
+/// The phase of the current object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Phase {
@@ -115,7 +121,7 @@ pub struct SealedObject {
     pub until: Cursor,
     /// Checksum and size.
     pub checksum: Checksum,
-    /// As the bucket answered.
+    /// The bucket's etag.
     pub etag: String,
     /// Events that end in it, bytes of payload that lie in it.
     pub counts: Counts,
@@ -135,21 +141,24 @@ pub struct DestinationRecord {
     pub sealed: Cursor,
     /// Events and bytes of all complete objects.
     pub counts: Counts,
+    /// Aggregates among the events of all complete objects.
+    #[serde(default, skip_serializing_if = "Aggregates::is_none")]
+    pub aggregates: Aggregates,
     /// Complete objects; the number of the next one.
     pub objects: u64,
     /// Encoded bytes of all complete objects; none if a version that did not count them began it. By
     /// a short name, since a record of more than 4 KB costs twice.
     #[serde(default, rename = "out", skip_serializing_if = "Option::is_none")]
     pub written: Option<u64>,
-    /// Uploads given up for the object at hand.
+    /// The number of abandoned uploads for the current object.
     pub incarnation: u32,
-    /// The object at hand.
+    /// The current object.
     pub phase: Phase,
     /// Segments of the manifest that are written.
     pub segments: SegmentChain,
     /// Complete objects that no segment lists yet.
     pub unlisted: Vec<SealedObject>,
-    /// What the source had lost.
+    /// The ranges that the source had dropped.
     pub gaps: Vec<Gap>,
     /// The most that ever was stored: progress does not go back when an upload is given up.
     pub high_water: Counts,
@@ -163,6 +172,7 @@ impl DestinationRecord {
         Self {
             sealed: Cursor::at(from),
             counts: Counts::default(),
+            aggregates: Aggregates::default(),
             objects: 0,
             written: Some(0),
             incarnation: 0,
@@ -192,7 +202,7 @@ impl DestinationRecord {
         }
     }
 
-    /// Encoded bytes of the object at hand that are stored.
+    /// Encoded bytes of the current object that are stored.
     pub fn taken(&self) -> u64 {
         match &self.phase {
             Phase::Idle => 0,
@@ -201,18 +211,18 @@ impl DestinationRecord {
         }
     }
 
-    /// Whether nothing is open.
+    /// True if nothing is open.
     pub fn is_idle(&self) -> bool {
         self.phase == Phase::Idle
     }
 
-    /// Whether all up to `until` arrived.
+    /// True if all up to `until` arrived.
     pub fn is_drained(&self, until: &Position) -> bool {
         self.is_idle() && self.sealed.position >= *until
     }
 
-    /// What is stored, for progress: it does not go back when an upload is given up. Once all up to `until` arrived
-    /// it is what the complete objects hold.
+    /// The stored events and bytes, for progress: it does not go back when an upload is given up. Once all up to
+    /// `until` arrived it is what the complete objects hold.
     pub fn moved(&self, until: &Position) -> Counts {
         if self.is_drained(until) { self.counts } else { self.high_water }
     }
@@ -229,6 +239,7 @@ impl DestinationRecord {
             checksum: Checksum::default(),
             counts: Counts::default(),
             times: None,
+            aggregates: Aggregates::default(),
             pages: 0,
             tail: Vec::new(),
         });
@@ -249,6 +260,7 @@ impl DestinationRecord {
         upload.checksum = upload.checksum.then(stored.checksum);
         upload.counts += part.counts;
         upload.times = TimeRange::cover(upload.times, part.times);
+        upload.aggregates += part.aggregates;
         let span = PartSpan { until: part.end.clone(), counts: part.counts, times: part.times };
         let entry = LedgerEntry { part: stored, span: Some(span) };
         upload.tail.push(entry.clone());
@@ -271,7 +283,7 @@ impl DestinationRecord {
         Some(LedgerPage { version: super::FIRST_VERSION, object, incarnation, index: upload.pages - 1, entries })
     }
 
-    /// Fixes the end of the object at hand: with `last` as its last part, or where the last stored part ended.
+    /// Fixes the end of the current object: with `last` as its last part, or where the last stored part ended.
     pub fn close(&mut self, last: Option<&Packed>) -> Result<(), AlgebraError> {
         let upload = match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Open(upload) => Some(upload),
@@ -287,6 +299,8 @@ impl DestinationRecord {
         let before = upload.as_ref().map_or((Checksum::default(), Counts::default(), None), |upload| {
             (upload.checksum, upload.counts, upload.times)
         });
+        let mut aggregates = upload.as_ref().map_or_else(Aggregates::default, |upload| upload.aggregates);
+        aggregates += last.map_or_else(Aggregates::default, |part| part.aggregates);
         let last_sum = last.map(|part| Checksum::of(&part.bytes));
         let stored_until = upload.as_ref().map_or_else(|| self.sealed.clone(), |upload| upload.cursor.clone());
         self.phase = Phase::Closing(Closing {
@@ -296,6 +310,7 @@ impl DestinationRecord {
             checksum: last_sum.map_or(before.0, |sum| before.0.then(sum)),
             counts: last.map_or(before.1, |part| before.1 + part.counts),
             times: TimeRange::cover(before.2, last.and_then(|part| part.times)),
+            aggregates,
             last_times: last.and_then(|part| part.times),
             superseded: None,
         });
@@ -314,6 +329,7 @@ impl DestinationRecord {
                 checksum: upload.checksum,
                 counts: upload.counts,
                 times: upload.times,
+                aggregates: upload.aggregates,
                 last_times: None,
                 upload: Some(upload.clone()),
                 superseded: Some(Box::new(Closing { upload: None, superseded: None, ..lost })),
@@ -323,7 +339,7 @@ impl DestinationRecord {
         Ok(())
     }
 
-    /// The closing object exists. `which` is the closing that was found: the one at hand, or the superseded one.
+    /// The closing object exists. `which` is the closing that was found: the current one, or the superseded one.
     /// `parts` are those that its index lists, if it has one.
     pub fn sealed_as(&mut self, which: &Closing, etag: String, parts: Option<u64>) -> Result<(), AlgebraError> {
         let Phase::Closing(_) = &self.phase else { return Err(self.wrong("seal an object")) };
@@ -343,6 +359,7 @@ impl DestinationRecord {
         });
         self.sealed = which.until.clone();
         self.counts += which.counts;
+        self.aggregates += which.aggregates;
         self.objects += 1;
         self.written = self.written.map(|written| written + which.checksum.len);
         self.incarnation = 0;
@@ -351,7 +368,7 @@ impl DestinationRecord {
         Ok(())
     }
 
-    /// The upload at hand is gone and no object came of it: from the sealed cursor again.
+    /// The current upload is gone and left no object: from the sealed cursor again.
     pub fn rewind(&mut self) -> Result<(), AlgebraError> {
         if self.phase == Phase::Idle {
             return Err(self.wrong("give an upload up"));
@@ -361,7 +378,20 @@ impl DestinationRecord {
         Ok(())
     }
 
-    /// The source no longer has what lies between the sealed cursor and `until`.
+    /// The first event of the range stands behind `from`: it was not known before it was read.
+    pub fn began_at(&mut self, from: Position) -> Result<(), AlgebraError> {
+        if self.phase != Phase::Idle || self.objects > 0 {
+            return Err(self.wrong("find the first event"));
+        }
+        let from = Cursor::at(from);
+        if from < self.sealed {
+            return Err(AlgebraError::Backwards { from: self.sealed.clone().into(), to: from.into() });
+        }
+        self.sealed = from;
+        Ok(())
+    }
+
+    /// The source dropped the events between the sealed cursor and `until`.
     pub fn lost(&mut self, until: Position) -> Result<(), AlgebraError> {
         if self.phase != Phase::Idle {
             return Err(self.wrong("record a gap"));
@@ -388,7 +418,7 @@ impl DestinationRecord {
         (at_end && !self.unlisted.is_empty()).then_some(&self.unlisted[..])
     }
 
-    /// The next segment was written, with so many objects and that SHA-256.
+    /// The next segment was written, with this number of objects and this SHA-256.
     pub fn listed(&mut self, objects: usize, sha256: &str) {
         self.unlisted.drain(..objects.min(self.unlisted.len()));
         self.segments.push(sha256);

@@ -1,12 +1,14 @@
 //! One target shard of an import: how far its sources are consumed and where its events stand.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::limits::SEGMENT_ENTRIES;
 use crate::manifest::SegmentChain;
-use crate::{Checksum, Counts, EventDigest, Lacking, Position};
+use crate::{Checksum, Counts, EventDigest, Lacking, Position, ShardId, Timestamp};
 
-/// Where in a shard's sources. Raw: the byte at which the next event begins. Units: where the next event's unit
+/// A place in a shard's sources. Raw: the byte at which the next event begins. Units: where the next event's unit
 /// begins, and how many of its events are consumed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SourceCursor {
@@ -27,13 +29,40 @@ pub struct Check {
     /// Byte of the object at which the part begins.
     #[serde(default, skip_serializing_if = "is_at_beginning")]
     pub from: u64,
-    /// Of the part's bytes so far.
+    /// The checksum of the part's bytes so far.
     pub seen: Checksum,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over what it skips by reference")]
 const fn is_at_beginning(from: &u64) -> bool {
     *from == 0
+}
+
+/// Where the events of a target shard end: in itself, and in the shards that continue it since it was split or merged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tails {
+    /// Behind the last event in the shard.
+    pub own: Position,
+    /// The same in shards that continue it; of those that are not here none is known to have any.
+    pub continued: BTreeMap<ShardId, Position>,
+}
+
+impl Tails {
+    /// In a shard that nothing continues.
+    pub fn of(own: Position) -> Self {
+        Self { own, continued: BTreeMap::new() }
+    }
+
+    /// Of each shard the later one of two positions.
+    #[must_use]
+    pub fn max(mut self, other: Self) -> Self {
+        self.own = self.own.max(other.own);
+        for (shard, tail) in other.continued {
+            let known = self.continued.entry(shard).or_default();
+            *known = tail.max(std::mem::take(known));
+        }
+        self
+    }
 }
 
 /// A place in the sources and the place in the target that belongs to it.
@@ -43,21 +72,27 @@ pub struct Mark {
     pub source: SourceCursor,
     /// stands in front of that.
     pub target: Position,
+    /// Or, since the target was split or merged, in front of these in the shards that continue the target shard.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub continued: BTreeMap<ShardId, Position>,
 }
 
-/// The comparison at the end, target against what was sent.
+/// The comparison at the end: the target with the events that were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadBack {
     /// Read up to here.
     pub position: Position,
+    /// In this shard, which continues the target shard; none for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<ShardId>,
     /// Events and bytes seen.
     pub counts: Counts,
-    /// Of the events seen.
+    /// The digest of the events seen.
     pub digest: EventDigest,
 }
 
 impl ReadBack {
-    /// Whether what was seen is what was sent.
+    /// True if what was seen is what was sent.
     pub fn proves(&self, sent: &ImportRecord) -> bool {
         self.counts == sent.counts && self.digest == sent.digest
     }
@@ -74,20 +109,26 @@ pub struct ImportRecord {
     /// Bytes of the sources in front of the one at the cursor, counted where nothing else tells how far an import is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed: Option<u64>,
-    /// The comparison at hand.
+    /// The current comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
     /// The target ends here when the cursor stands where it does.
     pub tail: Position,
+    /// The same for the shards that continue it, since the target was split or merged.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub continued: BTreeMap<ShardId, Position>,
     /// More than that may stand behind the tail: an append was not answered, or whoever made it died.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unsettled: bool,
+    /// Since when that is known, and so nobody sends any more of it: what is still to land is waited for from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsettled_since: Option<Timestamp>,
     /// Events and bytes sent.
     pub counts: Counts,
     /// Records among them without a field that was named.
     #[serde(default, skip_serializing_if = "Lacking::is_none")]
     pub lacking: Lacking,
-    /// Of the events sent; without their order where the target does not keep it.
+    /// The digest of the events sent; without their order where the target does not keep it.
     pub digest: EventDigest,
     /// Gaps that the sources' manifest has on record for this shard.
     pub gaps: u64,
@@ -109,7 +150,9 @@ impl ImportRecord {
             passed: None,
             check: None,
             tail,
+            continued: BTreeMap::new(),
             unsettled: false,
+            unsettled_since: None,
             counts: Counts::default(),
             lacking: Lacking::default(),
             digest: EventDigest::default(),
@@ -120,23 +163,57 @@ impl ImportRecord {
         }
     }
 
-    /// Whether all sources are consumed.
+    /// True if all sources are consumed.
     pub fn is_drained(&self) -> bool {
         self.cursor.entry >= self.entries
     }
 
-    /// Events arrived in the target.
-    pub fn advanced(&mut self, cursor: SourceCursor, tail: Position, counts: Counts, digest: EventDigest) {
-        debug_assert!(cursor >= self.cursor && tail >= self.tail);
+    /// Events arrived in the target: so many, which lack this. The digest is that of all up to there.
+    pub fn advanced(
+        &mut self,
+        cursor: SourceCursor,
+        tails: Tails,
+        counts: Counts,
+        lacking: Lacking,
+        digest: EventDigest,
+    ) {
+        debug_assert!(cursor >= self.cursor);
         self.cursor = cursor;
-        self.tail = tail;
+        self.pass_to(tails);
         self.counts += counts;
+        self.lacking += lacking;
         self.digest = digest;
+    }
+
+    /// Nothing of this shard's events stands up to there.
+    pub fn pass_to(&mut self, tails: Tails) {
+        let Tails { own, continued } = self.tails().max(tails);
+        (self.tail, self.continued) = (own, continued);
+    }
+
+    /// Where the target's events end.
+    pub fn tails(&self) -> Tails {
+        Tails { own: self.tail.clone(), continued: self.continued.clone() }
+    }
+
+    /// The shard that is to be read back next, none for the target shard itself, and how far. The comparison is moved
+    /// on to it. None once all are read.
+    pub fn next_back(&self, back: &mut ReadBack) -> Option<(Option<ShardId>, Position)> {
+        loop {
+            let tail = back.shard.as_ref().map_or(Some(&self.tail), |shard| self.continued.get(shard));
+            if let Some(tail) = tail.filter(|tail| back.position < **tail) {
+                return Some((back.shard.clone(), tail.clone()));
+            }
+            let mut shards = self.continued.keys();
+            let next = shards.find(|shard| back.shard.as_ref().is_none_or(|read| *shard > read))?;
+            (back.shard, back.position) = (Some(next.clone()), Position::Beginning);
+        }
     }
 
     /// Keeps a mark of how far source and target are.
     pub fn mark(&mut self) {
-        self.marks.push(Mark { source: self.cursor, target: self.tail.clone() });
+        let (target, continued) = (self.tail.clone(), self.continued.clone());
+        self.marks.push(Mark { source: self.cursor, target, continued });
     }
 
     /// Moves the last mark to where source and target are now. It must not be on record yet: a segment may hold it.
@@ -147,7 +224,7 @@ impl ImportRecord {
 
     /// The comparison at the end, before anything was read. The target's events begin at `from`.
     pub fn to_read_back(&self, from: Position) -> ReadBack {
-        ReadBack { position: from, counts: Counts::default(), digest: self.digest.begun_anew() }
+        ReadBack { position: from, shard: None, counts: Counts::default(), digest: self.digest.begun_anew() }
     }
 
     /// The marks of the next segment, if there are enough of them, or at the end any.
@@ -158,7 +235,7 @@ impl ImportRecord {
         (at_end && !self.marks.is_empty()).then_some(&self.marks[..])
     }
 
-    /// The next segment was written, with so many marks and that SHA-256.
+    /// The next segment was written, with this number of marks and this SHA-256.
     pub fn listed(&mut self, marks: usize, sha256: &str) {
         self.marks.drain(..marks.min(self.marks.len()));
         self.segments.push(sha256);
@@ -175,11 +252,30 @@ mod tests {
         let mut record = ImportRecord::new(9, Position::Beginning, 0);
         for (entry, moves) in [(1, false), (2, false), (3, true), (4, true), (5, false)] {
             let cursor = SourceCursor { entry, ..SourceCursor::default() };
-            record.advanced(cursor, Position::After(Sequence::new(entry)), Counts::new(1, 1), EventDigest::default());
+            let (tail, lacking) = (Position::After(Sequence::new(entry)), Lacking { key: entry, ..Lacking::default() });
+            record.advanced(cursor, Tails::of(tail), Counts::new(1, 1), lacking, EventDigest::default());
             if moves { record.move_mark() } else { record.mark() }
         }
         let marks: Vec<_> = record.marks.iter().map(|mark| (mark.source.entry, mark.target.clone())).collect();
         assert_eq!(marks, [1, 4, 5].map(|n| (n, Position::After(Sequence::new(n)))));
         assert_eq!(record.counts, Counts::new(5, 5));
+    }
+
+    #[test]
+    fn what_continues_a_shard_is_read_back_behind_it() {
+        let at = |number: u64| Position::After(Sequence::new(number));
+        let mut record = ImportRecord::new(9, at(4), 0);
+        let continued = [("b", at(20)), ("c", at(30))].map(|(name, tail)| (name.parse().unwrap(), tail));
+        let tails = Tails { own: at(2), continued: continued.into() };
+        record.advanced(SourceCursor::default(), tails, Counts::default(), Lacking::default(), EventDigest::default());
+        assert_eq!(record.tail, at(4), "a tail never goes back");
+        let (mut back, mut read) = (record.to_read_back(Position::Beginning), Vec::new());
+        while let Some((shard, until)) = record.next_back(&mut back) {
+            assert!(back.position < until);
+            back.position = until.clone();
+            read.push((shard.map(|shard| shard.to_string()), until));
+        }
+        let expected = [(None, at(4)), (Some("b".to_owned()), at(20)), (Some("c".to_owned()), at(30))];
+        assert_eq!(read, expected);
     }
 }

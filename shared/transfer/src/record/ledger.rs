@@ -7,13 +7,13 @@ use crate::{Checksum, Counts, Cursor, TimeRange};
 /// A stored part; its number is its place in the ledger, from 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartEntry {
-    /// As the bucket answered.
+    /// The bucket's etag.
     pub etag: String,
     /// Checksum and size.
     pub checksum: Checksum,
 }
 
-/// What of the source a part holds.
+/// The range of the source in a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartSpan {
     /// Behind the last byte of the source that it holds. It begins where the part in front of it ends.
@@ -31,12 +31,12 @@ pub struct LedgerEntry {
     /// The part.
     #[serde(flatten)]
     pub part: PartEntry,
-    /// What it holds; none in records of before objects had indexes.
+    /// The part's range of the source; none in records of before objects had indexes.
     #[serde(flatten)]
     pub span: Option<PartSpan>,
 }
 
-/// Some entries of a ledger that no longer fit the shard's record. Pages are overwritten by the next object's; the
+/// A page of ledger entries that do not fit into the shard's record. Pages are overwritten by the next object's; the
 /// record tells how many count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,4 +1,4 @@
-//! What a transfer keeps between slices, and the only ways these records move.
+//! The records of a transfer between slices, and all their transitions.
 //!
 //! Everything here is persisted by the checkpoint store as it stands and carries a version. The functions are the
 //! checkpoint algebra: they take a record and a fact and leave the record as it is to be written. They check what
@@ -9,21 +9,32 @@ mod destination;
 mod import;
 mod ledger;
 mod shard;
+mod time_bounds;
 mod transfer;
+mod work;
 
 pub use claim::{Claim, Owner, Proof};
 pub use destination::{AlgebraError, Closing, DestinationRecord, Phase, SealedObject, Upload};
-pub use import::{Check, ImportRecord, Mark, ReadBack, SourceCursor};
+pub use import::{Check, ImportRecord, Mark, ReadBack, SourceCursor, Tails};
 pub use ledger::{LedgerEntry, LedgerPage, PartEntry, PartSpan};
-pub use shard::{ShardRecord, Share, Work};
+pub use shard::{ShardRecord, Share};
+pub use time_bounds::{Silence, TimeBounds};
 pub use transfer::{
     Config, DestinationConfig, ExportConfig, Failure, ImportConfig, ManifestRef, Totals, TransferRecord,
 };
+pub use work::{ExportWork, ImportWork, Kind, ShardWork, Work};
 
 /// The newest version of a record that this code writes and reads; it reads those before as well. Version 2 is a
 /// transfer whose objects are compressed, which version 1 would go on with uncompressed; version 3 an import of hidden
-/// files too, whose request versions before cannot compare; all other records are as in version 1, and say so.
-pub const RECORD_VERSION: u32 = 3;
+/// files too, whose request versions before cannot compare; version 4 an export whose bounds are times until they are
+/// numbers, which versions before would read without an end; version 5 an import whose events are placed by their keys,
+/// or are given keys, which versions before would write into each shard, or without a key, or an export that takes events
+/// out of aggregates, which versions before would leave in them; all other records are as in version 1, and say so.
+pub const RECORD_VERSION: u32 = 5;
+/// See [`RECORD_VERSION`].
+const BY_TIME: u32 = 4;
+/// See [`RECORD_VERSION`].
+const HIDDEN_FILES: u32 = 3;
 /// See [`RECORD_VERSION`].
 const COMPRESSED: u32 = 2;
 

@@ -1,25 +1,14 @@
 //! One shard of a transfer: who holds it and how far it is.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use super::{Claim, DestinationRecord, FIRST_VERSION, ImportRecord, Owner, Proof};
-use crate::{Counts, DestinationName, Pace, Position, Range, Sequence, ShardId, Timestamp, TransferId};
+use super::work::{Kind, ShardWork, Work};
+use super::{Claim, FIRST_VERSION, Owner, Proof, TimeBounds};
+use crate::{Counts, HashRange, Pace, Position, Range, Sequence, ShardId, Timestamp, TransferId};
 
-/// The work on a shard.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Work {
-    /// One read, so many destinations, each with its own cursors.
-    Export(BTreeMap<DestinationName, DestinationRecord>),
-    /// One writer.
-    Import(Box<ImportRecord>),
-}
-
-/// How far a shard is whose source cannot count what its range holds: told from sequence numbers, which grow with
-/// time and not with bytes, or from bytes of files that may be compressed; so an estimate. It never goes back, also
-/// when an upload is given up.
+/// The progress of a shard whose source cannot count its range: told from times of arrival, from sequence numbers,
+/// which grow with time and not with bytes, or from bytes of files that may be compressed; so an estimate. It never
+/// goes back, also when an upload is given up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Share {
     /// The first number that was reached, where the range begins before whatever the shard held: from nothing to the
@@ -31,7 +20,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// So many bytes of all.
+    /// The share of `done` bytes in `whole`.
     pub fn of_bytes(done: u64, whole: u64) -> Self {
         let millionths = u128::from(done.min(whole)) * 1_000_000 / u128::from(whole.max(1));
         Self { since: None, done: f64::from(u32::try_from(millionths).unwrap_or(u32::MAX)) / 1e6 }
@@ -39,9 +28,11 @@ impl Share {
 }
 
 /// The record of one shard. One item, one conditional write a checkpoint.
+///
+/// Stores keep work of either kind. Who works on a shard knows which it is: see [`ShardRecord::of_kind`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ShardRecord {
+pub struct ShardRecord<W = Work> {
     /// Version of this record's shape.
     pub version: u32,
     /// Its transfer.
@@ -57,29 +48,45 @@ pub struct ShardRecord {
     /// The generation, and those before it, that can no longer take it: it was brought to rest.
     #[serde(default)]
     pub closed: u32,
-    /// Who holds it.
+    /// The slice that holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
-    /// What is to be taken of the source shard. For an import: of the target, where its events begin and (at the
-    /// end) end.
+    /// The range of the source shard to move. For an import: of the target, where its events begin and (at the end)
+    /// end.
     pub range: Range,
-    /// What the source says that range holds, where it can tell.
+    /// Bounds of an export that are times until reading finds their numbers; till then `range` is wider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<TimeBounds>,
+    /// Shards that this one continues, of those that its stream listed when an export was planned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<ShardId>,
+    /// Of an export: the keys of all events that were read have hashes in this range, that of the shard; none once one
+    /// has not. Of an import that is placed by key: the hashes of the keys that it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hashes: Option<HashRange>,
+    /// The source's count of that range, if it can count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<Counts>,
-    /// How far it is where the source cannot tell.
+    /// The estimated progress if the source cannot count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
-    /// How fast it moves.
+    /// The smoothed rate.
     pub pace: Pace,
     /// Slices in a row, dead ones among them, that took the shard and moved nothing.
     pub idle_slices: u32,
     /// Slices that worked on it.
     pub slices: u64,
     /// The work itself.
-    pub work: Work,
+    pub work: W,
 }
 
 impl ShardRecord {
+    /// The record with its work known to be of a kind; none if it is of the other.
+    pub fn of_kind<W: Kind>(self) -> Option<ShardRecord<W>> {
+        let (record, work) = self.replace(());
+        W::of(work).map(|work| record.replace(work).0)
+    }
+
     /// A shard that nobody has worked on.
     pub fn new(transfer: TransferId, shard: ShardId, range: Range, expected: Option<Counts>, work: Work) -> Self {
         Self {
@@ -92,6 +99,9 @@ impl ShardRecord {
             closed: 0,
             owner: None,
             range,
+            times: None,
+            parents: Vec::new(),
+            hashes: None,
             expected,
             share: None,
             pace: Pace::default(),
@@ -100,7 +110,64 @@ impl ShardRecord {
             work,
         }
     }
+}
 
+impl<W> ShardRecord<W> {
+    /// The record with other work, and the work that it had.
+    fn replace<V>(self, work: V) -> (ShardRecord<V>, W) {
+        let Self {
+            version,
+            transfer,
+            shard,
+            revision,
+            epoch,
+            generation,
+            closed,
+            owner,
+            range,
+            times,
+            parents,
+            hashes,
+            expected,
+            share,
+            pace,
+            idle_slices,
+            slices,
+            work: before,
+        } = self;
+        let record = ShardRecord {
+            version,
+            transfer,
+            shard,
+            revision,
+            epoch,
+            generation,
+            closed,
+            owner,
+            range,
+            times,
+            parents,
+            hashes,
+            expected,
+            share,
+            pace,
+            idle_slices,
+            slices,
+            work,
+        };
+        (record, before)
+    }
+}
+
+impl<W: Kind> ShardRecord<W> {
+    /// The record as stores keep it.
+    pub fn stored(&self) -> ShardRecord {
+        let (record, work) = self.clone().replace(());
+        record.replace(work.into()).0
+    }
+}
+
+impl<W: ShardWork> ShardRecord<W> {
     /// Takes the shard for a slice, if that is allowed. What is left is to be written on condition that the revision
     /// is still the one that was read.
     pub fn claim(
@@ -116,9 +183,8 @@ impl ShardRecord {
             // Counted here and not at the end, so that slices which die are counted too.
             self.idle_slices = if generation > self.generation { 1 } else { self.idle_slices + 1 };
             self.epoch += 1;
-            if let (Some(_), Work::Import(import)) = (&self.owner, &mut self.work) {
-                // An owner that did not give the shard back did not say how its last append ended either.
-                import.unsettled = true;
+            if self.owner.is_some() {
+                self.work.left(now);
             }
             self.generation = generation;
             self.owner = Some(Owner { slice: slice.to_owned(), lease_until });
@@ -137,9 +203,13 @@ impl ShardRecord {
 
     /// Brings the share of the range that arrived up to date, where the source cannot count what the range holds.
     pub fn measure(&mut self) {
-        let Work::Export(destinations) = &self.work else { return };
-        let here = destinations.values().map(|destination| &destination.stored().position).min();
-        let (None, Some(Position::After(here)), Position::After(until)) = (self.expected, here, &self.range.until)
+        if let Some(share) = self.times.as_ref().and_then(TimeBounds::share) {
+            let before = self.share.as_ref().map_or(0.0, |share| share.done);
+            self.share = Some(Share { since: None, done: ((share * 1e6).floor() / 1e6).max(before) });
+            return;
+        }
+        let (None, Some(Position::After(here)), Position::After(until)) =
+            (self.expected, self.work.reached(), &self.range.until)
         else {
             return;
         };
@@ -155,79 +225,45 @@ impl ShardRecord {
         self.share = Some(Share { since, done });
     }
 
-    /// Whether all of its range arrived everywhere.
+    /// True if all of its range arrived everywhere.
     pub fn is_drained(&self) -> bool {
-        match &self.work {
-            Work::Export(destinations) => destinations.values().all(|d| d.is_drained(&self.range.until)),
-            Work::Import(import) => import.is_drained(),
-        }
+        self.work.is_drained(&self.range.until)
     }
 
-    /// Whether no upload is open.
+    /// True if no upload is open.
     pub fn is_at_rest(&self) -> bool {
-        match &self.work {
-            Work::Export(destinations) => destinations.values().all(DestinationRecord::is_idle),
-            Work::Import(_) => true,
-        }
+        self.work.is_at_rest()
     }
 
-    /// Where it stands, for a person.
+    /// The cursor, as text for a person.
     pub fn stands_at(&self) -> String {
-        match &self.work {
-            Work::Export(destinations) => {
-                destinations.values().map(|d| d.cursor().clone()).min().unwrap_or_default().of_shard(&self.shard)
-            }
-            Work::Import(import) => {
-                format!("source {} of {}, byte {}", import.cursor.entry + 1, import.entries, import.cursor.offset)
-            }
-        }
+        self.work.stands_at(&self.shard)
     }
 
-    /// What arrived: the least of the destinations.
+    /// The events and bytes that arrived: the least of the destinations.
     pub fn moved(&self) -> Counts {
-        match &self.work {
-            Work::Export(destinations) => destinations
-                .values()
-                .map(|d| d.moved(&self.range.until))
-                .min_by_key(|counts| counts.bytes)
-                .unwrap_or_default(),
-            Work::Import(import) => import.counts,
-        }
+        self.work.moved(&self.range.until)
     }
 
     /// Events and bytes that stay if nothing more is done: those in complete objects, or in the target.
     pub fn kept(&self) -> Counts {
-        match &self.work {
-            Work::Export(destinations) => {
-                destinations.values().map(|d| d.counts).min_by_key(|counts| counts.bytes).unwrap_or_default()
-            }
-            Work::Import(import) => import.counts,
-        }
+        self.work.kept()
     }
 
     /// Gaps on record.
     pub fn gaps(&self) -> u64 {
-        match &self.work {
-            Work::Export(destinations) => destinations.values().map(|d| d.gaps.len() as u64).sum(),
-            Work::Import(import) => import.gaps,
-        }
+        self.work.gaps()
     }
 
     /// Bytes that were written: of complete objects, at all destinations together, or of appended payload. None where
     /// an older version began it.
     pub fn written(&self) -> Option<u64> {
-        match &self.work {
-            Work::Export(destinations) => destinations.values().map(|d| d.written).sum(),
-            Work::Import(import) => Some(import.counts.bytes),
-        }
+        self.work.written()
     }
 
-    /// Objects that are complete at all destinations together; none for an import.
+    /// Objects that are complete at all destinations together; of an import, sources that were read.
     pub fn objects(&self) -> u64 {
-        match &self.work {
-            Work::Export(destinations) => destinations.values().map(|d| d.objects).sum(),
-            Work::Import(import) => import.cursor.entry,
-        }
+        self.work.objects()
     }
 }
 
@@ -235,8 +271,9 @@ impl ShardRecord {
 mod tests {
     use super::*;
     use crate::Packed;
-    use crate::record::{PartEntry, Phase};
-    use crate::{Checksum, Cursor, UploadId};
+    use crate::record::work::{ExportWork, ImportWork};
+    use crate::record::{DestinationRecord, ImportRecord, PartEntry, Phase};
+    use crate::{Aggregates, Checksum, Cursor, UploadId};
 
     /// As Kinesis numbers: 56 digits.
     fn kinesis(ahead: u64) -> Position {
@@ -253,14 +290,21 @@ mod tests {
         destinations.values_mut().next().unwrap()
     }
 
-    /// The share that is on record once the upload at hand has come to `ahead`.
+    /// The share that is on record once the current upload has come to `ahead`.
     fn after(record: &mut ShardRecord, ahead: u64) -> f64 {
         let destination = destination(record);
         if destination.phase == Phase::Idle {
             destination.opened(UploadId("upload".into())).unwrap();
         }
         let (bytes, counts) = (Vec::new().into(), Counts::default());
-        let part = Packed { bytes, end: Cursor::at(kinesis(ahead)), counts, times: None, ends_object: false };
+        let part = Packed {
+            bytes,
+            end: Cursor::at(kinesis(ahead)),
+            counts,
+            times: None,
+            aggregates: Aggregates::default(),
+            ends_object: false,
+        };
         destination.part_stored(&part, PartEntry { etag: String::new(), checksum: Checksum::default() }).unwrap();
         record.measure();
         record.share.clone().unwrap().done
@@ -299,6 +343,19 @@ mod tests {
         record.expected = Some(Counts::new(4, 4));
         record.measure();
         assert_eq!(record.share, None);
+    }
+
+    #[test]
+    fn a_record_is_of_one_kind_and_is_stored_as_it_was() {
+        let record = export(kinesis(1), kinesis(5));
+        assert_eq!(record.clone().of_kind::<ImportWork>(), None);
+        let known = record.clone().of_kind::<ExportWork>().unwrap();
+        assert_eq!(known.stored(), record);
+        assert_eq!(serde_json::to_value(known.stored()).unwrap(), serde_json::to_value(&record).unwrap());
+        let work = Work::Import(Box::new(ImportRecord::new(1, Position::Beginning, 0)));
+        let import = ShardRecord { work, ..record };
+        assert_eq!(import.clone().of_kind::<ExportWork>(), None);
+        assert_eq!(import.clone().of_kind::<ImportWork>().unwrap().stored(), import);
     }
 
     #[test]

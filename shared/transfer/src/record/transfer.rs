@@ -1,13 +1,14 @@
 //! A transfer as a whole.
 
 use std::collections::BTreeMap;
+use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
 
-use super::{COMPRESSED, RECORD_VERSION};
+use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, RECORD_VERSION};
 use crate::{
     BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, LeftOut, PackSpec,
-    Request, ShardId, State, Step, StreamUri, Timestamp, TransferId, Wanted,
+    Placement, Request, ShardId, SourceFormat, State, Step, StreamUri, Timestamp, TransferId, Wanted,
 };
 
 /// The root of a transfer's manifest.
@@ -15,7 +16,7 @@ use crate::{
 pub struct ManifestRef {
     /// Its key in the destination's bucket; an import's lies in the host's own.
     pub key: String,
-    /// Of its whole bytes.
+    /// The SHA-256 of its whole bytes.
     pub sha256: String,
 }
 
@@ -36,9 +37,9 @@ pub struct DestinationConfig {
     pub bucket: BucketUri,
     /// Prefix in it, without slashes at its ends.
     pub prefix: String,
-    /// How events become bytes.
+    /// The format of the objects.
     pub format: Format,
-    /// How bytes are made fewer; what does not say so has none.
+    /// The compression of the objects; what does not say so has none.
     #[serde(default, skip_serializing_if = "Compression::is_plain")]
     pub compression: Compression,
     /// Encoded bytes of a part.
@@ -65,11 +66,17 @@ impl DestinationConfig {
 pub struct ExportConfig {
     /// The source.
     pub stream: StreamUri,
-    /// Where to.
+    /// The destinations.
     pub destinations: BTreeMap<DestinationName, DestinationConfig>,
     /// Bytes of payload a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
+    /// Whether bounds of shards are times until reading finds their numbers.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub by_time: bool,
+    /// Whether events are taken out of aggregates, each of them on its own.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub deaggregate: bool,
 }
 
 /// An import as resolved; fixed at the start.
@@ -84,9 +91,9 @@ pub struct ImportConfig {
     pub list: String,
     /// The target.
     pub stream: StreamUri,
-    /// What the sources are.
+    /// The format of the sources.
     pub format: Format,
-    /// How bytes were made fewer; what does not say so has none.
+    /// The compression of the sources; what does not say so has none.
     #[serde(default, skip_serializing_if = "Compression::is_plain")]
     pub compression: Compression,
     /// Files that no export wrote, where they are more than any bytes; then the two above are of no weight.
@@ -97,8 +104,12 @@ pub struct ImportConfig {
     /// Bytes of payload, key and headers that the target takes of one event; none in records of before it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub largest_event: Option<u64>,
-    /// Whether events go on from one source in the next, for raw.
+    /// True if events continue from one source in the next, for raw.
     pub pack: bool,
+    /// Which shard of the target takes an event. None where keys neither decide that nor are given to events that have
+    /// none, as in all records of versions before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
     /// Time of events that have none of their own: when the import was planned.
     pub time: Timestamp,
     /// Bytes of payload a second.
@@ -107,9 +118,14 @@ pub struct ImportConfig {
 }
 
 impl ImportConfig {
-    /// How the objects of an export are written.
+    /// The format and compression of an export's objects.
     pub fn encoding(&self) -> Encoding {
         Encoding { format: self.format, compression: self.compression }
+    }
+
+    /// True if its sources' bytes are cut into events, which have no keys.
+    pub fn is_cut(&self) -> bool {
+        self.format == Format::Raw && self.foreign.as_ref().is_none_or(|files| files.format == SourceFormat::Raw)
     }
 }
 
@@ -152,21 +168,21 @@ pub struct TransferRecord {
     pub revision: u64,
     /// Which way.
     pub kind: Kind,
-    /// Where it stands.
+    /// The state.
     pub state: State,
     /// What the user wants.
     pub wanted: Wanted,
     /// Raised by each resume.
     pub generation: u32,
-    /// What runs it: an execution's name, or a host's.
+    /// The execution that runs it: an execution's name, or a host's.
     pub execution: String,
-    /// When it was planned.
+    /// The time of planning.
     pub created_at: Timestamp,
-    /// When this record was last written.
+    /// When this record was last written while the transfer was at work. At rest: when the rest began.
     pub updated_at: Timestamp,
-    /// As given.
+    /// The request as given.
     pub request: Request,
-    /// As resolved.
+    /// The request as resolved.
     pub config: Config,
     /// Its shards, in order.
     pub shards: Vec<ShardId>,
@@ -178,16 +194,17 @@ pub struct TransferRecord {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// Bytes of payload a second, at most, as somebody said while it was there; 0 for no limit. Absent: as it was planned.
+    /// The limit of bytes of payload a second, if it was changed after planning; 0 for no limit. Absent: as it was
+    /// planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
     /// Milliseconds that it was at rest between two runs.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub rested_millis: u64,
-    /// What an import's source holds and the import does not take.
+    /// Entries of an import's source that are not imported.
     #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
     pub left_out: LeftOut,
-    /// What the plan has to say of the request, for a person: bounds that mean less than they seem to.
+    /// The plan's notes on the request, for a person: bounds that mean less than they seem to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -201,6 +218,12 @@ impl Config {
     /// The first version that can go on with it. Every slice reads the transfer's record before anything else, so it
     /// is enough that this one says so.
     fn version(&self) -> u32 {
+        match self {
+            Self::Export(ExportConfig { deaggregate: true, .. })
+            | Self::Import(ImportConfig { placement: Some(_), .. }) => return RECORD_VERSION,
+            Self::Export(ExportConfig { by_time: true, .. }) => return BY_TIME,
+            _ => {}
+        }
         let old = match self {
             Self::Export(config) => config.destinations.values().all(|one| one.encoding().is_of_version_1()),
             Self::Import(config) => config.encoding().is_of_version_1() && config.foreign.is_none(),
@@ -221,7 +244,9 @@ impl TransferRecord {
     ) -> Self {
         Self {
             version: match &request {
-                Request::Import(request) if request.all_files => RECORD_VERSION,
+                Request::Import(request) if request.placement.is_some() => RECORD_VERSION,
+                Request::Export(request) if request.deaggregate => RECORD_VERSION,
+                Request::Import(request) if request.all_files => config.version().max(HIDDEN_FILES),
                 _ => config.version(),
             },
             id,
@@ -265,10 +290,15 @@ impl TransferRecord {
         until.millis_since(self.created_at).saturating_sub(self.rested_millis)
     }
 
-    /// It was `before` until now: what passed at rest is no work.
-    pub fn woken_from(&mut self, before: &Self, now: Timestamp) {
-        if !before.state.is_active() && self.state.is_active() {
+    /// Keeps time: it was `before` until now. What passed at rest is no work, and a change at rest does not move the
+    /// instant at which the rest began.
+    pub fn changed_from(&mut self, before: &Self, now: Timestamp) {
+        let (was_active, is_active) = (before.state.is_active(), self.state.is_active());
+        if is_active && !was_active {
             self.rested_millis += now.millis_since(before.updated_at);
+        }
+        if is_active || was_active {
+            self.updated_at = now;
         }
     }
 

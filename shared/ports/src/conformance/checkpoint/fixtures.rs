@@ -6,12 +6,13 @@ use sluice_transfer::manifest::SegmentChain;
 use sluice_transfer::record::{
     Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, FIRST_VERSION, Failure, ImportConfig,
     ImportRecord, LedgerEntry, LedgerPage, ManifestRef, Mark, Owner, PartEntry, PartSpan, Phase, ReadBack,
-    SealedObject, ShardRecord, SourceCursor, TransferRecord, Upload, Work,
+    SealedObject, ShardRecord, Silence, SourceCursor, TimeBounds, TransferRecord, Upload, Work,
 };
 use sluice_transfer::{
-    Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles, Format, Gap,
-    ImportRequest, Inflate, Pace, Position, PositionSpec, Range, Reason, Request, Sequence, ShardId, SourceFormat,
-    State, StreamUri, TimeRange, Timestamp, TransferId, UploadId, Value, Wanted,
+    Aggregates, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
+    Format, Gap, HashRange, ImportRequest, Inflate, Lacking, Pace, Placement, Position, PositionSpec, Range, Reason,
+    Request, Sequence, ShardId, SourceFormat, State, StreamUri, TimeRange, Timestamp, TransferId, UploadId, Value,
+    Wanted,
 };
 
 /// The largest number that a stream gives (Kinesis): 56 digits.
@@ -51,17 +52,7 @@ fn at(number: u64) -> Cursor {
 
 /// With nothing that can be absent.
 pub(super) fn export(name: &str, created_millis: i64) -> TransferRecord {
-    let request = ExportRequest {
-        stream: stream("orders"),
-        to: "dir:/archive".parse().expect("a bucket"),
-        format: None,
-        compression: None,
-        from: None,
-        until: None,
-        object_size: None,
-        part_size: None,
-        rate: None,
-    };
+    let request = ExportRequest::new(stream("orders"), "dir:/archive".parse().expect("a bucket"));
     let destination = DestinationConfig {
         bucket: "dir:/archive".parse().expect("a bucket"),
         prefix: String::new(),
@@ -74,6 +65,8 @@ pub(super) fn export(name: &str, created_millis: i64) -> TransferRecord {
         stream: stream("orders"),
         destinations: [(DestinationName::only(), destination)].into(),
         rate: None,
+        by_time: false,
+        deaggregate: false,
     };
     TransferRecord::new(
         id(name),
@@ -130,6 +123,7 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
         all_files: full,
         pack: full,
         append: full,
+        placement: full.then_some(Placement::AsSource),
         rate: full.then_some(9),
     };
     let config = ImportConfig {
@@ -146,6 +140,7 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
         event_size: 1_024,
         largest_event: full.then_some(1 << 20),
         pack: full,
+        placement: full.then_some(Placement::Key),
         time: Timestamp::from_micros(-1),
         rate: full.then_some(9),
     };
@@ -180,6 +175,10 @@ pub(super) fn page(index: u32, text: &str) -> LedgerPage {
     LedgerPage { version: FIRST_VERSION, object: 3, incarnation: 1, index, entries }
 }
 
+fn aggregates() -> Aggregates {
+    Aggregates { records: 1 << 40, user_records: u64::MAX >> 1 }
+}
+
 fn upload(full: bool) -> Upload {
     Upload {
         id: UploadId("opaque/+=id".to_owned()),
@@ -188,6 +187,7 @@ fn upload(full: bool) -> Upload {
         checksum: Checksum::of(b"parts"),
         counts: counts(),
         times: full.then(times),
+        aggregates: if full { aggregates() } else { Aggregates::default() },
         pages: u32::from(full) * 1_249,
         tail: if full { page(0, "tail").entries } else { Vec::new() },
     }
@@ -201,6 +201,7 @@ fn closing(full: bool) -> Closing {
         checksum: Checksum::of(b"object"),
         counts: counts(),
         times: None,
+        aggregates: Aggregates::default(),
         last_times: None,
         superseded: None,
     };
@@ -209,7 +210,8 @@ fn closing(full: bool) -> Closing {
     }
     let superseded =
         Closing { last: Some(Checksum::of(b"lost")), times: Some(times()), last_times: Some(times()), ..bare.clone() };
-    Closing { upload: Some(upload(true)), superseded: Some(Box::new(superseded)), ..bare }
+    let (upload, superseded) = (Some(upload(true)), Some(Box::new(superseded)));
+    Closing { upload, superseded, aggregates: aggregates(), ..bare }
 }
 
 fn full_destination(phase: Phase) -> DestinationRecord {
@@ -228,6 +230,7 @@ fn full_destination(phase: Phase) -> DestinationRecord {
     DestinationRecord {
         sealed: at(8),
         counts: counts(),
+        aggregates: aggregates(),
         objects: 2,
         written: Some(1 << 50),
         incarnation: 1,
@@ -255,14 +258,23 @@ fn full_import() -> ImportRecord {
     let cursor = SourceCursor { entry: u64::MAX, offset: 7, within: 3 };
     let value = Value::from("payload");
     let digest = EventDigest::default().with(Timestamp::from_millis(1), &Value::Null, &[], &value);
+    let continued = BTreeMap::from([(shard_id("child"), Position::After(kinesis()))]);
     ImportRecord {
+        unsettled_since: Some(Timestamp::from_millis(6)),
         check: Some(Check { entry: 4, from: 1 << 23, seen: Checksum::of(b"seen") }),
         segments: SegmentChain { count: 2, digest: "d".repeat(64) },
         cursor,
         counts: counts(),
+        lacking: Lacking { payload: 1, key: 1 << 50, time: 3 },
         digest,
-        marks: vec![Mark { source: cursor, target: Position::After(kinesis()) }],
-        read_back: Some(ReadBack { position: Position::After(kinesis()), counts: counts(), digest }),
+        marks: vec![Mark { source: cursor, target: Position::After(kinesis()), continued: continued.clone() }],
+        read_back: Some(ReadBack {
+            position: Position::After(kinesis()),
+            shard: Some(shard_id("child")),
+            counts: counts(),
+            digest,
+        }),
+        continued,
         ..ImportRecord::new(5, Position::After(kinesis()), 2)
     }
 }
@@ -298,6 +310,15 @@ fn full_shard(bare: &ShardRecord) -> ShardRecord {
         generation: 7,
         owner: Some(Owner { slice: "slice/1".to_owned(), lease_until: Timestamp::from_micros(1_763_798_400_000_001) }),
         range: Range { from: Position::After(kinesis()), until: Position::After(kinesis().next()) },
+        times: Some(TimeBounds {
+            from: Some(Timestamp::from_millis(1)),
+            until: Timestamp::from_micros(1_763_798_400_000_001),
+            began: Some(Timestamp::from_millis(2)),
+            at: Some(Timestamp::from_millis(3)),
+            silence: Some(Silence { behind: Position::After(kinesis()), until: Timestamp::from_millis(4) }),
+        }),
+        parents: vec![shard_id("parent"), shard_id("adjacent")],
+        hashes: Some(HashRange::ALL),
         expected: Some(counts()),
         pace: Pace {
             bytes_per_second: 123_456_789.625,

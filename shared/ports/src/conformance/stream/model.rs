@@ -75,7 +75,7 @@ fn same<T: PartialEq + std::fmt::Debug>(adapter: Result<T>, model: Result<T>, wh
 
 /// A store may answer fewer events than the limits allow; what it answers must be right.
 async fn same_read(store: &Store, model: &MemoryStream, id: &ShardId, from: &Position, limit: ReadLimit, what: &str) {
-    let all = ReadLimit { events: usize::MAX, bytes: usize::MAX };
+    let all = ReadLimit::new(usize::MAX, usize::MAX);
     let model = model.read(id, from, all).await.expect("the model reads");
     let expected = match model {
         Read::Events { events, .. } if !events.is_empty() => events,
@@ -127,7 +127,7 @@ async fn one_step(store: &Store, model: &MemoryStream, dice: &mut Dice, tails: &
         }
         7..=10 => {
             let from = dice.position(tails[number]);
-            let limit = ReadLimit { events: dice.small(30), bytes: dice.small(12_000) };
+            let limit = ReadLimit::new(dice.small(30), dice.small(12_000));
             same_read(store, model, &id, &from, limit, &what(format!("read from {from} of {limit:?}"))).await;
         }
         11..=13 => {

@@ -13,6 +13,7 @@ fn part(end: u64, bytes: &'static [u8]) -> Packed {
         end: at(end),
         counts: Counts::new(1, bytes.len() as u64),
         times: None,
+        aggregates: Aggregates { records: 1, user_records: end },
         ends_object: false,
     }
 }
@@ -40,6 +41,7 @@ fn an_object_of_several_parts() {
     assert_eq!(found.checksum, Checksum::of(b"abcdef"));
     record.sealed_as(&found, "etag".into(), Some(3)).unwrap();
     assert_eq!((&record.sealed, record.objects, record.counts), (&at(3), 1, Counts::new(3, 6)));
+    assert_eq!(record.aggregates, Aggregates { records: 3, user_records: 1 + 2 + 3 });
     let object = &record.unlisted[0];
     assert_eq!((&object.from, &object.until, object.parts), (&Cursor::default(), &at(3), Some(3)));
 }
@@ -51,6 +53,7 @@ fn an_upload_given_up_goes_back_to_the_sealed_cursor_but_progress_does_not() {
     let first = part(1, b"ab");
     record.part_stored(&first, entry(&first)).unwrap();
     record.rewind().unwrap();
+    assert_eq!(record.aggregates, Aggregates::default());
     assert_eq!((record.cursor(), record.incarnation), (&Cursor::default(), 1));
     assert_eq!(record.moved(&Position::End), Counts::new(1, 2));
     assert_eq!(record.moved(&Position::Beginning), Counts::default());

@@ -1,0 +1,186 @@
+//! Words and options of what starts, looks at, or ends transfers.
+
+use clap::Args as ClapArgs;
+use sluice_transfer::{
+    BucketUri, Compression, Format, Inflate, Placement, PositionSpec, SourceFormat, State, StreamUri, TransferId,
+};
+
+use super::SLICES;
+use super::values::{
+    Limit, bucket, compression, format, inflate, limit, placement, positive_size, size, source, source_format, state,
+    stream,
+};
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Remove {
+    /// The transfer
+    pub id: TransferId,
+    /// Also what its manifest names in its bucket
+    #[arg(long)]
+    pub objects: bool,
+    /// Do not ask; without --objects nobody does
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct List {
+    /// Only those in this state; may be given again [default: all]
+    #[arg(long = "state", value_name = "STATE", value_parser = state)]
+    pub states: Vec<State>,
+    /// At most N transfers [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+}
+
+/// Bounds of each slice.
+#[expect(clippy::struct_field_names, reason = "the fields' names are the options'")]
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(crate) struct SliceArgs {
+    /// End a slice after N events [default: no bound]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = SLICES)]
+    pub slice_events: Option<u64>,
+    /// End a slice after N bytes of payload [default: no bound]
+    #[arg(long, value_name = "N", value_parser = positive_size, help_heading = SLICES)]
+    pub slice_bytes: Option<u64>,
+    /// End a slice after S seconds
+    #[arg(
+        long,
+        value_name = "S",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u64).range(1..=86_400),
+        help_heading = SLICES
+    )]
+    pub slice_seconds: u64,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Export {
+    /// Such as `local:orders` or `kinesis:orders`
+    #[arg(value_parser = stream)]
+    pub stream: StreamUri,
+    /// Such as `dir:/backup` (it is made if it is not there) or `s3://archive/orders`
+    #[arg(value_parser = bucket)]
+    pub bucket: BucketUri,
+    /// How events become bytes [default: avro]
+    #[arg(long, value_name = "avro|jsonl|raw", value_parser = format)]
+    pub format: Option<Format>,
+    /// Compression: deflate is for avro, gzip for the others [default: zstd for avro, else none]
+    #[arg(long, value_name = "none|zstd|gzip|deflate", value_parser = compression)]
+    pub compression: Option<Compression>,
+    /// Encoded bytes at which an object is closed [default: 256MiB]
+    #[arg(long, value_name = "N", value_parser = size)]
+    pub object_size: Option<u64>,
+    /// Encoded bytes at which a part is uploaded [default: 8MiB, or what the object size needs]
+    #[arg(long, value_name = "N", value_parser = size)]
+    pub part_size: Option<u64>,
+    /// Take events out of aggregates of the Kinesis Producer Library, each of them with its own key
+    #[arg(long)]
+    pub deaggregate: bool,
+    /// First event, inclusive [default: earliest]
+    #[arg(long, value_name = "P")]
+    pub from: Option<PositionSpec>,
+    /// End, exclusive [default: latest, as of now]
+    #[arg(long, value_name = "P")]
+    pub until: Option<PositionSpec>,
+    /// Bytes of payload a second, at most; none for no limit. `sluice rate` changes it while it runs
+    #[arg(long, value_name = "BYTES/s", value_parser = limit)]
+    pub rate: Option<Limit>,
+    #[command(flatten)]
+    pub slices: SliceArgs,
+    /// The transfer's name [default: one is made]
+    #[arg(long, value_name = "ID")]
+    pub id: Option<TransferId>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Import {
+    /// Such as `dir:/backup/orders-2026` or `s3://archive/orders/ID`; a slash at its end means a folder
+    #[arg(value_parser = source)]
+    pub source: BucketUri,
+    /// Such as `local:orders-copy` or `kinesis:orders-copy`
+    #[arg(value_parser = stream)]
+    pub stream: StreamUri,
+    /// First event of an export, inclusive, by its sequence number or time there [default: earliest]
+    #[arg(long, value_name = "P")]
+    pub from: Option<PositionSpec>,
+    /// End, exclusive [default: latest]
+    #[arg(long, value_name = "P")]
+    pub until: Option<PositionSpec>,
+    /// What files are that are no export's [default: raw]
+    #[arg(long, value_name = "raw|lines|jsonl|avro", value_parser = source_format)]
+    pub format: Option<SourceFormat>,
+    /// Whether such files are inflated that are gzip or zstd [default: auto, but none for raw]
+    #[arg(long, value_name = "auto|none", value_parser = inflate)]
+    pub compression: Option<Inflate>,
+    /// The field of a record that is the payload, `a.b` for one within [default, jsonl: the whole line; where no field
+    /// is named at all, lines are Sluice's own]
+    #[arg(long, value_name = "NAME")]
+    pub payload_field: Option<String>,
+    /// The field that is the key [default: events have none]
+    #[arg(long, value_name = "NAME")]
+    pub key_field: Option<String>,
+    /// The field that is the time: RFC 3339, or a number since 1970, of s below 10^11, of ms below 10^14, of us below
+    /// 10^17, else of ns [default: now]
+    #[arg(long, value_name = "NAME")]
+    pub time_field: Option<String>,
+    /// Bytes of an event, where the source has no events of its own [default: 1MiB]
+    #[arg(long, value_name = "N", value_parser = size)]
+    pub event_size: Option<u64>,
+    /// Take hidden files of a folder too, names with . or _ in front, and unfinished ones, such as a.tmp
+    #[arg(long)]
+    pub all_files: bool,
+    /// Fill each event to its size across files
+    #[arg(long)]
+    pub pack: bool,
+    /// The target may hold events already; they stay
+    #[arg(long)]
+    pub append: bool,
+    /// Which shard takes an event: by `key`, the one to which the key's hash leads; or `as-source`, shard by shard
+    /// [default: as-source for as many shards as the source has, else key; key into Kinesis]
+    #[arg(long, value_name = "key|as-source", value_parser = placement)]
+    pub placement: Option<Placement>,
+    /// Bytes of payload a second, at most; none for no limit. `sluice rate` changes it while it runs
+    #[arg(long, value_name = "BYTES/s", value_parser = limit)]
+    pub rate: Option<Limit>,
+    #[command(flatten)]
+    pub slices: SliceArgs,
+    /// The transfer's name [default: one is made]
+    #[arg(long, value_name = "ID")]
+    pub id: Option<TransferId>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Status {
+    /// The transfer; the latest one unless given
+    pub id: Option<TransferId>,
+    /// Go on until the transfer is at rest or at its end
+    #[arg(long)]
+    pub watch: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Named {
+    /// The transfer
+    pub id: TransferId,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Resume {
+    /// The transfer
+    pub id: TransferId,
+    /// Bytes of payload a second, at most, from now on; none for no limit [default: as before]
+    #[arg(long, value_name = "BYTES/s", value_parser = limit)]
+    pub rate: Option<Limit>,
+    #[command(flatten)]
+    pub slices: SliceArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Rate {
+    /// The transfer
+    pub id: TransferId,
+    /// Bytes of payload a second, at most; none for no limit
+    #[arg(value_name = "BYTES/s", value_parser = limit)]
+    pub rate: Limit,
+}

@@ -1,0 +1,117 @@
+//! `settle`: what a wave came to, and what comes next.
+
+use serde::Deserialize;
+use sluice_operations::{OperationError, Report, describe};
+use sluice_transfer::record::{Failure, TransferRecord};
+use sluice_transfer::{Answer, Call, Course, State, TransferId, Wanted};
+use tracing::Instrument;
+
+use crate::answer::{Next, PACING, Turn, seconds};
+use crate::error::Refused;
+use crate::function::{Host, Invocation};
+use crate::metrics::Metrics;
+
+/// What the workflow hands on after a wave.
+#[derive(Debug, Deserialize)]
+pub struct Wave {
+    /// The transfer.
+    id: TransferId,
+    /// The execution's ARN.
+    execution: Option<String>,
+    /// How the lanes ended; empty where there was no wave.
+    #[serde(default)]
+    lanes: Vec<Ended>,
+}
+
+/// How a lane ended.
+#[derive(Debug, Deserialize)]
+struct Ended {
+    /// What it failed with.
+    failure: Option<Failure>,
+}
+
+/// Adds up and decides.
+pub async fn settle(host: &Host, wave: Wave, invocation: &Invocation) -> Result<Turn, Refused> {
+    let failure = wave.lanes.into_iter().find_map(|lane| lane.failure);
+    let span = invocation.span(&wave.id);
+    async {
+        if let Some(turn) = superseded(host, &wave.id, wave.execution.as_deref()).await? {
+            return Ok(turn);
+        }
+        settled(host, &wave.id, failure, invocation).await
+    }
+    .instrument(span)
+    .await
+}
+
+/// The end of an execution whose transfer another one runs by now: what it has seen is not to be settled by.
+pub(crate) async fn superseded(
+    host: &Host,
+    id: &TransferId,
+    execution: Option<&str>,
+) -> Result<Option<Turn>, OperationError> {
+    let record = host.engine.checkpoints.transfer(id).await?;
+    let runs = record.filter(|record| record.state.is_active() && record.wanted == Wanted::Running);
+    let (Some(record), Some(execution)) = (runs, execution) else { return Ok(None) };
+    if record.execution == execution {
+        return Ok(None);
+    }
+    tracing::info!(by = record.execution, "another execution runs this transfer");
+    let report = describe(&host.engine, id).await?;
+    Ok(Some(Turn::new(Next::End, &report, 0).telling(&report)))
+}
+
+/// A plan whose execution was stopped may be at work for so long, in milliseconds: the longest time-out of a function.
+const PLAN_MILLIS: u64 = 900_000;
+
+pub(crate) async fn settled(
+    host: &Host,
+    id: &TransferId,
+    failure: Option<Failure>,
+    invocation: &Invocation,
+) -> Result<Turn, Refused> {
+    let engine = &host.engine;
+    let before = engine.checkpoints.transfer(id).await?;
+    let order = host.order(id, invocation, invocation.request.clone(), false);
+    let settled = sluice_operations::settle(engine, &order, failure.clone()).await?;
+    let course = Course::from(Call::Settle(failure)).after(Answer::Settle(settled), &PACING);
+    let report = describe(engine, id).await?;
+    let shards = before.as_ref().map_or(0, |before| before.shards.len());
+    let mut turn = match &course.call {
+        // Not before a plan that may still be at work has ended can the transfer be left.
+        Call::End if before.as_ref().is_some_and(|before| is_being_planned(host, before)) => {
+            Turn { wait_seconds: seconds(PACING.rest_millis), ..Turn::new(Next::Settle, &report, shards) }
+        }
+        Call::End => ended(&report),
+        _ => Turn::along(&course, &report, shards),
+    };
+    if let Some(before) = before {
+        turn.emit = before.state != report.state;
+        if turn.emit {
+            turn = turn.telling(&report);
+        }
+        let moved = before.totals.moved;
+        measure(host, &report, report.events.saturating_sub(moved.events), report.bytes.saturating_sub(moved.bytes));
+    }
+    tracing::info!(state = %report.state, next = ?turn.next, "settled");
+    Ok(turn)
+}
+
+fn is_being_planned(host: &Host, record: &TransferRecord) -> bool {
+    let since = host.engine.clock.now().millis_since(record.created_at);
+    record.state == State::Preparing && record.wanted != Wanted::Running && since < PLAN_MILLIS
+}
+
+/// The execution's end: a failed transfer fails it, gaps do not.
+pub(crate) fn ended(report: &Report) -> Turn {
+    Turn { fails: report.state == State::Failed, ..Turn::new(Next::End, report, 0).telling(report) }
+}
+
+fn measure(host: &Host, report: &Report, events: u64, bytes: u64) {
+    let mut values = vec![("EventsMoved", "Count", events as f64), ("BytesMoved", "Bytes", bytes as f64)];
+    if let Some(progress) = report.progress {
+        values.push(("Progress", "Percent", progress * 100.0));
+    }
+    let at = host.engine.clock.now();
+    Metrics { stack: &host.config.stack, kind: report.kind, transfer: &report.id, at, values }.emit();
+}

@@ -1,0 +1,132 @@
+//! One slice of a lane, of either kind.
+
+use serde::Deserialize;
+use sluice_operations::{Code, OperationError, SliceOutcome, call};
+use sluice_transfer::record::Proof;
+use sluice_transfer::{Answer, Call, Course, Kind, TransferId};
+use tracing::{Instrument, error_span, field};
+
+use crate::answer::SliceAnswer;
+use crate::error::Refused;
+use crate::function::{Host, Invocation};
+use crate::lane::Lane;
+use crate::metrics::Metrics;
+
+/// What the workflow hands a slice.
+#[derive(Debug, Deserialize)]
+pub struct Handed {
+    /// The transfer.
+    id: TransferId,
+    /// The lane.
+    #[serde(flatten)]
+    lane: Lane,
+    /// Names this try, unlike any other of any execution.
+    slice: String,
+    /// The try before, if it failed.
+    died: Option<Died>,
+    /// Slices of the lane in this wave before this one.
+    #[serde(default)]
+    before: u64,
+    /// Slices of a lane in a wave. A workflow of before this was handed on counts them itself.
+    #[serde(default = "endless")]
+    most: u64,
+    /// Slices in a row before this one that were in trouble.
+    #[serde(default)]
+    troubles: u32,
+}
+
+fn endless() -> u64 {
+    u64::MAX
+}
+
+/// A slice that did not answer as it should.
+#[derive(Debug, Deserialize)]
+struct Died {
+    /// Its name.
+    slice: String,
+    /// The error under which Step Functions saw it end.
+    error: String,
+}
+
+impl Died {
+    /// Whether the invocation is surely over: its own error, its process' exit or its time-out is its answer. What is
+    /// said of the call (`States.Timeout`, `Lambda.ServiceException`, …), or by a name that is not known here, says
+    /// nothing of the function, and the lease is waited for (Step Functions developer guide, "Handling errors in Step
+    /// Functions workflows").
+    fn is_proved(&self) -> bool {
+        let of_the_runtime = ["Runtime.", "Function."].iter().any(|kind| self.error.starts_with(kind));
+        let own = || Code::ALL.iter().any(|code| code.to_string() == self.error);
+        of_the_runtime || self.error == "Sandbox.Timedout" || own()
+    }
+}
+
+pub(crate) async fn slice(
+    host: &Host,
+    kind: Kind,
+    handed: Handed,
+    invocation: &Invocation,
+) -> Result<SliceAnswer, Refused> {
+    let began = host.engine.clock.now();
+    let mut order = host.order(&handed.id, invocation, handed.slice, true);
+    order.proof = match handed.died {
+        Some(died) if died.is_proved() => Proof::DeadSlice(died.slice),
+        _ => Proof::None,
+    };
+    // The operations record the generation once they know it. A span that is filtered out takes its fields with it.
+    let (id, lane) = (&order.id, handed.lane.number);
+    let span = error_span!("slice", transfer = %id, slice = order.slice, lane, generation = field::Empty);
+    let answer = async {
+        if handed.lane.of > 1 {
+            let transfer = host.engine.checkpoints.transfer(&order.id).await?;
+            // An empty lane would be all shards: one without a transfer fails with what the operation says.
+            order.lane = transfer.map(|transfer| handed.lane.of(&transfer.shards)).unwrap_or_default();
+        }
+        call(&host.engine, kind, &Call::Slice, &order).await
+    };
+    let answer = answer.instrument(span.clone()).await;
+    // A table that cannot be read is an answer, too.
+    let answer = answer.unwrap_or_else(|error: OperationError| match error.code {
+        Code::Unavailable => Answer::Trouble(error.to_failure()),
+        _ => Answer::Slice(SliceOutcome::Failed(error.to_failure())),
+    });
+    let at = Course { troubles: handed.troubles, slices: handed.before, ..Course::from(Call::Slice) };
+    let answer = SliceAnswer::new(&at, answer, handed.most);
+    span.in_scope(|| tell(&answer));
+    let at = host.engine.clock.now();
+    let mut values = vec![("Slices", "Count", 1.0), ("SliceMillis", "Milliseconds", at.millis_since(began) as f64)];
+    if let "fenced" | "busy" | "interrupted" | "failed" = answer.outcome {
+        let name = match answer.outcome {
+            "fenced" => "Fenced",
+            "busy" => "Busy",
+            "interrupted" => "Interrupted",
+            _ => "FailedSlices",
+        };
+        values.push((name, "Count", 1.0));
+    }
+    Metrics { stack: &host.config.stack, kind, transfer: &handed.id, at, values }.emit();
+    Ok(answer)
+}
+
+fn tell(answer: &SliceAnswer) {
+    if let Some(failure) = &answer.failure {
+        tracing::warn!(outcome = answer.outcome, code = failure.code, "{}", failure.message);
+    } else {
+        tracing::info!(outcome = answer.outcome, "a slice ends");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_functions_own_end_is_proof() {
+        let proved = |error: &str| Died { slice: "a".into(), error: error.into() }.is_proved();
+        for error in ["Runtime.ExitError", "Sandbox.Timedout", "Unavailable", "Function.Panic"] {
+            assert!(proved(error), "{error}");
+        }
+        for error in ["States.Timeout", "Lambda.ServiceException", "Lambda.Unknown", "States.TaskFailed", "Other"] {
+            assert!(!proved(error), "{error}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Streams, called with patience.
+
+use async_trait::async_trait;
+use sluice_ports::{
+    Appended, Appends, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamListing, StreamStore,
+};
+use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
+
+use super::patience::Patient;
+
+#[async_trait]
+impl StreamStore for Patient<dyn StreamStore> {
+    async fn describe(&self) -> Result<StreamInfo> {
+        self.patience.again(|| self.store.describe()).await
+    }
+
+    async fn list(&self) -> Result<StreamListing> {
+        self.patience.again(|| self.store.list()).await
+    }
+
+    async fn create(&self, shards: u32) -> Result<bool> {
+        self.patience.again(|| self.store.create(shards)).await
+    }
+
+    async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
+        self.patience.again(|| self.store.read(shard, from, limit)).await
+    }
+
+    async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
+        self.patience.again(|| self.store.position_at(shard, time)).await
+    }
+
+    async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
+        self.patience.again(|| self.store.measure(shard, range)).await
+    }
+
+    async fn count_before(&self, shard: &ShardId, range: &Range, time: Timestamp) -> Result<Option<u64>> {
+        self.patience.again(|| self.store.count_before(shard, range, time)).await
+    }
+
+    fn appends(&self) -> Appends {
+        self.store.appends()
+    }
+
+    fn needs_keys(&self) -> bool {
+        self.store.needs_keys()
+    }
+
+    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
+        self.store.as_stored(event)
+    }
+
+    /// Once: who does not know whether it happened looks first.
+    async fn append(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        self.patience.once(self.store.append(shard, writer, expected, events)).await
+    }
+
+    /// Once, as above.
+    async fn append_by_key(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        self.patience.once(self.store.append_by_key(shard, writer, expected, events)).await
+    }
+
+    async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
+        self.patience.again(|| self.store.reserve(writer)).await
+    }
+
+    async fn release(&self, writer: &TransferId) -> Result<()> {
+        self.patience.again(|| self.store.release(writer)).await
+    }
+
+    /// Once: no operation trims, and what is gone is gone.
+    async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()> {
+        self.patience.once(self.store.trim(shard, before)).await
+    }
+}

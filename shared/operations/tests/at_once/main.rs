@@ -1,6 +1,0 @@
-//! What goes on at once: parts that are sent, and an object that is read while another is written.
-#![cfg(test)]
-
-mod ahead;
-mod parts;
-mod watched;

@@ -1,0 +1,16 @@
+//! What each use case promises, over the stores in memory. One program: each would compile the whole engine for itself.
+#![cfg(test)]
+
+mod aggregates;
+mod arrivals;
+mod at_once;
+mod begin;
+mod by_key;
+mod control;
+mod error_codes;
+mod foreign;
+mod ranges;
+mod settle;
+mod told;
+mod verify_slices;
+mod writes;

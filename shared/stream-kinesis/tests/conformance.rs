@@ -1,0 +1,47 @@
+//! The adapter against the port's suite, on a Kinesis in process whose time is tokio's, paused.
+#![cfg(test)]
+
+mod world;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sluice_fake_kinesis::{Behind, Faults, Kinesis, Mode};
+use sluice_ports::StreamStore;
+use sluice_ports::conformance::stream::{Promises, by_key};
+
+use crate::world::stream;
+
+/// Streams are made by their owners, trimmed by age and not counted, nothing reserves them, and there is no event
+/// without a key.
+const PROMISES: Promises = Promises { creates: false, trims: false, counts: false, reserves: false, empty_keys: false };
+
+async fn conforms(faults: Faults) {
+    let kinesis = Kinesis::new();
+    kinesis.set(faults);
+    let streams = AtomicU32::new(0);
+    by_key(PROMISES, |shards| {
+        let name = format!("stream-{}", streams.fetch_add(1, Ordering::Relaxed));
+        if shards > 0 {
+            let mode = Mode::Provisioned;
+            kinesis.call("owner", |call| call.create_stream(&name, shards, mode)).expect("a new stream");
+        }
+        std::future::ready(Arc::new(stream(&kinesis, &name)) as Arc<dyn StreamStore>)
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kinesis_without_faults() {
+    conforms(Faults { latency: 10, ..Faults::default() }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kinesis_with_limits_and_silence() {
+    conforms(Faults::real()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kinesis_whose_iterators_behind_the_horizon_answer_nothing() {
+    conforms(Faults { behind: Behind::EmptyForEver, ..Faults::real() }).await;
+}

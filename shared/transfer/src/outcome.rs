@@ -1,0 +1,64 @@
+//! The answers of operations to hosts: all that a host routes on.
+
+use crate::record::Failure;
+use serde::{Deserialize, Serialize};
+
+/// The answer of a slice; a host routes on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "outcome")]
+pub enum SliceOutcome {
+    /// All shards of the lane are drained.
+    Done,
+    /// There is more: run the next slice.
+    More,
+    /// Other slices may be alive: try again after this wait.
+    #[serde(rename_all = "camelCase")]
+    Busy {
+        /// Milliseconds.
+        wait_millis: u64,
+    },
+    /// A pause or a cancel is wanted: the lane is at rest.
+    Stopped,
+    /// A later slice took over; this one ended quietly.
+    Fenced,
+    /// A store was in trouble; try again, a bounded number of times in a row.
+    Interrupted(Failure),
+    /// The transfer cannot go on.
+    Failed(Failure),
+}
+
+/// The next step after settling.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "next")]
+pub enum Settled {
+    /// Another wave of slices.
+    Again,
+    /// Everything was moved: finish.
+    Finish,
+    /// The transfer is at rest or at its end: nothing more to do.
+    Ended,
+    /// Owners may be alive: settle again after this wait.
+    #[serde(rename_all = "camelCase")]
+    Busy {
+        /// Milliseconds.
+        wait_millis: u64,
+    },
+}
+
+/// The answer of finishing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "next")]
+pub enum Finish {
+    /// The transfer is at its end, or at rest.
+    Ended,
+    /// There is more to check: finish again.
+    Again,
+    /// Other slices may be alive: finish again after this wait.
+    #[serde(rename_all = "camelCase")]
+    Busy {
+        /// Milliseconds.
+        wait_millis: u64,
+    },
+    /// A store was in trouble; try again, a bounded number of times in a row.
+    Interrupted(Failure),
+}

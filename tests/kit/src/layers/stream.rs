@@ -1,0 +1,171 @@
+//! Layers of streams.
+
+use async_trait::async_trait;
+use sluice_ports::{
+    Appended, Appends, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamListing, StreamStore,
+};
+use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
+
+use super::Layered;
+
+/// A layer of a stream. Each method asks the store behind it; see [`StreamStore`] for what they promise.
+#[async_trait]
+pub trait StreamLayer: Send + Sync {
+    /// The store behind it.
+    fn inner(&self) -> &dyn StreamStore;
+
+    /// Called in front of each call, by its name; `writes` is true if the call may change something.
+    fn called(&self, _name: &'static str, _writes: bool) {}
+
+    /// As [`StreamStore::describe`].
+    async fn describe(&self) -> Result<StreamInfo> {
+        self.inner().describe().await
+    }
+
+    /// As [`StreamStore::list`].
+    async fn list(&self) -> Result<StreamListing> {
+        self.inner().list().await
+    }
+
+    /// As [`StreamStore::create`].
+    async fn create(&self, shards: u32) -> Result<bool> {
+        self.inner().create(shards).await
+    }
+
+    /// As [`StreamStore::read`].
+    async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
+        self.inner().read(shard, from, limit).await
+    }
+
+    /// As [`StreamStore::position_at`].
+    async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
+        self.inner().position_at(shard, time).await
+    }
+
+    /// As [`StreamStore::measure`].
+    async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
+        self.inner().measure(shard, range).await
+    }
+
+    /// As [`StreamStore::count_before`].
+    async fn count_before(&self, shard: &ShardId, range: &Range, time: Timestamp) -> Result<Option<u64>> {
+        self.inner().count_before(shard, range, time).await
+    }
+
+    /// As [`StreamStore::appends`].
+    fn appends(&self) -> Appends {
+        self.inner().appends()
+    }
+
+    /// As [`StreamStore::needs_keys`].
+    fn needs_keys(&self) -> bool {
+        self.inner().needs_keys()
+    }
+
+    /// As [`StreamStore::as_stored`].
+    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
+        self.inner().as_stored(event)
+    }
+
+    /// As [`StreamStore::append`].
+    async fn append(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        self.inner().append(shard, writer, expected, events).await
+    }
+
+    /// As [`StreamStore::reserve`].
+    async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
+        self.inner().reserve(writer).await
+    }
+
+    /// As [`StreamStore::release`].
+    async fn release(&self, writer: &TransferId) -> Result<()> {
+        self.inner().release(writer).await
+    }
+
+    /// As [`StreamStore::trim`].
+    async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()> {
+        self.inner().trim(shard, before).await
+    }
+}
+
+#[async_trait]
+impl<L: StreamLayer> StreamStore for Layered<L> {
+    async fn describe(&self) -> Result<StreamInfo> {
+        self.0.called("describe", false);
+        self.0.describe().await
+    }
+
+    async fn list(&self) -> Result<StreamListing> {
+        self.0.called("list_shards", false);
+        self.0.list().await
+    }
+
+    async fn create(&self, shards: u32) -> Result<bool> {
+        self.0.called("create", true);
+        self.0.create(shards).await
+    }
+
+    async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
+        self.0.called("read", false);
+        self.0.read(shard, from, limit).await
+    }
+
+    async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
+        self.0.called("position_at", false);
+        self.0.position_at(shard, time).await
+    }
+
+    async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
+        self.0.called("measure", false);
+        self.0.measure(shard, range).await
+    }
+
+    async fn count_before(&self, shard: &ShardId, range: &Range, time: Timestamp) -> Result<Option<u64>> {
+        self.0.called("count_before", false);
+        self.0.count_before(shard, range, time).await
+    }
+
+    fn appends(&self) -> Appends {
+        self.0.appends()
+    }
+
+    fn needs_keys(&self) -> bool {
+        self.0.needs_keys()
+    }
+
+    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
+        self.0.as_stored(event)
+    }
+
+    async fn append(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        self.0.called("append", true);
+        self.0.append(shard, writer, expected, events).await
+    }
+
+    async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
+        self.0.called("reserve", true);
+        self.0.reserve(writer).await
+    }
+
+    async fn release(&self, writer: &TransferId) -> Result<()> {
+        self.0.called("release", true);
+        self.0.release(writer).await
+    }
+
+    async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()> {
+        self.0.called("trim", true);
+        self.0.trim(shard, before).await
+    }
+}
