@@ -43,12 +43,13 @@ const GLOBAL: &str = "Global options";
 /// Where those stand that bound slices.
 const SLICES: &str = "Slice options";
 
-/// Moves events between streams and buckets, exactly: in bounded slices with durable checkpoints.
+/// Archives, replays and moves the history of streams, exactly, for teams that must show that nothing was lost. To see it
+/// in seconds: `sluice demo`.
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version = crate::version::text(), max_term_width = 100)]
 #[command(after_help = "\
 Examples:
-  sluice demo                                        the main job on real bytes, in a folder of its own
+  sluice demo                                        the main job on real bytes, in its own folder
   sluice append local:orders --file orders.txt       each line an event
   sluice export local:orders dir:/backup             everything up to now, as Avro
   sluice import dir:/backup/ID local:orders-copy     back, into a new stream

@@ -19,6 +19,7 @@ mod hashes;
 mod key;
 mod left_out;
 pub mod limits;
+mod lineage;
 pub mod manifest;
 mod names;
 mod outcome;
@@ -45,6 +46,7 @@ pub use foreign::{FieldNames, ForeignFiles, Inflate, Lacking, SourceFormat, know
 pub use hashes::{HashRange, HashRangeError, key_hash};
 pub use key::{KeyError, ObjectKeys, check_key, check_readable, resolve_key};
 pub use left_out::{LeftOut, Reason};
+pub use lineage::parents_first;
 pub use names::{BucketUri, DestinationName, NameError, ShardId, StreamUri, TransferId, UploadId};
 pub use outcome::{Finish, Settled, SliceOutcome};
 pub use pace::{Pace, Throttle};

@@ -1,7 +1,5 @@
 //! Planning an export: bounds, sizes, destination.
 
-use std::collections::HashSet;
-
 use sluice_ports::{Capabilities, ErrorKind, ListedShard, ShardInfo, StreamStore};
 use sluice_transfer::limits::{LARGEST_OBJECT, PARTS_PER_OBJECT, SHARDS};
 use sluice_transfer::record::{
@@ -9,7 +7,7 @@ use sluice_transfer::record::{
 };
 use sluice_transfer::{
     DestinationName, Encoding, ExportRequest, LeftOut, ObjectKeys, Position, PositionSpec, Range, ShardId, Timestamp,
-    TransferId, are, counted,
+    TransferId, are, counted, parents_first,
 };
 
 use super::bounds::{check_bounds, check_ends, check_order, check_shards, check_whole, number_in, position, time_of};
@@ -134,8 +132,9 @@ pub(super) async fn shards(
     window.note_retention(listing.retention_millis, &mut notes);
     let mut records = Vec::with_capacity(listing.shards.len());
     let (mut holds, mut within) = (false, false);
-    for listed in parents_first(listing.shards) {
-        let ListedShard { shard, parents, hashes, ends } = listed;
+    // So a reader of the manifest gets the events of a key in order.
+    for place in parents_first(&listing.shards, |listed| (Some(&listed.shard), &listed.parents)) {
+        let ListedShard { shard, parents, hashes, ends } = listing.shards[place].clone();
         let (range, times, expected) = if let Some((earliest, tail)) = ends {
             let info =
                 ShardInfo { shard: shard.clone(), earliest, tail, parents: parents.clone(), hashes, closed: false };
@@ -157,25 +156,6 @@ pub(super) async fn shards(
         window.note_late(&mut notes);
     }
     Ok((records, notes))
-}
-
-/// Sorts each shard behind its parents, and keeps the order otherwise. So a reader of the manifest gets the events of a
-/// key in order.
-fn parents_first(mut left: Vec<ListedShard>) -> Vec<ListedShard> {
-    let mut sorted = Vec::with_capacity(left.len());
-    while !left.is_empty() {
-        let waiting: HashSet<ShardId> = left.iter().map(|listed| listed.shard.clone()).collect();
-        let (ready, rest): (Vec<_>, Vec<_>) =
-            left.into_iter().partition(|listed| !listed.parents.iter().any(|parent| waiting.contains(parent)));
-        // Shards that continue each other: no store has them.
-        if ready.is_empty() {
-            sorted.extend(rest);
-            break;
-        }
-        sorted.extend(ready);
-        left = rest;
-    }
-    sorted
 }
 
 /// The bounds of a shard whose ends are known.

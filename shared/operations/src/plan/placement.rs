@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use sluice_ports::{ShardInfo, StreamInfo};
 use sluice_transfer::limits::SHARDS;
-use sluice_transfer::{Aggregates, HashRange, Placement, ShardId, StreamUri, counted};
+use sluice_transfer::{Aggregates, HashRange, Placement, ShardId, StreamUri, counted, parents_first};
 
 use super::list::{ListedShard, Sources, Taken};
 use crate::error::{Code, OperationError};
@@ -134,31 +134,14 @@ fn by_key(sources: &[ListedShard], open: &[&ShardInfo], stream: &StreamUri) -> R
         let what = format!("the open shards of {stream} do not share all keys among them: try again in a moment");
         return Err(OperationError::new(Code::Invalid, what));
     }
-    let order = parents_first(sources);
+    // A manifest whose shards continue each other in a circle was refused.
+    let order = parents_first(sources, |listed| (listed.source.as_ref(), &listed.parents));
     let taken = open.iter().zip(ranges).map(|(shard, hashes)| {
         let may_hold = |source: &&usize| sources[**source].hashes.is_none_or(|of| of.meets(hashes));
         let sources = order.iter().filter(may_hold).copied().collect();
         Taken { shard: shard.shard.clone(), hashes: Some(hashes), sources }
     });
     Ok(taken.collect())
-}
-
-/// The sources' places, each behind those that it continues, else in their order.
-fn parents_first(sources: &[ListedShard]) -> Vec<usize> {
-    let (mut order, mut left): (Vec<usize>, Vec<usize>) = (Vec::new(), (0..sources.len()).collect());
-    while !left.is_empty() {
-        let waiting: BTreeSet<&ShardId> = left.iter().filter_map(|source| sources[*source].source.as_ref()).collect();
-        let is_ready = |source: &usize| !sources[*source].parents.iter().any(|parent| waiting.contains(parent));
-        let (ready, rest): (Vec<usize>, Vec<usize>) = left.iter().partition(|source| is_ready(source));
-        // A manifest whose shards continue each other in a circle was refused.
-        if ready.is_empty() {
-            order.extend(rest);
-            break;
-        }
-        order.extend(ready);
-        left = rest;
-    }
-    order
 }
 
 #[cfg(test)]
