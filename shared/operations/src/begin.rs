@@ -4,7 +4,7 @@ use sluice_transfer::record::TransferRecord;
 use sluice_transfer::{Call, Request, State, TransferId, Wanted};
 
 use crate::control::resume;
-use crate::engine::Engine;
+use crate::engine::{Engine, Operation};
 use crate::error::{Code, OperationError};
 use crate::plan::plan;
 
@@ -39,30 +39,27 @@ pub struct Begun {
 
 /// Plans a transfer, or finds it: one at rest wakes up, one whose runner is gone goes on, one that another runner has
 /// or that is at its end is shown. Can be repeated.
-pub async fn begin(
-    engine: &Engine,
-    id: &TransferId,
-    wish: Wish<'_>,
-    runner: Runner<'_>,
-) -> Result<Begun, OperationError> {
-    let request = match wish {
-        Wish::Resume => return wake(engine, engine.transfer(id).await?, wish, runner).await,
-        Wish::Start(request) => request,
-    };
-    let known = engine.checkpoints().transfer(id).await?;
-    match known {
-        // Its runner is gone: what is left to do is to give it up, whatever is asked for now.
-        Some(transfer) if runner.alone && transfer.state.is_active() && transfer.wanted == Wanted::Cancelled => {
-            wake(engine, transfer, wish, runner).await
-        }
-        _ => {
-            let planned = Box::pin(plan(engine, id, request, runner.execution)).await?;
-            if planned.before {
-                return wake(engine, planned.transfer, wish, runner).await;
+pub fn begin<'a>(engine: &'a Engine, id: &'a TransferId, wish: Wish<'a>, runner: Runner<'a>) -> Operation<'a, Begun> {
+    Box::pin(async move {
+        let request = match wish {
+            Wish::Resume => return wake(engine, engine.transfer(id).await?, wish, runner).await,
+            Wish::Start(request) => request,
+        };
+        let known = engine.checkpoints().transfer(id).await?;
+        match known {
+            // Its runner is gone: what is left to do is to give it up, whatever is asked for now.
+            Some(transfer) if runner.alone && transfer.state.is_active() && transfer.wanted == Wanted::Cancelled => {
+                wake(engine, transfer, wish, runner).await
             }
-            Ok(Begun { call: first_call(&planned.transfer), transfer: planned.transfer, before: false })
+            _ => {
+                let planned = Box::pin(plan(engine, id, request, runner.execution)).await?;
+                if planned.before {
+                    return wake(engine, planned.transfer, wish, runner).await;
+                }
+                Ok(Begun { call: first_call(&planned.transfer), transfer: planned.transfer, before: false })
+            }
         }
-    }
+    })
 }
 
 /// Goes on with a transfer that was there before.

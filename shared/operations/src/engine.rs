@@ -1,5 +1,6 @@
 //! The input of every operation: the ports and a few settings.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use sluice_ports::{CheckpointStore, Clock, Places};
@@ -9,6 +10,12 @@ use sluice_transfer::record::TransferRecord;
 
 use crate::error::{Code, OperationError};
 use crate::stores::{Deadline, Patience};
+
+/// A use case under way.
+///
+/// It lies on the heap, so its code is compiled once, in this crate. That of an `async fn` would be compiled again in
+/// each function, command and test that awaits it.
+pub type Operation<'a, T> = Pin<Box<dyn Future<Output = Result<T, OperationError>> + 'a>>;
 
 /// The remedies in a host's messages.
 #[derive(Clone, Copy, Debug)]

@@ -36,7 +36,7 @@ mod verify;
 pub use begin::{Begun, Runner, Wish, begin};
 pub use call::call;
 pub use control::{cancel, limit, pause, resume, stopped};
-pub use engine::{Engine, Hints, Settings};
+pub use engine::{Engine, Hints, Operation, Settings};
 pub use error::{Code, OperationError};
 pub use export::run::export_slice;
 pub use finish::finish;

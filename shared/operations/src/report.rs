@@ -6,7 +6,7 @@ use sluice_transfer::{
     Aggregates, BucketUri, Counts, Cut, Kind, Lacking, LeftOut, Position, State, StreamUri, TransferId,
 };
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Operation};
 use crate::error::OperationError;
 use crate::records::{arrived, shard_records, totals};
 
@@ -99,10 +99,12 @@ pub struct GapRange {
 const GAPS_NAMED: usize = 20;
 
 /// Describes a transfer as it stands.
-pub async fn describe(engine: &Engine, id: &TransferId) -> Result<Report, OperationError> {
-    let transfer = engine.transfer(id).await?;
-    let shards = shard_records(engine, &transfer).await?;
-    Ok(report(engine, &transfer, &shards))
+pub fn describe<'a>(engine: &'a Engine, id: &'a TransferId) -> Operation<'a, Report> {
+    Box::pin(async move {
+        let transfer = engine.transfer(id).await?;
+        let shards = shard_records(engine, &transfer).await?;
+        Ok(report(engine, &transfer, &shards))
+    })
 }
 
 /// Some transfers, the youngest first.

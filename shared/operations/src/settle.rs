@@ -5,70 +5,73 @@ use sluice_transfer::{Settled, State, Step, Wanted};
 use tracing::Span;
 
 use crate::ending::{cancel_transfer, end, end_cancelled};
-use crate::engine::Engine;
+use crate::engine::{Engine, Operation};
 use crate::error::{Code, OperationError};
 use crate::records::{shard_records, totals};
 use crate::rest::{Rest, bring_to_rest, rest_or_drop};
 use crate::slice::SliceOrder;
 
 /// Adds up and decides. `failure` is what a slice failed with. Claims shards only to bring them to rest.
-pub async fn settle(engine: &Engine, order: &SliceOrder, failure: Option<Failure>) -> Result<Settled, OperationError> {
-    let transfer = engine.transfer(&order.id).await?;
-    Span::current().record("generation", transfer.generation);
-    if !transfer.state.is_active() {
-        return Ok(Settled::Ended);
-    }
-    if transfer.wanted == Wanted::Cancelled {
-        return match bring_to_rest(engine, order, &transfer, true).await {
-            Rest::Busy(wait_millis) => Ok(Settled::Busy { wait_millis }),
-            // The bucket is gone, and with it all that could be open or listed.
-            Rest::Failed(error) if error.code == Code::NotFound => end_cancelled(engine, &transfer, None).await,
-            Rest::Failed(error) => Err(error),
-            Rest::Quiet => cancel_transfer(engine, order).await,
-        };
-    }
-    if let Some(failure) = failure {
-        // Owners that are alive are asked to come to rest first: what they hold open nobody else may close.
-        if let Rest::Busy(wait_millis) = rest_or_drop(engine, order, &transfer).await {
-            fail_when_quiet(engine, &transfer, failure).await?;
-            return Ok(Settled::Busy { wait_millis });
+pub fn settle<'a>(engine: &'a Engine, order: &'a SliceOrder, failure: Option<Failure>) -> Operation<'a, Settled> {
+    Box::pin(async move {
+        let transfer = engine.transfer(&order.id).await?;
+        Span::current().record("generation", transfer.generation);
+        if !transfer.state.is_active() {
+            return Ok(Settled::Ended);
         }
-        return end(engine, &transfer, Step::Failed, Some(failure)).await;
-    }
-    if transfer.wanted == Wanted::Paused {
-        return match rest_or_drop(engine, order, &transfer).await {
-            Rest::Busy(wait_millis) => Ok(Settled::Busy { wait_millis }),
-            Rest::Failed(error) => end(engine, &transfer, Step::Failed, Some(error.to_failure())).await,
-            Rest::Quiet if transfer.state == State::Preparing => Ok(Settled::Ended),
-            // A rest that was wanted for a reason keeps it; unless that was a stop from outside, it is a failure.
-            Rest::Quiet => {
-                let failed = transfer.failure.as_ref().is_some_and(|it| it.code != Code::ExecutionStopped.to_string());
-                let step = if failed { Step::Failed } else { Step::Paused };
-                end(engine, &transfer, step, transfer.failure.clone()).await
+        if transfer.wanted == Wanted::Cancelled {
+            return match bring_to_rest(engine, order, &transfer, true).await {
+                Rest::Busy(wait_millis) => Ok(Settled::Busy { wait_millis }),
+                // The bucket is gone, and with it all that could be open or listed.
+                Rest::Failed(error) if error.code == Code::NotFound => end_cancelled(engine, &transfer, None).await,
+                Rest::Failed(error) => Err(error),
+                Rest::Quiet => cancel_transfer(engine, order).await,
+            };
+        }
+        if let Some(failure) = failure {
+            // Owners that are alive are asked to come to rest first: what they hold open nobody else may close.
+            if let Rest::Busy(wait_millis) = rest_or_drop(engine, order, &transfer).await {
+                fail_when_quiet(engine, &transfer, failure).await?;
+                return Ok(Settled::Busy { wait_millis });
             }
-        };
-    }
-    // An unfinished plan has nothing to move: who goes on with it plans it again.
-    if transfer.state == State::Preparing {
-        return Ok(Settled::Ended);
-    }
-    let shards = shard_records(engine, &transfer).await?;
-    let totals = totals(&transfer, &shards, transfer.state);
-    let drained = !shards.is_empty() && shards.iter().all(ShardRecord::is_drained);
-    let next = if transfer.state == State::Verifying || drained { Settled::Finish } else { Settled::Again };
-    engine
-        .change(&order.id, |record| {
-            if !record.state.is_active() {
-                return Ok(());
-            }
-            record.totals = totals;
-            if record.state == State::Transferring && drained {
-                record.step(Step::Drained)?;
-            }
-            Ok(())
-        })
-        .await?;
-    Ok(next)
+            return end(engine, &transfer, Step::Failed, Some(failure)).await;
+        }
+        if transfer.wanted == Wanted::Paused {
+            return match rest_or_drop(engine, order, &transfer).await {
+                Rest::Busy(wait_millis) => Ok(Settled::Busy { wait_millis }),
+                Rest::Failed(error) => end(engine, &transfer, Step::Failed, Some(error.to_failure())).await,
+                Rest::Quiet if transfer.state == State::Preparing => Ok(Settled::Ended),
+                // A rest that was wanted for a reason keeps it; unless that was a stop from outside, it is a failure.
+                Rest::Quiet => {
+                    let failed =
+                        transfer.failure.as_ref().is_some_and(|it| it.code != Code::ExecutionStopped.to_string());
+                    let step = if failed { Step::Failed } else { Step::Paused };
+                    end(engine, &transfer, step, transfer.failure.clone()).await
+                }
+            };
+        }
+        // An unfinished plan has nothing to move: who goes on with it plans it again.
+        if transfer.state == State::Preparing {
+            return Ok(Settled::Ended);
+        }
+        let shards = shard_records(engine, &transfer).await?;
+        let totals = totals(&transfer, &shards, transfer.state);
+        let drained = !shards.is_empty() && shards.iter().all(ShardRecord::is_drained);
+        let next = if transfer.state == State::Verifying || drained { Settled::Finish } else { Settled::Again };
+        engine
+            .change(&order.id, |record| {
+                if !record.state.is_active() {
+                    return Ok(());
+                }
+                record.totals = totals;
+                if record.state == State::Transferring && drained {
+                    record.step(Step::Drained)?;
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(next)
+    })
 }
 
 /// Asks all slices to come to rest, and notes why: the transfer fails as soon as they have.

@@ -10,8 +10,7 @@ use super::in_flight::{InFlight, beside};
 use super::shard::{Setback, ShardExport};
 use super::target::{Target, export_config, open_target};
 use crate::claimed::{Claimed, Taken};
-use crate::engine::{Engine, Settings};
-use crate::error::OperationError;
+use crate::engine::{Engine, Operation, Settings};
 use crate::error::Stop;
 use crate::lane::{ShardEnd, admit, gather, in_turn, over_lane};
 use crate::slice::{Slice, SliceOrder};
@@ -23,20 +22,22 @@ const SHARDS_AT_ONCE: usize = 32;
 const LOOK_AGAIN_MILLIS: u64 = 200;
 
 /// Exports a slice of the shards of a lane.
-pub async fn export_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOutcome, OperationError> {
-    let transfer = engine.transfer(&order.id).await?;
-    if let Err(outcome) = admit(&transfer) {
-        return Ok(outcome);
-    }
-    let config = export_config(&transfer)?;
-    let slice = Slice::new(engine, order, &transfer, transfer.rate());
-    let target = match open_target(&*slice.places, config).await {
-        Ok(target) => target,
-        Err(stop) => return Ok(gather(vec![Err(stop)])),
-    };
-    let lane = in_turn(&slice, &transfer).await?;
-    let (at_once, parts_at_once) = at_once(&engine.settings, &target.config, lane.len());
-    over_lane(&slice, lane, at_once, |record| export_shard(&slice, &target, parts_at_once, record)).await
+pub fn export_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<'a, SliceOutcome> {
+    Box::pin(async move {
+        let transfer = engine.transfer(&order.id).await?;
+        if let Err(outcome) = admit(&transfer) {
+            return Ok(outcome);
+        }
+        let config = export_config(&transfer)?;
+        let slice = Slice::new(engine, order, &transfer, transfer.rate());
+        let target = match open_target(&*slice.places, config).await {
+            Ok(target) => target,
+            Err(stop) => return Ok(gather(vec![Err(stop)])),
+        };
+        let lane = in_turn(&slice, &transfer).await?;
+        let (at_once, parts_at_once) = at_once(&engine.settings, &target.config, lane.len());
+        over_lane(&slice, lane, at_once, |record| export_shard(&slice, &target, parts_at_once, record)).await
+    })
 }
 
 /// How many of this many shards are exported at once, and how many parts each sends at once: as many as memory admits,

@@ -11,40 +11,42 @@ use sluice_transfer::{Finish, Settled, State, Step, Wanted};
 use checked::Checked;
 
 use crate::ending::{end, release};
-use crate::engine::Engine;
+use crate::engine::{Engine, Operation};
 use crate::error::{OperationError, Stop};
 use crate::records::{shard_records, totals};
 use crate::settle::settle;
 use crate::slice::{Purpose, Slice, SliceOrder};
 
 /// Checks what arrived, writes the manifest's root, and ends the transfer.
-pub async fn finish(engine: &Engine, order: &SliceOrder) -> Result<Finish, OperationError> {
-    let transfer = engine.transfer(&order.id).await?;
-    if transfer.state != State::Verifying {
-        return Ok(Finish::Ended);
-    }
-    if transfer.wanted != Wanted::Running {
-        return Ok(match settle(engine, order, None).await? {
-            Settled::Busy { wait_millis } => Finish::Busy { wait_millis },
-            Settled::Again | Settled::Finish => Finish::Again,
-            Settled::Ended => Finish::Ended,
-        });
-    }
-    let slice = Slice::with_purpose(engine, order, &transfer, Purpose::Check);
-    let checked = match &transfer.config {
-        Config::Export(config) => export::check(&slice, &transfer, config).await,
-        Config::Import(config) => import::check(&slice, &transfer, config).await,
-    };
-    match checked {
-        Ok(Checked::More) | Err(Stop::Fenced | Stop::Deadline | Stop::Rest) => Ok(Finish::Again),
-        Ok(Checked::Busy(wait_millis)) => Ok(Finish::Busy { wait_millis }),
-        Ok(Checked::All { manifest }) => complete(engine, &transfer, manifest).await,
-        Err(Stop::Trouble(error)) => Ok(Finish::Interrupted(error.to_failure())),
-        Err(Stop::Failed(error)) => {
-            let ended = end(engine, &transfer, Step::Failed, Some(error.to_failure())).await?;
-            Ok(if ended == Settled::Ended { Finish::Ended } else { Finish::Again })
+pub fn finish<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<'a, Finish> {
+    Box::pin(async move {
+        let transfer = engine.transfer(&order.id).await?;
+        if transfer.state != State::Verifying {
+            return Ok(Finish::Ended);
         }
-    }
+        if transfer.wanted != Wanted::Running {
+            return Ok(match settle(engine, order, None).await? {
+                Settled::Busy { wait_millis } => Finish::Busy { wait_millis },
+                Settled::Again | Settled::Finish => Finish::Again,
+                Settled::Ended => Finish::Ended,
+            });
+        }
+        let slice = Slice::with_purpose(engine, order, &transfer, Purpose::Check);
+        let checked = match &transfer.config {
+            Config::Export(config) => export::check(&slice, &transfer, config).await,
+            Config::Import(config) => import::check(&slice, &transfer, config).await,
+        };
+        match checked {
+            Ok(Checked::More) | Err(Stop::Fenced | Stop::Deadline | Stop::Rest) => Ok(Finish::Again),
+            Ok(Checked::Busy(wait_millis)) => Ok(Finish::Busy { wait_millis }),
+            Ok(Checked::All { manifest }) => complete(engine, &transfer, manifest).await,
+            Err(Stop::Trouble(error)) => Ok(Finish::Interrupted(error.to_failure())),
+            Err(Stop::Failed(error)) => {
+                let ended = end(engine, &transfer, Step::Failed, Some(error.to_failure())).await?;
+                Ok(if ended == Settled::Ended { Finish::Ended } else { Finish::Again })
+            }
+        }
+    })
 }
 
 async fn complete(engine: &Engine, transfer: &TransferRecord, manifest: ManifestRef) -> Result<Finish, OperationError> {

@@ -9,28 +9,31 @@ use super::reader::{Next, Sourced};
 use super::route::{Route, import_config, open_route};
 use super::shard::{Sent, ShardImport};
 use crate::claimed::{Claimed, Taken};
-use crate::engine::Engine;
-use crate::error::{OperationError, Stop};
+use crate::engine::{Engine, Operation};
+use crate::error::Stop;
 use crate::lane::{ShardEnd, admit, gather, in_turn, over_lane};
 use crate::slice::{Slice, SliceOrder};
 
 /// Imports a slice of the sources of a lane's shards.
-pub async fn import_slice(engine: &Engine, order: &SliceOrder) -> Result<SliceOutcome, OperationError> {
-    let transfer = engine.transfer(&order.id).await?;
-    if let Err(outcome) = admit(&transfer) {
-        return Ok(outcome);
-    }
-    let config = import_config(&transfer)?;
-    let slice = Slice::new(engine, order, &transfer, transfer.rate());
-    let route = match open_route(&*slice.places, config).await {
-        Ok(route) => route,
-        Err(stop) => return Ok(gather(vec![Err(stop)])),
-    };
-    // What is sent, the next batch that is read meanwhile, what is taken apart, and the part that it is taken of.
-    let settings = &engine.settings;
-    let a_shard = ((2 * settings.append_bytes + settings.read_bytes) as u64).saturating_add(settings.part_bytes);
-    let at_once = usize::try_from(settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, 32);
-    over_lane(&slice, in_turn(&slice, &transfer).await?, at_once, |record| import_shard(&slice, &route, record)).await
+pub fn import_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<'a, SliceOutcome> {
+    Box::pin(async move {
+        let transfer = engine.transfer(&order.id).await?;
+        if let Err(outcome) = admit(&transfer) {
+            return Ok(outcome);
+        }
+        let config = import_config(&transfer)?;
+        let slice = Slice::new(engine, order, &transfer, transfer.rate());
+        let route = match open_route(&*slice.places, config).await {
+            Ok(route) => route,
+            Err(stop) => return Ok(gather(vec![Err(stop)])),
+        };
+        // What is sent, the next batch that is read meanwhile, what is taken apart, and the part that it is taken of.
+        let settings = &engine.settings;
+        let a_shard = ((2 * settings.append_bytes + settings.read_bytes) as u64).saturating_add(settings.part_bytes);
+        let at_once = usize::try_from(settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, 32);
+        over_lane(&slice, in_turn(&slice, &transfer).await?, at_once, |record| import_shard(&slice, &route, record))
+            .await
+    })
 }
 
 async fn import_shard(slice: &Slice<'_>, route: &Route, record: ShardRecord) -> Result<ShardEnd, Stop> {

@@ -21,7 +21,7 @@ use sluice_transfer::record::{Config, ShardRecord, TransferRecord};
 use sluice_transfer::{Request, ShardId, State, Step, TransferId};
 
 use crate::control::limit;
-use crate::engine::Engine;
+use crate::engine::{Engine, Operation};
 use crate::error::{Code, OperationError};
 
 /// A planned transfer.
@@ -35,53 +35,55 @@ pub struct Planned {
 
 /// Puts a transfer on record, ready for its slices. Run again with the same request it goes on where it was left;
 /// with another request it is an error.
-pub async fn plan(
-    engine: &Engine,
-    id: &TransferId,
-    request: &Request,
-    execution: &str,
-) -> Result<Planned, OperationError> {
-    let request = &canonical(engine, request).await?;
-    let known = engine.checkpoints().transfer(id).await?;
-    if let Some(transfer) = known {
-        let transfer = same_request(engine, transfer, request).await?;
-        if transfer.state != State::Preparing {
-            return Ok(Planned { transfer, before: true });
+pub fn plan<'a>(
+    engine: &'a Engine,
+    id: &'a TransferId,
+    request: &'a Request,
+    execution: &'a str,
+) -> Operation<'a, Planned> {
+    Box::pin(async move {
+        let request = &canonical(engine, request).await?;
+        let known = engine.checkpoints().transfer(id).await?;
+        if let Some(transfer) = known {
+            let transfer = same_request(engine, transfer, request).await?;
+            if transfer.state != State::Preparing {
+                return Ok(Planned { transfer, before: true });
+            }
+            // A plan that was cut off: its configuration is fixed already, the shards are resolved again.
+            let shards = match (&transfer.request, &transfer.config) {
+                (Request::Export(request), Config::Export(config)) => {
+                    // What is to be said of them is on record already.
+                    Box::pin(export::shards(engine, id, request, config)).await?.0
+                }
+                (_, Config::Import(_)) => Vec::new(),
+                _ => {
+                    return Err(OperationError::new(
+                        Code::Corrupt,
+                        format!("the record of transfer {id} contradicts itself"),
+                    ));
+                }
+            };
+            return recorded(engine, transfer, shards, true).await;
         }
-        // A plan that was cut off: its configuration is fixed already, the shards are resolved again.
-        let shards = match (&transfer.request, &transfer.config) {
-            (Request::Export(request), Config::Export(config)) => {
-                // What is to be said of them is on record already.
-                Box::pin(export::shards(engine, id, request, config)).await?.0
-            }
-            (_, Config::Import(_)) => Vec::new(),
-            _ => {
-                return Err(OperationError::new(
-                    Code::Corrupt,
-                    format!("the record of transfer {id} contradicts itself"),
-                ));
-            }
+        let resolved = match request {
+            // Large, and once in a plan.
+            Request::Export(request) => Box::pin(export::resolve(engine, id, request)).await?,
+            Request::Import(request) => Box::pin(import::resolve(engine, id, request)).await?,
         };
-        return recorded(engine, transfer, shards, true).await;
-    }
-    let resolved = match request {
-        // Large, and once in a plan.
-        Request::Export(request) => Box::pin(export::resolve(engine, id, request)).await?,
-        Request::Import(request) => Box::pin(import::resolve(engine, id, request)).await?,
-    };
-    let shards: Vec<ShardId> = resolved.shards.iter().map(|shard| shard.shard.clone()).collect();
-    let now = engine.clock.now();
-    let transfer = TransferRecord {
-        left_out: resolved.left_out,
-        notes: resolved.notes.into_vec(),
-        ..TransferRecord::new(id.clone(), execution.to_owned(), request.clone(), resolved.config, shards, now)
-    };
-    let created = engine.checkpoints().create_transfer(&transfer).await?;
-    let transfer = match created {
-        Created::Now => transfer,
-        Created::Before(there) => same_request(engine, there, request).await?,
-    };
-    recorded(engine, transfer, resolved.shards, false).await
+        let shards: Vec<ShardId> = resolved.shards.iter().map(|shard| shard.shard.clone()).collect();
+        let now = engine.clock.now();
+        let transfer = TransferRecord {
+            left_out: resolved.left_out,
+            notes: resolved.notes.into_vec(),
+            ..TransferRecord::new(id.clone(), execution.to_owned(), request.clone(), resolved.config, shards, now)
+        };
+        let created = engine.checkpoints().create_transfer(&transfer).await?;
+        let transfer = match created {
+            Created::Now => transfer,
+            Created::Before(there) => same_request(engine, there, request).await?,
+        };
+        recorded(engine, transfer, resolved.shards, false).await
+    })
 }
 
 /// The request with its stream under the one name that records know it by.

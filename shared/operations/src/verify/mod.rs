@@ -19,7 +19,7 @@ pub use run::{Progress, VerifyCursor};
 use sluice_transfer::record::Config;
 use sluice_transfer::{State, Timestamp, TransferId};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Operation};
 use crate::error::{Code, OperationError};
 use run::{End, Run};
 
@@ -44,42 +44,44 @@ pub async fn verify_slice(
     run(engine, id, before, Some(deadline), seen).await
 }
 
-async fn run(
-    engine: &Engine,
-    id: &TransferId,
+fn run<'a>(
+    engine: &'a Engine,
+    id: &'a TransferId,
     before: Option<Progress>,
     deadline: Option<Timestamp>,
-    seen: &mut dyn FnMut(u64),
-) -> Result<Progress, OperationError> {
-    let transfer = engine.transfer(id).await?;
-    tracing::Span::current().record("generation", transfer.generation);
-    let ended = matches!(
-        transfer.state,
-        State::Completed | State::CompletedWithGaps | State::CompletedWithFailures | State::Cancelled
-    );
-    if !ended {
-        return Err(OperationError::new(
-            Code::IllegalState,
-            format!("the transfer {id} is {}: there is nothing to prove before it is complete", transfer.state),
-        ));
-    }
-    let progress = match before {
-        Some(before) if before.verification.id != *id => {
-            let what = format!("that verification is of the transfer {}, not of {id}", before.verification.id);
-            return Err(OperationError::new(Code::Invalid, what));
+    seen: &'a mut dyn FnMut(u64),
+) -> Operation<'a, Progress> {
+    Box::pin(async move {
+        let transfer = engine.transfer(id).await?;
+        tracing::Span::current().record("generation", transfer.generation);
+        let ended = matches!(
+            transfer.state,
+            State::Completed | State::CompletedWithGaps | State::CompletedWithFailures | State::Cancelled
+        );
+        if !ended {
+            return Err(OperationError::new(
+                Code::IllegalState,
+                format!("the transfer {id} is {}: there is nothing to prove before it is complete", transfer.state),
+            ));
         }
-        Some(before) if before.done => return Ok(before),
-        before => before,
-    };
-    let (found, at, fresh) = match progress {
-        Some(before) => (before.verification, before.at, false),
-        None => (Verification::new(id), VerifyCursor::default(), true),
-    };
-    let mut run = Run { engine, transfer: &transfer, deadline, seen, fresh, came_further: false, found, at };
-    let end = match &transfer.config {
-        Config::Export(config) => export::verify(&mut run, config).await?,
-        Config::Import(config) => import::verify(&mut run, config).await?,
-    };
-    let (verification, at) = (run.found, run.at);
-    Ok(Progress { verification, done: end == End::All, at })
+        let progress = match before {
+            Some(before) if before.verification.id != *id => {
+                let what = format!("that verification is of the transfer {}, not of {id}", before.verification.id);
+                return Err(OperationError::new(Code::Invalid, what));
+            }
+            Some(before) if before.done => return Ok(before),
+            before => before,
+        };
+        let (found, at, fresh) = match progress {
+            Some(before) => (before.verification, before.at, false),
+            None => (Verification::new(id), VerifyCursor::default(), true),
+        };
+        let mut run = Run { engine, transfer: &transfer, deadline, seen, fresh, came_further: false, found, at };
+        let end = match &transfer.config {
+            Config::Export(config) => export::verify(&mut run, config).await?,
+            Config::Import(config) => import::verify(&mut run, config).await?,
+        };
+        let (verification, at) = (run.found, run.at);
+        Ok(Progress { verification, done: end == End::All, at })
+    })
 }
