@@ -76,6 +76,7 @@ pub(crate) async fn import(host: &HostArgs, args: Import, show: Show) -> Result<
         all_files: args.all_files,
         pack: args.pack,
         append: args.append,
+        create_target: args.create_target,
         placement: args.placement,
         rate: rate.and_then(|Limit(rate)| rate),
     });

@@ -199,6 +199,17 @@ fn a_request_means_the_same_from_another_folder() {
 }
 
 #[test]
+fn a_stream_of_the_home_is_made_whether_that_is_asked_for_or_not() {
+    let stage = Stage::new();
+    stage.stream("orders", 5);
+    stage.json("export local:orders dir:out --id t", 0);
+    for (target, option) in [("a", ""), ("b", "--create-target")] {
+        let report = stage.json(&format!("import dir:out/t local:{target} {option}"), 0);
+        assert_eq!(report["events"], 5, "{option}: {report}");
+    }
+}
+
+#[test]
 fn a_target_that_holds_events_is_left_alone_unless_asked() {
     let stage = Stage::new();
     stage.stream("a", 10);

@@ -191,8 +191,16 @@ pub trait StreamStore: Send + Sync {
     async fn list(&self) -> Result<StreamListing>;
 
     /// Makes the stream with this number of shards (at least 1). Answers whether it was made now; a stream that exists
-    /// is left as it is.
+    /// is left as it is, so the call may be repeated. Where that takes a while, [`Self::describe`] answers `Unavailable`
+    /// until the stream takes events. `Denied` if this host may make none, `Full` if its owner may have no more shards.
     async fn create(&self, shards: u32) -> Result<bool>;
+
+    /// The command by which a person makes the stream with this number of shards. None for a store whose streams cost
+    /// nothing: an import makes a missing one without being asked. Example: `aws kinesis create-stream --stream-name
+    /// orders --shard-count 4`.
+    fn create_command(&self, _shards: u32) -> Option<String> {
+        None
+    }
 
     /// Events behind a position. `Trimmed` whenever the store lost any event behind it, also from the beginning.
     /// A position at or behind the tail answers no events.

@@ -24,7 +24,7 @@
 //! aggregate of the Kinesis Producer Library is one event, its bytes untouched.
 //!
 //! **Invariant.** No payload and no key is ever logged or put into an error. No SDK type is in the port's answers.
-//! Nothing is written without having been asked for: a stream is not even made.
+//! A stream is made only by [`create`](sluice_ports::StreamStore::create), and only where the host may.
 
 mod append;
 mod arn;
@@ -67,13 +67,22 @@ pub struct KinesisStream {
     wire: Wire,
     known: Mutex<Option<Arc<Known>>>,
     open: Mutex<BTreeMap<(ShardId, Position), Open>>,
+    /// Why this host makes no stream of that name; none if it may.
+    makes_none: Option<String>,
 }
 
 impl KinesisStream {
     /// The stream of that name in the client's account and region, or of that ARN. The client should be made with
     /// [`configure`].
     pub fn new(client: Client, name: &str, clock: Arc<dyn Clock>) -> Self {
-        Self { wire: Wire::new(client, name, clock), known: Mutex::default(), open: Mutex::default() }
+        let wire = Wire::new(client, name, clock);
+        Self { wire, known: Mutex::default(), open: Mutex::default(), makes_none: None }
+    }
+
+    /// Where the host may not make the stream: `create` of a missing one is `Denied` for this reason.
+    #[must_use]
+    pub fn never_made(self, why: impl Into<String>) -> Self {
+        Self { makes_none: Some(why.into()), ..self }
     }
 
     /// With the configured endpoint, which errors name if nothing answers there.
@@ -120,15 +129,21 @@ impl StreamStore for KinesisStream {
         })
     }
 
-    /// Never makes one: what a stream costs is for its owner to decide. Answers `NotFound`, and the command to run.
+    /// Makes a provisioned stream: as many shards as asked for, at a price that their number tells.
     async fn create(&self, shards: u32) -> Result<bool> {
+        let Some(why) = &self.makes_none else { return self.wire.create(shards).await };
         match self.wire.summary().await {
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::new(
-                ErrorKind::NotFound,
-                format!("there is no stream {}: make it with `{}`", self.wire.name(), self.wire.create_command(shards)),
-            )),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let (name, command) = (self.wire.name(), self.wire.create_command(shards));
+                let what = format!("there is no stream {name}, and none is made: {why}. Make it with `{command}`");
+                Err(Error::new(ErrorKind::Denied, what))
+            }
             answer => answer.map(|_| false),
         }
+    }
+
+    fn create_command(&self, shards: u32) -> Option<String> {
+        Some(self.wire.create_command(shards))
     }
 
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {

@@ -92,6 +92,9 @@ pub struct ImportRequest {
     /// The target may hold events already; they stay.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub append: bool,
+    /// A target that is missing is made, also where a stream costs money.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub create_target: bool,
     /// Which shard takes an event. By default keys decide, but in a store where keys lead nowhere it is shard by shard if
     /// both have as many and the source was not split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,6 +159,7 @@ impl ImportRequest {
             all_files: false,
             pack: false,
             append: false,
+            create_target: false,
             placement: None,
             rate: None,
         }

@@ -124,6 +124,10 @@ impl StreamStore for Faulty<dyn StreamStore> {
         call!(self, true, "stream.create", inner, [], inner.create(shards).await)
     }
 
+    fn create_command(&self, shards: u32) -> Option<String> {
+        self.inner.create_command(shards)
+    }
+
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
         call!(
             self,

@@ -351,6 +351,7 @@ impl Stores {
                 read_events: scenario.read_events,
                 append_bytes: scenario.append_bytes,
                 shown_millis: 0,
+                creation_millis: 1_000,
                 landing_millis: if self.without == Some(Guard::LandingWait) { 0 } else { LANDING_MILLIS },
                 longest_stream: 1 << 20,
                 record_millis: scenario.record_millis,

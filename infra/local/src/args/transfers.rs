@@ -136,6 +136,9 @@ pub(crate) struct Import {
     /// The target may hold events already; they stay
     #[arg(long)]
     pub append: bool,
+    /// Make a missing stream of Kinesis, with as many shards as the source needs; those of the home are made anyway
+    #[arg(long)]
+    pub create_target: bool,
     /// Which shard takes an event: by `key`, the one to which the key's hash leads; or `as-source`, shard by shard
     /// [default: as-source for as many shards as the source has, else key; key into Kinesis]
     #[arg(long, value_name = "key|as-source", value_parser = placement)]

@@ -279,7 +279,7 @@ fn records_with_what_came_later_are_read_and_written_as_ever() {
     let config = Config::Export(ExportConfig { deaggregate: true, ..config });
     let request = Request::Export(ExportRequest { deaggregate: true, ..request });
     let apart = TransferRecord::new(apart.id, apart.execution, request, config, apart.shards, now());
-    assert_eq!(apart.version, RECORD_VERSION);
+    assert_eq!(apart.version, 5);
     golden("meta-deaggregate", Key::Meta(&id), &apart);
 
     let mut by_time = meta();
@@ -300,7 +300,7 @@ fn records_with_what_came_later_are_read_and_written_as_ever() {
     let Config::Import(config) = placed.config else { panic!("an import") };
     let config = Config::Import(ImportConfig { placement: Some(Placement::Key), ..config });
     let placed = TransferRecord::new(placed.id, placed.execution, placed.request, config, placed.shards, now());
-    assert_eq!(placed.version, RECORD_VERSION);
+    assert_eq!(placed.version, 5);
     golden("meta-placed", Key::Meta(&id), &placed);
     let mut split = import();
     split.hashes = Some(HashRange::equal(2)[1]);
@@ -317,6 +317,17 @@ fn records_with_what_came_later_are_read_and_written_as_ever() {
     (record.passed, record.unsettled) = (Some(9_000_000), true);
     record.check.as_mut().unwrap().from = 8 << 20;
     golden("shard-import-lacking", Key::Shard(&id, &shard), &lacking);
+}
+
+/// What the versions before 6 must not go on with.
+#[test]
+fn records_of_version_6_are_read_and_written_as_ever() {
+    let TransferRecord { id, execution, request, config, shards, .. } = all_files();
+    let Request::Import(request) = request else { panic!("an import") };
+    let request = Request::Import(ImportRequest { create_target: true, ..request });
+    let made = TransferRecord::new(id.clone(), execution, request, config, shards, now());
+    assert_eq!(made.version, RECORD_VERSION);
+    golden("meta-create-target", Key::Meta(&id), &made);
 }
 
 #[test]

@@ -106,6 +106,10 @@ impl StreamStore for Deaggregated {
         self.inner.create(shards).await
     }
 
+    fn create_command(&self, shards: u32) -> Option<String> {
+        self.inner.create_command(shards)
+    }
+
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
         let left = match self.left(shard, from) {
             Some(left) => Ok(left),

@@ -22,6 +22,10 @@ impl StreamStore for Patient<dyn StreamStore> {
         self.patience.again(|| self.store.create(shards)).await
     }
 
+    fn create_command(&self, shards: u32) -> Option<String> {
+        self.store.create_command(shards)
+    }
+
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
         self.patience.again(|| self.store.read(shard, from, limit)).await
     }

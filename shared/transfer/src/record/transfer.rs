@@ -5,7 +5,7 @@ use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, RECORD_VERSION};
+use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, PLACED, RECORD_VERSION};
 use crate::{
     BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, LeftOut, PackSpec,
     Placement, Request, ShardId, SourceFormat, State, Step, StreamUri, Timestamp, TransferId, Wanted,
@@ -220,7 +220,7 @@ impl Config {
     fn version(&self) -> u32 {
         match self {
             Self::Export(ExportConfig { deaggregate: true, .. })
-            | Self::Import(ImportConfig { placement: Some(_), .. }) => return RECORD_VERSION,
+            | Self::Import(ImportConfig { placement: Some(_), .. }) => return PLACED,
             Self::Export(ExportConfig { by_time: true, .. }) => return BY_TIME,
             _ => {}
         }
@@ -244,8 +244,9 @@ impl TransferRecord {
     ) -> Self {
         Self {
             version: match &request {
-                Request::Import(request) if request.placement.is_some() => RECORD_VERSION,
-                Request::Export(request) if request.deaggregate => RECORD_VERSION,
+                Request::Import(request) if request.create_target => RECORD_VERSION,
+                Request::Import(request) if request.placement.is_some() => PLACED,
+                Request::Export(request) if request.deaggregate => PLACED,
                 Request::Import(request) if request.all_files => config.version().max(HIDDEN_FILES),
                 _ => config.version(),
             },

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod aggregates;
+mod created;
 mod placed;
 mod world;
 

@@ -32,6 +32,11 @@ pub trait StreamLayer: Send + Sync {
         self.inner().create(shards).await
     }
 
+    /// As [`StreamStore::create_command`].
+    fn create_command(&self, shards: u32) -> Option<String> {
+        self.inner().create_command(shards)
+    }
+
     /// As [`StreamStore::read`].
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
         self.inner().read(shard, from, limit).await
@@ -109,6 +114,10 @@ impl<L: StreamLayer> StreamStore for Layered<L> {
     async fn create(&self, shards: u32) -> Result<bool> {
         self.0.called("create", true);
         self.0.create(shards).await
+    }
+
+    fn create_command(&self, shards: u32) -> Option<String> {
+        self.0.create_command(shards)
     }
 
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
