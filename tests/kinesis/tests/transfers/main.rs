@@ -3,6 +3,7 @@
 
 mod aggregates;
 mod created;
+mod expired;
 mod placed;
 mod world;
 
