@@ -108,6 +108,7 @@ fn import() -> TransferRecord {
         largest_event: Some(10 << 20),
         pack: false,
         placement: None,
+        order: None,
         time: at(0),
         rate: None,
     };

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use sluice_transfer::{Counts, Event, HashRange, Header, Position, Range, ShardId, Timestamp, TransferId, Value};
+use sluice_transfer::{
+    Counts, Event, HashRange, Header, Order, Placement, Position, Range, ShardId, Timestamp, TransferId, Value,
+};
 
 use crate::Result;
 
@@ -168,6 +170,15 @@ pub enum Appends {
     ByKey,
 }
 
+/// What one shard takes in a second, of all who write to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intake {
+    /// Events, at most.
+    pub events: u64,
+    /// Bytes of key and payload, at most.
+    pub bytes: u64,
+}
+
 /// The answer to a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reservation {
@@ -256,6 +267,29 @@ pub trait StreamStore: Send + Sync {
         events: &[NewEvent],
     ) -> Result<Appended> {
         self.append(shard, writer, expected, events).await
+    }
+
+    /// As [`Self::append_by_key`], or for [`Placement::AsSource`] as [`Self::append`], in an order that may be another
+    /// than that of keys. An append that does not answer may have written, by [`Order::None`], any of its events; by
+    /// [`Order::Shard`] the first ones only; by [`Order::Key`] what those methods say. A store that keeps more of the
+    /// order than asked for appends as ever.
+    async fn append_ordered(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+        (placement, _): (Placement, Order),
+    ) -> Result<Appended> {
+        match placement {
+            Placement::Key => self.append_by_key(shard, writer, expected, events).await,
+            Placement::AsSource => self.append(shard, writer, expected, events).await,
+        }
+    }
+
+    /// What a shard takes; none where nothing is known to limit it. Example: 1,000 events and 1 MB for Kinesis.
+    fn intake(&self) -> Option<Intake> {
+        None
     }
 
     /// Reserves the stream for one import: until it is released nobody else can append.

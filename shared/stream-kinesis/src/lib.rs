@@ -13,7 +13,8 @@
 //! empty now, and earlier records of a shard that is read from its beginning.
 //!
 //! **Writing.** `PutRecords` goes on past records that fail, so it keeps no order; a request here has one event of a
-//! key at most, and a refused one is sent again before the next of its key. What may have happened is never sent
+//! key at most, and a refused one is sent again before the next of its key. Where the order of a whole shard is kept, a
+//! request has one event; where none is, requests are filled and several are in flight. What may have happened is never sent
 //! again: it is answered as `Indeterminate`, and the caller looks.
 //!
 //! Where keys decide, an event is sent as a live producer sends it. If the shard was split or merged, the answer says which
@@ -51,10 +52,10 @@ use aws_sdk_kinesis::config::Builder;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use sluice_ports::{
-    Appended, Appends, Clock, Error, ErrorKind, ListedShard, NewEvent, Read, ReadLimit, Reservation, Result,
+    Appended, Appends, Clock, Error, ErrorKind, Intake, ListedShard, NewEvent, Read, ReadLimit, Reservation, Result,
     StreamInfo, StreamListing, StreamStore,
 };
-use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
+use sluice_transfer::{Counts, Order, Placement, Position, Range, ShardId, Timestamp, TransferId};
 
 pub use crate::arn::{StreamArn, arn};
 use crate::open::Open;
@@ -179,8 +180,7 @@ impl StreamStore for KinesisStream {
         expected: &Position,
         events: &[NewEvent],
     ) -> Result<Appended> {
-        let led = self.open_shard(shard).await?;
-        self.append_all(shard, Some(&led), expected, events).await
+        self.append_ordered(shard, None, expected, events, (Placement::AsSource, Order::Key)).await
     }
 
     async fn append_by_key(
@@ -190,7 +190,26 @@ impl StreamStore for KinesisStream {
         expected: &Position,
         events: &[NewEvent],
     ) -> Result<Appended> {
-        self.append_all(shard, None, expected, events).await
+        self.append_ordered(shard, None, expected, events, (Placement::Key, Order::Key)).await
+    }
+
+    async fn append_ordered(
+        &self,
+        shard: &ShardId,
+        _: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+        (placement, order): (Placement, Order),
+    ) -> Result<Appended> {
+        let led = match placement {
+            Placement::Key => None,
+            Placement::AsSource => Some(self.open_shard(shard).await?),
+        };
+        self.append_all(shard, led.as_ref(), expected, events, order).await
+    }
+
+    fn intake(&self) -> Option<Intake> {
+        self.wire.pace().usage().intake()
     }
 
     /// Kinesis has nothing to reserve with: the import's host keeps who writes.

@@ -99,6 +99,9 @@ pub struct ImportRequest {
     /// both have as many and the source was not split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<Placement>,
+    /// The order that events keep in the target; default key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
     /// Bytes of payload a second, at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
@@ -120,6 +123,30 @@ impl Placement {
         match self {
             Self::Key => "key",
             Self::AsSource => "as-source",
+        }
+    }
+}
+
+/// The order that an import's events keep, in a target that does not keep all of it anyway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// In each shard of the target, the events of one shard of the source stand as they stood there.
+    Shard,
+    /// The events of a key stand as they stood in the source.
+    #[default]
+    Key,
+    /// None.
+    None,
+}
+
+impl Order {
+    /// The name in a request.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shard => "shard",
+            Self::Key => "key",
+            Self::None => "none",
         }
     }
 }
@@ -161,6 +188,7 @@ impl ImportRequest {
             append: false,
             create_target: false,
             placement: None,
+            order: None,
             rate: None,
         }
     }

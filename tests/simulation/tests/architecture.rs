@@ -195,7 +195,7 @@ const OPERATIONS: &[&[&str]] = &[
     &["export/run", "import/run"],
     &["export", "import"],
     &["rest", "ending"],
-    &["plan/notes", "plan/folder", "plan/bounds"],
+    &["plan/notes", "plan/folder", "plan/bounds", "plan/order"],
     &["plan/resolved"],
     &["plan/export"],
     &["plan/range", "plan/list"],

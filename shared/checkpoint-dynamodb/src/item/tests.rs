@@ -10,7 +10,7 @@ use sluice_transfer::record::{
 };
 use sluice_transfer::{
     Aggregates, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, Gap, HashRange, ImportRequest, Lacking, Pace, Placement, Position, Range, Reason, Request, Sequence,
+    Format, Gap, HashRange, ImportRequest, Lacking, Order, Pace, Placement, Position, Range, Reason, Request, Sequence,
     ShardId, SourceFormat, TimeRange, Timestamp, UploadId, Value,
 };
 
@@ -243,6 +243,7 @@ fn all_files() -> TransferRecord {
         largest_event: Some(10 << 20),
         pack: false,
         placement: None,
+        order: None,
         time: now(),
         rate: None,
     };
@@ -328,6 +329,12 @@ fn records_of_version_6_are_read_and_written_as_ever() {
     let made = TransferRecord::new(id.clone(), execution, request, config, shards, now());
     assert_eq!(made.version, RECORD_VERSION);
     golden("meta-create-target", Key::Meta(&id), &made);
+    let (Request::Import(request), Config::Import(config)) = (made.request, made.config) else { panic!("an import") };
+    let request = ImportRequest { create_target: false, order: Some(Order::None), ..request };
+    let config = Config::Import(ImportConfig { placement: Some(Placement::Key), order: Some(Order::None), ..config });
+    let ordered = TransferRecord::new(id.clone(), made.execution, Request::Import(request), config, made.shards, now());
+    assert_eq!(ordered.version, RECORD_VERSION);
+    golden("meta-ordered", Key::Meta(&id), &ordered);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use sluice_ports::{Appended, Appends, NewEvent};
 use sluice_transfer::manifest::{ListShard, Segment};
 use sluice_transfer::record::{Check, ImportWork, Mark, Share, SourceCursor, Tails};
-use sluice_transfer::{Counts, EventDigest, Lacking, ObjectKeys, Position};
+use sluice_transfer::{Counts, EventDigest, Lacking, ObjectKeys, Order, Placement, Position};
 
 use super::reader::{Reader, Sourced};
 use super::route::Route;
@@ -56,13 +56,14 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let work = &mut self.claimed.record.work;
         (work.unsettled, work.unsettled_since) = (true, None);
         let (slice, route, shard) = (self.claimed.slice, self.route, self.claimed.record.shard.clone());
-        let by_key = self.claimed.record.hashes.is_some();
+        let placement = if self.claimed.record.hashes.is_some() { Placement::Key } else { Placement::AsSource };
+        let order = route.config.order.unwrap_or_default();
         async move {
             let writer = Some(&slice.order.id);
-            Ok(if by_key {
-                route.stream.append_by_key(&shard, writer, expected, events).await?
-            } else {
-                route.stream.append(&shard, writer, expected, events).await?
+            Ok(match (order, placement) {
+                (Order::Key, Placement::Key) => route.stream.append_by_key(&shard, writer, expected, events).await?,
+                (Order::Key, Placement::AsSource) => route.stream.append(&shard, writer, expected, events).await?,
+                _ => route.stream.append_ordered(&shard, writer, expected, events, (placement, order)).await?,
             })
         }
     }

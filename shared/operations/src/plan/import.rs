@@ -12,6 +12,7 @@ use sluice_transfer::{
 };
 
 use super::foreign::Asked;
+use super::order;
 use super::list::{ListWriter, Sources, Taken, write_root};
 use super::placement::{place, shards_to_make};
 use super::range::Bounds;
@@ -68,6 +69,7 @@ pub(super) async fn resolve(
     let info = made_target(engine, &*stream, request, &mut sources, id).await?;
     let (taken, notes) = place(request.placement, &sources, &info, &request.stream)?;
     sources.notes.extend(notes);
+    sources.notes.extend(order::note(request.order, &*stream, &request.stream, taken.len()));
     write_root(engine, id, &request.source, &key, &sources.shards, &taken, sources.left_out.clone()).await?;
     let config = ImportConfig {
         bucket: request.source.clone(),
@@ -82,6 +84,7 @@ pub(super) async fn resolve(
         largest_event: Some(info.largest_event),
         pack: request.pack || sources.joined,
         placement: placement(&*stream, &taken),
+        order: order::resolved(request.order, &*stream),
         time: engine.clock.now(),
         rate: request.rate,
     };

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use sluice_ports::{
-    Appended, Appends, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamListing, StreamStore,
+    Appended, Appends, Intake, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamListing, StreamStore,
 };
-use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
+use sluice_transfer::{Counts, Order, Placement, Position, Range, ShardId, Timestamp, TransferId};
 
 use super::Layered;
 
@@ -81,6 +81,23 @@ pub trait StreamLayer: Send + Sync {
         events: &[NewEvent],
     ) -> Result<Appended> {
         self.inner().append(shard, writer, expected, events).await
+    }
+
+    /// As [`StreamStore::append_ordered`]; by default as [`Self::append`], which a layer may have changed.
+    async fn append_ordered(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+        _: (Placement, Order),
+    ) -> Result<Appended> {
+        self.append(shard, writer, expected, events).await
+    }
+
+    /// As [`StreamStore::intake`].
+    fn intake(&self) -> Option<Intake> {
+        self.inner().intake()
     }
 
     /// As [`StreamStore::reserve`].
@@ -161,6 +178,22 @@ impl<L: StreamLayer> StreamStore for Layered<L> {
     ) -> Result<Appended> {
         self.0.called("append", true);
         self.0.append(shard, writer, expected, events).await
+    }
+
+    async fn append_ordered(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+        way: (Placement, Order),
+    ) -> Result<Appended> {
+        self.0.called("append_ordered", true);
+        self.0.append_ordered(shard, writer, expected, events, way).await
+    }
+
+    fn intake(&self) -> Option<Intake> {
+        self.0.intake()
     }
 
     async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {

@@ -10,7 +10,7 @@ use sluice_transfer::record::{
 };
 use sluice_transfer::{
     Aggregates, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, Gap, HashRange, ImportRequest, Inflate, Lacking, Pace, Placement, Position, PositionSpec, Range, Reason,
+    Format, Gap, HashRange, ImportRequest, Inflate, Lacking, Order, Pace, Placement, Position, PositionSpec, Range, Reason,
     Request, Sequence, ShardId, SourceFormat, State, StreamUri, TimeRange, Timestamp, TransferId, UploadId, Value,
     Wanted,
 };
@@ -123,7 +123,9 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
         all_files: full,
         pack: full,
         append: full,
+        create_target: full,
         placement: full.then_some(Placement::AsSource),
+        order: full.then_some(Order::Shard),
         rate: full.then_some(9),
     };
     let config = ImportConfig {
@@ -141,6 +143,7 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
         largest_event: full.then_some(1 << 20),
         pack: full,
         placement: full.then_some(Placement::Key),
+        order: full.then_some(Order::None),
         time: Timestamp::from_micros(-1),
         rate: full.then_some(9),
     };
