@@ -225,6 +225,20 @@ fn a_target_that_holds_events_is_left_alone_unless_asked() {
 }
 
 #[test]
+fn live_goes_on_at_the_cut_of_an_import() {
+    let stage = Stage::new();
+    stage.stream("orders", 5);
+    stage.json("export local:orders dir:out --id t", 0);
+    let report = stage.json("import dir:out/t local:copy --id i", 0);
+    let cut = report["cut"].as_str().unwrap().to_owned();
+    stage.stream("copy", 3);
+    let later = stage.json(&format!("export local:copy dir:later --from {cut}"), 0);
+    assert_eq!((&report["events"], &later["events"]), (&5.into(), &3.into()), "{cut}");
+    let text = stage.run("status i").code(0).text();
+    assert!(text.contains("live      goes on at that cut"), "{text}");
+}
+
+#[test]
 fn any_files_become_events() {
     let stage = Stage::new();
     std::fs::create_dir_all(stage.path("in/sub")).unwrap();

@@ -153,7 +153,7 @@ fn import() -> ShardRecord {
         counts,
         digest,
         segments: SegmentChain { count: 4, digest: "d".repeat(64) },
-        marks: vec![Mark { source: cursor, target: kinesis(3), continued: BTreeMap::new() }],
+        marks: vec![Mark { source: cursor, origin: None, target: kinesis(3), continued: BTreeMap::new() }],
         read_back: Some(ReadBack { position: kinesis(2), shard: None, counts, digest }),
         ..ImportRecord::new(5, kinesis(4), 0)
     })))

@@ -15,7 +15,7 @@ mod work;
 
 pub use claim::{Claim, Owner, Proof};
 pub use destination::{AlgebraError, Closing, DestinationRecord, Phase, SealedObject, Upload};
-pub use import::{Check, ImportRecord, Mark, ReadBack, SourceCursor, Tails};
+pub use import::{Check, ImportRecord, Mark, Origin, ReadBack, SourceCursor, Tails};
 pub use ledger::{LedgerEntry, LedgerPage, PartEntry, PartSpan};
 pub use shard::{ShardRecord, Share};
 pub use time_bounds::{Silence, TimeBounds};

@@ -4,6 +4,7 @@
 mod aggregates;
 mod created;
 mod expired;
+mod live;
 mod ordered;
 mod placed;
 mod world;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sluice_transfer::manifest::SegmentChain;
 use sluice_transfer::record::{
     Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, FIRST_VERSION, Failure, ImportConfig,
-    ImportRecord, LedgerEntry, LedgerPage, ManifestRef, Mark, Owner, PartEntry, PartSpan, Phase, ReadBack,
+    ImportRecord, LedgerEntry, LedgerPage, ManifestRef, Mark, Origin, Owner, PartEntry, PartSpan, Phase, ReadBack,
     SealedObject, ShardRecord, Silence, SourceCursor, TimeBounds, TransferRecord, Upload, Work,
 };
 use sluice_transfer::{
@@ -270,7 +270,12 @@ fn full_import() -> ImportRecord {
         counts: counts(),
         lacking: Lacking { payload: 1, key: 1 << 50, time: 3 },
         digest,
-        marks: vec![Mark { source: cursor, target: Position::After(kinesis()), continued: continued.clone() }],
+        marks: vec![Mark {
+            source: cursor,
+            origin: full.then(|| Origin { shard: shard_id("shard-7"), sequence: kinesis() }),
+            target: Position::After(kinesis()),
+            continued: continued.clone(),
+        }],
         read_back: Some(ReadBack {
             position: Position::After(kinesis()),
             shard: Some(shard_id("child")),
