@@ -116,6 +116,7 @@ impl Aws {
             account: self.owner.clone(),
             partition: "aws".to_owned(),
             streams: Allowed::everything(),
+            makes_streams: true,
             buckets: Allowed::everything(),
             objects: Allowed::everything(),
             kms_key: None,

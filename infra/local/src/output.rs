@@ -138,6 +138,10 @@ pub(crate) fn text_of(report: &Report) -> String {
         line("note", note);
     }
     line("cut", &cut_of(&report.cut));
+    let is_complete = matches!(report.state, State::Completed | State::CompletedWithGaps);
+    if is_complete && report.kind == sluice_transfer::Kind::Import {
+        line("live", "goes on at that cut: give it as --from to export or read what is written from now on");
+    }
     if let Some(manifest) = &report.manifest {
         line("manifest", manifest);
     }
@@ -362,6 +366,10 @@ cut       cut:0@1200
 manifest  dir:/b/nightly/manifest.json
 ";
         assert_eq!(text_of(&report()), expected);
+        let import = Report { kind: sluice_transfer::Kind::Import, ..report() };
+        assert!(text_of(&import).contains("cut       cut:0@1200\nlive      goes on at that cut: give it as --from"));
+        let paused = Report { state: State::Paused, ..import };
+        assert!(!text_of(&paused).contains("\nlive "), "more of it is to come");
     }
 
     #[test]

@@ -94,6 +94,7 @@ pub(crate) async fn verify(host: &HostArgs, id: &TransferId, show: Show) -> Resu
         verdict: Verdict,
         seen: Counts,
         read: u64,
+        expired: u64,
         findings: Vec<String>,
     }
     let home = Home::open(host)?;
@@ -125,6 +126,7 @@ pub(crate) async fn verify(host: &HostArgs, id: &TransferId, show: Show) -> Resu
             verdict: verification.verdict,
             seen: verification.counts,
             read: verification.read,
+            expired: verification.expired,
             findings: verification.findings,
         })?,
         Output::Text => {

@@ -76,7 +76,9 @@ pub(crate) async fn import(host: &HostArgs, args: Import, show: Show) -> Result<
         all_files: args.all_files,
         pack: args.pack,
         append: args.append,
+        create_target: args.create_target,
         placement: args.placement,
+        order: args.order,
         rate: rate.and_then(|Limit(rate)| rate),
     });
     start(&home, args.id, request, How::started(args.slices, rate), show).await

@@ -199,6 +199,17 @@ fn a_request_means_the_same_from_another_folder() {
 }
 
 #[test]
+fn a_stream_of_the_home_is_made_whether_that_is_asked_for_or_not() {
+    let stage = Stage::new();
+    stage.stream("orders", 5);
+    stage.json("export local:orders dir:out --id t", 0);
+    for (target, option) in [("a", ""), ("b", "--create-target")] {
+        let report = stage.json(&format!("import dir:out/t local:{target} {option}"), 0);
+        assert_eq!(report["events"], 5, "{option}: {report}");
+    }
+}
+
+#[test]
 fn a_target_that_holds_events_is_left_alone_unless_asked() {
     let stage = Stage::new();
     stage.stream("a", 10);
@@ -211,6 +222,20 @@ fn a_target_that_holds_events_is_left_alone_unless_asked() {
     stage.ok("import dir:out/e local:b --id i --append");
     assert_eq!(stage.events("b").len(), 13);
     stage.ok("verify i");
+}
+
+#[test]
+fn live_goes_on_at_the_cut_of_an_import() {
+    let stage = Stage::new();
+    stage.stream("orders", 5);
+    stage.json("export local:orders dir:out --id t", 0);
+    let report = stage.json("import dir:out/t local:copy --id i", 0);
+    let cut = report["cut"].as_str().unwrap().to_owned();
+    stage.stream("copy", 3);
+    let later = stage.json(&format!("export local:copy dir:later --from {cut}"), 0);
+    assert_eq!((&report["events"], &later["events"]), (&5.into(), &3.into()), "{cut}");
+    let text = stage.run("status i").code(0).text();
+    assert!(text.contains("live      goes on at that cut"), "{text}");
 }
 
 #[test]

@@ -108,6 +108,7 @@ fn import() -> TransferRecord {
         largest_event: Some(10 << 20),
         pack: false,
         placement: None,
+        order: None,
         time: at(0),
         rate: None,
     };
@@ -148,7 +149,7 @@ fn import_shard() -> ShardRecord {
         counts: Counts::new(30, 3_000),
         lacking: Lacking { payload: 2, key: 0, time: 30 },
         digest: EventDigest::default().with(at(0), &Value::Null, &[], &Value::from(b"payload".to_vec())),
-        marks: vec![Mark { source: cursor, target: behind(29), continued: BTreeMap::new() }],
+        marks: vec![Mark { source: cursor, origin: None, target: behind(29), continued: BTreeMap::new() }],
         ..ImportRecord::new(5, behind(30), 0)
     };
     let pace = Pace { bytes_per_second: 0.0, at: at(9), known_millis: None, woken: true };

@@ -47,7 +47,7 @@ const COMMANDS: [&str; 8] = ["export", "import", "resume", "pause", "cancel", "r
 const RATE: [&str; 2] = ["id", "rate"];
 const EXPORT: [&str; 11] =
     ["stream", "to", "id", "format", "compression", "from", "until", "objectSize", "partSize", "deaggregate", "rate"];
-const IMPORT: [&str; 16] = [
+const IMPORT: [&str; 18] = [
     "source",
     "stream",
     "id",
@@ -62,7 +62,9 @@ const IMPORT: [&str; 16] = [
     "allFiles",
     "pack",
     "append",
+    "createTarget",
     "placement",
+    "order",
     "rate",
 ];
 /// Fields that may be written as a size, such as 256MiB.
@@ -221,7 +223,7 @@ fn check_known(place: &str, key: &str, known: &[&str]) -> Result<(), OperationEr
 mod tests {
     use super::*;
     use serde_json::json;
-    use sluice_transfer::{ExportRequest, Format, PositionSpec};
+    use sluice_transfer::{ExportRequest, Format, Order, PositionSpec};
 
     fn refused(input: impl Into<Value>) -> String {
         Command::read(&input.into(), "run-1").unwrap_err().message
@@ -248,9 +250,10 @@ mod tests {
         let input = json!({"import": {"source": "s3://b/x/manifest.json", "stream": "kinesis:copy", "id": "mine"}});
         assert_eq!(Command::read(&input, "run-1").unwrap().id().unwrap().as_str(), "mine");
         let import = json!({"import": {"source": "s3://archive/orders", "stream": "kinesis:copy",
-            "from": "shardId-000000000000@7", "until": "2026-11-22T08:00:00Z"}});
+            "from": "shardId-000000000000@7", "until": "2026-11-22T08:00:00Z", "createTarget": true, "order": "none"}});
         let Ok(Command::Start(_, read)) = Command::read(&import, "run-1") else { panic!("an import") };
         let Request::Import(read) = *read else { panic!("an import") };
+        assert!(read.create_target && read.order == Some(Order::None));
         assert!(matches!((read.from, read.until), (Some(PositionSpec::Sequence { .. }), Some(PositionSpec::Time(_)))));
         let id: TransferId = "nightly".parse().unwrap();
         assert_eq!(Command::read(&json!({"resume": "nightly"}), "x"), Ok(Command::Resume(id.clone())));

@@ -56,6 +56,7 @@ impl Config {
                 account: Some(account),
                 partition,
                 streams: list("SLUICE_ALLOWED_STREAMS")?,
+                makes_streams: get("SLUICE_CREATE_TARGETS").is_some_and(|says| says == "true"),
                 buckets: list("SLUICE_ALLOWED_BUCKETS")?,
                 objects: list("SLUICE_ALLOWED_OBJECTS")?,
                 kms_key: get("SLUICE_KMS_KEY").filter(|key| !key.is_empty()),
@@ -92,6 +93,7 @@ mod tests {
         Config::read(|name| {
             let text = match name {
                 _ if name == without => return None,
+                "SLUICE_CREATE_TARGETS" => "true",
                 "SLUICE_SLICE_SECONDS" | "AWS_LAMBDA_FUNCTION_MEMORY_SIZE" | "SLUICE_SLICE_MEMORY" => "256",
                 "SLUICE_ALLOWED_STREAMS" => "arn:aws:kinesis:*:1:stream/a*, arn:aws:kinesis:*:1:stream/b",
                 _ => "x",
@@ -106,6 +108,9 @@ mod tests {
         assert!(config.rules.streams.allows("arn:aws:kinesis:r:1:stream/b"));
         assert!(!config.rules.streams.allows("arn:aws:kinesis:r:1:stream/bc"));
         assert_eq!((config.settings().memory_bytes, config.settings().largest_part), (80 << 20, 38 << 20));
+        assert!(config.rules.makes_streams);
+        // A stack of before has no such parameter.
+        assert!(!read("SLUICE_CREATE_TARGETS").unwrap().rules.makes_streams);
         for name in ["SLUICE_STACK", "SLUICE_TABLE", "SLUICE_WORK_BUCKET", "SLUICE_ACCOUNT", "SLUICE_SLICE_SECONDS"] {
             assert!(read(name).unwrap_err().to_string().contains(name));
         }

@@ -58,6 +58,8 @@ pub struct Settings {
     /// The time in which an abandoned request may still land, in milliseconds. Waited for where a target does not
     /// append conditionally.
     pub landing_millis: u64,
+    /// The time in which a stream that is made for an import must take events, in milliseconds.
+    pub creation_millis: u64,
     /// The time in which what has landed becomes visible to readers, in milliseconds.
     pub shown_millis: u64,
     /// Compressed bytes of one stream, at most, in files that are no export's: it is read from its beginning in each
@@ -85,6 +87,7 @@ impl Default for Settings {
             append_bytes: 8 << 20,
             record_millis: 250,
             landing_millis: 30_000,
+            creation_millis: 300_000,
             shown_millis: 1_000,
             longest_stream: 256 << 20,
             attempts: 5,

@@ -1,9 +1,11 @@
 //! A transfer as people and programs see it: the same shape everywhere.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sluice_transfer::record::{Config, Failure, ImportConfig, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
-    Aggregates, BucketUri, Counts, Cut, Kind, Lacking, LeftOut, Position, State, StreamUri, TransferId,
+    Aggregates, BucketUri, Counts, Cut, Kind, Lacking, LeftOut, Position, ShardId, State, StreamUri, TransferId,
 };
 
 use crate::engine::{Engine, Operation};
@@ -154,7 +156,7 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
         progress,
         eta_seconds: if runs && !done { eta(shards, progress, bytes_per_second) } else { None },
         lag_seconds: None,
-        cut: Cut(shards.iter().map(|shard| (shard.shard.clone(), reached(shard))).collect()),
+        cut: cut(shards),
         manifest: manifest(engine, transfer),
         error: transfer.failure.clone(),
         from,
@@ -233,6 +235,23 @@ fn ends(config: &Config) -> (String, String) {
     }
 }
 
+/// Where a transfer is in its stream. The shards that continue an import's target shard are told, too; several may have
+/// put events into one of them.
+fn cut(shards: &[ShardRecord]) -> Cut {
+    let mut cut = BTreeMap::<ShardId, Position>::new();
+    let mut reach = |shard: &ShardId, at: &Position| {
+        let known = cut.entry(shard.clone()).or_default();
+        *known = at.clone().max(std::mem::take(known));
+    };
+    for shard in shards {
+        reach(&shard.shard, &reached(shard));
+        if let Work::Import(import) = &shard.work {
+            import.continued.iter().for_each(|(continued, tail)| reach(continued, tail));
+        }
+    }
+    Cut(cut)
+}
+
 fn reached(shard: &ShardRecord) -> Position {
     match &shard.work {
         Work::Export(destinations) => {
@@ -305,8 +324,6 @@ fn eta(shards: &[ShardRecord], progress: Option<f64>, rate: f64) -> Option<u64> 
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use sluice_transfer::Range;
     use sluice_transfer::record::{ImportRecord, Share};
 

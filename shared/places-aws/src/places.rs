@@ -21,6 +21,8 @@ pub struct Rules {
     pub partition: String,
     /// Resource names of streams.
     pub streams: Allowed,
+    /// True if streams may be made.
+    pub makes_streams: bool,
     /// Resource names of buckets.
     pub buckets: Allowed,
     /// Resource names of objects that may be written.
@@ -29,6 +31,18 @@ pub struct Rules {
     pub kms_key: Option<String>,
     /// The host's own bucket.
     pub work: BucketUri,
+}
+
+impl Rules {
+    /// Why a stream of that name is not made; none if it may be.
+    fn forbid_making(&self, uri: &StreamUri) -> Option<&'static str> {
+        if !self.makes_streams {
+            return Some("the parameter CreateTargets of the stack is not true");
+        }
+        // What is made is made by its name alone, in the account of whoever calls.
+        let foreign = arn(&uri.name).is_some_and(|arn| Some(&arn.account) != self.account.as_ref());
+        foreign.then_some("a stream is made in one's own account, and this ARN may be of another: give its name alone")
+    }
 }
 
 /// Streams and buckets of AWS.
@@ -129,8 +143,12 @@ impl Places for AwsPlaces {
             ));
         }
         let client = self.client(named.as_ref().map(|arn| arn.region.as_str()))?;
-        let stream = KinesisStream::new(client, &uri.name, Arc::clone(&self.clock));
-        Ok(Arc::new(stream.at_endpoint(self.connection.endpoint("AWS_ENDPOINT_URL_KINESIS"))))
+        let stream = KinesisStream::new(client, &uri.name, Arc::clone(&self.clock))
+            .at_endpoint(self.connection.endpoint("AWS_ENDPOINT_URL_KINESIS"));
+        Ok(Arc::new(match self.rules.forbid_making(uri) {
+            Some(why) => stream.never_made(why),
+            None => stream,
+        }))
     }
 
     async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
@@ -156,5 +174,32 @@ impl Places for AwsPlaces {
 
     fn object(&self, bucket: &BucketUri, key: &str) -> String {
         source(bucket).map_or_else(|_| format!("{bucket}/{key}"), |(bucket, _)| format!("s3://{bucket}/{key}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_made_where_they_may_be_and_in_the_own_account() {
+        let rules = |makes_streams, account: Option<&str>| Rules {
+            account: account.map(str::to_owned),
+            partition: "aws".to_owned(),
+            streams: Allowed::everything(),
+            makes_streams,
+            buckets: Allowed::everything(),
+            objects: Allowed::everything(),
+            kms_key: None,
+            work: "s3://work".parse().unwrap(),
+        };
+        let why = |rules: Rules, name: &str| rules.forbid_making(&name.parse().unwrap());
+        let arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
+        assert_eq!(why(rules(true, None), "kinesis:orders"), None);
+        assert_eq!(why(rules(true, Some("123456789012")), arn), None);
+        for account in [None, Some("210987654321")] {
+            assert!(why(rules(true, account), arn).unwrap().contains("its name alone"));
+        }
+        assert!(why(rules(false, None), "kinesis:orders").unwrap().contains("CreateTargets"));
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use sluice_transfer::{Counts, Event, HashRange, Header, Position, Range, ShardId, Timestamp, TransferId, Value};
+use sluice_transfer::{
+    Counts, Event, HashRange, Header, Order, Placement, Position, Range, ShardId, Timestamp, TransferId, Value,
+};
 
 use crate::Result;
 
@@ -168,6 +170,15 @@ pub enum Appends {
     ByKey,
 }
 
+/// What one shard takes in a second, of all who write to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intake {
+    /// Events, at most.
+    pub events: u64,
+    /// Bytes of key and payload, at most.
+    pub bytes: u64,
+}
+
 /// The answer to a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reservation {
@@ -191,8 +202,16 @@ pub trait StreamStore: Send + Sync {
     async fn list(&self) -> Result<StreamListing>;
 
     /// Makes the stream with this number of shards (at least 1). Answers whether it was made now; a stream that exists
-    /// is left as it is.
+    /// is left as it is, so the call may be repeated. Where that takes a while, [`Self::describe`] answers `Unavailable`
+    /// until the stream takes events. `Denied` if this host may make none, `Full` if its owner may have no more shards.
     async fn create(&self, shards: u32) -> Result<bool>;
+
+    /// The command by which a person makes the stream with this number of shards. None for a store whose streams cost
+    /// nothing: an import makes a missing one without being asked. Example: `aws kinesis create-stream --stream-name
+    /// orders --shard-count 4`.
+    fn create_command(&self, _shards: u32) -> Option<String> {
+        None
+    }
 
     /// Events behind a position. `Trimmed` whenever the store lost any event behind it, also from the beginning.
     /// A position at or behind the tail answers no events.
@@ -248,6 +267,29 @@ pub trait StreamStore: Send + Sync {
         events: &[NewEvent],
     ) -> Result<Appended> {
         self.append(shard, writer, expected, events).await
+    }
+
+    /// As [`Self::append_by_key`], or for [`Placement::AsSource`] as [`Self::append`], in an order that may be another
+    /// than that of keys. An append that does not answer may have written, by [`Order::None`], any of its events; by
+    /// [`Order::Shard`] the first ones only; by [`Order::Key`] what those methods say. A store that keeps more of the
+    /// order than asked for appends as ever.
+    async fn append_ordered(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+        (placement, _): (Placement, Order),
+    ) -> Result<Appended> {
+        match placement {
+            Placement::Key => self.append_by_key(shard, writer, expected, events).await,
+            Placement::AsSource => self.append(shard, writer, expected, events).await,
+        }
+    }
+
+    /// What a shard takes; none where nothing is known to limit it. Example: 1,000 events and 1 MB for Kinesis.
+    fn intake(&self) -> Option<Intake> {
+        None
     }
 
     /// Reserves the stream for one import: until it is released nobody else can append.

@@ -1,13 +1,15 @@
 //! Writing: each event to the shard it was meant for, each once or not known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_kinesis::operation::put_records::PutRecordsOutput;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use sluice_ports::{Appended, Error, ErrorKind, NewEvent, Result};
 use sluice_transfer::limits::excerpt;
-use sluice_transfer::{Aggregate, Position, Sequence, ShardId, Value};
+use sluice_transfer::{Aggregate, Order, Position, Sequence, ShardId, Value};
 
 use crate::KinesisStream;
 use crate::batch::Batches;
@@ -20,6 +22,8 @@ const REFUSALS: u32 = 10;
 /// What is waited after the first of them; twice as long after each more, up to the longest.
 const FIRST_WAIT_MILLIS: u64 = 100;
 const LONGEST_WAIT_MILLIS: u64 = 5_000;
+/// Requests in flight where no order is kept.
+const IN_FLIGHT: usize = 4;
 /// No key: keys are text.
 const AGGREGATES: &[u8] = &[0xff];
 
@@ -41,10 +45,19 @@ struct Outgoing {
 }
 
 impl Outgoing {
-    /// Events with the same order key are in flight one at a time. Aggregates share one, since two of them may hold
-    /// events of the same key.
-    fn order_key(&self) -> &[u8] {
-        if self.hashes.is_empty() { self.key.as_bytes() } else { AGGREGATES }
+    /// Events of one line are in flight one at a time. Aggregates share one, since two of them may hold events of the
+    /// same key. None for those that wait for no other.
+    fn line(&self, order: Order) -> Option<&[u8]> {
+        match order {
+            Order::Shard => Some(&[]),
+            Order::Key if self.hashes.is_empty() => Some(self.key.as_bytes()),
+            Order::Key => Some(AGGREGATES),
+            Order::None => None,
+        }
+    }
+
+    fn size(&self) -> usize {
+        self.key.len() + self.payload.len()
     }
 }
 
@@ -62,6 +75,7 @@ impl KinesisStream {
         led: Option<&Shard>,
         expected: &Position,
         events: &[NewEvent],
+        order: Order,
     ) -> Result<Appended> {
         let known = self.known().await?;
         let outgoing = events.iter().map(|event| {
@@ -72,43 +86,73 @@ impl KinesisStream {
         if led.is_none() {
             known.check_aggregates(&outgoing, self.wire.name())?;
         }
-        let sized = outgoing.iter().map(|event| (event.order_key(), event.key.len() + event.payload.len()));
-        let mut batches = Batches::new(sized.collect());
-        let (mut tails, mut refusals) = (BTreeMap::<ShardId, Sequence>::new(), 0);
+        let mut batches = Batches::new(outgoing.iter().map(|event| (event.line(order), event.size())).collect());
+        let at_once = if order == Order::None { IN_FLIGHT } else { 1 };
+        let mut in_flight = FuturesUnordered::new();
+        let (mut tails, mut refusals, mut wait) = (BTreeMap::<ShardId, Sequence>::new(), 0, 0);
         loop {
-            let request = batches.next();
-            if request.is_empty() {
-                return Ok(answer(id, expected, tails));
+            while in_flight.len() < at_once
+                && let request = batches.next()
+                && !request.is_empty()
+            {
+                in_flight.push(self.put(id, led, &outgoing, request, wait));
             }
-            let bytes = request.iter().map(|index| outgoing[*index].key.len() + outgoing[*index].payload.len()).sum();
-            self.wire.pace().write(id, request.len(), bytes).await;
-            let records = request.iter().map(|index| entry(&outgoing[*index], led)).collect::<Result<_>>()?;
-            let taken = match self.wire.put(records).await {
-                Ok(answer) => self.taken(id, led.is_some(), &request, &answer)?,
-                Err(error) if error.kind() == ErrorKind::Throttled => {
-                    Taken { refused: Some(error), ..Taken::default() }
-                }
-                // Not this request, but others before it.
-                Err(error) if !tails.is_empty() && error.kind().is_transient() => {
+            let Some((request, taken)) = in_flight.next().await else { return Ok(answer(id, expected, tails)) };
+            let nothing_else = tails.is_empty() && in_flight.is_empty();
+            let taken = match taken {
+                Ok(taken) => taken,
+                // Not this request, but others before it or beside it.
+                Err(error) if !nothing_else && error.kind().is_transient() => {
                     return Err(Error::with(ErrorKind::Indeterminate, "an append was broken off", error));
                 }
                 Err(error) => return Err(error),
             };
             refusals = if taken.arrived.is_empty() { refusals + 1 } else { 0 };
+            let arrived: BTreeSet<usize> = taken.arrived.iter().map(|(index, ..)| *index).collect();
+            request.into_iter().filter(|index| !arrived.contains(index)).for_each(|index| batches.refused(index));
             for (index, shard, sequence) in taken.arrived {
                 batches.arrived(index);
                 tails.entry(shard).and_modify(|tail| *tail = sequence.clone().max(tail.clone())).or_insert(sequence);
             }
+            wait = 0;
             if let Some(error) = taken.refused {
-                if refusals >= REFUSALS {
-                    let kind = if tails.is_empty() { ErrorKind::Throttled } else { ErrorKind::Indeterminate };
+                let rounds = refusals / u32::try_from(at_once).unwrap_or(1);
+                if rounds >= REFUSALS {
+                    let kind = if nothing_else { ErrorKind::Throttled } else { ErrorKind::Indeterminate };
                     let what = format!("shard {id} of {} takes no more for now", self.wire.name());
                     return Err(Error::with(kind, what, error));
                 }
-                let wait = FIRST_WAIT_MILLIS << refusals.min(16);
-                self.wire.clock().sleep(wait.min(LONGEST_WAIT_MILLIS)).await;
+                wait = (FIRST_WAIT_MILLIS << rounds.min(16)).min(LONGEST_WAIT_MILLIS);
             }
         }
+    }
+
+    /// Sends one request after a while, at the shard's pace.
+    async fn put(
+        &self,
+        id: &ShardId,
+        led: Option<&Shard>,
+        outgoing: &[Outgoing],
+        request: Vec<usize>,
+        wait: u64,
+    ) -> (Vec<usize>, Result<Taken>) {
+        let taken = async {
+            if wait > 0 {
+                self.wire.clock().sleep(wait).await;
+            }
+            let bytes = request.iter().map(|index| outgoing[*index].size()).sum();
+            self.wire.pace().write(id, request.len(), bytes).await;
+            let records = request.iter().map(|index| entry(&outgoing[*index], led)).collect::<Result<_>>()?;
+            match self.wire.put(records).await {
+                Ok(answer) => self.taken(id, led.is_some(), &request, &answer),
+                Err(error) if error.kind() == ErrorKind::Throttled => {
+                    Ok(Taken { refused: Some(error), ..Taken::default() })
+                }
+                Err(error) => Err(error),
+            }
+        };
+        let taken = taken.await;
+        (request, taken)
     }
 
     /// What a request's results say; an error if one of them leaves open what happened.

@@ -1,7 +1,7 @@
 //! Which events go into one request.
 //!
-//! **Invariant.** At most one event of a key is under way, and it is the first of its key that has not arrived. So
-//! the events of a key arrive in their order, whichever of them are refused.
+//! **Invariant.** At most one event of a line is under way, and it is the first of its line that has not arrived. So
+//! the events of a line arrive in their order, whichever of them are refused. Events in no line wait for none.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -14,32 +14,35 @@ pub(crate) const BYTES: usize = 1 << 20;
 /// Events that have not arrived.
 #[derive(Debug)]
 pub(crate) struct Batches<'a> {
-    /// Each event's key, and bytes of payload and key.
-    events: Vec<(&'a [u8], usize)>,
-    /// Those that wait behind an earlier one of their key.
+    /// Each event's line, if it is in one, and bytes of payload and key.
+    events: Vec<(Option<&'a [u8]>, usize)>,
+    /// Those that wait behind an earlier one of their line.
     behind: HashMap<&'a [u8], VecDeque<usize>>,
-    /// The first of each key.
+    /// Those that may go now: the first of each line, and all in no line.
     heads: BTreeSet<usize>,
 }
 
 impl<'a> Batches<'a> {
-    /// Events in their order: each one's key, and bytes of payload and key.
-    pub(crate) fn new(events: Vec<(&'a [u8], usize)>) -> Self {
+    /// Events in their order: each one's line, if it is in one, and bytes of payload and key.
+    pub(crate) fn new(events: Vec<(Option<&'a [u8]>, usize)>) -> Self {
         let (mut behind, mut heads) = (HashMap::<_, VecDeque<usize>>::new(), BTreeSet::new());
-        for (index, (key, _)) in events.iter().enumerate() {
-            match behind.entry(*key) {
-                std::collections::hash_map::Entry::Occupied(mut waiting) => waiting.get_mut().push_back(index),
-                std::collections::hash_map::Entry::Vacant(first) => {
-                    first.insert(VecDeque::new());
-                    heads.insert(index);
+        for (index, (line, _)) in events.iter().enumerate() {
+            match line.map(|line| behind.entry(line)) {
+                Some(std::collections::hash_map::Entry::Occupied(mut waiting)) => {
+                    waiting.get_mut().push_back(index);
+                    continue;
                 }
+                Some(std::collections::hash_map::Entry::Vacant(first)) => drop(first.insert(VecDeque::new())),
+                None => {}
             }
+            heads.insert(index);
         }
         Self { events, behind, heads }
     }
 
-    /// The events of the next request; none when all have arrived.
-    pub(crate) fn next(&self) -> Vec<usize> {
+    /// The events of the next request, which are under way from now on; none when all others have arrived, are under
+    /// way, or wait.
+    pub(crate) fn next(&mut self) -> Vec<usize> {
         let (mut request, mut bytes) = (Vec::new(), 0);
         for index in self.heads.iter().copied().take(RECORDS) {
             bytes += self.events[index].1;
@@ -48,16 +51,23 @@ impl<'a> Batches<'a> {
             }
             request.push(index);
         }
+        for index in &request {
+            self.heads.remove(index);
+        }
         request
     }
 
-    /// One of a request's events has arrived.
+    /// One that was under way has arrived: the next of its line may go.
     pub(crate) fn arrived(&mut self, index: usize) {
-        if self.heads.remove(&index)
-            && let Some(next) = self.behind.get_mut(self.events[index].0).and_then(VecDeque::pop_front)
-        {
+        let line = self.events[index].0;
+        if let Some(next) = line.and_then(|line| self.behind.get_mut(line)).and_then(VecDeque::pop_front) {
             self.heads.insert(next);
         }
+    }
+
+    /// One that was under way was refused: it goes again.
+    pub(crate) fn refused(&mut self, index: usize) {
+        self.heads.insert(index);
     }
 }
 
@@ -68,31 +78,42 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whatever is refused, each event arrives once, in the order of its key, in requests that Kinesis takes.
+        /// Whatever is refused and however many are in flight, each event arrives once, in the order of its line, in
+        /// requests that Kinesis takes. Key 0 stands for none.
         #[test]
-        fn keys_keep_their_order(
+        fn lines_keep_their_order(
             events in proptest::collection::vec((0_u8..40, 0_usize..700_000), 0..300),
             refusals in proptest::collection::vec(0_u8..4, 1..200),
+            at_once in 1_usize..5,
+            next in proptest::collection::vec(any::<usize>(), 1..50),
         ) {
             let keys: Vec<[u8; 1]> = events.iter().map(|(key, _)| [*key]).collect();
-            let sized = keys.iter().zip(&events).map(|(key, (_, size))| (&key[..], *size)).collect();
+            let line = |index: usize| (keys[index] != [0]).then_some(&keys[index][..]);
+            let sized = events.iter().enumerate().map(|(index, (_, size))| (line(index), *size)).collect();
             let mut batches = Batches::new(sized);
-            let mut refused = refusals.iter().cycle();
-            let (mut arrived, mut calls) = (Vec::new(), 0);
+            let (mut refused, mut next) = (refused_of(&refusals), next.iter().cycle());
+            let (mut arrived, mut in_flight, mut calls) = (Vec::new(), Vec::<Vec<usize>>::new(), 0);
             loop {
-                let request = batches.next();
-                if request.is_empty() {
+                while in_flight.len() < at_once {
+                    let request = batches.next();
+                    if request.is_empty() {
+                        break;
+                    }
+                    prop_assert!(request.len() <= RECORDS);
+                    let bytes: usize = request.iter().map(|index| events[*index].1).sum();
+                    prop_assert!(bytes <= BYTES || request.len() == 1);
+                    in_flight.push(request);
+                }
+                let mut lines: Vec<_> = in_flight.iter().flatten().filter_map(|index| line(*index)).collect();
+                lines.sort_unstable();
+                prop_assert!(lines.windows(2).all(|pair| pair[0] != pair[1]), "one event of a line");
+                if in_flight.is_empty() {
                     break;
                 }
-                let mut distinct: Vec<_> = request.iter().map(|index| keys[*index]).collect();
-                distinct.sort_unstable();
-                distinct.dedup();
-                prop_assert_eq!(distinct.len(), request.len(), "one event of a key");
-                prop_assert!(request.len() <= RECORDS);
-                let bytes: usize = request.iter().map(|index| events[*index].1).sum();
-                prop_assert!(bytes <= BYTES || request.len() == 1);
-                for index in request {
-                    if *refused.next().unwrap() > 0 || calls > 2_000 {
+                for index in in_flight.swap_remove(next.next().unwrap() % in_flight.len()) {
+                    if refused.next().unwrap() && calls < 2_000 {
+                        batches.refused(index);
+                    } else {
                         batches.arrived(index);
                         arrived.push(index);
                     }
@@ -102,17 +123,19 @@ mod tests {
             let mut sorted = arrived.clone();
             sorted.sort_unstable();
             prop_assert_eq!(sorted, (0..events.len()).collect::<Vec<_>>(), "each once");
-            for key in 0..40 {
+            for key in 1..40 {
                 let of_key: Vec<_> = arrived.iter().filter(|index| events[**index].0 == key).collect();
                 prop_assert!(of_key.is_sorted(), "key {} arrived as {:?}", key, of_key);
             }
         }
     }
 
-    #[test]
-    fn requests_are_full() {
-        let keys: Vec<_> = (0..1_200_u32).map(u32::to_be_bytes).collect();
-        let mut batches = Batches::new(keys.iter().map(|key| (&key[..], 10)).collect());
+    /// One of four is refused.
+    fn refused_of(refusals: &[u8]) -> impl Iterator<Item = bool> {
+        refusals.iter().cycle().map(|refusal| *refusal == 0)
+    }
+
+    fn sizes(mut batches: Batches<'_>) -> Vec<usize> {
         let mut sizes = Vec::new();
         while let request = batches.next()
             && !request.is_empty()
@@ -122,6 +145,15 @@ mod tests {
                 batches.arrived(index);
             }
         }
-        assert_eq!(sizes, [500, 500, 200]);
+        sizes
+    }
+
+    #[test]
+    fn requests_are_full() {
+        let keys: Vec<_> = (0..1_200_u32).map(u32::to_be_bytes).collect();
+        let by_key = Batches::new(keys.iter().map(|key| (Some(&key[..]), 10)).collect());
+        assert_eq!(sizes(by_key), [500, 500, 200]);
+        assert_eq!(sizes(Batches::new(vec![(None, 10); 1_200])), [500, 500, 200]);
+        assert_eq!(sizes(Batches::new(vec![(Some(b"key"), 10); 3])), [1, 1, 1]);
     }
 }

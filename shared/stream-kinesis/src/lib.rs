@@ -13,7 +13,8 @@
 //! empty now, and earlier records of a shard that is read from its beginning.
 //!
 //! **Writing.** `PutRecords` goes on past records that fail, so it keeps no order; a request here has one event of a
-//! key at most, and a refused one is sent again before the next of its key. What may have happened is never sent
+//! key at most, and a refused one is sent again before the next of its key. Where the order of a whole shard is kept, a
+//! request has one event; where none is, requests are filled and several are in flight. What may have happened is never sent
 //! again: it is answered as `Indeterminate`, and the caller looks.
 //!
 //! Where keys decide, an event is sent as a live producer sends it. If the shard was split or merged, the answer says which
@@ -24,7 +25,7 @@
 //! aggregate of the Kinesis Producer Library is one event, its bytes untouched.
 //!
 //! **Invariant.** No payload and no key is ever logged or put into an error. No SDK type is in the port's answers.
-//! Nothing is written without having been asked for: a stream is not even made.
+//! A stream is made only by [`create`](sluice_ports::StreamStore::create), and only where the host may.
 
 mod append;
 mod arn;
@@ -51,10 +52,10 @@ use aws_sdk_kinesis::config::Builder;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use sluice_ports::{
-    Appended, Appends, Clock, Error, ErrorKind, ListedShard, NewEvent, Read, ReadLimit, Reservation, Result,
+    Appended, Appends, Clock, Error, ErrorKind, Intake, ListedShard, NewEvent, Read, ReadLimit, Reservation, Result,
     StreamInfo, StreamListing, StreamStore,
 };
-use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
+use sluice_transfer::{Counts, Order, Placement, Position, Range, ShardId, Timestamp, TransferId};
 
 pub use crate::arn::{StreamArn, arn};
 use crate::open::Open;
@@ -67,13 +68,22 @@ pub struct KinesisStream {
     wire: Wire,
     known: Mutex<Option<Arc<Known>>>,
     open: Mutex<BTreeMap<(ShardId, Position), Open>>,
+    /// Why this host makes no stream of that name; none if it may.
+    makes_none: Option<String>,
 }
 
 impl KinesisStream {
     /// The stream of that name in the client's account and region, or of that ARN. The client should be made with
     /// [`configure`].
     pub fn new(client: Client, name: &str, clock: Arc<dyn Clock>) -> Self {
-        Self { wire: Wire::new(client, name, clock), known: Mutex::default(), open: Mutex::default() }
+        let wire = Wire::new(client, name, clock);
+        Self { wire, known: Mutex::default(), open: Mutex::default(), makes_none: None }
+    }
+
+    /// Where the host may not make the stream: `create` of a missing one is `Denied` for this reason.
+    #[must_use]
+    pub fn never_made(self, why: impl Into<String>) -> Self {
+        Self { makes_none: Some(why.into()), ..self }
     }
 
     /// With the configured endpoint, which errors name if nothing answers there.
@@ -120,15 +130,21 @@ impl StreamStore for KinesisStream {
         })
     }
 
-    /// Never makes one: what a stream costs is for its owner to decide. Answers `NotFound`, and the command to run.
+    /// Makes a provisioned stream: as many shards as asked for, at a price that their number tells.
     async fn create(&self, shards: u32) -> Result<bool> {
+        let Some(why) = &self.makes_none else { return self.wire.create(shards).await };
         match self.wire.summary().await {
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::new(
-                ErrorKind::NotFound,
-                format!("there is no stream {}: make it with `{}`", self.wire.name(), self.wire.create_command(shards)),
-            )),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let (name, command) = (self.wire.name(), self.wire.create_command(shards));
+                let what = format!("there is no stream {name}, and none is made: {why}. Make it with `{command}`");
+                Err(Error::new(ErrorKind::Denied, what))
+            }
             answer => answer.map(|_| false),
         }
+    }
+
+    fn create_command(&self, shards: u32) -> Option<String> {
+        Some(self.wire.create_command(shards))
     }
 
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
@@ -164,8 +180,7 @@ impl StreamStore for KinesisStream {
         expected: &Position,
         events: &[NewEvent],
     ) -> Result<Appended> {
-        let led = self.open_shard(shard).await?;
-        self.append_all(shard, Some(&led), expected, events).await
+        self.append_ordered(shard, None, expected, events, (Placement::AsSource, Order::Key)).await
     }
 
     async fn append_by_key(
@@ -175,7 +190,26 @@ impl StreamStore for KinesisStream {
         expected: &Position,
         events: &[NewEvent],
     ) -> Result<Appended> {
-        self.append_all(shard, None, expected, events).await
+        self.append_ordered(shard, None, expected, events, (Placement::Key, Order::Key)).await
+    }
+
+    async fn append_ordered(
+        &self,
+        shard: &ShardId,
+        _: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+        (placement, order): (Placement, Order),
+    ) -> Result<Appended> {
+        let led = match placement {
+            Placement::Key => None,
+            Placement::AsSource => Some(self.open_shard(shard).await?),
+        };
+        self.append_all(shard, led.as_ref(), expected, events, order).await
+    }
+
+    fn intake(&self) -> Option<Intake> {
+        self.wire.pace().usage().intake()
     }
 
     /// Kinesis has nothing to reserve with: the import's host keeps who writes.

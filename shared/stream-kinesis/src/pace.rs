@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sluice_ports::Clock;
+use sluice_ports::{Clock, Intake};
 use sluice_transfer::{ShardId, Timestamp};
 
 /// Calls of `GetRecords` that a shard answers in a second (Kinesis Data Streams developer guide, "Quotas and limits").
@@ -42,6 +42,14 @@ impl Usage {
             // Also an endpoint of a VPC.
             Some(endpoint) if !endpoint.contains(".amazonaws.com") => Self::Unlimited,
             _ => Self::HALF,
+        }
+    }
+
+    /// What a shard takes in a second, as Amazon limits it.
+    pub(crate) fn intake(self) -> Option<Intake> {
+        match self {
+            Self::Part(_) => Some(Intake { events: 1_000, bytes: 1_000_000 }),
+            Self::Unlimited => None,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::operation::get_records::{GetRecordsError, GetRecordsOutput};
 use aws_sdk_kinesis::operation::put_records::PutRecordsOutput;
 use aws_sdk_kinesis::types::{
@@ -108,6 +109,25 @@ impl Wire {
 
     fn call(&self, operation: &'static str) -> Call<'_> {
         Call { operation, stream: &self.name, endpoint: self.endpoint.as_deref(), unanswered: ErrorKind::Unavailable }
+    }
+
+    /// Makes the stream; answers false if there is one of that name, be it on its way in or out.
+    pub(crate) async fn create(&self, shards: u32) -> Result<bool> {
+        // By its name alone: the account is the caller's.
+        let name = &arn(&self.name).map_or_else(|| self.name.clone(), |arn| arn.stream);
+        let count = i32::try_from(shards).unwrap_or(i32::MAX);
+        let answer = self.patiently(move || async move {
+            match self.client.create_stream().stream_name(name).shard_count(count).send().await {
+                Ok(_) => Ok(true),
+                Err(error) if error.code() == Some("ResourceInUseException") => Ok(false),
+                Err(error) => Err(self.call("CreateStream").failed(error)),
+            }
+        });
+        answer.await.map_err(|error| match error.kind() {
+            // More shards than the account may have, or too many streams that are being made: for longer than a moment.
+            ErrorKind::Throttled => Error::with(ErrorKind::Full, format!("no room for {shards} shards"), error),
+            _ => error,
+        })
     }
 
     /// What concerns the whole stream. `NotFound` if it is not there, or will not be; `Unavailable` if not yet.

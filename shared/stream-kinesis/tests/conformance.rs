@@ -6,26 +6,21 @@ mod world;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sluice_fake_kinesis::{Behind, Faults, Kinesis, Mode};
+use sluice_fake_kinesis::{Behind, Faults, Kinesis};
 use sluice_ports::StreamStore;
 use sluice_ports::conformance::stream::{Promises, by_key};
 
 use crate::world::stream;
 
-/// Streams are made by their owners, trimmed by age and not counted, nothing reserves them, and there is no event
-/// without a key.
-const PROMISES: Promises = Promises { creates: false, trims: false, counts: false, reserves: false, empty_keys: false };
+/// Streams are trimmed by age and not counted, nothing reserves them, and there is no event without a key.
+const PROMISES: Promises = Promises { creates: true, trims: false, counts: false, reserves: false, empty_keys: false };
 
 async fn conforms(faults: Faults) {
     let kinesis = Kinesis::new();
     kinesis.set(faults);
     let streams = AtomicU32::new(0);
-    by_key(PROMISES, |shards| {
+    by_key(PROMISES, |_| {
         let name = format!("stream-{}", streams.fetch_add(1, Ordering::Relaxed));
-        if shards > 0 {
-            let mode = Mode::Provisioned;
-            kinesis.call("owner", |call| call.create_stream(&name, shards, mode)).expect("a new stream");
-        }
         std::future::ready(Arc::new(stream(&kinesis, &name)) as Arc<dyn StreamStore>)
     })
     .await;

@@ -219,7 +219,8 @@ async fn streams_that_are_not_there() {
     let Some(client) = client() else { return };
     let stream = open(&client, "sluice-nowhere");
     assert_eq!(stream.describe().await.expect_err("it is not there").kind(), ErrorKind::NotFound);
-    let why = stream.create(2).await.expect_err("it is not made").to_string();
+    let kept = open(&client, "sluice-nowhere").never_made("it is a test");
+    let why = kept.create(2).await.expect_err("it is not made").to_string();
     assert!(why.contains("aws kinesis create-stream --stream-name sluice-nowhere --shard-count 2"), "{why}");
     let shard: ShardId = "shardId-000000000000".parse().expect("a shard's name");
     let read = stream.read(&shard, &Position::Beginning, MUCH).await;

@@ -92,10 +92,16 @@ pub struct ImportRequest {
     /// The target may hold events already; they stay.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub append: bool,
+    /// A target that is missing is made, also where a stream costs money.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub create_target: bool,
     /// Which shard takes an event. By default keys decide, but in a store where keys lead nowhere it is shard by shard if
     /// both have as many and the source was not split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<Placement>,
+    /// The order that events keep in the target; default key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
     /// Bytes of payload a second, at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
@@ -117,6 +123,31 @@ impl Placement {
         match self {
             Self::Key => "key",
             Self::AsSource => "as-source",
+        }
+    }
+}
+
+/// The order that an import's events keep, in a target that does not keep all of it anyway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// In each shard of the target, the events of one shard of the source stand as they stood there; where shards of the
+    /// target are merged meanwhile, those of each.
+    Shard,
+    /// The events of a key stand as they stood in the source.
+    #[default]
+    Key,
+    /// None.
+    None,
+}
+
+impl Order {
+    /// The name in a request.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shard => "shard",
+            Self::Key => "key",
+            Self::None => "none",
         }
     }
 }
@@ -156,7 +187,9 @@ impl ImportRequest {
             all_files: false,
             pack: false,
             append: false,
+            create_target: false,
             placement: None,
+            order: None,
             rate: None,
         }
     }

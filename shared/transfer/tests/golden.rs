@@ -12,7 +12,7 @@ use sluice_transfer::manifest::{
     Document, ExportManifest, ImportManifest, ImportedShard, ListPart, ListShard, ManifestObject, Segment,
     SegmentChain, SegmentRef, ShardManifest, SourceEntry, SourceList,
 };
-use sluice_transfer::record::{Mark, SealedObject, SourceCursor};
+use sluice_transfer::record::{Mark, Origin, SealedObject, SourceCursor};
 use sluice_transfer::{
     Aggregates, BucketUri, Checksum, Compression, Counts, Cursor, EventDigest, Format, Gap, HashRange, Lacking,
     LeftOut, Position, Range, Reason, Sequence, ShardId, State, StreamUri, TimeRange, Timestamp, TransferId, Value,
@@ -285,6 +285,7 @@ fn an_imports_root() {
 fn a_segment_of_marks() {
     let mark = |n: u64| Mark {
         source: SourceCursor { entry: n, offset: n * 1_000, within: 3 },
+        origin: None,
         target: behind(n * 30),
         continued: BTreeMap::new(),
     };
@@ -292,5 +293,8 @@ fn a_segment_of_marks() {
     let entries = vec![mark(0), mark(1)];
     let segment = Segment { transfer: transfer(), shard: Some(shard("0")), number: 1, entries };
     golden("import-segment.json", &segment);
-    golden("import-segment-placed.json", &Segment { entries: vec![split], ..segment });
+    golden("import-segment-placed.json", &Segment { entries: vec![split], ..segment.clone() });
+    let origin = |n: u64| Some(Origin { shard: shard("shardId-000000000001"), sequence: Sequence::new(n) });
+    let entries = [1, 2].map(|n| Mark { origin: origin(n * 30), ..mark(n) }).into();
+    golden("import-segment-mapped.json", &Segment { entries, ..segment });
 }

@@ -1,7 +1,8 @@
 //! A target that cannot append conditionally, as an actor sees it.
 //!
 //! What the protocol asks of the world is modelled, and no more. An append that does not answer leaves of each key any
-//! number of its first events, keys interleaved in any order. It lands at the latest [`LANDING_MILLIS`] after it was
+//! number of its first events, keys interleaved in any order; of a whole shard's order the first events; and where no
+//! order is kept any of its events, some of them later than others. It lands at the latest [`LANDING_MILLIS`] after it was
 //! sent, and none is sent once the platform has ended the invocation, which is when its lease ends.
 
 use std::collections::{HashMap, VecDeque};
@@ -11,7 +12,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use sluice_kit::StreamLayer;
 use sluice_ports::{Appended, Error, ErrorKind, NewEvent, Read, ReadLimit, Result, StreamStore};
-use sluice_transfer::{Position, ShardId, TransferId, Value};
+use sluice_transfer::{Order, Placement, Position, ShardId, TransferId, Value};
 
 use crate::faulty::Faulty;
 use crate::world::{Fault, Sleep, World};
@@ -19,12 +20,17 @@ use crate::world::{Fault, Sleep, World};
 /// So long after it was sent an append lands at the latest.
 pub(crate) const LANDING_MILLIS: u64 = 80;
 
-/// The events in an order in which they may arrive: those of one key as they are, keys in any order. Only so many.
-fn arriving(world: &World, events: &[NewEvent], many: usize) -> Vec<NewEvent> {
+/// The events in an order in which they may arrive: those of one line as they are, lines in any order. Only so many.
+fn arriving(world: &World, events: &[NewEvent], many: usize, order: Order) -> Vec<NewEvent> {
     let mut keys: Vec<VecDeque<&NewEvent>> = Vec::new();
-    let mut places: HashMap<&Value, usize> = HashMap::new();
-    for event in events {
-        let place = *places.entry(&event.key).or_insert_with(|| {
+    let mut places: HashMap<Option<(&Value, usize)>, usize> = HashMap::new();
+    for (number, event) in events.iter().enumerate() {
+        let line = match order {
+            Order::Shard => None,
+            Order::Key => Some((&event.key, 0)),
+            Order::None => Some((&event.key, number)),
+        };
+        let place = *places.entry(line).or_insert_with(|| {
             keys.push(VecDeque::new());
             keys.len() - 1
         });
@@ -51,20 +57,33 @@ struct Append {
 }
 
 impl Append {
+    /// The append of what was its own events until now, which are these from now on.
+    fn again(&mut self, events: Vec<NewEvent>) -> Self {
+        let (inner, shard, writer) = (self.inner.clone(), self.shard.clone(), self.writer.clone());
+        Self {
+            inner,
+            shard,
+            writer,
+            expected: self.expected.clone(),
+            events: std::mem::replace(&mut self.events, events),
+        }
+    }
+
     async fn run(self) -> Result<Appended> {
         self.inner.append(&self.shard, self.writer.as_ref(), &self.expected, &self.events).await
     }
 }
 
 impl Faulty<dyn StreamStore> {
-    pub(crate) async fn append_by_key(
+    pub(crate) async fn append_in_order(
         &self,
         shard: &ShardId,
         writer: Option<&TransferId>,
         expected: &Position,
         events: &[NewEvent],
+        order: Order,
     ) -> Result<Appended> {
-        let name = format!("stream.append by key {shard} {} events at {expected}", events.len());
+        let name = format!("stream.append by {} {shard} {} events at {expected}", order.name(), events.len());
         self.world.pause().await;
         let fault = self.world.draw(true);
         if let Some(Fault::SlowBefore(millis)) = fault {
@@ -82,12 +101,12 @@ impl Faulty<dyn StreamStore> {
             None => format!("actor {:<3} {name}", self.actor),
         });
         self.world.touch();
-        let append = Append {
+        let mut append = Append {
             inner: self.inner.clone(),
             shard: shard.clone(),
             writer: writer.cloned(),
             expected: expected.clone(),
-            events: arriving(&self.world, events, many),
+            events: arriving(&self.world, events, many, order),
         };
         match fault {
             None | Some(Fault::SlowBefore(_)) => append.run().await,
@@ -107,6 +126,12 @@ impl Faulty<dyn StreamStore> {
                 answer
             }
             Some(Fault::Late(millis)) => {
+                if order == Order::None {
+                    // Several requests are in flight; those that answered do not tell of the others.
+                    let soon = usize::try_from(self.world.within(0, many as u64)).unwrap_or(0);
+                    let late = append.events.split_off(soon);
+                    let _ = append.again(late).run().await;
+                }
                 let (world, actor) = (self.world.clone(), self.actor);
                 let landing = move || {
                     world.note(|| format!("actor {actor:<3} {} events land late", append.events.len()));
@@ -158,8 +183,19 @@ impl StreamLayer for BlindStream {
         expected: &Position,
         events: &[NewEvent],
     ) -> Result<Appended> {
+        self.append_ordered(shard, writer, expected, events, (Placement::AsSource, Order::Key)).await
+    }
+
+    async fn append_ordered(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+        way: (Placement, Order),
+    ) -> Result<Appended> {
         self.unanswered().insert(shard.clone(), expected.clone());
-        let answer = self.inner.append(shard, writer, expected, events).await?;
+        let answer = self.inner.append_ordered(shard, writer, expected, events, way).await?;
         self.unanswered().remove(shard);
         Ok(answer)
     }

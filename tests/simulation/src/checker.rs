@@ -12,7 +12,8 @@ use sluice_transfer::limits::SEGMENT_ENTRIES;
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestError, ManifestObject, ObjectIndex, Segment, Tiles};
 use sluice_transfer::record::{DestinationRecord, Phase, SealedObject, ShardRecord, Work};
 use sluice_transfer::{
-    Checksum, Compression, Counts, Cursor, Encoding, Format, ObjectKeys, Place, ShardId, State, TransferId, Value,
+    Checksum, Compression, Counts, Cursor, Encoding, Format, ObjectKeys, Order, Place, ShardId, State, TransferId,
+    Value,
 };
 
 use crate::scenario::{Scenario, Stores};
@@ -29,6 +30,18 @@ struct Seen {
     objects: u64,
 }
 
+/// Events of one line must arrive in their order.
+type Line = (Option<Value>, Option<Value>);
+
+fn line(order: Order, event: &NewEvent) -> Line {
+    match order {
+        Order::Shard => (None, None),
+        Order::Key => (Some(event.key.clone()), None),
+        // Only those that nobody can tell apart.
+        Order::None => (Some(event.key.clone()), Some(event.payload.clone())),
+    }
+}
+
 /// Holds every step against the invariants.
 pub(crate) struct Checker {
     world: Arc<World>,
@@ -40,8 +53,8 @@ pub(crate) struct Checker {
     /// What the target must come to hold, by shard; none while there is no import.
     pub expected: Option<BTreeMap<ShardId, Vec<NewEvent>>>,
     arrived: BTreeMap<ShardId, usize>,
-    /// What has not arrived, by shard and key, where only a key's order is kept.
-    missing: BTreeMap<ShardId, HashMap<Value, VecDeque<NewEvent>>>,
+    /// What has not arrived, by shard and line, where not all of the order is kept.
+    missing: BTreeMap<ShardId, HashMap<Line, VecDeque<NewEvent>>>,
     /// The most that a transfer was ever said to have done.
     progress: BTreeMap<TransferId, f64>,
 }
@@ -199,25 +212,31 @@ impl Checker {
         Ok(())
     }
 
-    /// Invariant 8, for a target that keeps the order of keys: of each key it holds the first events, each once.
+    /// Invariant 8, for a target that need not keep all of the order: of each line it holds the first events, each once.
     fn target_by_key(&mut self) -> Result<(), Violation> {
+        let order = self.scenario.order.unwrap_or_default();
+        let of = match order {
+            Order::Shard => "shard",
+            Order::Key => "key",
+            Order::None => "kind",
+        };
         for (shard, events) in self.expected.iter().flatten() {
             let missing = match self.missing.entry(shard.clone()) {
                 Entry::Occupied(missing) => missing.into_mut(),
                 Entry::Vacant(place) => {
-                    let mut by_key: HashMap<Value, VecDeque<NewEvent>> = HashMap::new();
+                    let mut by_line: HashMap<Line, VecDeque<NewEvent>> = HashMap::new();
                     for event in events {
                         let event = self.stores.target.as_stored(event.clone()).map_err(|error| error.to_string())?;
-                        by_key.entry(event.key.clone()).or_default().push_back(event);
+                        by_line.entry(line(order, &event)).or_default().push_back(event);
                     }
-                    place.insert(by_key)
+                    place.insert(by_line)
                 }
             };
             let arrived = self.arrived.entry(shard.clone()).or_default();
             for (n, event) in self.stores.target.events(shard).into_iter().enumerate().skip(*arrived) {
                 let event = NewEvent::from(event);
-                if missing.get_mut(&event.key).and_then(VecDeque::pop_front) != Some(event) {
-                    return Err(format!("event {n} of the target's shard {shard} is not the next one of its key"));
+                if missing.get_mut(&line(order, &event)).and_then(VecDeque::pop_front) != Some(event) {
+                    return Err(format!("event {n} of the target's shard {shard} is not the next one of its {of}"));
                 }
                 *arrived = n + 1;
             }

@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
 use sluice_ports::{
-    Appended, Appends, BucketStore, Capabilities, CheckpointStore, CompleteAnswer, Created, Error, ErrorKind, Listed,
-    Metadata, NewEvent, ObjectInfo, OpenUpload, PartAnswer, PutAnswer, Read, ReadLimit, Reservation, Result, Stored,
-    StreamInfo, StreamListing, StreamStore, WriterAnswer,
+    Appended, Appends, BucketStore, Capabilities, CheckpointStore, CompleteAnswer, Created, Error, ErrorKind, Intake,
+    Listed, Metadata, NewEvent, ObjectInfo, OpenUpload, PartAnswer, PutAnswer, Read, ReadLimit, Reservation, Result,
+    Stored, StreamInfo, StreamListing, StreamStore, WriterAnswer,
 };
 use sluice_transfer::record::{LedgerPage, PartEntry, ShardRecord, TransferRecord};
 use sluice_transfer::{
-    Checksum, Counts, DestinationName, Position, Range, ShardId, StreamUri, Timestamp, TransferId, UploadId,
+    Checksum, Counts, DestinationName, Order, Placement, Position, Range, ShardId, StreamUri, Timestamp, TransferId,
+    UploadId,
 };
 
 use crate::world::{ActorId, Fault, Sleep, World};
@@ -124,6 +125,10 @@ impl StreamStore for Faulty<dyn StreamStore> {
         call!(self, true, "stream.create", inner, [], inner.create(shards).await)
     }
 
+    fn create_command(&self, shards: u32) -> Option<String> {
+        self.inner.create_command(shards)
+    }
+
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
         call!(
             self,
@@ -170,7 +175,7 @@ impl StreamStore for Faulty<dyn StreamStore> {
         events: &[NewEvent],
     ) -> Result<Appended> {
         if self.inner.appends() == Appends::ByKey {
-            return self.append_by_key(shard, writer, expected, events).await;
+            return self.append_in_order(shard, writer, expected, events, Order::Key).await;
         }
         let name = format!("stream.append {shard} {} events at {expected}", events.len());
         call!(
@@ -181,6 +186,32 @@ impl StreamStore for Faulty<dyn StreamStore> {
             [shard = shard.clone(), writer = writer.cloned(), expected = expected.clone(), events = events.to_vec()],
             inner.append(&shard, writer.as_ref(), &expected, &events).await
         )
+    }
+
+    async fn append_ordered(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+        (placement, order): (Placement, Order),
+    ) -> Result<Appended> {
+        if self.inner.appends() == Appends::ByKey {
+            return self.append_in_order(shard, writer, expected, events, order).await;
+        }
+        let name = format!("stream.append {shard} {} events at {expected}, order {}", events.len(), order.name());
+        call!(
+            self,
+            true,
+            name,
+            inner,
+            [shard = shard.clone(), writer = writer.cloned(), expected = expected.clone(), events = events.to_vec()],
+            inner.append_ordered(&shard, writer.as_ref(), &expected, &events, (placement, order)).await
+        )
+    }
+
+    fn intake(&self) -> Option<Intake> {
+        self.inner.intake()
     }
 
     async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {

@@ -13,7 +13,7 @@ use sluice_ports::{
     Appended, BucketStore, Capabilities, CheckpointStore, Error, ErrorKind, NewEvent, Places, Result, StreamStore,
 };
 use sluice_transfer::{
-    BucketUri, Compression, Cut, Encoding, ExportRequest, Format, HashRange, Header, ImportRequest, Position,
+    BucketUri, Compression, Cut, Encoding, ExportRequest, Format, HashRange, Header, ImportRequest, Order, Position,
     PositionSpec, Request, Sequence, ShardId, StreamUri, Timestamp, Value, key_hash,
 };
 
@@ -59,6 +59,8 @@ pub(crate) struct Scenario {
     pub by_key: bool,
     /// The target is there before and has this many shards: keys decide where events go.
     pub placed: Option<u32>,
+    /// The order that an import asks for; none for the default.
+    pub order: Option<Order>,
     /// The source cannot tell what a range holds.
     pub uncounted: bool,
     /// The user may cancel.
@@ -121,6 +123,7 @@ impl Scenario {
             cancels: random.chance(50),
             by_key,
             placed,
+            order: order(seed),
             uncounted: apart.chance(300),
             fault_rate: random.within(5, 120),
             faults: u32::try_from(random.within(0, 25)).unwrap_or(0),
@@ -156,6 +159,9 @@ impl Scenario {
         if edits.make(Simpler::Unplaced) {
             self.placed = None;
         }
+        if edits.make(Simpler::ByKey) {
+            self.order = None;
+        }
         self.fresh_etags &= !edits.make(Simpler::SameEtags);
         self.uncounted &= !edits.make(Simpler::Counted);
         self.trims &= !edits.make(Simpler::Untrimmed);
@@ -188,6 +194,12 @@ fn placed(seed: u64, encoding: Encoding, shards: u32) -> Option<u32> {
     let others: Vec<u32> = (1..=4).filter(|count| *count != shards).collect();
     let count = others[apart.size(0, others.len() - 1)];
     (encoding.format != Format::Raw && apart.chance(250)).then_some(count)
+}
+
+/// The order that an import asks for, in a half of all; drawn apart, as above.
+fn order(seed: u64) -> Option<Order> {
+    let orders = [None, None, None, Some(Order::Key), Some(Order::Shard), Some(Order::None), Some(Order::None)];
+    orders[Random::new(seed ^ 0x0bde_0bde).size(0, orders.len() - 1)]
 }
 
 /// The events, each with a key.
@@ -351,6 +363,7 @@ impl Stores {
                 read_events: scenario.read_events,
                 append_bytes: scenario.append_bytes,
                 shown_millis: 0,
+                creation_millis: 1_000,
                 landing_millis: if self.without == Some(Guard::LandingWait) { 0 } else { LANDING_MILLIS },
                 longest_stream: 1 << 20,
                 record_millis: scenario.record_millis,
@@ -426,6 +439,7 @@ pub(crate) fn import_request(scenario: &Scenario) -> Request {
     Request::Import(ImportRequest {
         from: scenario.range.map(|(from, _)| bound(from)),
         until: scenario.range.map(|(_, until)| bound(until)),
+        order: scenario.order,
         event_size: (scenario.encoding.format == Format::Raw).then_some(scenario.event_size),
         ..ImportRequest::new(
             BucketUri { scheme: "memory".into(), rest: "archive".into() },

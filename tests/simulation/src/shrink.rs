@@ -45,9 +45,11 @@ pub enum Simpler {
     Plain,
     /// Shards go into shards, whatever the keys are.
     Unplaced,
+    /// Imports keep the order of keys.
+    ByKey,
 }
 
-const NAMES: [(Simpler, &str); 12] = [
+const NAMES: [(Simpler, &str); 13] = [
     (Simpler::Calm, "calm"),
     (Simpler::OneShard, "one-shard"),
     (Simpler::LongSlices, "long-slices"),
@@ -60,6 +62,7 @@ const NAMES: [(Simpler, &str); 12] = [
     (Simpler::Uncancelled, "uncancelled"),
     (Simpler::Plain, "plain"),
     (Simpler::Unplaced, "unplaced"),
+    (Simpler::ByKey, "by-key"),
 ];
 
 /// What is taken away from a schedule. Happenings are its faults, its pauses, its trims and the slices that are left

@@ -195,7 +195,7 @@ const OPERATIONS: &[&[&str]] = &[
     &["export/run", "import/run"],
     &["export", "import"],
     &["rest", "ending"],
-    &["plan/notes", "plan/folder", "plan/bounds"],
+    &["plan/notes", "plan/folder", "plan/bounds", "plan/order"],
     &["plan/resolved"],
     &["plan/export"],
     &["plan/range", "plan/list"],
@@ -351,6 +351,7 @@ fn operations_use_what_lies_below_them() {
             "import",
             "plan/folder",
             "plan/notes",
+            "plan/order",
             "stores",
             "stores/deaggregated",
             "stores/patience"

@@ -2,13 +2,13 @@
 
 use clap::Args as ClapArgs;
 use sluice_transfer::{
-    BucketUri, Compression, Format, Inflate, Placement, PositionSpec, SourceFormat, State, StreamUri, TransferId,
+    BucketUri, Compression, Format, Inflate, Order, Placement, PositionSpec, SourceFormat, State, StreamUri, TransferId,
 };
 
 use super::SLICES;
 use super::values::{
-    Limit, bucket, compression, format, inflate, limit, placement, positive_size, size, source, source_format, state,
-    stream,
+    Limit, bucket, compression, format, inflate, limit, order, placement, positive_size, size, source, source_format,
+    state, stream,
 };
 
 #[derive(Debug, ClapArgs)]
@@ -136,10 +136,17 @@ pub(crate) struct Import {
     /// The target may hold events already; they stay
     #[arg(long)]
     pub append: bool,
+    /// Make a missing stream of Kinesis, with as many shards as the source needs; those of the home are made anyway
+    #[arg(long)]
+    pub create_target: bool,
     /// Which shard takes an event: by `key`, the one to which the key's hash leads; or `as-source`, shard by shard
     /// [default: as-source for as many shards as the source has, else key; key into Kinesis]
     #[arg(long, value_name = "key|as-source", value_parser = placement)]
     pub placement: Option<Placement>,
+    /// The order that events keep in a stream of Kinesis: of each `key`, of each `shard`, or `none`, the fastest; the
+    /// plan says how fast each can be [default: key]
+    #[arg(long, value_name = "key|shard|none", value_parser = order)]
+    pub order: Option<Order>,
     /// Bytes of payload a second, at most; none for no limit. `sluice rate` changes it while it runs
     #[arg(long, value_name = "BYTES/s", value_parser = limit)]
     pub rate: Option<Limit>,

@@ -10,7 +10,7 @@ use sluice_transfer::record::{
 };
 use sluice_transfer::{
     Aggregates, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, Gap, HashRange, ImportRequest, Lacking, Pace, Placement, Position, Range, Reason, Request, Sequence,
+    Format, Gap, HashRange, ImportRequest, Lacking, Order, Pace, Placement, Position, Range, Reason, Request, Sequence,
     ShardId, SourceFormat, TimeRange, Timestamp, UploadId, Value,
 };
 
@@ -153,7 +153,7 @@ fn import() -> ShardRecord {
         counts,
         digest,
         segments: SegmentChain { count: 4, digest: "d".repeat(64) },
-        marks: vec![Mark { source: cursor, target: kinesis(3), continued: BTreeMap::new() }],
+        marks: vec![Mark { source: cursor, origin: None, target: kinesis(3), continued: BTreeMap::new() }],
         read_back: Some(ReadBack { position: kinesis(2), shard: None, counts, digest }),
         ..ImportRecord::new(5, kinesis(4), 0)
     })))
@@ -243,6 +243,7 @@ fn all_files() -> TransferRecord {
         largest_event: Some(10 << 20),
         pack: false,
         placement: None,
+        order: None,
         time: now(),
         rate: None,
     };
@@ -279,7 +280,7 @@ fn records_with_what_came_later_are_read_and_written_as_ever() {
     let config = Config::Export(ExportConfig { deaggregate: true, ..config });
     let request = Request::Export(ExportRequest { deaggregate: true, ..request });
     let apart = TransferRecord::new(apart.id, apart.execution, request, config, apart.shards, now());
-    assert_eq!(apart.version, RECORD_VERSION);
+    assert_eq!(apart.version, 5);
     golden("meta-deaggregate", Key::Meta(&id), &apart);
 
     let mut by_time = meta();
@@ -300,7 +301,7 @@ fn records_with_what_came_later_are_read_and_written_as_ever() {
     let Config::Import(config) = placed.config else { panic!("an import") };
     let config = Config::Import(ImportConfig { placement: Some(Placement::Key), ..config });
     let placed = TransferRecord::new(placed.id, placed.execution, placed.request, config, placed.shards, now());
-    assert_eq!(placed.version, RECORD_VERSION);
+    assert_eq!(placed.version, 5);
     golden("meta-placed", Key::Meta(&id), &placed);
     let mut split = import();
     split.hashes = Some(HashRange::equal(2)[1]);
@@ -317,6 +318,23 @@ fn records_with_what_came_later_are_read_and_written_as_ever() {
     (record.passed, record.unsettled) = (Some(9_000_000), true);
     record.check.as_mut().unwrap().from = 8 << 20;
     golden("shard-import-lacking", Key::Shard(&id, &shard), &lacking);
+}
+
+/// What the versions before 6 must not go on with.
+#[test]
+fn records_of_version_6_are_read_and_written_as_ever() {
+    let TransferRecord { id, execution, request, config, shards, .. } = all_files();
+    let Request::Import(request) = request else { panic!("an import") };
+    let request = Request::Import(ImportRequest { create_target: true, ..request });
+    let made = TransferRecord::new(id.clone(), execution, request, config, shards, now());
+    assert_eq!(made.version, RECORD_VERSION);
+    golden("meta-create-target", Key::Meta(&id), &made);
+    let (Request::Import(request), Config::Import(config)) = (made.request, made.config) else { panic!("an import") };
+    let request = ImportRequest { create_target: false, order: Some(Order::None), ..request };
+    let config = Config::Import(ImportConfig { placement: Some(Placement::Key), order: Some(Order::None), ..config });
+    let ordered = TransferRecord::new(id.clone(), made.execution, Request::Import(request), config, made.shards, now());
+    assert_eq!(ordered.version, RECORD_VERSION);
+    golden("meta-ordered", Key::Meta(&id), &ordered);
 }
 
 #[test]

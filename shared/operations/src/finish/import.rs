@@ -120,7 +120,7 @@ async fn read_back(
         let hashes = continued.as_ref().and(claimed.record.hashes);
         let shard = (continued.as_ref().unwrap_or(&claimed.record.shard), hashes);
         let step = read_more(settings, &slice.patience, &*route.stream, shard, &mut back, &until, &mut ahead);
-        if step.await? == ReadOn::Trimmed {
+        if let ReadOn::Trimmed(_) = step.await? {
             return Err(failed(&format!(
                 "{} no longer holds all that was imported into shard {}: it was trimmed up to {} before it was read back",
                 route.config.stream, claimed.record.shard, back.position

@@ -10,11 +10,11 @@ use crate::error::Fault;
 use crate::stores::Patience;
 
 /// What came of reading on in a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReadOn {
     Further,
-    /// The target was trimmed: what comes next is no longer there.
-    Trimmed,
+    /// The target was trimmed: what comes next is no longer there. The first event that still is lies behind this.
+    Trimmed(Position),
 }
 
 /// Reads on in a shard of the target and adds to the comparison what has such hashes. What comes next is read while
@@ -39,7 +39,10 @@ pub(crate) async fn read_more(
         answer = stream.read(shard, &back.position, limit).await?;
     }
     let at_end = is_at_end(&answer);
-    let Read::Events { events, next, at_tail, .. } = answer else { return Ok(ReadOn::Trimmed) };
+    let (events, next, at_tail) = match answer {
+        Read::Events { events, next, at_tail, .. } => (events, next, at_tail),
+        Read::Trimmed { earliest } => return Ok(ReadOn::Trimmed(earliest)),
+    };
     let compare = async {
         for event in events.into_iter().filter(|event| until.covers(&event.sequence)) {
             let NewEvent { time, key, headers, payload } = stream.as_stored(event.into())?;

@@ -9,8 +9,8 @@ use sluice_ports::NewEvent;
 use sluice_transfer::manifest::{ListShard, SourceEntry};
 use sluice_transfer::record::{Check, SourceCursor};
 use sluice_transfer::{
-    Aggregate, Cutter, Decoded, Decoder, Lacking, Place, Range, StreamUri, UnpackError, Unpacked, Value, Wanted,
-    key_hash,
+    Aggregate, Cutter, Decoded, Decoder, Lacking, Place, Range, Sequence, StreamUri, UnpackError, Unpacked, Value,
+    Wanted, key_hash,
 };
 
 use super::route::Route;
@@ -25,6 +25,8 @@ pub(crate) struct Sourced {
     /// What its record lacks of the fields that are named.
     pub lacks: Lacking,
     pub after: SourceCursor,
+    /// Its number in the exported stream, if it had one.
+    pub sequence: Option<Sequence>,
 }
 
 /// What the reader answers.
@@ -141,11 +143,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The event as the target will hold it: that is what is sent, counted and compared.
-    async fn as_stored(&mut self, Sourced { event, lacks, after }: Sourced) -> Result<Sourced, Stop> {
+    async fn as_stored(&mut self, Sourced { event, lacks, after, sequence }: Sourced) -> Result<Sourced, Stop> {
         let largest = self.route.config.largest_event.unwrap_or(u64::MAX);
         let too_large = event.size() > largest;
         let (code, why) = match self.route.stream.as_stored(event) {
-            Ok(event) if event.size() <= largest => return Ok(Sourced { event, lacks, after }),
+            Ok(event) if event.size() <= largest => return Ok(Sourced { event, lacks, after, sequence }),
             Ok(event) => {
                 let why = format!("it has {} bytes (payload, key and headers) of at most {largest}", event.size());
                 (Code::EventTooLarge, why)
@@ -153,11 +155,9 @@ impl<'a> Reader<'a> {
             Err(error) if too_large => (Code::EventTooLarge, error.to_string()),
             Err(error) => (Code::Invalid, error.to_string()),
         };
-        // An event ends in the source in front of the cursor, which may be at the beginning of the next.
-        let at_beginning = after.offset == 0 && after.within == 0;
-        let key = self.source.entry(if at_beginning { after.entry.saturating_sub(1) } else { after.entry }).await?.key;
+        let key = self.source.entry(entry_before(after)).await?.key;
         let which = match after.within {
-            0 if at_beginning => "its last event".to_owned(),
+            0 if after.offset == 0 => "its last event".to_owned(),
             0 => format!("the event that ends at byte {}", after.offset),
             within => format!("the event that ends at {within} of the unit at byte {}", after.offset),
         };
@@ -439,7 +439,12 @@ fn sourced(route: &Route, decoded: Decoded, after: SourceCursor) -> Sourced {
         headers: decoded.headers,
         payload: decoded.payload,
     };
-    Sourced { event, lacks, after }
+    Sourced { event, lacks, after, sequence: decoded.sequence }
+}
+
+/// The entry of the event in front of a cursor, which may be at the beginning of the next.
+pub(super) fn entry_before(after: SourceCursor) -> u64 {
+    if after.offset == 0 && after.within == 0 { after.entry.saturating_sub(1) } else { after.entry }
 }
 
 /// Cuts the next piece of what was fed that completes an event. Each ends where the next one begins.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use sluice_ports::{Appends, NewEvent, Read, ReadLimit};
 use sluice_transfer::record::Tails;
-use sluice_transfer::{Event, Position, Sequence, ShardId, Timestamp, Value, leading_hash, leading_key};
+use sluice_transfer::{Event, Order, Position, Sequence, ShardId, Timestamp, Value, leading_hash, leading_key};
 
 use super::reader::{Next, Sourced};
 use super::shard::{Sent, ShardImport};
@@ -75,6 +75,9 @@ impl ShardImport<'_, '_> {
     ///
     /// Whoever dies between sending and the checkpoint leaves of each key more of the first events of the same append;
     /// the next one finds them in the same way, ends at the same last event, and sends fewer.
+    ///
+    /// Where no order is kept any of its events arrived. What is missing in front of the last one found is sent in any
+    /// order; the rest is the same.
     async fn complete(&mut self) -> Result<(), Stop> {
         loop {
             // Whoever made the append is gone, but not yet its request.
@@ -99,6 +102,13 @@ impl ShardImport<'_, '_> {
                 .collect();
             let tails = if missing.is_empty() {
                 next
+            } else if arrived.order == Order::Shard {
+                // Each was sent once those in front of it had arrived: they are there, and not shown yet.
+                if !self.claimed.slice.has_time() {
+                    return Err(Stop::Deadline);
+                }
+                self.wait(self.claimed.slice.engine.settings.shown_millis.max(1)).await?;
+                continue;
             } else {
                 self.forget_since().await?;
                 match self.append(&next.own, &missing).await? {
@@ -158,7 +168,8 @@ impl ShardImport<'_, '_> {
 
     /// Finds what stands behind the record's tails among the events that come next. Answers where the target ends, too.
     async fn arrived(&mut self, shards: &[ShardId]) -> Result<(Arrived, Tails), Stop> {
-        let (mut arrived, mut tails) = (Arrived::default(), self.claimed.record.work.tails());
+        let order = self.route.config.order.unwrap_or_default();
+        let (mut arrived, mut tails) = (Arrived::new(order), self.claimed.record.work.tails());
         for shard in shards {
             if *shard == self.claimed.record.shard {
                 tails.own = self.arrived_in(None, tails.own, &mut arrived).await?;
@@ -218,8 +229,8 @@ impl ShardImport<'_, '_> {
         event: NewEvent,
         arrived: &mut Arrived,
     ) -> Result<(), Stop> {
-        let key = leading_key(&event.key, &event.payload);
-        while !arrived.is_waiting_for(&key) {
+        let line = arrived.line(&event);
+        while !arrived.is_waiting_for(&line) {
             if !self.within_window(arrived)
                 || (self.unsent.len() <= arrived.seen() && self.pull().await? == Pulled::End)
             {
@@ -229,7 +240,7 @@ impl ShardImport<'_, '_> {
                 arrived.expect(&sourced.event);
             }
         }
-        let index = arrived.take(&key);
+        let index = arrived.take(&line);
         if index.and_then(|index| self.unsent.get(index)).is_none_or(|sourced| sourced.event != event) {
             return Err(self.foreign(shard, sequence));
         }
@@ -309,18 +320,36 @@ fn event_of((_, sourced): (usize, &Sourced)) -> NewEvent {
     sourced.event.clone()
 }
 
-/// Which of the events that come next were found in the target. Of each key they are found in order, so what is found
-/// can only be the first one of its key that was not.
+/// Events of one line were sent one after the other: those of a key. Where no order is kept a line has the events that
+/// nobody can tell apart, so that any of them may have arrived without those in front of it.
+type Line = (Value, Option<Value>);
+
+/// Which of the events that come next were found in the target. Of each line they are found in order, so what is found
+/// can only be the first one of its line that was not.
 #[derive(Debug, Default)]
 struct Arrived {
-    /// Places of events that were not found, by key.
-    waiting: HashMap<Value, VecDeque<usize>>,
+    order: Order,
+    /// Places of events that were not found, by line.
+    waiting: HashMap<Line, VecDeque<usize>>,
     found: Vec<bool>,
     /// Bytes of payload of all that were looked at.
     bytes: usize,
 }
 
 impl Arrived {
+    fn new(order: Order) -> Self {
+        Self { order, ..Self::default() }
+    }
+
+    /// Where an event belongs.
+    fn line(&self, event: &NewEvent) -> Line {
+        match self.order {
+            // Of a whole shard's order the first events arrived, and so of each key: they may be in several shards by now.
+            Order::Key | Order::Shard => (leading_key(&event.key, &event.payload), None),
+            Order::None => (event.key.clone(), Some(event.payload.clone())),
+        }
+    }
+
     /// Events that were looked at.
     fn seen(&self) -> usize {
         self.found.len()
@@ -328,18 +357,18 @@ impl Arrived {
 
     /// Looks at one more event that is to come.
     fn expect(&mut self, event: &NewEvent) {
-        self.waiting.entry(leading_key(&event.key, &event.payload)).or_default().push_back(self.found.len());
+        self.waiting.entry(self.line(event)).or_default().push_back(self.found.len());
         self.found.push(false);
         self.bytes += event.payload.len();
     }
 
-    fn is_waiting_for(&self, key: &Value) -> bool {
-        self.waiting.get(key).is_some_and(|places| !places.is_empty())
+    fn is_waiting_for(&self, line: &Line) -> bool {
+        self.waiting.get(line).is_some_and(|places| !places.is_empty())
     }
 
-    /// The first of that key that was not found is. Answers its place.
-    fn take(&mut self, key: &Value) -> Option<usize> {
-        let index = self.waiting.get_mut(key)?.pop_front()?;
+    /// The first of that line that was not found is. Answers its place.
+    fn take(&mut self, line: &Line) -> Option<usize> {
+        let index = self.waiting.get_mut(line)?.pop_front()?;
         *self.found.get_mut(index)? = true;
         Some(index)
     }

@@ -3,7 +3,7 @@
 use futures::future::join;
 use sluice_ports::{Appends, NewEvent};
 use sluice_transfer::record::{Check, ShardRecord, SourceCursor};
-use sluice_transfer::{Remaining, SliceOutcome, Wanted};
+use sluice_transfer::{Order, Remaining, SliceOutcome, Wanted};
 
 use super::reader::{Next, Sourced};
 use super::route::{Route, import_config, open_route};
@@ -61,6 +61,9 @@ enum Fill {
 /// Bytes that a target without conditional appends takes of one shard in a millisecond, at least; and of events one
 /// (Kinesis: 1 MB and 1,000 records a second).
 const TAKEN: u64 = 900;
+/// Events of one append that go one after the other, and what one takes, in milliseconds, on a bad day.
+const IN_A_ROW: usize = 64;
+const ONE_MILLIS: u64 = 100;
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     pub(super) async fn run(mut self) -> Result<ShardEnd, Stop> {
@@ -111,10 +114,12 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         }
         // One that the slice's end cuts off leaves open what happened, and whoever comes next waits.
         let left = slice.millis_left();
-        (
-            events.min(at_most(left, usize::MAX)).max(1),
-            bytes.min(at_most(left.saturating_mul(TAKEN), usize::MAX)).max(1),
-        )
+        let events = match self.route.config.order.unwrap_or_default() {
+            // One after the other: that they are to stop is seen between two appends.
+            Order::Shard => events.min(IN_A_ROW).min(at_most(left / ONE_MILLIS, usize::MAX)),
+            Order::Key | Order::None => events.min(at_most(left, usize::MAX)),
+        };
+        (events.max(1), bytes.min(at_most(left.saturating_mul(TAKEN), usize::MAX)).max(1))
     }
 
     /// Reads until there is a batch to send.

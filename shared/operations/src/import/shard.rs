@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 
 use sluice_ports::{Appended, Appends, NewEvent};
 use sluice_transfer::manifest::{ListShard, Segment};
-use sluice_transfer::record::{Check, ImportWork, Mark, Share, SourceCursor, Tails};
-use sluice_transfer::{Counts, EventDigest, Lacking, ObjectKeys, Position};
+use sluice_transfer::record::{Check, ImportWork, Mark, Origin, Share, SourceCursor, Tails};
+use sluice_transfer::{Counts, EventDigest, Lacking, ObjectKeys, Order, Placement, Position};
 
-use super::reader::{Reader, Sourced};
+use super::reader::{Reader, Sourced, entry_before};
 use super::route::Route;
 use crate::claimed::Claimed;
 use crate::error::{Code, OperationError, Stop};
@@ -56,13 +56,14 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let work = &mut self.claimed.record.work;
         (work.unsettled, work.unsettled_since) = (true, None);
         let (slice, route, shard) = (self.claimed.slice, self.route, self.claimed.record.shard.clone());
-        let by_key = self.claimed.record.hashes.is_some();
+        let placement = if self.claimed.record.hashes.is_some() { Placement::Key } else { Placement::AsSource };
+        let order = route.config.order.unwrap_or_default();
         async move {
             let writer = Some(&slice.order.id);
-            Ok(if by_key {
-                route.stream.append_by_key(&shard, writer, expected, events).await?
-            } else {
-                route.stream.append(&shard, writer, expected, events).await?
+            Ok(match (order, placement) {
+                (Order::Key, Placement::Key) => route.stream.append_by_key(&shard, writer, expected, events).await?,
+                (Order::Key, Placement::AsSource) => route.stream.append(&shard, writer, expected, events).await?,
+                _ => route.stream.append_ordered(&shard, writer, expected, events, (placement, order)).await?,
             })
         }
     }
@@ -107,14 +108,22 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
             digest: record.digest,
             counts: Counts::default(),
             lacking: Lacking::default(),
+            origin: many.checked_sub(1).and_then(|last| self.origin(self.unsent.get(last)?)),
         };
-        for Sourced { event, lacks, after } in self.unsent.iter().take(many) {
+        for Sourced { event, lacks, after, .. } in self.unsent.iter().take(many) {
             sum.counts += Counts::new(1, event.payload.len() as u64);
             sum.lacking += *lacks;
             sum.digest = sum.digest.with(event.time, &event.key, &event.headers, &event.payload);
             sum.cursor = *after;
         }
         sum
+    }
+
+    /// Where an event stood in the exported stream, if that is known.
+    fn origin(&self, sourced: &Sourced) -> Option<Origin> {
+        let sequence = sourced.sequence.clone()?;
+        let place = listed(self.route, self.claimed).ok()?.place(&self.route.list, entry_before(sourced.after))?;
+        Some(Origin { shard: place.source?.clone(), sequence })
     }
 
     /// Waits, though not past the deadline.
@@ -125,16 +134,16 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     /// The record follows the target, which holds so many more of the unsent events, and is written, at most once for a
     /// batch.
     pub(super) async fn follow_target(&mut self, many: usize, sum: Sum, tails: Tails) -> Result<(), Stop> {
-        let Sum { cursor, digest, counts, lacking } = sum;
+        let Sum { cursor, digest, counts, lacking, origin } = sum;
         self.unsent.drain(..many.min(self.unsent.len()));
         let check = self.reader.check().filter(|check| check.entry == cursor.entry);
         let revision = self.claimed.record.revision;
         let record = &mut self.claimed.record.work;
         record.advanced(cursor, tails, counts, lacking, digest);
         if self.marked.replace(revision) == Some(revision) {
-            record.move_mark();
+            record.move_mark(origin);
         } else {
-            record.mark();
+            record.mark(origin);
         }
         record.check = check;
         self.tell_progress(cursor)?;
@@ -188,13 +197,14 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     }
 }
 
-/// Where the sources go on behind some events, how many these are, what their records lack, and the digest of all up to
-/// there.
+/// Where the sources go on behind some events, how many these are, what their records lack, the digest of all up to
+/// there, and where the last of them came from.
 pub(super) struct Sum {
     cursor: SourceCursor,
     digest: EventDigest,
     counts: Counts,
     lacking: Lacking,
+    origin: Option<Origin>,
 }
 
 /// The result of an append.

@@ -8,11 +8,12 @@ use sluice_transfer::manifest::SourceList;
 use sluice_transfer::record::{Config, ImportConfig, ImportRecord, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
     Counts, EventDigest, Format, ImportRequest, Placement, Position, Range, Request, ShardId, State, StreamUri,
-    Timestamp, TransferId, Value,
+    Timestamp, TransferId, Value, counted,
 };
 
 use super::foreign::Asked;
 use super::list::{ListWriter, Sources, Taken, write_root};
+use super::order;
 use super::placement::{place, shards_to_make};
 use super::range::Bounds;
 use super::resolved::Resolved;
@@ -27,6 +28,8 @@ const EVENT_SIZE: u64 = 1 << 20;
 /// Room for a key, where such an event fills all that a target takes: its target may give it one (Kinesis: 256
 /// characters at most; Kinesis Data Streams, API reference, `PutRecord`).
 const KEY_ROOM: u64 = 256;
+/// While a target is being made it is looked at once in so long, in milliseconds.
+const CREATION_LOOK_MILLIS: u64 = 2_000;
 
 pub(super) async fn resolve(
     engine: &Engine,
@@ -47,7 +50,7 @@ pub(super) async fn resolve(
     let (bucket, path) = engine.places().source(&request.source).await?;
     let stream = engine.places().stream(&request.stream).await?;
     // What is wrong with the target is said before all sources are looked at.
-    if let Some(info) = target(&stream).await? {
+    if let Some(info) = target(&stream, request).await? {
         check_target(&info, request, id)?;
         event_size(&*stream, &info, request)?;
     }
@@ -63,9 +66,10 @@ pub(super) async fn resolve(
             "eventSize and pack cut bytes into events; these sources hold events of their own, which stay as they are",
         ));
     }
-    let info = made_target(&stream, request, &sources, id).await?;
+    let info = made_target(engine, &*stream, request, &mut sources, id).await?;
     let (taken, notes) = place(request.placement, &sources, &info, &request.stream)?;
     sources.notes.extend(notes);
+    sources.notes.extend(order::note(request.order, &*stream, &request.stream, taken.len()));
     write_root(engine, id, &request.source, &key, &sources.shards, &taken, sources.left_out.clone()).await?;
     let config = ImportConfig {
         bucket: request.source.clone(),
@@ -80,6 +84,7 @@ pub(super) async fn resolve(
         largest_event: Some(info.largest_event),
         pack: request.pack || sources.joined,
         placement: placement(&*stream, &taken),
+        order: order::resolved(request.order, &*stream),
         time: engine.clock.now(),
         rate: request.rate,
     };
@@ -118,11 +123,13 @@ fn event_size(stream: &dyn StreamStore, info: &StreamInfo, request: &ImportReque
     Ok(size)
 }
 
-/// The target as it is. One that is not there is made, once the sources are checked.
+/// The target as it is. One that is missing is made once the sources are checked, if it may be. A plan that died in
+/// between left a stream behind, and this one goes on with that.
 async fn made_target(
-    stream: &Arc<dyn StreamStore>,
+    engine: &Engine,
+    stream: &dyn StreamStore,
     request: &ImportRequest,
-    sources: &Sources,
+    sources: &mut Sources,
     id: &TransferId,
 ) -> Result<StreamInfo, OperationError> {
     let listed = sources.shards.len();
@@ -130,21 +137,64 @@ async fn made_target(
         let what = format!("the source has {listed} shards; this version takes {SHARDS} in one transfer");
         return Err(OperationError::new(Code::OutOfRange, what));
     }
-    let info = if let Some(info) = target(stream).await? {
-        info
-    } else {
-        let shards = shards_to_make(request.placement, sources);
-        stream.create(shards).await?;
-        stream.describe().await?
+    let (begun, mut asked) = (engine.clock.now(), false);
+    let info = loop {
+        let error = match stream.describe().await {
+            Ok(info) => break info,
+            Err(error) => error,
+        };
+        match error.kind() {
+            // More than once where one of that name is still being deleted.
+            ErrorKind::NotFound => {
+                let shards = shards_to_make(request.placement, sources);
+                if make(stream, request, shards).await? {
+                    let made = counted(shards.into(), "shard");
+                    sources.notes.push(format!("target: {} was made, with {made}", request.stream));
+                }
+                if !std::mem::replace(&mut asked, true) {
+                    continue;
+                }
+            }
+            // It is being made: by this plan, or by one that died.
+            ErrorKind::Unavailable if request.create_target => {}
+            _ => return Err(error.into()),
+        }
+        let left = engine.settings.creation_millis.saturating_sub(engine.clock.now().millis_since(begun));
+        if left == 0 {
+            let (target, waited) = (&request.stream, engine.settings.creation_millis / 1_000);
+            let what = format!("{target} takes no events {waited} s after it was made; plan again to go on: {error}");
+            return Err(OperationError::new(Code::Unavailable, what));
+        }
+        engine.clock.sleep(left.min(CREATION_LOOK_MILLIS)).await;
     };
     check_target(&info, request, id)?;
     Ok(info)
 }
 
-/// The target, if it is there.
-async fn target(stream: &Arc<dyn StreamStore>) -> Result<Option<StreamInfo>, OperationError> {
+/// Makes the target, if streams of its store cost nothing or the request asks for it. Answers whether it was made now
+/// and that is worth a note.
+async fn make(stream: &dyn StreamStore, request: &ImportRequest, shards: u32) -> Result<bool, OperationError> {
+    let Some(command) = stream.create_command(shards) else {
+        stream.create(shards).await?;
+        return Ok(false);
+    };
+    if request.create_target {
+        return Ok(stream.create(shards).await?);
+    }
+    let what = format!(
+        "there is no stream {}: make it with `{command}`, or let the import make it (--create-target, \"createTarget\": \
+         true)",
+        request.stream
+    );
+    Err(OperationError::new(Code::NotFound, what))
+}
+
+/// The target, if it is there and need not be waited for.
+async fn target(stream: &Arc<dyn StreamStore>, request: &ImportRequest) -> Result<Option<StreamInfo>, OperationError> {
     match stream.describe().await {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        // Perhaps a plan that died has begun to make it.
+        Err(error) if error.kind() == ErrorKind::Unavailable && request.create_target => Ok(None),
         answer => Ok(Some(answer?)),
     }
 }

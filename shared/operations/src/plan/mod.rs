@@ -8,6 +8,7 @@ mod foreign;
 mod import;
 mod list;
 mod notes;
+mod order;
 mod placement;
 mod range;
 mod resolved;

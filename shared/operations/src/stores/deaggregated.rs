@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use sluice_ports::{
-    Appended, Appends, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamListing, StreamStore,
+    Appended, Appends, Intake, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamListing, StreamStore,
 };
-use sluice_transfer::{Aggregate, Counts, Event, Position, Range, ShardId, Timestamp, TransferId};
+use sluice_transfer::{Aggregate, Counts, Event, Order, Placement, Position, Range, ShardId, Timestamp, TransferId};
 
 /// Takes aggregates apart. Positions within a record are those of its events; the store behind sees only those between
 /// records.
@@ -106,6 +106,10 @@ impl StreamStore for Deaggregated {
         self.inner.create(shards).await
     }
 
+    fn create_command(&self, shards: u32) -> Option<String> {
+        self.inner.create_command(shards)
+    }
+
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
         let left = match self.left(shard, from) {
             Some(left) => Ok(left),
@@ -167,6 +171,21 @@ impl StreamStore for Deaggregated {
         events: &[NewEvent],
     ) -> Result<Appended> {
         self.inner.append_by_key(shard, writer, expected, events).await
+    }
+
+    async fn append_ordered(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+        way: (Placement, Order),
+    ) -> Result<Appended> {
+        self.inner.append_ordered(shard, writer, expected, events, way).await
+    }
+
+    fn intake(&self) -> Option<Intake> {
+        self.inner.intake()
     }
 
     async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use sluice_ports::{
-    Appended, Appends, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamListing, StreamStore,
+    Appended, Appends, Intake, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamListing, StreamStore,
 };
-use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
+use sluice_transfer::{Counts, Order, Placement, Position, Range, ShardId, Timestamp, TransferId};
 
 use super::patience::Patient;
 
@@ -20,6 +20,10 @@ impl StreamStore for Patient<dyn StreamStore> {
 
     async fn create(&self, shards: u32) -> Result<bool> {
         self.patience.again(|| self.store.create(shards)).await
+    }
+
+    fn create_command(&self, shards: u32) -> Option<String> {
+        self.store.create_command(shards)
     }
 
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
@@ -70,6 +74,22 @@ impl StreamStore for Patient<dyn StreamStore> {
         events: &[NewEvent],
     ) -> Result<Appended> {
         self.patience.once(self.store.append_by_key(shard, writer, expected, events)).await
+    }
+
+    /// Once, as above.
+    async fn append_ordered(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+        way: (Placement, Order),
+    ) -> Result<Appended> {
+        self.patience.once(self.store.append_ordered(shard, writer, expected, events, way)).await
+    }
+
+    fn intake(&self) -> Option<Intake> {
+        self.store.intake()
     }
 
     async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {

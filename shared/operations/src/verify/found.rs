@@ -41,14 +41,23 @@ pub struct Verification {
     pub counts: Counts,
     /// Objects, or shards of a target, that were read.
     pub read: u64,
+    /// Events of an import that its target dropped since, by age or by hand; not there where none was.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub expired: u64,
     /// The differences, the unreadable parts and the gaps; at most 100 lines of 500 characters. The first is one that
     /// the verdict rests on.
     pub findings: Vec<String>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Verification {
     pub(super) fn new(id: &TransferId) -> Self {
-        Self { id: id.clone(), verdict: Verdict::Proved, counts: Counts::default(), read: 0, findings: Vec::new() }
+        let (verdict, counts) = (Verdict::Proved, Counts::default());
+        Self { id: id.clone(), verdict, counts, read: 0, expired: 0, findings: Vec::new() }
     }
 
     pub(super) fn find(&mut self, verdict: Verdict, what: &str) {

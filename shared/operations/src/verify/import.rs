@@ -1,6 +1,8 @@
 //! The proof of an import: what its target holds.
 
+use sluice_ports::StreamStore;
 use sluice_transfer::record::{ImportConfig, ShardRecord, Work};
+use sluice_transfer::{Counts, ShardId, counted};
 
 use super::found::Verdict;
 use super::run::{End, Run};
@@ -52,32 +54,61 @@ async fn verify_shard(run: &mut Run<'_>, config: &ImportConfig, record: &ShardRe
         let before = back.counts.bytes;
         let hashes = continued.as_ref().and(record.hashes);
         let read = (continued.as_ref().unwrap_or(shard), hashes);
-        whole = match read_more(&engine.settings, &patience, &*stream, read, &mut back, &until, &mut ahead).await {
-            Ok(ReadOn::Further) => true,
-            Ok(ReadOn::Trimmed) => {
-                let what = format!(
-                    "shard {shard} of {}: what was imported has been trimmed since, so it can no longer be compared",
-                    config.stream
-                );
-                run.found.find(Verdict::Unproved, &what);
-                false
+        match read_more(&engine.settings, &patience, &*stream, read, &mut back, &until, &mut ahead).await {
+            Ok(ReadOn::Further) => {}
+            Ok(ReadOn::Trimmed(earliest)) => {
+                run.at.trimmed = true;
+                // What is left is counted. A store that answers nothing new has nothing left.
+                back.position = if earliest > back.position { earliest.min(until) } else { until };
             }
             Err(error) => {
-                run.found.find_error(&error.into());
-                false
+                let error = OperationError::from(error);
+                if error.code == Code::NotFound && is_gone(&*stream, read.0).await {
+                    run.at.trimmed = true;
+                    back.position = until;
+                } else {
+                    run.found.find_error(&error);
+                    whole = false;
+                }
             }
-        };
+        }
         run.came_further = true;
         (run.seen)(back.counts.bytes - before);
     }
     run.found.counts += back.counts;
     run.found.read += 1;
     if whole && !back.proves(sent) {
-        let what = format!(
-            "shard {shard} of {} holds {} where {} were imported, or others than these",
-            config.stream, back.counts, sent.counts
-        );
-        run.found.find(Verdict::Mismatch, &what);
+        let may_expire = run.at.trimmed || has_expired(run, &*stream).await?;
+        compare(run, config, shard, (sent.counts, back.counts), may_expire);
     }
     Ok(End::All)
+}
+
+/// True if a shard is no longer listed by a stream that is there: it was closed, and its events have expired.
+async fn is_gone(stream: &dyn StreamStore, shard: &ShardId) -> bool {
+    stream.list().await.is_ok_and(|listing| listing.shards.iter().all(|listed| listed.shard != *shard))
+}
+
+/// True if the stream no longer keeps all events that arrived since the import was planned.
+async fn has_expired(run: &Run<'_>, stream: &dyn StreamStore) -> Result<bool, OperationError> {
+    let listing = stream.list().await?;
+    let age = run.engine.clock.now().millis_since(run.transfer.created_at);
+    Ok(listing.retention_millis.is_some_and(|retention| age > retention))
+}
+
+/// Tells in what a shard differs from what was sent into it. What may have expired proves nothing, and refutes nothing.
+fn compare(run: &mut Run<'_>, config: &ImportConfig, shard: &ShardId, counts: (Counts, Counts), may_expire: bool) {
+    let (stream, (sent, found)) = (&config.stream, counts);
+    let lost = sent.events.saturating_sub(found.events);
+    if may_expire && lost > 0 && found.bytes <= sent.bytes {
+        run.found.expired += lost;
+        let of = counted(sent.events, "imported event");
+        let what = format!(
+            "shard {shard} of {stream}: {lost} of {of} were trimmed or have expired since, so they can no longer be compared"
+        );
+        run.found.find(Verdict::Unproved, &what);
+        return;
+    }
+    let what = format!("shard {shard} of {stream} holds {found} where {sent} were imported, or others than these");
+    run.found.find(Verdict::Mismatch, &what);
 }

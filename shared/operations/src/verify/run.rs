@@ -35,6 +35,9 @@ pub struct VerifyCursor {
     /// Import: how far the shard was read, if it was begun.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) back: Option<ReadBack>,
+    /// Import: true if the current shard no longer has all that it had.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) trimmed: bool,
 }
 
 /// One slice of a verification.

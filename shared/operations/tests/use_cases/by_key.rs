@@ -14,8 +14,8 @@ use sluice_ports::memory::{MemoryStream, now};
 use sluice_ports::{Appended, Clock, Error, ErrorKind, NewEvent, Read, ReadLimit, Result, StreamInfo, StreamStore};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{
-    Budget, ExportRequest, Format, Header, ImportRequest, Kind, Position, Request, ShardId, Timestamp, TransferId,
-    Value,
+    Budget, ExportRequest, Format, Header, ImportRequest, Kind, Order, Position, Request, ShardId, Timestamp,
+    TransferId, Value,
 };
 
 /// Bytes that the target takes of one event.
@@ -144,15 +144,25 @@ impl Rig {
 
     /// A rig whose import is planned and meets these fates.
     fn fated(fates: Vec<Fate>) -> Self {
+        Self::ordered(None, fates)
+    }
+
+    /// The same, in such an order.
+    fn ordered(order: Option<Order>, fates: Vec<Fate>) -> Self {
         let rig = Self::new(&six());
-        rig.plan(None).unwrap();
+        rig.plan_in(order, None).unwrap();
         rig.target.0.fates.lock().unwrap().extend(fates);
         rig
     }
 
     fn plan(&self, event_size: Option<u64>) -> std::result::Result<(), OperationError> {
+        self.plan_in(None, event_size)
+    }
+
+    fn plan_in(&self, order: Option<Order>, event_size: Option<u64>) -> std::result::Result<(), OperationError> {
         let request = Request::Import(ImportRequest {
             event_size,
+            order,
             ..ImportRequest::new("memory:archive".parse().unwrap(), "memory:target".parse().unwrap())
         });
         now(plan(&self.engine, &self.id, &request, "test")).map(|_| ())
@@ -225,6 +235,40 @@ fn of_an_unanswered_append_only_what_is_missing_is_sent() {
         let rig = Rig::fated(vec![arrived(arrive)]);
         assert_eq!(rig.complete(), held, "where {arrive:?} arrived");
     }
+}
+
+#[test]
+fn where_no_order_is_kept_any_of_them_may_have_arrived() {
+    for (arrive, held) in [
+        (&[][..], "123145"),
+        (&[1], "213145"),
+        // Nobody can tell the two ones apart.
+        (&[5, 3], "512314"),
+        (&[4, 2, 0], "431215"),
+        (&[5, 4, 3, 2, 1, 0], "541321"),
+    ] {
+        let rig = Rig::ordered(Some(Order::None), vec![arrived(arrive)]);
+        assert_eq!(rig.complete(), held, "where {arrive:?} arrived");
+    }
+    // Of what is sent again any may arrive unheard of, too.
+    let rig = Rig::ordered(Some(Order::None), vec![arrived(&[5]), arrived(&[3, 1]), arrived(&[1])]);
+    assert_eq!(rig.complete().len(), 6);
+    for foreign in [event("c", "9"), event("a", "9"), event("b", "5")] {
+        let rig = Rig::ordered(Some(Order::None), vec![Fate { foreign: Some(foreign.clone()), arrive: vec![0, 5] }]);
+        assert_eq!(rig.failure().0, Code::ForeignEvents.to_string(), "{foreign:?}");
+    }
+}
+
+#[test]
+fn of_a_shards_order_the_first_ones_have_arrived() {
+    for (arrive, held) in [(&[][..], "123145"), (&[0, 1, 2], "123145"), (&[0, 1, 2, 3, 4, 5], "123145")] {
+        let rig = Rig::ordered(Some(Order::Shard), vec![arrived(arrive)]);
+        assert_eq!(rig.complete(), held, "where {arrive:?} arrived");
+    }
+    // What is in front of one that is there is there, too: it is waited for, and not sent again out of its order.
+    let rig = Rig::ordered(Some(Order::Shard), vec![arrived(&[2])]);
+    assert_eq!(rig.slice(Kind::Import), SliceOutcome::More);
+    assert_eq!(rig.held(), "3");
 }
 
 #[test]

@@ -181,6 +181,8 @@ proptest! {
         prop_assert_eq!(rig.sliced("export", &steps).0, whole);
         let (whole, _) = rig.whole("import");
         prop_assert_eq!(whole.verdict, of_import, "{:?}", &whole.findings);
+        let expired = if let Damage::Trim(n) = damage { n as u64 % events + 1 } else { 0 };
+        prop_assert_eq!((whole.expired, whole.counts.events), (expired, 2 * events - expired));
         prop_assert_eq!(rig.sliced("import", &steps).0, whole);
     }
 }

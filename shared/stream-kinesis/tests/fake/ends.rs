@@ -34,19 +34,53 @@ async fn shards_and_their_ends() {
 #[tokio::test]
 async fn streams_that_are_not_there() {
     let world = World::new(State::with_shards(1));
-    assert!(!world.stream.create(3).await.unwrap(), "a stream that exists is left as it is");
     for (status, expected) in [("CREATING", ErrorKind::Unavailable), ("DELETING", ErrorKind::NotFound)] {
         world.state(|state| state.summary.insert("StreamStatus", json!(status)));
         assert_eq!(kind(world.stream.describe().await), expected, "{status}");
     }
-    let missing = Fault::Refused("ResourceNotFoundException");
-    world.state(|state| state.faults.insert("DescribeStreamSummary", vec![missing; 2].into()));
+    world.state(|state| state.faults.insert("DescribeStreamSummary", [MISSING].into()));
     assert_eq!(kind(world.stream.describe().await), ErrorKind::NotFound);
+}
+
+const MISSING: Fault = Fault::Refused("ResourceNotFoundException");
+
+#[tokio::test]
+async fn a_stream_is_made_once_whatever_becomes_of_the_answer() {
+    let world = World::new(State::with_shards(1));
+    let faults = |faults: &[Fault]| {
+        let faults = faults.to_vec().into();
+        world.state(|state| state.faults.insert("CreateStream", faults));
+    };
+    assert!(world.stream.create(3).await.unwrap());
+    let there = Fault::Refused("ResourceInUseException");
+    faults(&[there]);
+    assert!(!world.stream.create(3).await.unwrap(), "a stream that exists is left as it is");
+    faults(&[Fault::Lost, there]);
+    assert!(!world.stream.create(3).await.unwrap(), "who made it is not known");
+    let limit = Fault::Refused("LimitExceededException");
+    faults(&[limit]);
+    assert!(world.stream.create(3).await.unwrap(), "for a moment there were too many");
+    faults(&[limit; 5]);
     let why = world.stream.create(3).await.unwrap_err();
-    assert_eq!(why.kind(), ErrorKind::NotFound);
-    let command = "`aws kinesis create-stream --stream-name orders --shard-count 3`";
-    assert!(why.to_string().contains(command), "{why}");
-    assert!(world.state(|state| !state.calls.contains(&"CreateStream".to_owned())));
+    assert_eq!(why.kind(), ErrorKind::Full);
+    assert!(why.to_string().contains("no room for 3 shards"), "{why}");
+    faults(&[Fault::Refused("AccessDeniedException")]);
+    let why = world.stream.create(3).await.unwrap_err();
+    assert!(why.kind() == ErrorKind::Denied && why.to_string().contains("kinesis:CreateStream allowed"), "{why}");
+}
+
+#[tokio::test]
+async fn where_none_may_be_made_the_command_is_named() {
+    let world = World::new(State::with_shards(1));
+    let command = "aws kinesis create-stream --stream-name orders --shard-count 3";
+    assert_eq!(world.stream.create_command(3).as_deref(), Some(command));
+    let stream = World::stream(&world.server).never_made("the owner says no");
+    assert!(!stream.create(3).await.unwrap(), "a stream that exists is left as it is");
+    world.state(|state| state.faults.insert("DescribeStreamSummary", [MISSING].into()));
+    let why = stream.create(3).await.unwrap_err();
+    assert_eq!(why.kind(), ErrorKind::Denied);
+    assert!(why.to_string().contains("the owner says no") && why.to_string().contains(command), "{why}");
+    assert_eq!(world.calls("CreateStream"), 0);
 }
 
 #[tokio::test]
@@ -55,15 +89,12 @@ async fn a_stream_by_its_arn() {
     let name = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
     let clock = std::sync::Arc::new(crate::ServerClock(world.server.clone()));
     let stream = sluice_stream_kinesis::KinesisStream::new(world.server.client(), name, clock);
-    assert!(!stream.create(1).await.unwrap());
     let answer = stream.append(&shard(0), None, &Position::Beginning, &[event("k", "p")]).await.unwrap();
     assert_eq!(answer, sluice_ports::Appended::Done { tail: after(11) });
     assert_eq!(stream.describe().await.unwrap().shards[0].tail, after(11));
-    world.state(|state| {
-        state.faults.insert("DescribeStreamSummary", [Fault::Refused("ResourceNotFoundException")].into())
-    });
-    let why = stream.create(1).await.unwrap_err().to_string();
-    assert!(why.contains("--stream-name orders --shard-count 1 --region eu-west-1`"), "{why}");
+    assert!(stream.create(1).await.unwrap(), "by its name");
+    let command = stream.create_command(1).unwrap();
+    assert!(command.ends_with("--stream-name orders --shard-count 1 --region eu-west-1"), "{command}");
 }
 
 proptest! {

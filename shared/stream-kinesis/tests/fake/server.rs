@@ -135,6 +135,7 @@ impl State {
             "GetShardIterator" => self.iterator(body),
             "GetRecords" => self.records(body),
             "PutRecords" => Ok(self.put_records(body)),
+            "CreateStream" => Ok(json!({})),
             _ => refused("UnknownOperationException"),
         }
     }

@@ -111,6 +111,8 @@ pub struct ListPlace<'a> {
     pub index: usize,
     /// Its number among all sources of the import, whichever of them the shard reads.
     pub number: u64,
+    /// The shard it came from, if it has one.
+    pub source: Option<&'a ShardId>,
     /// The range of its events that is imported; none for all.
     pub range: Option<&'a Range>,
     /// The hashes of all its keys, if they are known.
@@ -123,13 +125,15 @@ impl ListShard {
     pub fn place<'a>(&'a self, list: &'a SourceList, entry: u64) -> Option<ListPlace<'a>> {
         if self.reads.is_empty() {
             let (segment, index) = place(&self.segments, entry)?;
-            return Some(ListPlace { segment, index, number: entry, range: self.range.as_ref(), hashes: None });
+            let (source, range) = (self.source.as_ref(), self.range.as_ref());
+            return Some(ListPlace { segment, index, number: entry, source, range, hashes: None });
         }
         let mut within = entry;
         for part in self.parts(list) {
             if within < part.entries {
                 let ((segment, index), number) = (place(&part.segments, within)?, part.first + within);
-                return Some(ListPlace { segment, index, number, range: part.range.as_ref(), hashes: part.hashes });
+                let (source, range) = (part.source.as_ref(), part.range.as_ref());
+                return Some(ListPlace { segment, index, number, source, range, hashes: part.hashes });
             }
             within -= part.entries;
         }

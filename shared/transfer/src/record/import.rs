@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::SEGMENT_ENTRIES;
 use crate::manifest::SegmentChain;
-use crate::{Checksum, Counts, EventDigest, Lacking, Position, ShardId, Timestamp};
+use crate::{Checksum, Counts, EventDigest, Lacking, Position, Sequence, ShardId, Timestamp};
 
 /// A place in a shard's sources. Raw: the byte at which the next event begins. Units: where the next event's unit
 /// begins, and how many of its events are consumed.
@@ -65,11 +65,24 @@ impl Tails {
     }
 }
 
-/// A place in the sources and the place in the target that belongs to it.
+/// An event of an export by the shard and the number that it had there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The shard of the exported stream.
+    pub shard: ShardId,
+    /// The number.
+    pub sequence: Sequence,
+}
+
+/// A place in the sources and the place in the target that belongs to it. The marks of a lane are its position map:
+/// what lies between two marks in the sources lies between them in the target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// All in front of this
     pub source: SourceCursor,
+    /// The last event in front of it that this lane took, if sources know their events' numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// stands in front of that.
     pub target: Position,
     /// Or, since the target was split or merged, in front of these in the shards that continue the target shard.
@@ -210,16 +223,16 @@ impl ImportRecord {
         }
     }
 
-    /// Keeps a mark of how far source and target are.
-    pub fn mark(&mut self) {
+    /// Keeps a mark of how far source and target are. `origin` is the last event that arrived.
+    pub fn mark(&mut self, origin: Option<Origin>) {
         let (target, continued) = (self.tail.clone(), self.continued.clone());
-        self.marks.push(Mark { source: self.cursor, target, continued });
+        self.marks.push(Mark { source: self.cursor, origin, target, continued });
     }
 
     /// Moves the last mark to where source and target are now. It must not be on record yet: a segment may hold it.
-    pub fn move_mark(&mut self) {
+    pub fn move_mark(&mut self, origin: Option<Origin>) {
         self.marks.pop();
-        self.mark();
+        self.mark(origin);
     }
 
     /// The comparison at the end, before anything was read. The target's events begin at `from`.
@@ -245,7 +258,6 @@ impl ImportRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Sequence;
 
     #[test]
     fn a_mark_that_is_moved_is_one_mark_and_those_before_it_stay() {
@@ -254,7 +266,7 @@ mod tests {
             let cursor = SourceCursor { entry, ..SourceCursor::default() };
             let (tail, lacking) = (Position::After(Sequence::new(entry)), Lacking { key: entry, ..Lacking::default() });
             record.advanced(cursor, Tails::of(tail), Counts::new(1, 1), lacking, EventDigest::default());
-            if moves { record.move_mark() } else { record.mark() }
+            if moves { record.move_mark(None) } else { record.mark(None) }
         }
         let marks: Vec<_> = record.marks.iter().map(|mark| (mark.source.entry, mark.target.clone())).collect();
         assert_eq!(marks, [1, 4, 5].map(|n| (n, Position::After(Sequence::new(n)))));

@@ -5,10 +5,10 @@ use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, RECORD_VERSION};
+use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, PLACED, RECORD_VERSION};
 use crate::{
-    BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, LeftOut, PackSpec,
-    Placement, Request, ShardId, SourceFormat, State, Step, StreamUri, Timestamp, TransferId, Wanted,
+    BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, LeftOut, Order,
+    PackSpec, Placement, Request, ShardId, SourceFormat, State, Step, StreamUri, Timestamp, TransferId, Wanted,
 };
 
 /// The root of a transfer's manifest.
@@ -110,6 +110,9 @@ pub struct ImportConfig {
     /// none, as in all records of versions before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<Placement>,
+    /// The order that events keep where the target does not keep all of it anyway; none for that of keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
     /// Time of events that have none of their own: when the import was planned.
     pub time: Timestamp,
     /// Bytes of payload a second.
@@ -220,7 +223,7 @@ impl Config {
     fn version(&self) -> u32 {
         match self {
             Self::Export(ExportConfig { deaggregate: true, .. })
-            | Self::Import(ImportConfig { placement: Some(_), .. }) => return RECORD_VERSION,
+            | Self::Import(ImportConfig { placement: Some(_), .. }) => return PLACED,
             Self::Export(ExportConfig { by_time: true, .. }) => return BY_TIME,
             _ => {}
         }
@@ -244,8 +247,9 @@ impl TransferRecord {
     ) -> Self {
         Self {
             version: match &request {
-                Request::Import(request) if request.placement.is_some() => RECORD_VERSION,
-                Request::Export(request) if request.deaggregate => RECORD_VERSION,
+                Request::Import(request) if request.create_target || request.order.is_some() => RECORD_VERSION,
+                Request::Import(request) if request.placement.is_some() => PLACED,
+                Request::Export(request) if request.deaggregate => PLACED,
                 Request::Import(request) if request.all_files => config.version().max(HIDDEN_FILES),
                 _ => config.version(),
             },

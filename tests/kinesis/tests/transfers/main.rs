@@ -2,6 +2,10 @@
 #![cfg(test)]
 
 mod aggregates;
+mod created;
+mod expired;
+mod live;
+mod ordered;
 mod placed;
 mod world;
 

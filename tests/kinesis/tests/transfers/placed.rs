@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sluice_fake_kinesis::{Entry, Fault, Faults, Filter, Lineage, Mode, Operation, Record, hash_of};
+use sluice_fake_kinesis::{Entry, Fault, Faults, Lineage, Mode, Operation, Record, hash_of};
 use sluice_ports::{NewEvent, Stored};
 use sluice_transfer::record::Config;
 use sluice_transfer::{
@@ -12,12 +12,12 @@ use sluice_transfer::{
 use crate::world::{FIRST, World};
 use crate::{DAY, MINUTE};
 
-fn event(key: Value, number: usize) -> NewEvent {
+pub(crate) fn event(key: Value, number: usize) -> NewEvent {
     NewEvent { time: Timestamp::from_millis(0), key, headers: Vec::new(), payload: Value::from(number.to_string()) }
 }
 
 /// Events of some keys, in as many shards: a shard's keys are in others as well.
-fn sources(shards: usize, events: usize) -> Vec<Vec<NewEvent>> {
+pub(crate) fn sources(shards: usize, events: usize) -> Vec<Vec<NewEvent>> {
     let key = |number: usize| Value::from(format!("key {}", number % 37));
     let of = |shard: usize| (0..events).filter(move |number| number * shards / events == shard);
     (0..shards).map(|shard| of(shard).map(|number| event(key(number), number)).collect()).collect()
@@ -46,7 +46,7 @@ async fn restored(world: &World, into: &str, placement: Option<Placement>) -> u6
 }
 
 /// What each key holds, in its order.
-fn by_key<'a>(records: impl Iterator<Item = &'a Record>) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn by_key<'a>(records: impl Iterator<Item = &'a Record>) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for record in records {
         found.entry(record.key.clone()).or_default().push(String::from_utf8(record.data.to_vec()).unwrap());
@@ -55,7 +55,7 @@ fn by_key<'a>(records: impl Iterator<Item = &'a Record>) -> BTreeMap<String, Vec
 }
 
 /// Each record lies where the hash of its key leads.
-fn placed(shards: &[(Lineage, Vec<Record>)]) {
+pub(crate) fn placed(shards: &[(Lineage, Vec<Record>)]) {
     for (shard, records) in shards {
         for record in records {
             assert!(shard.hashes.contains(hash_of(&record.key)), "{} is in {}", record.key, shard.shard);
@@ -249,70 +249,4 @@ async fn shards_stay_what_they_were_if_that_is_asked_for() {
         assert_eq!(sorted(sent), sorted(held));
     }
     assert!(shards[2].1.is_empty());
-}
-
-/// One of the changes that happen to a stream.
-fn reshard(world: &World, change: u64) {
-    let shards =
-        world.kinesis.call("inspector", |call| call.list_shards("orders", Filter::AtLatest, None)).unwrap().shards;
-    let mut open = shards;
-    open.sort_by_key(|shard| shard.hashes.first);
-    let at = usize::try_from(change).unwrap() % open.len();
-    let shard = &open[at];
-    world.kinesis.call("owner", |call| match open.get(at + 1) {
-        Some(next) if change.is_multiple_of(3) => {
-            call.merge_shards("orders", &shard.shard, &next.shard).unwrap();
-        }
-        _ => {
-            let middle = shard.hashes.first + (shard.hashes.last - shard.hashes.first) / 2 + 1;
-            call.split_shard("orders", &shard.shard, middle).unwrap();
-        }
-    });
-}
-
-/// Imports 600 events in slices that are killed at any moment, with puts that are lost, late or not heard of, into a
-/// stream that is split and merged meanwhile; each event arrives once, in the order of its key.
-async fn resharded_and_killed(seed: u64) {
-    let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = |most: u64| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) % most
-    };
-    let world = World::with(Faults::real(), 2, &sources(2, 600));
-    let request = ExportRequest::new("memory:source".parse().unwrap(), "memory:archive".parse().unwrap());
-    let id = world.plan("export", &Request::Export(request)).await;
-    assert_eq!(world.run(Kind::Export, &id, 10).await.state, State::Completed);
-    let import = ImportRequest::new("memory:archive".parse().unwrap(), "kinesis:orders".parse().unwrap());
-    let id = world.plan("import", &Request::Import(import)).await;
-    for slice in 0..8 {
-        let killed = (next(2) == 0).then(|| next(3_000));
-        // A put of a function that was killed is waited for half a minute since that is known.
-        let fault = [Fault::AnswerLost, Fault::Lost, Fault::Late(next(30_000)), Fault::Passed];
-        let faults: Vec<Fault> = (0..next(3)).map(|_| fault[usize::try_from(next(4)).unwrap()]).collect();
-        world.kinesis.script(Operation::PutRecords, faults);
-        world.import_some(&id, slice, 40 + next(60), killed).await;
-        if next(2) == 0 {
-            reshard(&world, next(1_000));
-        }
-        world.pass(next(20_000)).await;
-    }
-    let report = world.run(Kind::Import, &id, 100).await;
-    assert_eq!((report.state, report.events), (State::Completed, 600), "seed {seed}: {:?}", report.error);
-    let shards = world.all("orders");
-    placed(&shards);
-    // Parents are listed in front of their children.
-    let found = by_key(shards.iter().flat_map(|(_, records)| records));
-    for (key, events) in &found {
-        let numbers: Vec<usize> = events.iter().map(|number| number.parse().unwrap()).collect();
-        let all: Vec<usize> = (0..600).filter(|number| *key == format!("key {}", number % 37)).collect();
-        assert_eq!(numbers, all, "seed {seed}, {key}");
-    }
-    assert_eq!(found.len(), 37, "seed {seed}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_target_that_is_split_and_merged_meanwhile_gets_each_event_once() {
-    for seed in 0..40 {
-        resharded_and_killed(seed).await;
-    }
 }

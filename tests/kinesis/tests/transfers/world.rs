@@ -38,6 +38,8 @@ pub(crate) struct World {
 struct KinesisPlaces {
     kinesis: Kinesis,
     others: Arc<dyn Places>,
+    /// Why no stream is made; none if one may be.
+    makes_none: Option<&'static str>,
 }
 
 #[async_trait]
@@ -53,7 +55,11 @@ impl Places for KinesisPlaces {
             .allow_no_auth()
             .http_client(self.kinesis.http_client("sluice"));
         let client = Client::from_conf(configure(config).build());
-        Ok(Arc::new(KinesisStream::new(client, &uri.name, Arc::new(self.kinesis.clock()))))
+        let stream = KinesisStream::new(client, &uri.name, Arc::new(self.kinesis.clock()));
+        Ok(Arc::new(match self.makes_none {
+            Some(why) => stream.never_made(why),
+            None => stream,
+        }))
     }
 
     async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
@@ -81,9 +87,16 @@ impl World {
         kinesis.set(faults);
         kinesis.call("owner", |call| call.create_stream("orders", shards, Mode::Provisioned)).unwrap();
         let Rig { mut engine, .. } = Rig::new(Settings { read_events: 50, ..Settings::default() }, source);
-        engine.places = Arc::new(KinesisPlaces { kinesis: kinesis.clone(), others: engine.places.clone() });
+        let places = KinesisPlaces { kinesis: kinesis.clone(), others: engine.places.clone(), makes_none: None };
+        engine.places = Arc::new(places);
         engine.clock = Arc::new(kinesis.clock());
         Self { kinesis, engine, slice_millis: SLICE_MILLIS }
+    }
+
+    /// No stream is made from now on, for this reason.
+    pub(crate) fn make_none(&mut self, why: &'static str) {
+        let (kinesis, others) = (self.kinesis.clone(), self.engine.places.clone());
+        self.engine.places = Arc::new(KinesisPlaces { kinesis, others, makes_none: Some(why) });
     }
 
     pub(crate) async fn pass(&self, millis: Millis) {

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use sluice_ports::{
-    Appended, Appends, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamListing, StreamStore,
+    Appended, Appends, Intake, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamListing, StreamStore,
 };
-use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
+use sluice_transfer::{Counts, Order, Placement, Position, Range, ShardId, Timestamp, TransferId};
 
 use super::Layered;
 
@@ -30,6 +30,11 @@ pub trait StreamLayer: Send + Sync {
     /// As [`StreamStore::create`].
     async fn create(&self, shards: u32) -> Result<bool> {
         self.inner().create(shards).await
+    }
+
+    /// As [`StreamStore::create_command`].
+    fn create_command(&self, shards: u32) -> Option<String> {
+        self.inner().create_command(shards)
     }
 
     /// As [`StreamStore::read`].
@@ -78,6 +83,23 @@ pub trait StreamLayer: Send + Sync {
         self.inner().append(shard, writer, expected, events).await
     }
 
+    /// As [`StreamStore::append_ordered`]; by default as [`Self::append`], which a layer may have changed.
+    async fn append_ordered(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+        _: (Placement, Order),
+    ) -> Result<Appended> {
+        self.append(shard, writer, expected, events).await
+    }
+
+    /// As [`StreamStore::intake`].
+    fn intake(&self) -> Option<Intake> {
+        self.inner().intake()
+    }
+
     /// As [`StreamStore::reserve`].
     async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
         self.inner().reserve(writer).await
@@ -109,6 +131,10 @@ impl<L: StreamLayer> StreamStore for Layered<L> {
     async fn create(&self, shards: u32) -> Result<bool> {
         self.0.called("create", true);
         self.0.create(shards).await
+    }
+
+    fn create_command(&self, shards: u32) -> Option<String> {
+        self.0.create_command(shards)
     }
 
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
@@ -152,6 +178,22 @@ impl<L: StreamLayer> StreamStore for Layered<L> {
     ) -> Result<Appended> {
         self.0.called("append", true);
         self.0.append(shard, writer, expected, events).await
+    }
+
+    async fn append_ordered(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+        way: (Placement, Order),
+    ) -> Result<Appended> {
+        self.0.called("append_ordered", true);
+        self.0.append_ordered(shard, writer, expected, events, way).await
+    }
+
+    fn intake(&self) -> Option<Intake> {
+        self.0.intake()
     }
 
     async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use sluice_transfer::manifest::SegmentChain;
 use sluice_transfer::record::{
     Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, FIRST_VERSION, Failure, ImportConfig,
-    ImportRecord, LedgerEntry, LedgerPage, ManifestRef, Mark, Owner, PartEntry, PartSpan, Phase, ReadBack,
+    ImportRecord, LedgerEntry, LedgerPage, ManifestRef, Mark, Origin, Owner, PartEntry, PartSpan, Phase, ReadBack,
     SealedObject, ShardRecord, Silence, SourceCursor, TimeBounds, TransferRecord, Upload, Work,
 };
 use sluice_transfer::{
     Aggregates, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, Gap, HashRange, ImportRequest, Inflate, Lacking, Pace, Placement, Position, PositionSpec, Range, Reason,
-    Request, Sequence, ShardId, SourceFormat, State, StreamUri, TimeRange, Timestamp, TransferId, UploadId, Value,
-    Wanted,
+    Format, Gap, HashRange, ImportRequest, Inflate, Lacking, Order, Pace, Placement, Position, PositionSpec, Range,
+    Reason, Request, Sequence, ShardId, SourceFormat, State, StreamUri, TimeRange, Timestamp, TransferId, UploadId,
+    Value, Wanted,
 };
 
 /// The largest number that a stream gives (Kinesis): 56 digits.
@@ -123,7 +123,9 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
         all_files: full,
         pack: full,
         append: full,
+        create_target: full,
         placement: full.then_some(Placement::AsSource),
+        order: full.then_some(Order::Shard),
         rate: full.then_some(9),
     };
     let config = ImportConfig {
@@ -141,6 +143,7 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
         largest_event: full.then_some(1 << 20),
         pack: full,
         placement: full.then_some(Placement::Key),
+        order: full.then_some(Order::None),
         time: Timestamp::from_micros(-1),
         rate: full.then_some(9),
     };
@@ -267,7 +270,12 @@ fn full_import() -> ImportRecord {
         counts: counts(),
         lacking: Lacking { payload: 1, key: 1 << 50, time: 3 },
         digest,
-        marks: vec![Mark { source: cursor, target: Position::After(kinesis()), continued: continued.clone() }],
+        marks: vec![Mark {
+            source: cursor,
+            origin: Some(Origin { shard: shard_id("shard-7"), sequence: kinesis() }),
+            target: Position::After(kinesis()),
+            continued: continued.clone(),
+        }],
         read_back: Some(ReadBack {
             position: Position::After(kinesis()),
             shard: Some(shard_id("child")),
