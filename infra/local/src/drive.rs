@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sluice_operations::{Code, Engine, Settings, SliceOrder, call};
 use sluice_transfer::record::Proof;
-use sluice_transfer::{Answer, Budget, Call, Course, Kind, Pacing, TROUBLES, TransferId};
+use sluice_transfer::{Answer, Budget, Call, Course, Kind, Pacing, SliceOutcome, TROUBLES, TransferId};
 
 use crate::args::SliceArgs;
 use crate::clock::{now, sleep};
 use crate::failure::Failure;
 use crate::home::RunLock;
+
+/// What an export waits for that may take nothing of its stream's limits.
+const SHARE: &str = "a part of the stream's reading limits, which other exports have";
 
 /// What a slice of this host may do.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +109,7 @@ impl<'a> Driver<'a> {
     /// Follows the course from a call on, as long as the next one is wanted. Answers the one that is not made any more.
     async fn follow(&self, first: Call, wanted: impl Fn(&Call) -> bool) -> Result<Call, Failure> {
         let (mut course, pacing) = (Course::from(first), Pacing::default());
+        let mut behind_others = false;
         loop {
             match course.call {
                 Call::GiveUp(reason) => {
@@ -119,12 +123,19 @@ impl<'a> Driver<'a> {
             }
             let answer = call(self.engine, self.kind, &course.call, &self.order()).await?;
             let (reason, before) = (answer.trouble().map(|reason| reason.message.clone()), course.troubles);
+            let waits = match &answer {
+                Answer::Slice(outcome) => matches!(outcome, SliceOutcome::Busy { .. }),
+                Answer::Settle(_) | Answer::Finish(_) | Answer::Trouble(_) => behind_others,
+            };
             course = course.after(answer, &pacing);
             match reason {
                 Some(reason) if course.troubles > 0 => (self.trouble)(Some(&waiting(&reason, &course))),
-                None if before > 0 => (self.trouble)(None),
+                // No other owner is alive, so it is the share of an export that is waited for.
+                None if waits && !behind_others => (self.trouble)(Some(SHARE)),
+                None if !waits && (before > 0 || behind_others) => (self.trouble)(None),
                 _ => {}
             }
+            behind_others = waits;
         }
     }
 }

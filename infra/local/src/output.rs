@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use serde::Serialize;
-use sluice_operations::Report;
+use sluice_operations::{Report, Retention};
 use sluice_transfer::record::TransferRecord;
 use sluice_transfer::{Aggregates, Cut, Lacking, State, are, noun};
 
@@ -116,6 +116,12 @@ pub(crate) fn text_of(report: &Report) -> String {
     if let Some(limit) = report.rate {
         line("limit", &format!("{}/s", bytes(limit)));
     }
+    if let Some(seconds) = report.lag_seconds {
+        line("lag", &format!("{} behind the stream's tip", duration(seconds)));
+    }
+    for (number, told) in report.retention.iter().flat_map(retention).enumerate() {
+        line(if number == 0 { "retention" } else { "" }, &told);
+    }
     if let Some(written) = report.bytes_written {
         line("written", &bytes(written));
     }
@@ -210,6 +216,28 @@ pub(crate) fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> St
         text.push('\n');
     }
     text
+}
+
+/// How long the source keeps events, and what becomes of those that are not read.
+fn retention(retention: &Retention) -> Vec<String> {
+    let keeps = duration(retention.seconds);
+    let mut lines = vec![match retention.headroom_seconds {
+        None => keeps,
+        Some(0) => format!("{keeps}; the oldest event that is not read may be gone"),
+        Some(seconds) => format!("{keeps}; the oldest event that is not read stays for {}", duration(seconds)),
+    }];
+    lines.extend(retention.overtaken_at.as_ref().map(|time| format!("overtakes this read at {time}")));
+    lines
+}
+
+/// What is to be said of an export that retention overtakes, with ways out.
+pub(crate) fn overtaken(report: &Report) -> Option<String> {
+    let time = report.retention.as_ref()?.overtaken_at.as_ref()?;
+    let rate = report.rate.map_or("", |_| ", lift its limit (`sluice rate`)");
+    Some(format!(
+        "warning: retention overtakes this read at {time}: what the stream drops before is lost; raise its retention \
+         (`aws kinesis increase-stream-retention-period`){rate}, or export a later range"
+    ))
 }
 
 /// How long it took, and how fast it was.
@@ -370,6 +398,41 @@ manifest  dir:/b/nightly/manifest.json
         assert!(text_of(&import).contains("cut       cut:0@1200\nlive      goes on at that cut: give it as --from"));
         let paused = Report { state: State::Paused, ..import };
         assert!(!text_of(&paused).contains("\nlive "), "more of it is to come");
+    }
+
+    #[test]
+    fn a_read_that_retention_runs_after_says_so() {
+        let mut slow = report();
+        slow.lag_seconds = Some(72_000);
+        let told = |retention: Retention, report: &mut Report| {
+            report.retention = Some(retention);
+            let text = text_of(report);
+            let lines: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("lag")).take(3).collect();
+            (lines.join("\n"), overtaken(report))
+        };
+        let calm = Retention { seconds: 86_400, headroom_seconds: Some(14_400), overtaken_at: None };
+        let (text, warned) = told(calm.clone(), &mut slow);
+        assert_eq!(
+            text,
+            "\
+lag       20:00:00 behind the stream's tip
+retention 24:00:00; the oldest event that is not read stays for 4:00:00
+written   8.0 MiB"
+        );
+        assert_eq!(warned, None);
+        let overtaken_at = Some("2026-11-22T16:44:19Z".to_owned());
+        let (text, warned) = told(Retention { headroom_seconds: Some(0), overtaken_at, ..calm }, &mut slow);
+        assert_eq!(
+            text,
+            "\
+lag       20:00:00 behind the stream's tip
+retention 24:00:00; the oldest event that is not read may be gone
+          overtakes this read at 2026-11-22T16:44:19Z"
+        );
+        let warned = warned.unwrap();
+        assert!(warned.contains("at 2026-11-22T16:44:19Z: ") && warned.contains("`sluice rate`"), "{warned}");
+        slow.rate = None;
+        assert!(!overtaken(&slow).unwrap().contains("rate"));
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub(crate) async fn export(host: &HostArgs, args: Export, show: Show) -> Result<
         object_size: args.object_size,
         part_size: args.part_size,
         deaggregate: args.deaggregate,
+        read_share: args.read_share,
         rate: rate.and_then(|Limit(rate)| rate),
         ..ExportRequest::new(args.stream, args.bucket)
     });
@@ -233,14 +234,18 @@ async fn killed(mut signals: Signals, meter: &Meter) {
     std::process::exit(KILLED)
 }
 
-/// Shows how far it is, for as long as it is asked to.
+/// Shows how far it is, for as long as it is asked to. A read that retention overtakes is said once.
 async fn keep_shown(engine: &Engine, id: &TransferId, meter: &Meter) {
+    let mut warned = false;
     loop {
         sleep(meter.every().unwrap_or(UNSEEN_MILLIS)).await;
         // What cannot be described now can be the next time.
-        if meter.every().is_some()
-            && let Ok(report) = describe(engine, id).await
-        {
+        let Ok(report) = describe(engine, id).await else { continue };
+        if let Some(warning) = output::overtaken(&report).filter(|_| !warned) {
+            meter.say(&warning);
+            warned = true;
+        }
+        if meter.every().is_some() {
             meter.show(&report);
         }
     }

@@ -48,6 +48,25 @@ fn is_paused(done: Done) {
 }
 
 #[test]
+fn a_stream_that_was_made_again_is_not_gone_on_with() {
+    let (stage, child) = exporting();
+    stage.ok("pause t");
+    is_paused(ended(child));
+    // As a person does who knows nothing of transfers.
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(stage.path(&format!("home/streams/a.sqlite{suffix}")));
+    }
+    stage.numbers("a", EVENTS);
+    let done = stage.run("resume t --rate none --output json").fails(1, "local:a was deleted and made again");
+    assert_eq!(done.json()["error"]["code"], "SourceChanged");
+    let hint = done.err.lines().last().unwrap();
+    assert!(hint.contains("it cannot go on") && hint.ends_with("cancel t"), "{hint}");
+    stage.ok("cancel t");
+    assert!(stage.path("out/t/cancelled.json").exists());
+    stage.ok("export local:a dir:out --id new");
+}
+
+#[test]
 fn ctrl_c_pauses_and_the_command_that_is_printed_goes_on() {
     let (stage, child) = exporting();
     signal(&child, "INT");

@@ -22,6 +22,8 @@ pub(crate) enum Key<'a> {
     Page(&'a TransferId, &'a ShardId, &'a DestinationName, u32),
     /// A stream's reservation.
     Writer(&'a StreamUri),
+    /// The exports that read a stream.
+    Readers(&'a StreamUri),
 }
 
 impl Key<'_> {
@@ -30,14 +32,14 @@ impl Key<'_> {
         match self {
             Self::Meta(id) => format!("transfer#{id}"),
             Self::Shard(id, shard) | Self::Page(id, shard, _, _) => format!("transfer#{id}#shard#{shard}"),
-            Self::Writer(stream) => format!("stream#{stream}"),
+            Self::Writer(stream) | Self::Readers(stream) => format!("stream#{stream}"),
         }
     }
 
     /// Its place in the partition.
     pub(crate) fn sort(self) -> String {
         match self {
-            Self::Meta(_) | Self::Shard(..) | Self::Writer(_) => self.kind().to_owned(),
+            Self::Meta(_) | Self::Shard(..) | Self::Writer(_) | Self::Readers(_) => self.kind().to_owned(),
             Self::Page(_, _, destination, index) => format!("{PARTS}{destination}#{index:06}"),
         }
     }
@@ -49,6 +51,7 @@ impl Key<'_> {
             Self::Shard(..) => "SHARD",
             Self::Page(..) => "PARTS",
             Self::Writer(_) => "WRITER",
+            Self::Readers(_) => "READERS",
         }
     }
 }

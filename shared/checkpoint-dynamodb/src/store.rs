@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sluice_ports::{CheckpointStore, Created, Error, ErrorKind, Result, Stored, WriterAnswer};
-use sluice_transfer::record::{FIRST_VERSION, LedgerPage, ShardRecord, TransferRecord};
+use sluice_transfer::record::{FIRST_VERSION, LedgerPage, ReadersRecord, ShardRecord, TransferRecord};
 use sluice_transfer::{DestinationName, ShardId, State, StreamUri, TransferId};
 
 use crate::item::{WriterRecord, from_item, to_item};
@@ -176,5 +176,17 @@ impl CheckpointStore for DynamoCheckpoints {
 
     async fn release_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<()> {
         self.delete_if_writer(Key::Writer(stream), writer.as_str()).await
+    }
+
+    async fn readers(&self, stream: &StreamUri) -> Result<Option<ReadersRecord>> {
+        self.read(Key::Readers(stream)).await
+    }
+
+    async fn update_readers(&self, record: &ReadersRecord) -> Result<Stored> {
+        let condition = match record.revision.wrapping_sub(1) {
+            0 => Condition::Absent,
+            before => Condition::Revision(before),
+        };
+        self.update(Key::Readers(&record.stream), record, condition, &[]).await
     }
 }

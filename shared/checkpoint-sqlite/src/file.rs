@@ -56,6 +56,14 @@ CREATE TABLE writers (
 ) STRICT;
 ";
 
+/// Made with its first row: a file of an earlier Sluice, which reads on beside it, has none.
+pub(crate) const READERS: &str = "
+CREATE TABLE IF NOT EXISTS readers (
+    stream TEXT NOT NULL PRIMARY KEY,
+    record TEXT NOT NULL
+) STRICT;
+";
+
 /// Opens the file to write, and makes it if it is not there.
 pub(crate) fn open_or_make(path: &Path) -> Result<Connection> {
     if let Some(connection) = sluice_sqlite::open(path, LABEL, &LAYOUT)? {

@@ -6,6 +6,7 @@
 //! | `shards` | a shard of a transfer | its record as JSON |
 //! | `pages` | a page of a shard's ledger at a destination, by its index | the page as JSON |
 //! | `writers` | a stream | the import that holds it |
+//! | `readers` | a stream | the exports that read it, as JSON; made with the first row |
 //!
 //! A write is one immediate transaction: it takes the file's write lock, compares what stands with what it is
 //! conditional on, and writes the record with its pages.

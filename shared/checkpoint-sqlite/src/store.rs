@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 use sluice_ports::{CheckpointStore, Created, Error, ErrorKind, Result, Stored, TransferRemoval, WriterAnswer};
-use sluice_transfer::record::{LedgerPage, ShardRecord, TransferRecord};
+use sluice_transfer::record::{LedgerPage, ReadersRecord, ShardRecord, TransferRecord};
 use sluice_transfer::{DestinationName, ShardId, StreamUri, TransferId};
 
 use crate::SqliteCheckpoints;
-use crate::file::LABEL;
+use crate::file::{LABEL, READERS};
 use crate::record::{Standing, from_text, to_text};
 
 fn fault(doing: &str) -> impl FnOnce(rusqlite::Error) -> Error + '_ {
@@ -44,6 +44,19 @@ fn transfer_text(connection: &Connection, id: &TransferId) -> Result<Option<Stri
 fn shard_text(connection: &Connection, id: &TransferId, shard: &ShardId) -> Result<Option<String>> {
     let sql = "SELECT record FROM shards WHERE transfer = ?1 AND shard = ?2";
     text(connection, &shard_name(id, shard), sql, [id.as_str(), shard.as_str()])
+}
+
+fn readers_name(stream: &StreamUri) -> String {
+    format!("the readers of {stream}")
+}
+
+fn readers_text(connection: &Connection, stream: &StreamUri) -> Result<Option<String>> {
+    let name = readers_name(stream);
+    let made = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name = 'readers'";
+    if text(connection, &name, made, [])?.is_none() {
+        return Ok(None);
+    }
+    text(connection, &name, "SELECT record FROM readers WHERE stream = ?1", [stream.to_string()])
 }
 
 /// Makes a row by `insert`, which does nothing where there is one, or answers the record that is there.
@@ -270,6 +283,42 @@ impl CheckpointStore for SqliteCheckpoints {
                 0 => Ok(()),
                 _ => commit(tx, &doing),
             }
+        })
+        .await
+    }
+
+    async fn readers(&self, stream: &StreamUri) -> Result<Option<ReadersRecord>> {
+        let stream = stream.clone();
+        self.look(None, move |connection| {
+            readers_text(connection, &stream)?.map(|text| from_text(&readers_name(&stream), &text)).transpose()
+        })
+        .await
+    }
+
+    async fn update_readers(&self, record: &ReadersRecord) -> Result<Stored> {
+        let (stream, name) = (record.stream.clone(), readers_name(&record.stream));
+        let text = to_text(&name, record)?;
+        let new = New { name, revision: record.revision, epoch: 0, text };
+        self.change(move |connection| {
+            let row = (stream.to_string(), &new.text);
+            if new.revision == 1 {
+                let doing = format!("making {}", new.name);
+                let tx = begin(connection, &doing)?;
+                if readers_text(&tx, &stream)?.is_none() {
+                    let insert = || {
+                        tx.execute_batch(READERS)?;
+                        let sql = "INSERT INTO readers (stream, record) VALUES (?1, ?2)";
+                        tx.prepare_cached(sql)?.execute(params![row.0, row.1]).map(drop)
+                    };
+                    insert().map_err(fault(&doing))?;
+                    return commit(tx, &doing).map(|()| Stored::Done);
+                }
+            }
+            let write = |connection: &Connection| {
+                let sql = "UPDATE readers SET record = ?2 WHERE stream = ?1";
+                connection.prepare_cached(sql)?.execute(params![row.0, row.1]).map(drop)
+            };
+            update(connection, &new, |connection| readers_text(connection, &stream), write)
         })
         .await
     }

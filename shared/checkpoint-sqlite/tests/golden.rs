@@ -1,13 +1,14 @@
 //! The file of checkpoints as it is kept in `tests/golden/checkpoint-sqlite-v1.sql`: its tables and rows are written as
-//! there, and a file that is made of that text is read and written to.
+//! there, and a file that is made of that text is read and written to. `checkpoint-sqlite-v1-readers.sql` has the
+//! table besides that is made with its first row.
 //!
-//! The golden file never changes: every later version has to read it. A new layout or a new version of a record gets
+//! A golden file never changes: every later version has to read it. A new layout or a new version of a record gets
 //! one of its own beside it, which `SLUICE_WRITE_GOLDEN=1 cargo test -p sluice-checkpoint-sqlite --test golden` writes
 //! if it is not there.
 #![cfg(test)]
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use sluice_checkpoint_sqlite::SqliteCheckpoints;
@@ -16,16 +17,36 @@ use sluice_ports::{CheckpointStore, Created, Stored, WriterAnswer};
 use sluice_transfer::manifest::SegmentChain;
 use sluice_transfer::record::{
     Check, Config, DestinationConfig, DestinationRecord, ExportConfig, Failure, ImportConfig, ImportRecord,
-    LedgerEntry, LedgerPage, Mark, Owner, PartEntry, ShardRecord, Share, SourceCursor, TransferRecord, Work,
+    LedgerEntry, LedgerPage, Look, Mark, Owner, PartEntry, ReadersRecord, ShardRecord, Share, SourceCursor,
+    TransferRecord, Work,
 };
 use sluice_transfer::{
     Checksum, Compression, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, ImportRequest, Lacking, Pace, Position, Range, Reason, Request, Sequence, ShardId, SourceFormat, Step,
-    StreamUri, Timestamp, TransferId, Value,
+    Format, ImportRequest, Lacking, Pace, Position, Range, ReadShare, Reason, Request, Sequence, ShardId, SourceFormat,
+    Step, StreamUri, Timestamp, TransferId, Value,
 };
 
-fn kept() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/checkpoint-sqlite-v1.sql")
+/// Without the exports that read a stream, and with them.
+const KEPT: [&str; 2] = ["checkpoint-sqlite-v1.sql", "checkpoint-sqlite-v1-readers.sql"];
+
+fn kept(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(name)
+}
+
+/// The file is as the one that is kept under that name.
+fn is_as_kept(file: &Path, name: &str) {
+    let (written, kept) = (sqlite_dump(file), kept(name));
+    if std::env::var_os("SLUICE_WRITE_GOLDEN").is_some() && !kept.exists() {
+        std::fs::write(&kept, &written).unwrap();
+    }
+    assert_eq!(written, std::fs::read_to_string(kept).unwrap());
+}
+
+fn readers() -> ReadersRecord {
+    let mut record = ReadersRecord { revision: 1, ..ReadersRecord::new(stream()) };
+    let look = Look { share: ReadShare::HALF, now: at(0), until: at(310_000), waits_until: at(60_000), seen_by: None };
+    record.look(&id("export"), look);
+    record
 }
 
 fn id(name: &str) -> TransferId {
@@ -60,6 +81,7 @@ fn export() -> TransferRecord {
         object_size: None,
         part_size: None,
         deaggregate: false,
+        read_share: None,
         rate: Some(1 << 20),
     };
     let destination = DestinationConfig {
@@ -71,8 +93,7 @@ fn export() -> TransferRecord {
         object_size: 256 << 20,
     };
     let destinations = [(DestinationName::only(), destination)].into();
-    let config =
-        ExportConfig { stream: stream(), destinations, rate: Some(1 << 20), by_time: false, deaggregate: false };
+    let config = ExportConfig { rate: Some(1 << 20), ..ExportConfig::new(stream(), destinations) };
     let (request, config) = (Request::Export(request), Config::Export(config));
     let mut record = TransferRecord::new(id("export"), "host-1".to_owned(), request, config, vec![shard()], at(0));
     for step in [Step::Planned, Step::Failed] {
@@ -175,21 +196,30 @@ async fn a_file_is_written_as_the_kept_one() {
     let next = ShardRecord { revision: 2, ..export_shard() };
     assert_eq!(store.update_shard(&next, &[(DestinationName::only(), page())]).await.unwrap(), Stored::Done);
     assert_eq!(store.reserve_writer(&stream(), &id("import")).await.unwrap(), WriterAnswer::Held);
-    let written = sqlite_dump(&path);
-    if std::env::var_os("SLUICE_WRITE_GOLDEN").is_some() && !kept().exists() {
-        std::fs::write(kept(), &written).unwrap();
-    }
-    assert_eq!(written, std::fs::read_to_string(kept()).unwrap());
+    is_as_kept(&path, KEPT[0]);
+    assert_eq!(store.update_readers(&readers()).await.unwrap(), Stored::Done);
+    is_as_kept(&path, KEPT[1]);
 }
 
 #[tokio::test]
-async fn the_kept_file_is_read_and_written_to() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("checkpoints.sqlite");
-    let text = std::fs::read_to_string(kept()).unwrap();
-    Connection::open(&path).unwrap().execute_batch(&text).unwrap();
-    let store = SqliteCheckpoints::open(&path).await.unwrap();
+async fn kept_files_are_read_and_written_to() {
+    for (name, before) in KEPT.into_iter().zip([None, Some(readers())]) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("checkpoints.sqlite");
+        let text = std::fs::read_to_string(kept(name)).unwrap();
+        Connection::open(&path).unwrap().execute_batch(&text).unwrap();
+        let store = SqliteCheckpoints::open(&path).await.unwrap();
+        is_read_and_written_to(&store).await;
+        for looking in [store.clone(), SqliteCheckpoints::looking(&path)] {
+            assert_eq!(looking.readers(&stream()).await.unwrap(), before, "{name}");
+        }
+        let next = before.map_or_else(readers, |before| ReadersRecord { revision: before.revision + 1, ..before });
+        assert_eq!(store.update_readers(&next).await.unwrap(), Stored::Done, "{name}");
+        assert_eq!(store.readers(&stream()).await.unwrap(), Some(next), "{name}");
+    }
+}
 
+async fn is_read_and_written_to(store: &SqliteCheckpoints) {
     assert_eq!(store.transfers(9).await.unwrap(), [import(), export()], "the youngest first");
     assert_eq!((export().version, import().version), (2, 3), "one of each that is not the first");
     for wanted in [ShardRecord { revision: 2, ..export_shard() }, import_shard()] {

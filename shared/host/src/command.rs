@@ -45,8 +45,20 @@ pub struct Stopped {
 
 const COMMANDS: [&str; 8] = ["export", "import", "resume", "pause", "cancel", "rate", "verify", "describe"];
 const RATE: [&str; 2] = ["id", "rate"];
-const EXPORT: [&str; 11] =
-    ["stream", "to", "id", "format", "compression", "from", "until", "objectSize", "partSize", "deaggregate", "rate"];
+const EXPORT: [&str; 12] = [
+    "stream",
+    "to",
+    "id",
+    "format",
+    "compression",
+    "from",
+    "until",
+    "objectSize",
+    "partSize",
+    "deaggregate",
+    "readShare",
+    "rate",
+];
 const IMPORT: [&str; 18] = [
     "source",
     "stream",
@@ -232,7 +244,7 @@ mod tests {
     #[test]
     fn what_a_person_types_is_understood() {
         let input = json!({"export": {"stream": "kinesis://orders", "to": "s3://bucket/prefix", "format": "avro",
-            "from": "earliest", "until": "ago:1h", "objectSize": "256MiB", "rate": "1MB/s"}});
+            "from": "earliest", "until": "ago:1h", "objectSize": "256MiB", "readShare": 0.25, "rate": "1MB/s"}});
         let request = ExportRequest {
             stream: "kinesis:orders".parse().unwrap(),
             to: "s3://bucket/prefix".parse().unwrap(),
@@ -243,6 +255,7 @@ mod tests {
             object_size: Some(256 << 20),
             part_size: None,
             deaggregate: false,
+            read_share: Some("0.25".parse().unwrap()),
             rate: Some(1_000_000),
         };
         let read = Command::read(&input, "run-1");
@@ -278,6 +291,8 @@ mod tests {
         );
         assert!(refused(body("objectSize", json!("many"))).contains("export.objectSize: 'many' is not a size"));
         assert!(refused(body("from", json!("yesterday"))).contains("export.from: 'yesterday' is not a position"));
+        let share = |share| refused(body("readShare", json!(share)));
+        assert!(share(1.5).starts_with("export.readShare: a part of a shard's limits is a number"), "{}", share(1.5));
         assert!(refused(body("format", json!("parquet"))).starts_with("export.format: "));
         assert!(refused(body("id", json!("a/b"))).starts_with("export.id: "));
         assert!(refused(json!({"export": {"to": "s3://b"}})).contains("'stream' is missing"));

@@ -2,8 +2,8 @@
 
 use sluice_operations::{Hints, Settings};
 use sluice_places_aws::{Allowed, Rules};
-use sluice_transfer::BucketUri;
 use sluice_transfer::limits::LARGEST_PART;
+use sluice_transfer::{BucketUri, ReadShare, ReadShareError};
 
 /// A variable that is missing or wrong: the template's mistake, not a user's.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,8 @@ pub struct Config {
     pub memory_mib: u64,
     /// Memory of the functions that move events, in MiB.
     pub slice_memory_mib: u64,
+    /// The part of a stream's reading limits that all exports of it may take together, unless a request says otherwise.
+    pub read_share: ReadShare,
     /// What may be touched.
     pub rules: Rules,
 }
@@ -52,6 +54,10 @@ impl Config {
             slice_seconds: number("SLUICE_SLICE_SECONDS")?,
             memory_mib: number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")?,
             slice_memory_mib: number("SLUICE_SLICE_MEMORY")?,
+            read_share: text("SLUICE_READ_SHARE")?.parse().map_err(|error: ReadShareError| ConfigError {
+                name: "SLUICE_READ_SHARE",
+                why: format!("is wrong: {error}"),
+            })?,
             rules: Rules {
                 account: Some(account),
                 partition,
@@ -81,7 +87,8 @@ impl Config {
             larger_parts: "use smaller objects, or functions of more memory (parameter SliceMemory of the stack)",
         };
         let memory_bytes = room(self.memory_mib);
-        Settings { memory_bytes, wind_down_millis, largest_part, parts_at_once, hints, ..settings }
+        let read_share = self.read_share;
+        Settings { memory_bytes, wind_down_millis, largest_part, parts_at_once, hints, read_share, ..settings }
     }
 }
 
@@ -95,6 +102,7 @@ mod tests {
                 _ if name == without => return None,
                 "SLUICE_CREATE_TARGETS" => "true",
                 "SLUICE_SLICE_SECONDS" | "AWS_LAMBDA_FUNCTION_MEMORY_SIZE" | "SLUICE_SLICE_MEMORY" => "256",
+                "SLUICE_READ_SHARE" => "0.25",
                 "SLUICE_ALLOWED_STREAMS" => "arn:aws:kinesis:*:1:stream/a*, arn:aws:kinesis:*:1:stream/b",
                 _ => "x",
             };
@@ -111,7 +119,15 @@ mod tests {
         assert!(config.rules.makes_streams);
         // A stack of before has no such parameter.
         assert!(!read("SLUICE_CREATE_TARGETS").unwrap().rules.makes_streams);
-        for name in ["SLUICE_STACK", "SLUICE_TABLE", "SLUICE_WORK_BUCKET", "SLUICE_ACCOUNT", "SLUICE_SLICE_SECONDS"] {
+        assert_eq!(config.settings().read_share.to_string(), "0.25");
+        for name in [
+            "SLUICE_READ_SHARE",
+            "SLUICE_STACK",
+            "SLUICE_TABLE",
+            "SLUICE_WORK_BUCKET",
+            "SLUICE_ACCOUNT",
+            "SLUICE_SLICE_SECONDS",
+        ] {
             assert!(read(name).unwrap_err().to_string().contains(name));
         }
     }

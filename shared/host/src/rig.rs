@@ -19,7 +19,11 @@ pub(crate) const SECRET: &str = "hush-hush";
 
 /// A host whose source stream has one shard with this many events of some 1,000 bytes.
 pub(crate) async fn host(events: usize) -> Host {
-    let places = MemoryPlaces::default();
+    host_of(&MemoryPlaces::default(), events).await
+}
+
+/// The same over these places, which have no source yet.
+pub(crate) async fn host_of(places: &MemoryPlaces, events: usize) -> Host {
     places.source.create(1).await.unwrap();
     let event = || NewEvent {
         time: Timestamp::from_millis(0),
@@ -31,12 +35,13 @@ pub(crate) async fn host(events: usize) -> Host {
     places.source.append(&"0".parse().unwrap(), None, &Position::Beginning, &events).await.unwrap();
     let config = Config::read(|name| {
         let number = ["SECONDS", "SIZE", "MEMORY"].iter().any(|end| name.ends_with(end));
-        Some(if number { "256" } else { "x" }.to_owned())
+        let other = if name.ends_with("SHARE") { "0.5" } else { "x" };
+        Some(if number { "256" } else { other }.to_owned())
     });
     let config = config.unwrap();
     let (checkpoints, clock) = (Arc::new(MemoryCheckpoints::default()), Arc::new(SystemClock));
     let settings = config.settings();
-    Host { engine: Engine { checkpoints, places: Arc::new(places), clock, settings }, config }
+    Host { engine: Engine { checkpoints, places: Arc::new(places.clone()), clock, settings }, config }
 }
 
 /// An invocation that still has this many milliseconds.

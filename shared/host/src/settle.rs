@@ -76,6 +76,9 @@ pub(crate) async fn settled(
     let settled = sluice_operations::settle(engine, &order, failure.clone()).await?;
     let course = Course::from(Call::Settle(failure)).after(Answer::Settle(settled), &PACING);
     let report = describe(engine, id).await?;
+    if let Some(overtaken_at) = report.retention.as_ref().and_then(|retention| retention.overtaken_at.as_ref()) {
+        tracing::warn!(overtaken_at, "retention overtakes this read: what is dropped before is lost");
+    }
     let shards = before.as_ref().map_or(0, |before| before.shards.len());
     let mut turn = match &course.call {
         // Not before a plan that may still be at work has ended can the transfer be left.

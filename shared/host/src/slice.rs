@@ -117,7 +117,35 @@ fn tell(answer: &SliceAnswer) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use sluice_ports::StreamStore;
+    use sluice_ports::memory::MemoryPlaces;
+    use sluice_transfer::State;
+
     use super::*;
+    use crate::answer::{Next, SliceNext};
+    use crate::rig::{begin, handed, host_of, invocation};
+
+    #[test]
+    fn a_source_that_was_made_again_fails_the_execution() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let places = MemoryPlaces::default();
+            let host = host_of(&places, 100).await;
+            let long = invocation(&host, 600_000);
+            begin(&host, "export").await;
+            places.source.delete();
+            places.source.create(1).await.unwrap();
+            let lane = json!({"id": "export", "lane": 0, "of": 1, "slice": "s", "died": null});
+            let answer = crate::export(&host, handed(lane), &long).await.unwrap();
+            let failure = answer.failure.expect("a reason");
+            assert_eq!((answer.next, failure.code.as_str()), (SliceNext::Done, "SourceChanged"));
+            let wave = json!({"id": "export", "lanes": [{ "failure": failure }]});
+            let turn = crate::settle(&host, handed(wave), &long).await.unwrap();
+            assert_eq!((turn.next, turn.state, turn.fails), (Next::End, State::Failed, true));
+            assert_eq!(turn.result.unwrap()["error"]["code"], "SourceChanged");
+        });
+    }
 
     #[test]
     fn only_a_functions_own_end_is_proof() {

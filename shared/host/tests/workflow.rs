@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use sluice_host::{Next, Refused, SliceNext};
-use sluice_operations::{Code, OperationError, Report};
+use sluice_operations::{Code, OperationError, Report, Retention};
 use sluice_transfer::{Aggregates, Cut, Kind, Lacking, LeftOut, Reason, State, TROUBLES};
 
 const WORKFLOW: &str = include_str!("../../../infra/workflow/transfer.asl.json");
@@ -126,6 +126,7 @@ fn events_are_as_their_schema_says() {
         average_bytes_per_second: 2.0,
         bytes_written: Some(2),
         rate: None,
+        retention: None,
         left_out: LeftOut::default(),
         notes: Vec::new(),
     };
@@ -145,6 +146,16 @@ fn events_are_as_their_schema_says() {
     report.aggregates = Aggregates { records: 12, user_records: 4_000 };
     let told = serde_json::to_value(&report).unwrap()["aggregates"].clone();
     assert_eq!(told, transfer["properties"]["aggregates"]["examples"][0]);
+    report.retention = Some(Retention {
+        seconds: 86_400,
+        headroom_seconds: Some(7_200),
+        overtaken_at: Some("2026-11-23T02:00:00Z".to_owned()),
+    });
+    let told = serde_json::to_value(&report).unwrap()["retention"].clone();
+    assert_eq!(told, transfer["properties"]["retention"]["examples"][0]);
+    let fields: BTreeSet<&String> = told.as_object().unwrap().keys().collect();
+    let described = transfer["properties"]["retention"]["properties"].as_object().unwrap();
+    assert_eq!(described.keys().collect::<BTreeSet<_>>(), fields);
     report.left_out.add(Reason::Hidden, "_SUCCESS");
     report.notes.push("shard 0: times are out of order".to_owned());
     let more = serde_json::to_value(&report).unwrap();

@@ -6,6 +6,7 @@ use sluice_transfer::{Settled, State, Step};
 use crate::engine::Engine;
 use crate::error::{OperationError, Stop};
 use crate::export::manifest::list_cancelled;
+use crate::export::sharing::leave;
 use crate::records::{shard_records, totals};
 use crate::slice::{Purpose, Slice, SliceOrder};
 
@@ -20,6 +21,7 @@ pub(crate) async fn end(
     // As they are now: bringing the transfer to rest may have sealed or dropped something.
     let shards = shard_records(engine, transfer).await?;
     let totals = totals(transfer, &shards, transfer.state);
+    leave(engine, transfer).await?;
     let ended = engine
         .change(&transfer.id, |record| {
             // A failure stays one, whatever else was written meanwhile, unless a person began anew.
@@ -83,6 +85,7 @@ pub(crate) async fn end_cancelled(
         engine.checkpoints().drop_ledger(&transfer.id, shard).await?;
     }
     release(engine, transfer).await?;
+    leave(engine, transfer).await?;
     engine
         .change(&transfer.id, |record| {
             if record.state.is_final() {

@@ -4,9 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use sluice_ports::{CheckpointStore, Clock, Places};
-use sluice_transfer::TransferId;
 use sluice_transfer::limits::LARGEST_PART;
 use sluice_transfer::record::TransferRecord;
+use sluice_transfer::{ReadShare, TransferId};
 
 use crate::error::{Code, OperationError};
 use crate::stores::{Deadline, Patience};
@@ -66,6 +66,8 @@ pub struct Settings {
     /// slice that goes on with it. `u64::MAX` where a slice may last longer than it was ordered to: then any stream is
     /// taken, and the slice goes on until it is past what it has.
     pub longest_stream: u64,
+    /// The part of a stream's reading limits that all exports of it may take together, unless a request says otherwise.
+    pub read_share: ReadShare,
     /// Attempts at a call that a store refuses for the moment.
     pub attempts: u32,
     /// Ways out that are this host's own.
@@ -90,6 +92,7 @@ impl Default for Settings {
             creation_millis: 300_000,
             shown_millis: 1_000,
             longest_stream: 256 << 20,
+            read_share: ReadShare::HALF,
             attempts: 5,
             hints: Hints { transfers: "check the id", larger_parts: "use smaller objects" },
         }

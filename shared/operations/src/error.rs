@@ -90,7 +90,14 @@ codes! {
 impl Code {
     /// True if no `resume` can help: what was read is pinned, what arrived has been appended.
     pub fn is_for_good(self) -> bool {
-        matches!(self, Self::ObjectUnreadable | Self::ForeignEvents | Self::EventTooLarge | Self::VerificationFailed)
+        matches!(
+            self,
+            Self::ObjectUnreadable
+                | Self::ForeignEvents
+                | Self::SourceChanged
+                | Self::EventTooLarge
+                | Self::VerificationFailed
+        )
     }
 }
 

@@ -41,5 +41,6 @@ pub(crate) fn totals(transfer: &TransferRecord, shards: &[ShardRecord], state: S
         objects: shards.iter().map(ShardRecord::objects).sum(),
         slices: shards.iter().map(|shard| shard.slices).max().unwrap_or_default(),
         gaps: shards.iter().map(ShardRecord::gaps).sum(),
+        left: Some((transfer.shards.len() - shards.iter().filter(|shard| shard.is_drained()).count()) as u64),
     }
 }

@@ -11,6 +11,7 @@ use sluice_transfer::{
 use crate::engine::{Engine, Operation};
 use crate::error::OperationError;
 use crate::records::{arrived, shard_records, totals};
+use crate::retention::{Retention, lag_seconds, retention};
 
 /// The shape of a transfer in every output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +35,8 @@ pub struct Report {
     pub progress: Option<f64>,
     /// Seconds to go at the present rate; null where not known or nothing runs.
     pub eta_seconds: Option<u64>,
-    /// Seconds behind the stream's end, for a transfer that follows it; null otherwise.
+    /// Seconds of the stream's time from where the slowest shard of an export stands to the stream's tip. Null where
+    /// the source knows no arrivals, before each shard has read something, and once all are through.
     pub lag_seconds: Option<u64>,
     /// The cut that it has reached, in the source (export) or the target (import).
     pub cut: Cut,
@@ -76,6 +78,10 @@ pub struct Report {
     /// Bytes of payload a second, at most; null for no limit.
     #[serde(default)]
     pub rate: Option<u64>,
+    /// How long the source of an export keeps what is not read yet; not there where it drops nothing by itself, and
+    /// once all is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
     /// Entries of an import's source that are not imported, by reason.
     #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
     pub left_out: LeftOut,
@@ -144,7 +150,8 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
     let bytes_per_second = if runs { active().fold(0.0, |sum, shard| sum + shard.pace.bytes_per_second) } else { 0.0 };
     let done = !shards.is_empty() && shards.iter().all(ShardRecord::is_drained);
     let progress = progress(transfer, shards, done);
-    let worked_millis = transfer.worked_millis(engine.clock.now());
+    let now = engine.clock.now();
+    let worked_millis = transfer.worked_millis(now);
     Report {
         id: transfer.id.clone(),
         kind: transfer.kind,
@@ -155,7 +162,7 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
         slices: totals.slices,
         progress,
         eta_seconds: if runs && !done { eta(shards, progress, bytes_per_second) } else { None },
-        lag_seconds: None,
+        lag_seconds: lag_seconds(transfer, shards, now),
         cut: cut(shards),
         manifest: manifest(engine, transfer),
         error: transfer.failure.clone(),
@@ -172,6 +179,7 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
         average_bytes_per_second: average(totals.moved.bytes, worked_millis),
         bytes_written: shards.iter().map(ShardRecord::written).sum(),
         rate: transfer.rate(),
+        retention: retention(transfer, shards, now),
         left_out: transfer.left_out.clone(),
         notes: transfer.notes.clone(),
     }

@@ -7,6 +7,7 @@ use tracing::Span;
 use crate::ending::{cancel_transfer, end, end_cancelled};
 use crate::engine::{Engine, Operation};
 use crate::error::{Code, OperationError};
+use crate::export::sharing::leave;
 use crate::records::{shard_records, totals};
 use crate::rest::{Rest, bring_to_rest, rest_or_drop};
 use crate::slice::SliceOrder;
@@ -57,6 +58,9 @@ pub fn settle<'a>(engine: &'a Engine, order: &'a SliceOrder, failure: Option<Fai
         let shards = shard_records(engine, &transfer).await?;
         let totals = totals(&transfer, &shards, transfer.state);
         let drained = !shards.is_empty() && shards.iter().all(ShardRecord::is_drained);
+        if transfer.state == State::Transferring && drained {
+            leave(engine, &transfer).await?;
+        }
         let next = if transfer.state == State::Verifying || drained { Settled::Finish } else { Settled::Again };
         engine
             .change(&order.id, |record| {

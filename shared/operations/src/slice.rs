@@ -58,6 +58,8 @@ pub(crate) struct Slice<'a> {
 
 struct Shared {
     spent: Counts,
+    /// This slice's part of the transfer's rate: so many shards of so many.
+    portion: (u64, u64),
     rate: Option<u64>,
     throttle: Option<Throttle>,
     wanted: Wanted,
@@ -65,8 +67,11 @@ struct Shared {
 }
 
 impl Shared {
-    /// Limits the slice, from now on, to this many bytes a second; none for no limit.
+    /// Limits the slice, from now on, to its part of this many bytes a second; none for no limit.
     fn limit(&mut self, rate: Option<u64>, now: Timestamp) {
+        let (own, all) = self.portion;
+        let part = |rate: u64| u64::try_from(u128::from(rate) * u128::from(own) / u128::from(all.max(1)));
+        let rate = rate.map(|rate| part(rate).unwrap_or(u64::MAX).max(1));
         if self.rate == rate {
             return;
         }
@@ -96,6 +101,7 @@ impl<'a> Slice<'a> {
             purpose: Purpose::Move,
             shared: Mutex::new(Shared {
                 spent: Counts::default(),
+                portion: (1, 1),
                 rate,
                 throttle: rate.map(|rate| Throttle::new(rate, now)),
                 wanted: transfer.wanted,
@@ -185,6 +191,19 @@ impl<'a> Slice<'a> {
         }
     }
 
+    /// The transfer's rate is that of all its lanes together: this slice gets the part of its own shards that are not
+    /// through. Of all shards it is known how many were not through when the transfer was settled, before any lane that
+    /// runs now, so the parts add up to no more than the whole.
+    pub(crate) fn divide_rate(&self, transfer: &TransferRecord, own: usize) {
+        if self.order.lane.is_empty() {
+            return;
+        }
+        let (own, now) = (own as u64, self.engine.clock.now());
+        let mut shared = self.shared();
+        shared.portion = (own, transfer.totals.left.unwrap_or(transfer.shards.len() as u64).max(own));
+        shared.limit(transfer.rate(), now);
+    }
+
     /// Whether another shard may be taken.
     pub(crate) fn has_room(&self) -> bool {
         self.has_time() && self.remaining() != Remaining::Exhausted
@@ -197,9 +216,18 @@ impl<'a> Slice<'a> {
 
     /// Bytes that may be read or sent at once: under a rate no more than a part of a second's worth.
     pub(crate) fn at_once(&self, most: usize) -> usize {
-        let rated =
-            self.shared().rate.map_or(usize::MAX, |rate| usize::try_from(rate / 4).unwrap_or(usize::MAX).max(1));
-        most.min(rated)
+        self.in_a_second(most, 4)
+    }
+
+    /// As [`Self::at_once`], of a store that is called about once a second.
+    pub(crate) fn at_a_call(&self, most: usize) -> usize {
+        self.in_a_second(most, 1)
+    }
+
+    /// Bytes of one of this many calls in a second.
+    fn in_a_second(&self, most: usize, calls: u64) -> usize {
+        let part = |rate: u64| usize::try_from(rate / calls).unwrap_or(usize::MAX).max(1);
+        self.shared().rate.map_or(most, |rate| most.min(part(rate)))
     }
 
     /// At a slice's end, waits for what the rate still owes, so that short slices are no faster than long ones. What is

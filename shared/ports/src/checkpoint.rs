@@ -1,7 +1,7 @@
 //! Checkpoints: the records of transfers.
 
 use async_trait::async_trait;
-use sluice_transfer::record::{LedgerPage, ShardRecord, TransferRecord};
+use sluice_transfer::record::{LedgerPage, ReadersRecord, ShardRecord, TransferRecord};
 use sluice_transfer::{DestinationName, ShardId, StreamUri, TransferId};
 
 use crate::Result;
@@ -81,4 +81,11 @@ pub trait CheckpointStore: Send + Sync {
 
     /// Gives the reservation back, if it is that import's.
     async fn release_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<()>;
+
+    /// The exports that read a stream; none if none ever did.
+    async fn readers(&self, stream: &StreamUri) -> Result<Option<ReadersRecord>>;
+
+    /// Writes the exports that read a stream on condition that the stored revision is one below the given record's. A
+    /// stream that has none counts as revision 0.
+    async fn update_readers(&self, record: &ReadersRecord) -> Result<Stored>;
 }

@@ -28,6 +28,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use places::Places;
 pub use removal::{ObjectRemoval, TransferRemoval};
 pub use stream::{
-    Appended, Appends, Intake, ListedShard, NewEvent, Read, ReadLimit, Reservation, ShardInfo, StreamInfo,
-    StreamListing, StreamStore,
+    Appended, Appends, Intake, ListedShard, NewEvent, Read, ReadLimit, Reservation, ShardInfo, ShardLimits,
+    StreamFacts, StreamInfo, StreamListing, StreamStore,
 };

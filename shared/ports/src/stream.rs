@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use sluice_transfer::{
-    Counts, Event, HashRange, Header, Order, Placement, Position, Range, ShardId, Timestamp, TransferId, Value,
+    Counts, Event, HashRange, Header, Order, Placement, Position, Range, ReadShare, ShardId, Timestamp, TransferId,
+    Value,
 };
 
 use crate::Result;
@@ -39,13 +40,34 @@ pub struct ListedShard {
     pub ends: Option<(Position, Position)>,
 }
 
+/// What concerns a stream as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamFacts {
+    /// When the stream was made: one that was deleted and made again under its name has another time. It never changes.
+    /// None if the store does not tell.
+    pub created: Option<Timestamp>,
+    /// How long events are kept, in milliseconds; none for a store that drops none by itself.
+    pub retention_millis: Option<u64>,
+    /// What a shard gives and takes; none for a store that sets no limits.
+    pub limits: Option<ShardLimits>,
+}
+
+/// The limits that a store sets for a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardLimits {
+    /// Bytes that it takes in a second, at most.
+    pub written: u64,
+    /// Bytes that it gives in a second, at most, to all readers together.
+    pub read: u64,
+}
+
 /// A stream as the store lists it, without looking into its shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamListing {
     /// Its shards, in the order that the store counts them.
     pub shards: Vec<ListedShard>,
-    /// How long events are kept, in milliseconds; none for a store that drops none by itself.
-    pub retention_millis: Option<u64>,
+    /// What concerns all of them.
+    pub facts: StreamFacts,
 }
 
 /// A stream as the store describes it.
@@ -201,6 +223,10 @@ pub trait StreamStore: Send + Sync {
     /// is no such stream.
     async fn list(&self) -> Result<StreamListing>;
 
+    /// What concerns the stream as a whole, as of now. `NotFound` if there is no such stream. It takes as few calls as
+    /// a listing, and may be repeated.
+    async fn facts(&self) -> Result<StreamFacts>;
+
     /// Makes the stream with this number of shards (at least 1). Answers whether it was made now; a stream that exists
     /// is left as it is, so the call may be repeated. Where that takes a while, [`Self::describe`] answers `Unavailable`
     /// until the stream takes events. `Denied` if this host may make none, `Full` if its owner may have no more shards.
@@ -219,6 +245,10 @@ pub trait StreamStore: Send + Sync {
 
     /// In front of the first event, in order, of that time or later that is still there; the tail if there is none.
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position>;
+
+    /// From now on this handle of the stream takes at most this part of the limits that the store sets for readers. A
+    /// store without limits ignores it.
+    fn share_reading(&self, _share: ReadShare) {}
 
     /// The number of events and bytes of payload in a range, as exactly as the store can tell; none if it cannot.
     async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>>;

@@ -1,6 +1,6 @@
 //! What Kinesis holds of an event.
 
-use sluice_ports::{Error, ErrorKind, NewEvent, Result};
+use sluice_ports::{Error, ErrorKind, NewEvent, Result, ShardLimits, StreamFacts};
 use sluice_transfer::{Timestamp, Value};
 
 /// The key of events that have none: Kinesis demands one. An import gives records without a key one by their place;
@@ -20,6 +20,15 @@ pub(crate) struct Facts {
     pub scattered: bool,
     /// How long records are kept.
     pub retention_millis: u64,
+    /// When the stream was made; none if a server that imitates Kinesis does not tell.
+    pub created: Option<Timestamp>,
+}
+
+impl Facts {
+    /// In the port's words.
+    pub(crate) fn told(&self, limits: Option<ShardLimits>) -> StreamFacts {
+        StreamFacts { created: self.created, retention_millis: Some(self.retention_millis), limits }
+    }
 }
 
 /// The event as it will be read again, but for its time; `facts` where they are known.
@@ -86,7 +95,7 @@ mod tests {
         error.to_string()
     }
 
-    const FACTS: Facts = Facts { largest: 1 << 20, scattered: false, retention_millis: 86_400_000 };
+    const FACTS: Facts = Facts { largest: 1 << 20, scattered: false, retention_millis: 86_400_000, created: None };
 
     #[test]
     fn keys_that_are_missing_get_one() {

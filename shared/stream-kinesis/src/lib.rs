@@ -53,9 +53,9 @@ use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use sluice_ports::{
     Appended, Appends, Clock, Error, ErrorKind, Intake, ListedShard, NewEvent, Read, ReadLimit, Reservation, Result,
-    StreamInfo, StreamListing, StreamStore,
+    StreamFacts, StreamInfo, StreamListing, StreamStore,
 };
-use sluice_transfer::{Counts, Order, Placement, Position, Range, ShardId, Timestamp, TransferId};
+use sluice_transfer::{Counts, Order, Placement, Position, Range, ReadShare, ShardId, Timestamp, TransferId};
 
 pub use crate::arn::{StreamArn, arn};
 use crate::open::Open;
@@ -126,8 +126,13 @@ impl StreamStore for KinesisStream {
         };
         Ok(StreamListing {
             shards: known.shards.iter().map(listed).collect(),
-            retention_millis: Some(known.facts.retention_millis),
+            facts: known.facts.told(self.wire.pace().limits()),
         })
+    }
+
+    async fn facts(&self) -> Result<StreamFacts> {
+        // Reading needs the shards next.
+        Ok(self.look().await?.facts.told(self.wire.pace().limits()))
     }
 
     /// Makes a provisioned stream: as many shards as asked for, at a price that their number tells.
@@ -149,6 +154,10 @@ impl StreamStore for KinesisStream {
 
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
         self.read_on(shard, from, limit).await
+    }
+
+    fn share_reading(&self, share: ReadShare) {
+        self.wire.pace().share(share);
     }
 
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {

@@ -150,6 +150,8 @@ impl Wire {
             largest: u64::try_from(largest).unwrap_or(0) << 10,
             retention_millis: u64::try_from(summary.retention_period_hours).unwrap_or(0) * 3_600_000,
             scattered: summary.record_distribution_strategy == Some(RecordDistributionStrategy::Auto),
+            // The SDK makes 1970 of an answer without it.
+            created: Some(nearest_micro(&summary.stream_creation_timestamp)).filter(|time| time.micros() > 0),
         })
     }
 

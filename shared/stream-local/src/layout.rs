@@ -2,7 +2,7 @@
 //!
 //! | table | a row | holds |
 //! |---|---|---|
-//! | `stream` | one | the import that holds the writer's reservation |
+//! | `stream` | one | the import that holds the writer's reservation, and when the stream was made |
 //! | `shards` | a shard | the first number that is still there, the next one to be given, and, over all that was ever appended, payload bytes and the largest time |
 //! | `events` | an event | by `shard << 48 \| number`; payloads overflow into pages of their own |
 //! | `batches` | an append to a shard | by its last number: the largest time in it, the largest up to its end, payload bytes up to its end |
@@ -31,9 +31,12 @@ pub(crate) const NUMBERS: u64 = 1 << NUMBER_BITS;
 const SHARD_NUMBERS: u64 = 1 << (63 - NUMBER_BITS);
 
 /// A column without a type keeps each value's own: that is how three states fit into one (see [`crate::row`]).
+///
+/// A stream is made at a millisecond. The microseconds behind it are random, so that one that is made again is another,
+/// however soon.
 pub(crate) const TABLES: &str = "
-CREATE TABLE stream (one INTEGER PRIMARY KEY CHECK (one = 1), writer TEXT);
-INSERT INTO stream VALUES (1, NULL);
+CREATE TABLE stream (one INTEGER PRIMARY KEY CHECK (one = 1), writer TEXT, made INTEGER);
+INSERT INTO stream VALUES (1, NULL, CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000 + abs(random() % 1000));
 CREATE TABLE shards (
     shard INTEGER PRIMARY KEY,
     earliest INTEGER NOT NULL DEFAULT 0,
@@ -143,6 +146,15 @@ fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Shard> {
         }
     }
     Ok(shard)
+}
+
+/// When the stream was made, in microseconds; none for a file of before this was kept.
+pub(crate) fn made(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    let kept = "SELECT count(*) FROM pragma_table_info('stream') WHERE name = 'made'";
+    if connection.prepare_cached(kept)?.query_row([], |row| row.get::<_, u32>(0))? == 0 {
+        return Ok(None);
+    }
+    connection.prepare_cached("SELECT made FROM stream")?.query_row([], |row| row.get(0))
 }
 
 /// The import that the stream is reserved for.

@@ -25,8 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use rusqlite::Connection;
 use sluice_ports::{
-    Appended, Error, ErrorKind, ListedShard, NewEvent, Read, ReadLimit, Reservation, Result, ShardInfo, StreamInfo,
-    StreamListing, StreamStore,
+    Appended, Error, ErrorKind, ListedShard, NewEvent, Read, ReadLimit, Reservation, Result, ShardInfo, StreamFacts,
+    StreamInfo, StreamListing, StreamStore,
 };
 use sluice_sqlite::{Looking, blocking};
 use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
@@ -165,7 +165,11 @@ impl StreamStore for LocalStream {
             ends: Some((info.earliest, info.tail)),
         };
         let shards = info.shards.into_iter().map(listed).collect();
-        Ok(StreamListing { shards, retention_millis: None })
+        Ok(StreamListing { shards, facts: self.facts().await? })
+    }
+
+    async fn facts(&self) -> Result<StreamFacts> {
+        self.look(|shared, connection| read::facts(connection, &shared.name)).await
     }
 
     async fn create(&self, shards: u32) -> Result<bool> {

@@ -4,7 +4,7 @@
 //! has enough leaves its snapshot.
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
-use sluice_ports::{Error, ErrorKind, Read, ReadLimit, Result, ShardInfo, StreamInfo};
+use sluice_ports::{Error, ErrorKind, Read, ReadLimit, Result, ShardInfo, StreamFacts, StreamInfo};
 use sluice_transfer::limits::EVENT_BYTES;
 use sluice_transfer::{Counts, Event, Position, Range, Sequence, ShardId, Timestamp};
 
@@ -21,6 +21,11 @@ pub(crate) fn holder(connection: &Connection, name: &str) -> Result<Option<sluic
     let writer = layout::writer(connection).map_err(|error| fault(name, "its reservation", error))?;
     let parsed = writer.map(|writer| writer.parse()).transpose();
     parsed.map_err(|why| Error::with(ErrorKind::Corrupt, format!("stream '{name}': its reservation"), why))
+}
+
+pub(crate) fn facts(connection: &Connection, name: &str) -> Result<StreamFacts> {
+    let made = layout::made(connection).map_err(|error| fault(name, "when it was made", error))?;
+    Ok(StreamFacts { created: made.map(Timestamp::from_micros), ..StreamFacts::default() })
 }
 
 pub(crate) fn describe(connection: &mut Connection, name: &str) -> Result<StreamInfo> {

@@ -1,7 +1,7 @@
-//! The file of a stream as it is kept in `tests/golden/stream-local-v1.sql`: its tables and rows are written as there,
-//! and a file that is made of that text is read and appended to.
+//! The file of a stream as it is kept in `tests/golden`: its tables and rows are written as in the newest,
+//! `stream-local-v1-made.sql`, and a file that is made of any of these texts is read and appended to.
 //!
-//! The golden file never changes: every later version has to read it. A new layout gets one of its own beside it, which
+//! A golden file never changes: every later version has to read it. A new layout gets one of its own beside it, which
 //! `SLUICE_WRITE_GOLDEN=1 cargo test -p sluice-stream-local --test golden` writes if it is not there.
 #![cfg(test)]
 
@@ -13,8 +13,13 @@ use sluice_ports::{Appended, NewEvent, Read, ReadLimit, StreamStore};
 use sluice_stream_local::LocalStream;
 use sluice_transfer::{Header, Position, Sequence, ShardId, Timestamp, Value};
 
-fn kept() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/stream-local-v1.sql")
+/// All of them, the newest last. The first does not say when the stream was made.
+const KEPT: [&str; 2] = ["stream-local-v1.sql", "stream-local-v1-made.sql"];
+/// When the stream of the newest was made, in microseconds.
+const MADE: i64 = 1_700_000_000_000_123;
+
+fn kept(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(name)
 }
 
 fn shard() -> ShardId {
@@ -64,20 +69,30 @@ async fn a_file_is_written_as_the_kept_one() {
     stream.reserve(&"an-import".parse().unwrap()).await.unwrap();
     let tail = append(&stream, &Position::Beginning, &events()[..1]).await;
     append(&stream, &tail, &events()[1..]).await;
-    let written = sqlite_dump(&dir.path().join("s.sqlite"));
-    if std::env::var_os("SLUICE_WRITE_GOLDEN").is_some() && !kept().exists() {
-        std::fs::write(kept(), &written).unwrap();
+    let path = dir.path().join("s.sqlite");
+    // Its own time is the only thing that no two files have in common.
+    let made = Connection::open(&path).unwrap().execute("UPDATE stream SET made = ?1 WHERE made > 0", [MADE]);
+    assert_eq!(made, Ok(1));
+    let (written, newest) = (sqlite_dump(&path), kept(KEPT[1]));
+    if std::env::var_os("SLUICE_WRITE_GOLDEN").is_some() && !newest.exists() {
+        std::fs::write(&newest, &written).unwrap();
     }
-    assert_eq!(written, std::fs::read_to_string(kept()).unwrap());
+    assert_eq!(written, std::fs::read_to_string(newest).unwrap());
 }
 
 #[tokio::test]
-async fn the_kept_file_is_read_and_appended_to() {
-    let dir = tempfile::tempdir().unwrap();
-    let text = std::fs::read_to_string(kept()).unwrap();
-    Connection::open(dir.path().join("s.sqlite")).unwrap().execute_batch(&text).unwrap();
-    let stream = LocalStream::within(dir.path(), "s");
+async fn kept_files_are_read_and_appended_to() {
+    for (name, made) in KEPT.into_iter().zip([None, Some(Timestamp::from_micros(MADE))]) {
+        let dir = tempfile::tempdir().unwrap();
+        let text = std::fs::read_to_string(kept(name)).unwrap();
+        Connection::open(dir.path().join("s.sqlite")).unwrap().execute_batch(&text).unwrap();
+        let stream = LocalStream::within(dir.path(), "s");
+        assert_eq!(stream.facts().await.unwrap().created, made, "{name}");
+        is_read_and_appended_to(&stream).await;
+    }
+}
 
+async fn is_read_and_appended_to(stream: &LocalStream) {
     let info = stream.describe().await.unwrap();
     assert_eq!(info.shards.len(), 2);
     assert_eq!(info.writer, Some("an-import".parse().unwrap()));
@@ -96,5 +111,5 @@ async fn the_kept_file_is_read_and_appended_to() {
     // Batches: the first time that is reached lies in the second append.
     let found = stream.position_at(&shard(), Timestamp::from_micros(1_700_000_000_300_000)).await.unwrap();
     assert_eq!(found, behind(0));
-    assert_eq!(append(&stream, &next, &events()).await, behind(7));
+    assert_eq!(append(stream, &next, &events()).await, behind(7));
 }

@@ -380,3 +380,23 @@ async fn a_shard_that_has_given_all_its_numbers_is_full() {
     assert_eq!(append(&stream, &last, &two[..1]).await, after((1 << 48) - 1), "there is one left");
     assert_eq!(read_all(&stream, last).await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_stream_that_was_made_again_is_another_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let stream = LocalStream::within(dir.path(), "a");
+    stream.create(1).await.unwrap();
+    let first = stream.facts().await.unwrap().created.expect("it is kept");
+    append(&stream, &Position::Beginning, &[event(1, "a")]).await;
+    stream.give_back().await.unwrap();
+    // Wherever its file goes.
+    let copy = dir.path().join("b.sqlite");
+    let folded = rusqlite::Connection::open(dir.path().join("a.sqlite")).unwrap();
+    folded.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    std::fs::copy(dir.path().join("a.sqlite"), &copy).unwrap();
+    drop(folded);
+    assert_eq!(LocalStream::new(&copy, "b").facts().await.unwrap().created, Some(first));
+    stream.delete().await.unwrap();
+    stream.create(1).await.unwrap();
+    assert_ne!(stream.facts().await.unwrap().created, Some(first), "however soon");
+}

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BucketUri, Compression, Format, Inflate, Kind, PositionSpec, SourceFormat, StreamUri};
+use crate::{BucketUri, Compression, Format, Inflate, Kind, PositionSpec, ReadShare, SourceFormat, StreamUri};
 
 /// Why a request cannot be carried out as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +46,10 @@ pub struct ExportRequest {
     /// Take events out of aggregates of the Kinesis Producer Library, each of them with its own key.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deaggregate: bool,
+    /// The part of a shard's reading limits that this export and all others of its stream may take together; by default
+    /// as the host is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_share: Option<ReadShare>,
     /// Bytes of payload a second, at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
@@ -165,6 +169,7 @@ impl ExportRequest {
             object_size: None,
             part_size: None,
             deaggregate: false,
+            read_share: None,
             rate: None,
         }
     }

@@ -11,12 +11,12 @@ use futures::FutureExt;
 use sluice_ports::{
     Appended, Appends, BucketStore, Capabilities, CheckpointStore, CompleteAnswer, Created, Error, ErrorKind, Intake,
     Listed, Metadata, NewEvent, ObjectInfo, OpenUpload, PartAnswer, PutAnswer, Read, ReadLimit, Reservation, Result,
-    Stored, StreamInfo, StreamListing, StreamStore, WriterAnswer,
+    Stored, StreamFacts, StreamInfo, StreamListing, StreamStore, WriterAnswer,
 };
-use sluice_transfer::record::{LedgerPage, PartEntry, ShardRecord, TransferRecord};
+use sluice_transfer::record::{LedgerPage, PartEntry, ReadersRecord, ShardRecord, TransferRecord};
 use sluice_transfer::{
-    Checksum, Counts, DestinationName, Order, Placement, Position, Range, ShardId, StreamUri, Timestamp, TransferId,
-    UploadId,
+    Checksum, Counts, DestinationName, Order, Placement, Position, Range, ReadShare, ShardId, StreamUri, Timestamp,
+    TransferId, UploadId,
 };
 
 use crate::world::{ActorId, Fault, Sleep, World};
@@ -121,6 +121,10 @@ impl StreamStore for Faulty<dyn StreamStore> {
         call!(self, false, "stream.list", inner, [], inner.list().await)
     }
 
+    async fn facts(&self) -> Result<StreamFacts> {
+        call!(self, false, "stream.facts", inner, [], inner.facts().await)
+    }
+
     async fn create(&self, shards: u32) -> Result<bool> {
         call!(self, true, "stream.create", inner, [], inner.create(shards).await)
     }
@@ -138,6 +142,10 @@ impl StreamStore for Faulty<dyn StreamStore> {
             [shard = shard.clone(), from = from.clone()],
             inner.read(&shard, &from, limit).await
         )
+    }
+
+    fn share_reading(&self, share: ReadShare) {
+        self.inner.share_reading(share);
     }
 
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
@@ -472,6 +480,21 @@ impl CheckpointStore for Faulty<dyn CheckpointStore> {
             inner,
             [stream = stream.clone(), writer = writer.clone()],
             inner.release_writer(&stream, &writer).await
+        )
+    }
+
+    async fn readers(&self, stream: &StreamUri) -> Result<Option<ReadersRecord>> {
+        call!(self, false, "table.readers", inner, [stream = stream.clone()], inner.readers(&stream).await)
+    }
+
+    async fn update_readers(&self, record: &ReadersRecord) -> Result<Stored> {
+        call!(
+            self,
+            true,
+            format!("table.update_readers revision {}", record.revision),
+            inner,
+            [record = record.clone()],
+            inner.update_readers(&record).await
         )
     }
 }

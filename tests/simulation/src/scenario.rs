@@ -10,11 +10,12 @@ use sluice_kit::Layered;
 use sluice_operations::{Engine, Settings};
 use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream, now};
 use sluice_ports::{
-    Appended, BucketStore, Capabilities, CheckpointStore, Error, ErrorKind, NewEvent, Places, Result, StreamStore,
+    Appended, BucketStore, Capabilities, CheckpointStore, Error, ErrorKind, NewEvent, Places, Result, ShardLimits,
+    StreamStore,
 };
 use sluice_transfer::{
     BucketUri, Compression, Cut, Encoding, ExportRequest, Format, HashRange, Header, ImportRequest, Order, Position,
-    PositionSpec, Request, Sequence, ShardId, StreamUri, Timestamp, Value, key_hash,
+    PositionSpec, ReadShare, Request, Sequence, ShardId, StreamUri, Timestamp, Value, key_hash,
 };
 
 use crate::by_key::{BlindStream, LANDING_MILLIS, Unanswered};
@@ -274,6 +275,9 @@ fn plain(random: &mut Random, events: Vec<NewEvent>) -> Vec<NewEvent> {
         .collect()
 }
 
+/// Nobody is held to them. Exports note what they take of them all the same.
+const LIMITS: ShardLimits = ShardLimits { written: 1_000, read: 2_000 };
+
 /// The stores of a schedule, as they really are.
 #[derive(Clone)]
 pub(crate) struct Stores {
@@ -313,7 +317,8 @@ impl Stores {
         let (plain_bucket, plain_table): (Arc<dyn BucketStore>, Arc<dyn CheckpointStore>) =
             (Arc::new(bucket.clone()), Arc::new(table.clone()));
         Self {
-            source: if scenario.uncounted { source.uncounted() } else { source },
+            // A service cannot count, and has limits that readers share.
+            source: if scenario.uncounted { source.uncounted().limited(LIMITS) } else { source },
             target,
             bucket,
             work: MemoryBucket::new(),
@@ -367,6 +372,7 @@ impl Stores {
                 landing_millis: if self.without == Some(Guard::LandingWait) { 0 } else { LANDING_MILLIS },
                 longest_stream: 1 << 20,
                 record_millis: scenario.record_millis,
+                read_share: ReadShare::HALF,
                 attempts: ATTEMPTS,
                 hints: Settings::default().hints,
             },
@@ -426,6 +432,7 @@ pub(crate) fn export_request(scenario: &Scenario) -> Request {
         object_size: Some(scenario.object_size),
         part_size: Some(scenario.part_size),
         deaggregate: false,
+        read_share: None,
         rate: None,
     })
 }

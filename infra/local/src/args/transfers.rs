@@ -2,7 +2,8 @@
 
 use clap::Args as ClapArgs;
 use sluice_transfer::{
-    BucketUri, Compression, Format, Inflate, Order, Placement, PositionSpec, SourceFormat, State, StreamUri, TransferId,
+    BucketUri, Compression, Format, Inflate, Order, Placement, PositionSpec, ReadShare, SourceFormat, State, StreamUri,
+    TransferId,
 };
 
 use super::SLICES;
@@ -77,6 +78,10 @@ pub(crate) struct Export {
     /// Take events out of aggregates of the Kinesis Producer Library, each of them with its own key
     #[arg(long)]
     pub deaggregate: bool,
+    /// Part of a shard's reading limits, from 0.001 to 1, that all exports of the stream take together; the rest is left
+    /// to other consumers. For Kinesis [default: 0.5]
+    #[arg(long, value_name = "PART")]
+    pub read_share: Option<ReadShare>,
     /// First event, inclusive [default: earliest]
     #[arg(long, value_name = "P")]
     pub from: Option<PositionSpec>,

@@ -5,13 +5,13 @@ use sluice_transfer::limits::{LEDGER_TAIL, SEGMENT_ENTRIES};
 use sluice_transfer::manifest::SegmentChain;
 use sluice_transfer::record::{
     Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, ImportConfig, ImportRecord,
-    LedgerEntry, LedgerPage, Mark, Owner, PartEntry, PartSpan, Phase, ReadBack, SealedObject, ShardRecord, Share,
-    SourceCursor, TimeBounds, TransferRecord, Upload, Work,
+    LedgerEntry, LedgerPage, Look, Mark, Owner, PartEntry, PartSpan, Phase, ReadBack, ReadersRecord, SealedObject,
+    ShardRecord, Share, SourceCursor, TimeBounds, TransferRecord, Upload, Work,
 };
 use sluice_transfer::{
     Aggregates, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, Gap, HashRange, ImportRequest, Lacking, Order, Pace, Placement, Position, Range, Reason, Request, Sequence,
-    ShardId, SourceFormat, TimeRange, Timestamp, UploadId, Value,
+    Format, Gap, HashRange, ImportRequest, Lacking, Order, Pace, Placement, Position, Range, ReadShare, Reason,
+    Request, Sequence, ShardId, SourceFormat, StreamUri, TimeRange, Timestamp, UploadId, Value,
 };
 
 use super::*;
@@ -77,6 +77,7 @@ fn meta() -> TransferRecord {
         object_size: Some(1 << 30),
         part_size: None,
         deaggregate: false,
+        read_share: None,
         rate: None,
     };
     let destination = DestinationConfig {
@@ -87,13 +88,8 @@ fn meta() -> TransferRecord {
         part_size: 8 << 20,
         object_size: 1 << 30,
     };
-    let config = ExportConfig {
-        stream: "kinesis:orders".parse().unwrap(),
-        destinations: [(DestinationName::only(), destination)].into(),
-        rate: Some(1 << 20),
-        by_time: false,
-        deaggregate: false,
-    };
+    let destinations = [(DestinationName::only(), destination)].into();
+    let config = ExportConfig { rate: Some(1 << 20), ..ExportConfig::new(request.stream.clone(), destinations) };
     let (request, config) = (Request::Export(request), Config::Export(config));
     TransferRecord::new(id(), "host-1".to_owned(), request, config, vec![shard_id()], now())
 }
@@ -335,6 +331,52 @@ fn records_of_version_6_are_read_and_written_as_ever() {
     let ordered = TransferRecord::new(id.clone(), made.execution, Request::Import(request), config, made.shards, now());
     assert_eq!(ordered.version, RECORD_VERSION);
     golden("meta-ordered", Key::Meta(&id), &ordered);
+}
+
+#[test]
+fn records_of_how_a_source_is_read_are_read_and_written_as_ever() {
+    let (id, shard) = (id(), shard_id());
+    let mut created = meta();
+    let Config::Export(config) = &mut created.config else { panic!("an export") };
+    config.source_created = Some(now().minus_millis(86_400_000));
+    assert_eq!(created.version, 1, "an older version only checks less");
+    golden("meta-source-created", Key::Meta(&id), &created);
+
+    let mut kept = meta();
+    let Config::Export(config) = &mut kept.config else { panic!("an export") };
+    config.retention_millis = Some(86_400_000);
+    assert_eq!(kept.version, 1, "an older version only says less");
+    golden("meta-retention", Key::Meta(&id), &kept);
+
+    let told = meta();
+    let (Config::Export(config), Request::Export(request)) = (told.config, told.request) else { panic!() };
+    let read_share = Some(ReadShare::new(0.3).unwrap());
+    let request = Request::Export(ExportRequest { read_share, ..request });
+    let config = Config::Export(ExportConfig { read_share, ..config });
+    let mut told = TransferRecord::new(told.id, told.execution, request, config, told.shards, now());
+    told.totals.left = Some(1);
+    assert_eq!(told.version, RECORD_VERSION);
+    golden("meta-read-share", Key::Meta(&id), &told);
+
+    let stream: StreamUri = "kinesis:orders".parse().unwrap();
+    let mut readers = ReadersRecord::new(stream.clone());
+    let (until, waits_until) = (now().plus_millis(310_000), now().plus_millis(60_000));
+    let seen_by = Some(now().plus_millis(15_000));
+    let look = Look { share: ReadShare::HALF, now: now(), until, waits_until, seen_by };
+    for reader in ["export-2025", "export-2026", "export-2025"] {
+        readers.look(&reader.parse().unwrap(), look);
+        readers.revision += 1;
+    }
+    golden("readers", Key::Readers(&stream), &readers);
+
+    let mut times = TimeBounds::new(Some(now().minus_millis(90_000_000)), now());
+    times.read(now().minus_millis(80_000_000));
+    times.heard_nothing(&kinesis(8), now().minus_millis(10_000_000));
+    times.retention_millis = Some(172_800_000);
+    let range = Range { from: kinesis(0), until: Position::End };
+    let parents = vec![shard_id()];
+    let raised = ShardRecord { range, expected: None, times: Some(times), parents, ..export(2, 1, Vec::new()) };
+    golden("shard-export-retention", Key::Shard(&id, &shard), &raised);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A shard whose bounds are times until reading finds their numbers: see
 //! [`TimeBounds`](sluice_transfer::record::TimeBounds).
 
+use sluice_ports::StreamFacts;
 use sluice_transfer::{Cursor, Event, Position, Timestamp};
 
 use super::shard::ShardExport;
@@ -50,6 +51,17 @@ impl ShardExport<'_, '_> {
         self.destination_mut()?.began_at(from)?;
         self.claimed.touch();
         Ok(())
+    }
+
+    /// Records how long the source keeps events, if it was changed since the plan.
+    pub(super) fn note_retention(&mut self, facts: StreamFacts) {
+        let seen = facts.retention_millis.filter(|_| facts.retention_millis != self.target.export.retention_millis);
+        if let Some(times) = &mut self.claimed.record.times
+            && times.retention_millis != seen
+        {
+            times.retention_millis = seen;
+            self.claimed.touch();
+        }
     }
 
     /// Records the times of the events that were read.

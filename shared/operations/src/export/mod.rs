@@ -6,5 +6,6 @@ mod in_flight;
 pub(crate) mod manifest;
 pub(crate) mod run;
 pub(crate) mod shard;
+pub(crate) mod sharing;
 mod storing;
 pub(crate) mod target;

@@ -1,13 +1,14 @@
 //! One slice of an export: shards to parts.
 
 use futures::future::join;
-use sluice_ports::{Read, ReadLimit};
+use sluice_ports::{Read, ReadLimit, StreamFacts};
 use sluice_transfer::record::{DestinationConfig, Phase, ShardRecord};
 use sluice_transfer::{Counts, Event, Packer, Position, Remaining, Seal, SliceOutcome, Timestamp, Wanted};
 
 use super::closing::{abandon_upload, complete};
 use super::in_flight::{InFlight, beside};
 use super::shard::{Setback, ShardExport};
+use super::sharing::Sharing;
 use super::target::{Target, export_config, open_target};
 use crate::claimed::{Claimed, Taken};
 use crate::engine::{Engine, Operation, Settings};
@@ -30,13 +31,31 @@ pub fn export_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
         }
         let config = export_config(&transfer)?;
         let slice = Slice::new(engine, order, &transfer, transfer.rate());
-        let target = match open_target(&*slice.places, config).await {
+        let mut target = match open_target(&*slice.places, config).await {
             Ok(target) => target,
             Err(stop) => return Ok(gather(vec![Err(stop)])),
         };
         let lane = in_turn(&slice, &transfer).await?;
+        slice.divide_rate(&transfer, lane.len());
+        // What is through reads nothing any more.
+        if lane.is_empty() {
+            return Ok(SliceOutcome::Done);
+        }
+        let facts = match target.facts().await {
+            Ok(facts) => facts,
+            Err(stop) => return Ok(gather(vec![Err(stop)])),
+        };
+        target.sharing = Sharing::of(config, facts, &engine.settings);
+        if let Some(sharing) = &target.sharing {
+            match sharing.begin(&slice, &*target.stream).await {
+                Ok(None) => {}
+                // Before a shard is taken: a slice that waits is not idle.
+                Ok(Some(wait_millis)) => return Ok(SliceOutcome::Busy { wait_millis }),
+                Err(stop) => return Ok(gather(vec![Err(stop)])),
+            }
+        }
         let (at_once, parts_at_once) = at_once(&engine.settings, &target.config, lane.len());
-        over_lane(&slice, lane, at_once, |record| export_shard(&slice, &target, parts_at_once, record)).await
+        over_lane(&slice, lane, at_once, |record| export_shard(&slice, &target, facts, parts_at_once, record)).await
     })
 }
 
@@ -56,6 +75,7 @@ fn at_once(settings: &Settings, config: &DestinationConfig, shards: usize) -> (u
 async fn export_shard(
     slice: &Slice<'_>,
     target: &Target,
+    facts: StreamFacts,
     parts_at_once: usize,
     record: ShardRecord,
 ) -> Result<ShardEnd, Stop> {
@@ -68,7 +88,9 @@ async fn export_shard(
     };
     let outcome = async {
         claimed.refuse_if_stuck()?;
-        ShardExport::new(target, &mut claimed).await?.run(parts_at_once).await
+        let mut shard = ShardExport::new(target, &mut claimed).await?;
+        shard.note_retention(facts);
+        shard.run(parts_at_once).await
     };
     let outcome = outcome.await;
     claimed.conclude(outcome).await
@@ -163,6 +185,9 @@ impl<'a, 'h> ShardExport<'a, 'h> {
     /// Ends the stretch if a pause or a cancel is wanted, or time or budget are spent.
     async fn stop_if_due(&mut self, packer: &mut Packer, reading: &Reading) -> Result<Option<Stretch>, Setback> {
         let slice = self.claimed.slice;
+        if let Some(sharing) = &self.target.sharing {
+            beside(&mut self.in_flight, sharing.go_on(slice, &*self.target.stream)).await?;
+        }
         match beside(&mut self.in_flight, slice.wanted()).await? {
             Wanted::Running => {}
             Wanted::Paused => {
@@ -311,7 +336,10 @@ impl<'a, 'h> ShardExport<'a, 'h> {
             Remaining::Exhausted => (u64::MAX, self.target.config.part_size),
         };
         let at_most = |limit: u64, most: usize| usize::try_from(limit).unwrap_or(usize::MAX).min(most);
-        ReadLimit::new(at_most(events, settings.read_events), at_most(bytes, slice.at_once(settings.read_bytes)))
+        let most = settings.read_bytes;
+        // A source with limits is called seldom.
+        let most = if self.target.sharing.is_some() { slice.at_a_call(most) } else { slice.at_once(most) };
+        ReadLimit::new(at_most(events, settings.read_events), at_most(bytes, most))
     }
 
     /// Packs events and stores the parts that are full. Rewound if the upload is gone.
@@ -354,6 +382,8 @@ impl<'a, 'h> ShardExport<'a, 'h> {
     /// The source lost what comes next: what was read before is sealed, the rest is on record as a gap.
     async fn record_gap(&mut self, packer: &mut Packer, earliest: Position) -> Result<(), Setback> {
         self.seal(packer).await?;
+        // One that was made again meanwhile has none of the old events, which is no gap.
+        self.target.facts().await?;
         let until = earliest.min(self.claimed.record.range.until.clone());
         let destination = self.destination_mut()?;
         if destination.is_idle() && until > destination.sealed.position {

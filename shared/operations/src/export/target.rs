@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use sluice_formats::ObjectSeed;
-use sluice_ports::{BucketStore, Places, StreamStore};
+use sluice_ports::{BucketStore, Places, StreamFacts, StreamStore};
 use sluice_transfer::record::{Config, DestinationConfig, ExportConfig, TransferRecord};
-use sluice_transfer::{DestinationName, ObjectKeys, ShardId, TransferId};
+use sluice_transfer::{DestinationName, ObjectKeys, ShardId, Timestamp, TransferId};
 
+use super::sharing::Sharing;
 use crate::error::{Code, OperationError, Stop};
 use crate::stores::Deaggregated;
 
@@ -25,9 +26,20 @@ pub(crate) struct Target {
     pub bucket: Arc<dyn BucketStore>,
     pub name: DestinationName,
     pub config: DestinationConfig,
+    /// The whole export's.
+    pub export: ExportConfig,
+    /// What slices take of the source's limits; none if it has none.
+    pub sharing: Option<Sharing>,
 }
 
 impl Target {
+    /// What concerns the source as a whole, if it still is the stream that the export was planned for.
+    pub(crate) async fn facts(&self) -> Result<StreamFacts, Stop> {
+        let facts = self.stream.facts().await?;
+        same_source(&self.export, facts)?;
+        Ok(facts)
+    }
+
     pub(crate) fn keys(&self, transfer: &TransferId) -> ObjectKeys {
         ObjectKeys::new(&self.config.prefix, transfer)
     }
@@ -35,6 +47,21 @@ impl Target {
     pub(crate) fn seed(&self, transfer: &TransferId, shard: &ShardId) -> ObjectSeed {
         ObjectSeed { transfer: transfer.clone(), destination: self.name.clone(), shard: shard.clone() }
     }
+}
+
+/// Refuses a stream that was deleted and made again since the export was planned: positions of the old one mean nothing
+/// in it. A plan that does not know when its source was made takes any.
+pub(crate) fn same_source(config: &ExportConfig, facts: StreamFacts) -> Result<(), OperationError> {
+    let Some(planned) = config.source_created.filter(|planned| facts.created != Some(*planned)) else { return Ok(()) };
+    let is = |made: Timestamp| format!("made at {made}");
+    let what = format!(
+        "{} was deleted and made again: the stream that this export was planned for was {}, and the one of that name \
+         now {}; cancel the export, and export the new stream under another id",
+        config.stream,
+        is(planned),
+        facts.created.map_or_else(|| "does not say when it was made".to_owned(), |now| format!("was {}", is(now)))
+    );
+    Err(OperationError::new(Code::SourceChanged, what))
 }
 
 /// The stream as it is exported.
@@ -55,5 +82,12 @@ pub(crate) async fn open_target(places: &dyn Places, config: &ExportConfig) -> R
     let stream = source(places, config).await?;
     // Planning made it. Where it is gone, that is to be seen, not mended.
     let (bucket, _) = places.source(&destination.bucket).await?;
-    Ok(Target { stream, bucket, name: name.clone(), config: destination.clone() })
+    Ok(Target {
+        stream,
+        bucket,
+        name: name.clone(),
+        config: destination.clone(),
+        export: config.clone(),
+        sharing: None,
+    })
 }

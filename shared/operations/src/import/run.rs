@@ -31,8 +31,9 @@ pub fn import_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
         let settings = &engine.settings;
         let a_shard = ((2 * settings.append_bytes + settings.read_bytes) as u64).saturating_add(settings.part_bytes);
         let at_once = usize::try_from(settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, 32);
-        over_lane(&slice, in_turn(&slice, &transfer).await?, at_once, |record| import_shard(&slice, &route, record))
-            .await
+        let lane = in_turn(&slice, &transfer).await?;
+        slice.divide_rate(&transfer, lane.len());
+        over_lane(&slice, lane, at_once, |record| import_shard(&slice, &route, record)).await
     })
 }
 

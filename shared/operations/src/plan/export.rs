@@ -1,21 +1,22 @@
 //! Planning an export: bounds, sizes, destination.
 
-use sluice_ports::{Capabilities, ErrorKind, ListedShard, ShardInfo, StreamStore};
+use sluice_ports::{Capabilities, ErrorKind, ListedShard, ShardInfo, StreamFacts, StreamListing, StreamStore};
 use sluice_transfer::limits::{LARGEST_OBJECT, PARTS_PER_OBJECT, SHARDS};
 use sluice_transfer::record::{
     Config, DestinationConfig, DestinationRecord, ExportConfig, ShardRecord, TimeBounds, Work,
 };
 use sluice_transfer::{
-    DestinationName, Encoding, ExportRequest, LeftOut, ObjectKeys, Position, PositionSpec, Range, ShardId, Timestamp,
-    TransferId, are, counted, parents_first,
+    DestinationName, Encoding, ExportRequest, LeftOut, ObjectKeys, Position, PositionSpec, Range, ReadShare,
+    ReadShareError, ShardId, Timestamp, TransferId, are, counted, parents_first,
 };
 
 use super::bounds::{check_bounds, check_ends, check_order, check_shards, check_whole, number_in, position, time_of};
+use super::headroom::Slowest;
 use super::notes::Notes;
 use super::resolved::{Resolved, unknown_stream};
 use crate::engine::{Engine, Settings};
 use crate::error::{Code, OperationError};
-use crate::export::target::source;
+use crate::export::target::{same_source, source};
 
 /// Encoded bytes of an object, unless told otherwise.
 const OBJECT_SIZE: u64 = 256 << 20;
@@ -42,6 +43,9 @@ pub(super) async fn resolve(
     if request.rate == Some(0) {
         return Err(OperationError::new(Code::OutOfRange, "rate: at least 1 byte a second"));
     }
+    if request.read_share.is_some_and(|share| !share.is_enough()) {
+        return Err(OperationError::new(Code::OutOfRange, format!("readShare: {ReadShareError}")));
+    }
     let root = ObjectKeys::new(&prefix, id).whole(ObjectKeys::root());
     if bucket.head(&root).await?.is_some() {
         return Err(OperationError::new(
@@ -54,14 +58,15 @@ pub(super) async fn resolve(
     let destination =
         DestinationConfig { bucket: request.to.clone(), prefix, format, compression, part_size, object_size };
     let mut config = ExportConfig {
-        stream: request.stream.clone(),
-        destinations: [(DestinationName::only(), destination)].into(),
         rate: request.rate,
-        by_time: false,
         deaggregate: request.deaggregate,
+        read_share: Some(request.read_share.unwrap_or(engine.settings.read_share)),
+        ..ExportConfig::new(request.stream.clone(), [(DestinationName::only(), destination)].into())
     };
-    let (shards, notes) = shards(engine, id, request, &config).await?;
+    let Found { shards, facts, notes } = shards(engine, id, request, &config).await?;
     config.by_time = shards.iter().any(|shard| shard.times.is_some());
+    (config.source_created, config.retention_millis) = (facts.created, facts.retention_millis);
+    config.read_share = config.read_share.filter(|_| facts.limits.is_some());
     Ok(Resolved { config: Config::Export(config), shards, left_out: LeftOut::default(), notes })
 }
 
@@ -97,13 +102,23 @@ fn sizes(request: &ExportRequest, bucket: Capabilities, settings: &Settings) -> 
     Ok((part, object))
 }
 
+/// What the plan of an export finds in its source.
+pub(super) struct Found {
+    /// The shards' records.
+    pub shards: Vec<ShardRecord>,
+    /// What concerns the stream as a whole.
+    pub facts: StreamFacts,
+    /// What is to be said of the request.
+    pub notes: Notes,
+}
+
 /// The shards' records. Their bounds are resolved now, or are times that reading resolves.
 pub(super) async fn shards(
     engine: &Engine,
     id: &TransferId,
     request: &ExportRequest,
     config: &ExportConfig,
-) -> Result<(Vec<ShardRecord>, Notes), OperationError> {
+) -> Result<Found, OperationError> {
     let stream = source(&*engine.places(), config).await?;
     // Before the listing: a shard that is split off later gets only events that arrive later.
     let now = engine.clock.now();
@@ -113,6 +128,7 @@ pub(super) async fn shards(
         }
         answer => answer?,
     };
+    same_source(config, listing.facts)?;
     if listing.shards.len() > SHARDS {
         let found = listing.shards.len();
         return Err(OperationError::new(
@@ -129,7 +145,11 @@ pub(super) async fn shards(
         check_whole("until", &window.until, &names)?;
     }
     let mut notes = Notes::default();
-    window.note_retention(listing.retention_millis, &mut notes);
+    window.note_retention(listing.facts.retention_millis, &mut notes);
+    notes.extend(window.note_headroom(config, &listing));
+    if request.read_share.is_some() && listing.facts.limits.is_none() {
+        notes.push(format!("readShare: {} sets no limits for readers, so there is nothing to share", config.stream));
+    }
     let mut records = Vec::with_capacity(listing.shards.len());
     let (mut holds, mut within) = (false, false);
     // So a reader of the manifest gets the events of a key in order.
@@ -155,7 +175,7 @@ pub(super) async fn shards(
     if holds && !within {
         window.note_late(&mut notes);
     }
-    Ok((records, notes))
+    Ok(Found { shards: records, facts: listing.facts, notes })
 }
 
 /// The bounds of a shard whose ends are known.
@@ -246,6 +266,17 @@ impl Window {
         if let Some(until) = self.until_time.filter(|until| *until <= horizon) {
             notes.push(format!("until: the stream keeps events for {hours}: nothing in front of {until} is left"));
         }
+    }
+
+    /// Says when retention overtakes the read at its slowest. Nothing is known of a beginning that is a number.
+    fn note_headroom(&self, config: &ExportConfig, listing: &StreamListing) -> Option<String> {
+        if self.from_time.is_none() && self.from != PositionSpec::Earliest {
+            return None;
+        }
+        let until = self.until_time.map_or(self.now, |until| until.min(self.now));
+        let (from, shards, rate) = (self.from_time, listing.shards.len(), config.rate);
+        let share = config.read_share.unwrap_or(ReadShare::HALF);
+        Slowest { from, until, shards, rate, share }.note(listing.facts, self.now)
     }
 
     /// Notes a beginning that is later than all events.

@@ -5,6 +5,7 @@ mod bounds;
 mod export;
 mod folder;
 mod foreign;
+mod headroom;
 mod import;
 mod list;
 mod notes;
@@ -54,7 +55,7 @@ pub fn plan<'a>(
             let shards = match (&transfer.request, &transfer.config) {
                 (Request::Export(request), Config::Export(config)) => {
                     // What is to be said of them is on record already.
-                    Box::pin(export::shards(engine, id, request, config)).await?.0
+                    Box::pin(export::shards(engine, id, request, config)).await?.shards
                 }
                 (_, Config::Import(_)) => Vec::new(),
                 _ => {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use sluice_ports::{CheckpointStore, Created, Result, Stored, WriterAnswer};
-use sluice_transfer::record::{LedgerPage, ShardRecord, TransferRecord};
+use sluice_transfer::record::{LedgerPage, ReadersRecord, ShardRecord, TransferRecord};
 use sluice_transfer::{DestinationName, ShardId, StreamUri, TransferId};
 
 use super::patience::Patient;
@@ -57,5 +57,13 @@ impl CheckpointStore for Patient<dyn CheckpointStore> {
 
     async fn release_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<()> {
         self.patience.again(|| self.store.release_writer(stream, writer)).await
+    }
+
+    async fn readers(&self, stream: &StreamUri) -> Result<Option<ReadersRecord>> {
+        self.patience.again(|| self.store.readers(stream)).await
+    }
+
+    async fn update_readers(&self, record: &ReadersRecord) -> Result<Stored> {
+        self.patience.again(|| self.store.update_readers(record)).await
     }
 }

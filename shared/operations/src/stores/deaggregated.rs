@@ -5,9 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use sluice_ports::{
-    Appended, Appends, Intake, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamListing, StreamStore,
+    Appended, Appends, Intake, NewEvent, Read, ReadLimit, Reservation, Result, StreamFacts, StreamInfo, StreamListing,
+    StreamStore,
 };
-use sluice_transfer::{Aggregate, Counts, Event, Order, Placement, Position, Range, ShardId, Timestamp, TransferId};
+use sluice_transfer::{
+    Aggregate, Counts, Event, Order, Placement, Position, Range, ReadShare, ShardId, Timestamp, TransferId,
+};
 
 /// Takes aggregates apart. Positions within a record are those of its events; the store behind sees only those between
 /// records.
@@ -102,6 +105,10 @@ impl StreamStore for Deaggregated {
         self.inner.list().await
     }
 
+    async fn facts(&self) -> Result<StreamFacts> {
+        self.inner.facts().await
+    }
+
     async fn create(&self, shards: u32) -> Result<bool> {
         self.inner.create(shards).await
     }
@@ -125,6 +132,10 @@ impl StreamStore for Deaggregated {
                 read
             }
         })
+    }
+
+    fn share_reading(&self, share: ReadShare) {
+        self.inner.share_reading(share);
     }
 
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {

@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use sluice_ports::{
-    Appended, Appends, Intake, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamListing, StreamStore,
+    Appended, Appends, Intake, NewEvent, Read, ReadLimit, Reservation, Result, StreamFacts, StreamInfo, StreamListing,
+    StreamStore,
 };
-use sluice_transfer::{Counts, Order, Placement, Position, Range, ShardId, Timestamp, TransferId};
+use sluice_transfer::{Counts, Order, Placement, Position, Range, ReadShare, ShardId, Timestamp, TransferId};
 
 use super::patience::Patient;
 
@@ -18,6 +19,10 @@ impl StreamStore for Patient<dyn StreamStore> {
         self.patience.again(|| self.store.list()).await
     }
 
+    async fn facts(&self) -> Result<StreamFacts> {
+        self.patience.again(|| self.store.facts()).await
+    }
+
     async fn create(&self, shards: u32) -> Result<bool> {
         self.patience.again(|| self.store.create(shards)).await
     }
@@ -28,6 +33,10 @@ impl StreamStore for Patient<dyn StreamStore> {
 
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
         self.patience.again(|| self.store.read(shard, from, limit)).await
+    }
+
+    fn share_reading(&self, share: ReadShare) {
+        self.store.share_reading(share);
     }
 
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {

@@ -93,7 +93,7 @@ async fn is_gone(stream: &dyn StreamStore, shard: &ShardId) -> bool {
 async fn has_expired(run: &Run<'_>, stream: &dyn StreamStore) -> Result<bool, OperationError> {
     let listing = stream.list().await?;
     let age = run.engine.clock.now().millis_since(run.transfer.created_at);
-    Ok(listing.retention_millis.is_some_and(|retention| age > retention))
+    Ok(listing.facts.retention_millis.is_some_and(|retention| age > retention))
 }
 
 /// Tells in what a shard differs from what was sent into it. What may have expired proves nothing, and refutes nothing.

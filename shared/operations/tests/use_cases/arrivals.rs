@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use sluice_kit::{Rig, shard};
-use sluice_operations::{Settings, SliceOutcome, export_slice, finish, plan, settle};
+use sluice_operations::{Report, Settings, SliceOutcome, describe, export_slice, finish, pause, plan, resume, settle};
 use sluice_ports::memory::{MemoryClock, MemoryStream, now};
-use sluice_ports::{BucketStore, NewEvent, StreamStore};
+use sluice_ports::{BucketStore, NewEvent, ShardLimits, StreamStore};
 use sluice_transfer::manifest::{Document, ExportManifest};
 use sluice_transfer::record::{TransferRecord, Work};
 use sluice_transfer::{Gap, Position, Request, Sequence, State, Timestamp, TransferId, Value};
@@ -37,6 +37,10 @@ impl World {
         let tail = now(self.rig.source.describe()).unwrap().shards.remove(0).tail;
         now(self.rig.source.append(&shard(0), None, &tail, &[event])).unwrap();
         self.clock.pass(passes);
+    }
+
+    fn report(&self, id: &TransferId) -> Report {
+        now(describe(&self.rig.engine, id)).unwrap()
     }
 
     fn plan(&self, id: &str, more: &str) -> TransferId {
@@ -139,6 +143,75 @@ fn a_pause_longer_than_retention_is_a_gap_of_what_was_named() {
     assert_eq!(listed.gaps, [lost]);
     assert_eq!(listed.until.position, before(30));
     assert!(listed.gaps[0].from >= stored, "the gap begins behind what is stored");
+}
+
+#[test]
+fn lag_and_headroom_are_told_until_all_is_read() {
+    let world = World::new(DAY);
+    for name in 0..40 {
+        world.arrives(name, 15 * MINUTE);
+    }
+    let id = world.plan("slow", r#","partSize":20,"objectSize":20"#);
+    assert_eq!((world.report(&id).lag_seconds, world.report(&id).retention.unwrap().headroom_seconds), (None, None));
+    let mut slices = 0..100;
+    assert!(slices.any(|_| !world.slice(&id, 60) && world.report(&id).events > 0), "something is read");
+    let told = world.report(&id);
+    let (lag, kept) = (told.lag_seconds.unwrap(), told.retention.unwrap());
+    assert!((30_000..36_000).contains(&lag), "ten hours lie behind the first events: {lag}");
+    assert_eq!((kept.seconds, kept.headroom_seconds), (86_400, Some(86_400 - lag - 1)), "less the parts of a second");
+    now(pause(&world.rig.engine, &id)).unwrap();
+    now(settle(&world.rig.engine, &world.rig.order(&id, 1_000_000), None)).unwrap();
+    let told = world.report(&id);
+    assert_eq!(told.state, State::Paused);
+    let kept = told.retention.unwrap();
+    let (dropped, headroom): (Timestamp, _) =
+        (kept.overtaken_at.unwrap().parse().unwrap(), kept.headroom_seconds.unwrap());
+    let left = dropped.millis_since(sluice_ports::Clock::now(&*world.clock)) / 1_000;
+    assert!(left.abs_diff(headroom) <= 2, "at rest its next event goes at {dropped}, in {headroom} s");
+    now(resume(&world.rig.engine, &id, "test")).unwrap();
+    world.run(&id, 1_000);
+    let (record, _) = world.end(&id);
+    assert_eq!(record.state, State::Completed);
+    assert_eq!((world.report(&id).lag_seconds, world.report(&id).retention), (None, None));
+}
+
+#[test]
+fn a_retention_that_was_raised_since_the_plan_is_seen() {
+    let mut world = World::new(DAY);
+    for name in 0..40 {
+        world.arrives(name, 15 * MINUTE);
+    }
+    let id = world.plan("slow", r#","partSize":20,"objectSize":20"#);
+    let raised = world.rig.source.clone().by_arrival(world.clock.clone(), 2 * DAY, 5 * MINUTE);
+    let rig = Rig::with(world.rig.engine.settings, raised, MemoryStream::new(), world.clock.clone());
+    world.rig.engine.places = rig.engine.places;
+    assert!(!world.slice(&id, 60), "it has more to do");
+    assert_eq!(world.report(&id).retention.unwrap().seconds, 172_800);
+}
+
+#[test]
+fn the_plan_says_when_retention_overtakes_a_slow_read() {
+    let world = World::new(DAY);
+    let limits = ShardLimits { written: 1_000, read: 2_000 };
+    let limited = world.rig.source.clone().limited(limits);
+    let rig = Rig::with(world.rig.engine.settings, limited, MemoryStream::new(), world.clock.clone());
+    let notes = |id: &str, more: &str| {
+        let request = format!(r#"{{"export":{{"stream":"memory:source","to":"memory:archive"{more}}}}}"#);
+        let request: Request = serde_json::from_str(&request).unwrap();
+        now(plan(&rig.engine, &id.parse().unwrap(), &request, "test")).unwrap().transfer.notes
+    };
+    assert!(notes("fast", "").is_empty());
+    for (id, more) in [("rated", r#","rate":500"#), ("shared", r#","readShare":0.25"#)] {
+        let told = notes(id, &format!(r#"{more},"from":"ago:20h""#));
+        assert!(
+            told[0].starts_with("retention overtakes this read at 20") && told[0].contains("500 bytes"),
+            "{told:?}"
+        );
+    }
+    let unlimited = world.plan("unlimited", r#","readShare":0.25"#);
+    let record = now(world.rig.engine.checkpoints.transfer(&unlimited)).unwrap().unwrap();
+    assert!(record.notes[0].contains("memory:source sets no limits"), "{:?}", record.notes);
+    assert_eq!(record.version, sluice_transfer::record::RECORD_VERSION, "an older one cannot compare the request");
 }
 
 #[test]

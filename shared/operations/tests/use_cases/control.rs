@@ -88,6 +88,7 @@ fn export(object_size: Option<u64>, part_size: Option<u64>) -> Request {
         object_size,
         part_size,
         deaggregate: false,
+        read_share: None,
         rate: None,
     })
 }

@@ -12,6 +12,7 @@ mod foreign;
 mod position_map;
 mod ranges;
 mod settle;
+mod source_changed;
 mod told;
 mod verify_slices;
 mod writes;

@@ -39,6 +39,7 @@ fn export(from: Option<PositionSpec>, until: Option<PositionSpec>) -> ExportRequ
         object_size: None,
         part_size: None,
         deaggregate: false,
+        read_share: None,
         rate: None,
     }
 }

@@ -137,6 +137,7 @@ fn export(format: Format, object_size: u64) -> Request {
         object_size: Some(object_size),
         part_size: Some(50_000.min(object_size)),
         deaggregate: false,
+        read_share: None,
         rate: None,
     })
 }

@@ -2,11 +2,12 @@
 
 mod fixtures;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use sluice_transfer::record::{LedgerPage, Owner, ShardRecord, TransferRecord};
-use sluice_transfer::{DestinationName, State, Timestamp, Wanted};
+use sluice_transfer::record::{LedgerPage, Look, Owner, ReadersRecord, ShardRecord, TransferRecord};
+use sluice_transfer::{DestinationName, ReadShare, State, Timestamp, Wanted};
 
 use self::fixtures::{destination, export, id, page, shard, shard_id, stream};
 use crate::{CheckpointStore, Created, Stored, WriterAnswer};
@@ -35,6 +36,7 @@ where
     shards_and_transfers_do_not_mix(&fresh().await).await;
     transfers_are_listed_the_youngest_first(&fresh().await).await;
     a_stream_has_one_writer(&fresh().await).await;
+    readers_move_by_one_revision(&fresh().await).await;
 }
 
 async fn read(store: &Store, record: &ShardRecord) -> Option<ShardRecord> {
@@ -309,4 +311,54 @@ async fn a_stream_has_one_writer(store: &Store) {
     assert_eq!(reserve(&orders, "two").await, WriterAnswer::Held, "a released stream is still held");
     assert_eq!(reserve(&orders, "one").await, held_by("two"), "a stream has two writers");
     assert_eq!(reserve(&other, "one").await, held_by("two"), "streams mix");
+}
+
+/// Readers of a stream: one alone, then a second one that has to wait, and the first one that takes less.
+fn readers(name: &str) -> Vec<ReadersRecord> {
+    let mut record = ReadersRecord::new(stream(name));
+    let at = Timestamp::from_millis;
+    let look = Look { share: ReadShare::HALF, now: at(0), until: at(9), waits_until: at(5), seen_by: Some(at(3)) };
+    let looks = ["one", "two", "one"].map(|reader| {
+        record.look(&id(reader), look);
+        record.revision += 1;
+        record.clone()
+    });
+    looks.to_vec()
+}
+
+async fn readers_move_by_one_revision(store: &Store) {
+    let update = async |record: &ReadersRecord| store.update_readers(record).await.expect("writing readers");
+    let read = async |name: &str| store.readers(&stream(name)).await.expect("reading readers");
+    let records = readers("orders");
+    assert_eq!(read("orders").await, None, "a stream that nobody reads has readers");
+    assert_eq!(update(&records[1]).await, Stored::Mismatch, "there is no revision before the second");
+    assert_eq!(read("orders").await, None, "a refused write left something");
+    for record in &records {
+        assert_eq!(update(record).await, Stored::Done, "the next revision was refused");
+        assert_eq!(update(record).await, Stored::Done, "the same write again was refused");
+        assert_eq!(read("orders").await.as_ref(), Some(record), "readers do not read back as they were written");
+    }
+    for stale in &records[..2] {
+        assert_eq!(update(stale).await, Stored::Mismatch, "an older revision was accepted");
+    }
+    let other = ReadersRecord { readers: BTreeMap::new(), ..records[2].clone() };
+    assert_eq!(update(&other).await, Stored::Mismatch, "other content under the stored revision was accepted");
+    let emptied = ReadersRecord { revision: 4, ..other };
+    assert_eq!(update(&emptied).await, Stored::Done, "the next revision was refused");
+    assert_eq!(read("orders").await, Some(emptied), "readers that left are there");
+
+    assert_eq!(read("orders-2").await, None, "streams mix");
+    let reserved = store.reserve_writer(&stream("orders"), &id("import")).await.expect("reserving");
+    assert_eq!(reserved, WriterAnswer::Held, "a stream that is read cannot be written");
+    for (a, b) in [("a", "b"), ("c", "d")] {
+        let first = |reader: &str| {
+            let mut record = readers("race").remove(0);
+            record.readers = record.readers.into_values().map(|of| (id(reader), of)).collect();
+            record.stream = stream(&format!("race-{a}"));
+            record
+        };
+        let (a, b) = (first(a), first(b));
+        let (at_a, at_b) = tokio::join!(store.update_readers(&a), store.update_readers(&b));
+        assert_ne!(at_a.expect("writing"), at_b.expect("writing"), "of two first readers, both or none won");
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sluice_transfer::record::{LedgerPage, RECORD_VERSION, ShardRecord, TransferRecord};
+use sluice_transfer::record::{LedgerPage, RECORD_VERSION, ReadersRecord, ShardRecord, TransferRecord};
 use sluice_transfer::{DestinationName, ShardId, StreamUri, Timestamp, TransferId};
 
 use crate::{CheckpointStore, Created, Error, ErrorKind, Result, Stored, WriterAnswer};
@@ -27,6 +27,7 @@ struct Tables {
     shards: BTreeMap<ShardKey, Row>,
     pages: BTreeMap<ShardKey, BTreeMap<(DestinationName, u32), String>>,
     writers: BTreeMap<StreamUri, TransferId>,
+    readers: BTreeMap<StreamUri, Row>,
 }
 
 /// A record and what its writes are conditional on.
@@ -199,5 +200,29 @@ impl CheckpointStore for MemoryCheckpoints {
             tables.writers.remove(stream);
         }
         Ok(())
+    }
+
+    async fn readers(&self, stream: &StreamUri) -> Result<Option<ReadersRecord>> {
+        let tables = self.tables();
+        let row = tables.readers.get(stream);
+        row.map(|row| parse(&row.text, |record: &ReadersRecord| record.version)).transpose()
+    }
+
+    async fn update_readers(&self, record: &ReadersRecord) -> Result<Stored> {
+        let new = Row::of(record.revision, 0, record)?;
+        let mut tables = self.tables();
+        let check = match tables.readers.get(&record.stream) {
+            Some(row) => row.check(&new),
+            None if record.revision == 1 => Check::Next,
+            None => Check::Other,
+        };
+        match check {
+            Check::Next => {
+                tables.readers.insert(record.stream.clone(), new);
+            }
+            Check::Same => {}
+            Check::Other => return Ok(Stored::Mismatch),
+        }
+        Ok(Stored::Done)
     }
 }

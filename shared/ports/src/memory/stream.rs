@@ -13,7 +13,7 @@ use sluice_transfer::{Counts, Event, Header, Position, Range, Sequence, ShardId,
 
 use crate::{
     Appended, Appends, Clock, Error, ErrorKind, ListedShard, NewEvent, Read, ReadLimit, Reservation, Result, ShardInfo,
-    StreamInfo, StreamListing, StreamStore,
+    ShardLimits, StreamFacts, StreamInfo, StreamListing, StreamStore,
 };
 
 /// Bytes of a key that an event without one is given by [`MemoryStream::by_key`].
@@ -24,11 +24,12 @@ const KEY_BYTES: usize = 2;
 /// Shards are named `0`, `1`, …; numbers in a shard are dense from 0.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStream {
-    held: Arc<Mutex<Option<Held>>>,
+    state: Arc<Mutex<State>>,
     by_key: bool,
     uncounted: bool,
     /// It knows its events by when they arrived.
     arrivals: Option<Arrivals>,
+    limits: Option<ShardLimits>,
 }
 
 /// How a stream behaves that knows its events by when they arrived, as Kinesis does.
@@ -48,8 +49,17 @@ impl fmt::Debug for Arrivals {
     }
 }
 
+#[derive(Debug, Default)]
+struct State {
+    held: Option<Held>,
+    /// How often the stream was made.
+    made: u16,
+}
+
 #[derive(Debug)]
 struct Held {
+    /// When it was made: of two that were made one after the other each has its own time.
+    created: Timestamp,
     shards: BTreeMap<ShardId, Shard>,
     writer: Option<TransferId>,
 }
@@ -86,21 +96,35 @@ impl MemoryStream {
         Self { uncounted: true, arrivals: Some(Arrivals { clock, retention_millis, stride_millis }), ..self }
     }
 
+    /// The same stream, but it says that its shards have these limits. It does not hold anybody to them.
+    #[must_use]
+    pub fn limited(self, limits: ShardLimits) -> Self {
+        Self { limits: Some(limits), ..self }
+    }
+
+    /// Deletes the stream and all that it holds. It can be made again, and is another one then.
+    pub fn delete(&self) {
+        self.lock().held = None;
+    }
+
     /// All events of a shard that are still there, in order; none if there is no such shard.
     pub fn events(&self, shard: &ShardId) -> Vec<Event> {
-        let held = self.lock();
-        let shard = held.as_ref().and_then(|held| held.shards.get(shard));
+        let state = self.lock();
+        let shard = state.held.as_ref().and_then(|held| held.shards.get(shard));
         shard.map_or_else(Vec::new, |shard| shard.events.iter().cloned().collect())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Held>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere leaves whole values: every change below is made by one call on a collection.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Held) -> Result<T>) -> Result<T> {
-        let mut held = self.lock();
-        held.as_mut().map_or_else(|| Err(Error::new(ErrorKind::NotFound, "there is no such stream in memory")), work)
+        let mut state = self.lock();
+        state
+            .held
+            .as_mut()
+            .map_or_else(|| Err(Error::new(ErrorKind::NotFound, "there is no such stream in memory")), work)
     }
 
     fn with_shard<T>(&self, id: &ShardId, work: impl FnOnce(&mut Shard) -> T) -> Result<T> {
@@ -271,8 +295,13 @@ impl StreamStore for MemoryStream {
             ends: (!searched).then_some((info.earliest, info.tail)),
         };
         let shards = info.shards.into_iter().map(listed).collect();
+        Ok(StreamListing { shards, facts: self.facts().await? })
+    }
+
+    async fn facts(&self) -> Result<StreamFacts> {
+        let created = self.with(|held| Ok(Some(held.created)))?;
         let retention_millis = self.arrivals.as_ref().map(|arrivals| arrivals.retention_millis);
-        Ok(StreamListing { shards, retention_millis })
+        Ok(StreamFacts { created, retention_millis, limits: self.limits })
     }
 
     async fn create(&self, shards: u32) -> Result<bool> {
@@ -280,8 +309,8 @@ impl StreamStore for MemoryStream {
             let what = format!("a stream has 1 to {SHARDS} shards, not {shards}");
             return Err(Error::new(ErrorKind::Invalid, what));
         }
-        let mut held = self.lock();
-        if held.is_some() {
+        let mut state = self.lock();
+        if state.held.is_some() {
             return Ok(false);
         }
         let name = |number: u32| {
@@ -289,7 +318,8 @@ impl StreamStore for MemoryStream {
             name.map_err(|why| Error::with(ErrorKind::Invalid, "a shard cannot be named", why))
         };
         let shards = (0..shards).map(|number| Ok((name(number)?, Shard::default()))).collect::<Result<_>>()?;
-        *held = Some(Held { shards, writer: None });
+        state.made += 1;
+        state.held = Some(Held { created: Timestamp::from_millis(state.made.into()), shards, writer: None });
         Ok(true)
     }
 
@@ -446,5 +476,19 @@ mod tests {
         stream.trim(&shard, &Position::After(Sequence::new(0))).await.unwrap();
         let left = clone.events(&shard);
         assert_eq!((left.len(), left[0].sequence.as_u64()), (1, Some(1)));
+    }
+
+    #[tokio::test]
+    async fn one_that_was_made_again_is_another() {
+        let stream = MemoryStream::new();
+        assert_eq!(stream.facts().await.unwrap_err().kind(), ErrorKind::NotFound);
+        stream.create(1).await.unwrap();
+        let first = stream.facts().await.unwrap();
+        stream.create(1).await.unwrap();
+        assert_eq!(stream.facts().await.unwrap(), first, "it was there");
+        stream.delete();
+        assert_eq!(stream.facts().await.unwrap_err().kind(), ErrorKind::NotFound);
+        stream.create(1).await.unwrap();
+        assert_ne!(stream.facts().await.unwrap().created, first.created);
     }
 }

@@ -8,6 +8,7 @@ mod claim;
 mod destination;
 mod import;
 mod ledger;
+mod readers;
 mod shard;
 mod time_bounds;
 mod transfer;
@@ -17,6 +18,7 @@ pub use claim::{Claim, Owner, Proof};
 pub use destination::{AlgebraError, Closing, DestinationRecord, Phase, SealedObject, Upload};
 pub use import::{Check, ImportRecord, Mark, Origin, ReadBack, SourceCursor, Tails};
 pub use ledger::{LedgerEntry, LedgerPage, PartEntry, PartSpan};
+pub use readers::{Before, Look, Reader, ReadersRecord};
 pub use shard::{ShardRecord, Share};
 pub use time_bounds::{Silence, TimeBounds};
 pub use transfer::{
@@ -29,8 +31,9 @@ pub use work::{ExportWork, ImportWork, Kind, ShardWork, Work};
 /// files too, whose request versions before cannot compare; version 4 an export whose bounds are times until they are
 /// numbers, which versions before would read without an end; version 5 an import whose events are placed by their keys,
 /// or are given keys, which versions before would write into each shard, or without a key, or an export that takes events
-/// out of aggregates, which versions before would leave in them; version 6 an import that may make its target or
-/// says in which order events stand there, whose request versions before cannot compare; all other records are as in version 1, and say so.
+/// out of aggregates, which versions before would leave in them; version 6 an import that may make its target or says
+/// in which order events stand there, and an export whose request says what part of the reading limits it may take, none
+/// of which versions before can compare; all other records are as in version 1, and say so.
 pub const RECORD_VERSION: u32 = 6;
 /// See [`RECORD_VERSION`].
 const PLACED: u32 = 5;

@@ -31,6 +31,9 @@ pub struct TimeBounds {
     /// Silence that was crossed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silence: Option<Silence>,
+    /// How long the source keeps events, in milliseconds, where the last slice saw another time than the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_millis: Option<u64>,
 }
 
 /// A stretch of time without events: none behind `behind` arrived before `until`.
@@ -50,7 +53,7 @@ impl TimeBounds {
 
     /// Bounds of a shard that nobody has read.
     pub const fn new(from: Option<Timestamp>, until: Timestamp) -> Self {
-        Self { from, until, began: None, at: None, silence: None }
+        Self { from, until, began: None, at: None, silence: None, retention_millis: None }
     }
 
     /// True if an event of that time lies behind the range.
@@ -91,9 +94,19 @@ impl TimeBounds {
         self.at.is_none_or(|at| silence.millis_since(at) > 2 * Self::DOUBT_MILLIS)
     }
 
+    /// All that arrived before this time is read; none before the first event or silence.
+    pub fn reached(&self) -> Option<Timestamp> {
+        self.at.max(self.silence.as_ref().map(|silence| silence.until))
+    }
+
+    /// Milliseconds of the stream's time between the first event that was read and the end of what was read.
+    pub fn read_millis(&self) -> u64 {
+        self.reached().zip(self.began).map_or(0, |(here, first)| here.millis_since(first))
+    }
+
     /// The part of the time between both bounds that was read, 0 to 1; none before the first event or silence.
     pub fn share(&self) -> Option<f64> {
-        let here = self.at.max(self.silence.as_ref().map(|silence| silence.until))?;
+        let here = self.reached()?;
         let first = self.from.or(self.began)?;
         let (done, whole) = (here.millis_since(first), self.until.millis_since(first).max(1));
         Some((done as f64 / whole as f64).min(1.0))

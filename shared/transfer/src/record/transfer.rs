@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, PLACED, RECORD_VERSION};
 use crate::{
     BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, LeftOut, Order,
-    PackSpec, Placement, Request, ShardId, SourceFormat, State, Step, StreamUri, Timestamp, TransferId, Wanted,
+    PackSpec, Placement, ReadShare, Request, ShardId, SourceFormat, State, Step, StreamUri, Timestamp, TransferId,
+    Wanted,
 };
 
 /// The root of a transfer's manifest.
@@ -77,6 +78,33 @@ pub struct ExportConfig {
     /// Whether events are taken out of aggregates, each of them on its own.
     #[serde(default, skip_serializing_if = "Not::not")]
     pub deaggregate: bool,
+    /// When the source was made, as its store tells it; none if it does not. A stream that was made at another time is
+    /// another stream, whatever its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_created: Option<Timestamp>,
+    /// How long the source kept events when this was planned, in milliseconds; none for one that drops none by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_millis: Option<u64>,
+    /// The part of a shard's reading limits that this export and all others of its stream may take together; none for a
+    /// source without limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_share: Option<ReadShare>,
+}
+
+impl ExportConfig {
+    /// Of a stream, with all defaults.
+    pub fn new(stream: StreamUri, destinations: BTreeMap<DestinationName, DestinationConfig>) -> Self {
+        Self {
+            stream,
+            destinations,
+            rate: None,
+            by_time: false,
+            deaggregate: false,
+            source_created: None,
+            retention_millis: None,
+            read_share: None,
+        }
+    }
 }
 
 /// An import as resolved; fixed at the start.
@@ -157,6 +185,9 @@ pub struct Totals {
     pub slices: u64,
     /// Gaps on record.
     pub gaps: u64,
+    /// Shards that are not through. None before the transfer was settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<u64>,
 }
 
 /// META: one item a transfer, never touched by a checkpoint.
@@ -248,8 +279,9 @@ impl TransferRecord {
         Self {
             version: match &request {
                 Request::Import(request) if request.create_target || request.order.is_some() => RECORD_VERSION,
-                Request::Import(request) if request.placement.is_some() => PLACED,
-                Request::Export(request) if request.deaggregate => PLACED,
+                Request::Export(request) if request.read_share.is_some() => RECORD_VERSION,
+                Request::Import(request) if request.placement.is_some() => config.version().max(PLACED),
+                Request::Export(request) if request.deaggregate => config.version().max(PLACED),
                 Request::Import(request) if request.all_files => config.version().max(HIDDEN_FILES),
                 _ => config.version(),
             },

@@ -7,11 +7,12 @@ mod expired;
 mod live;
 mod ordered;
 mod placed;
+mod shared;
 mod world;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sluice_fake_kinesis::{Behind, Fault, Faults, Millis, Operation, Record, Start};
+use sluice_fake_kinesis::{Behind, Fault, Faults, Millis, Mode, Operation, Record, Start};
 use sluice_ports::NewEvent;
 use sluice_transfer::{ImportRequest, Kind, Position, PositionSpec, Request, State, Timestamp, Value};
 
@@ -108,6 +109,31 @@ async fn a_plan_of_idle_shards_takes_three_calls_a_shard() {
     let count = |operation| world.kinesis.count("sluice", operation).calls;
     let calls = count(Operation::GetShardIterator) + count(Operation::GetRecords);
     assert!(calls <= 3 * 4, "{calls} calls for 4 shards");
+}
+
+/// Row 10: a stream that was deleted and made again under its name is another one. Nothing of it is exported, and no
+/// gap is made of what the old one held.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_was_made_again_is_refused() {
+    for begun in [true, false] {
+        let world = World::new(Faults { changing: 20_000, ..Faults::real() }, 1, Vec::new());
+        world.pass(MINUTE).await;
+        world.traffic(200, 1_000, 100);
+        world.pass(HOUR).await;
+        let id = world.plan_export(PositionSpec::Latest).await;
+        let read = if begun { world.some(&id, 100).await } else { 0 };
+        world.kinesis.call("owner", |call| call.delete_stream("orders")).unwrap();
+        world.pass(MINUTE).await;
+        world.kinesis.call("owner", |call| call.create_stream("orders", 1, Mode::Provisioned)).unwrap();
+        world.pass(MINUTE).await;
+        world.traffic(200, 1_000, 100);
+        world.pass(HOUR).await;
+        let report = world.run(Kind::Export, &id, 60).await;
+        assert_eq!((report.state, report.gaps, report.events), (State::Failed, 0, read as u64));
+        let error = report.error.expect("a reason");
+        assert_eq!(error.code, "SourceChanged");
+        assert!(error.message.contains("kinesis:orders was deleted and made again"), "{}", error.message);
+    }
 }
 
 /// Silence is progress (row 3): a hole of many days is crossed by slices of a minute.

@@ -15,7 +15,7 @@ use sluice_ports::{BucketStore, NewEvent, Places, Result, StreamStore};
 use sluice_stream_kinesis::{KinesisStream, configure};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{
-    BucketUri, Budget, Compression, ExportRequest, Format, Kind, PositionSpec, Request, StreamUri, TransferId,
+    BucketUri, Budget, Compression, ExportRequest, Format, Kind, PositionSpec, Request, ShardId, StreamUri, TransferId,
 };
 
 /// How long a slice may run, in milliseconds of virtual time, unless told.
@@ -174,6 +174,12 @@ impl World {
             budget,
             proof: Proof::SoleOwner,
         }
+    }
+
+    /// A slice of one lane, or of all shards where none is named.
+    pub(crate) fn order_of(&self, id: &TransferId, lane: Vec<ShardId>) -> SliceOrder {
+        let slice = lane.first().map_or_else(|| "all".to_owned(), |shard| format!("lane-{shard}"));
+        SliceOrder { lane, slice, ..self.order(id, 0, None) }
     }
 
     /// One slice of an export, of about this many events; how many arrived.

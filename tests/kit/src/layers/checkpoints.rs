@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use sluice_ports::{CheckpointStore, Created, Result, Stored, WriterAnswer};
-use sluice_transfer::record::{LedgerPage, ShardRecord, TransferRecord};
+use sluice_transfer::record::{LedgerPage, ReadersRecord, ShardRecord, TransferRecord};
 use sluice_transfer::{DestinationName, ShardId, StreamUri, TransferId};
 
 use super::Layered;
@@ -77,6 +77,16 @@ pub trait CheckpointLayer: Send + Sync {
     async fn release_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<()> {
         self.inner().release_writer(stream, writer).await
     }
+
+    /// As [`CheckpointStore::readers`].
+    async fn readers(&self, stream: &StreamUri) -> Result<Option<ReadersRecord>> {
+        self.inner().readers(stream).await
+    }
+
+    /// As [`CheckpointStore::update_readers`].
+    async fn update_readers(&self, record: &ReadersRecord) -> Result<Stored> {
+        self.inner().update_readers(record).await
+    }
 }
 
 #[async_trait]
@@ -140,5 +150,15 @@ impl<L: CheckpointLayer> CheckpointStore for Layered<L> {
     async fn release_writer(&self, stream: &StreamUri, writer: &TransferId) -> Result<()> {
         self.0.called("release_writer", true);
         self.0.release_writer(stream, writer).await
+    }
+
+    async fn readers(&self, stream: &StreamUri) -> Result<Option<ReadersRecord>> {
+        self.0.called("readers", false);
+        self.0.readers(stream).await
+    }
+
+    async fn update_readers(&self, record: &ReadersRecord) -> Result<Stored> {
+        self.0.called("update_readers", true);
+        self.0.update_readers(record).await
     }
 }

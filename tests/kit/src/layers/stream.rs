@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use sluice_ports::{
-    Appended, Appends, Intake, NewEvent, Read, ReadLimit, Reservation, Result, StreamInfo, StreamListing, StreamStore,
+    Appended, Appends, Intake, NewEvent, Read, ReadLimit, Reservation, Result, StreamFacts, StreamInfo, StreamListing,
+    StreamStore,
 };
-use sluice_transfer::{Counts, Order, Placement, Position, Range, ShardId, Timestamp, TransferId};
+use sluice_transfer::{Counts, Order, Placement, Position, Range, ReadShare, ShardId, Timestamp, TransferId};
 
 use super::Layered;
 
@@ -27,6 +28,11 @@ pub trait StreamLayer: Send + Sync {
         self.inner().list().await
     }
 
+    /// As [`StreamStore::facts`].
+    async fn facts(&self) -> Result<StreamFacts> {
+        self.inner().facts().await
+    }
+
     /// As [`StreamStore::create`].
     async fn create(&self, shards: u32) -> Result<bool> {
         self.inner().create(shards).await
@@ -45,6 +51,11 @@ pub trait StreamLayer: Send + Sync {
     /// As [`StreamStore::position_at`].
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
         self.inner().position_at(shard, time).await
+    }
+
+    /// As [`StreamStore::share_reading`].
+    fn share_reading(&self, share: ReadShare) {
+        self.inner().share_reading(share);
     }
 
     /// As [`StreamStore::measure`].
@@ -128,6 +139,11 @@ impl<L: StreamLayer> StreamStore for Layered<L> {
         self.0.list().await
     }
 
+    async fn facts(&self) -> Result<StreamFacts> {
+        self.0.called("facts", false);
+        self.0.facts().await
+    }
+
     async fn create(&self, shards: u32) -> Result<bool> {
         self.0.called("create", true);
         self.0.create(shards).await
@@ -145,6 +161,10 @@ impl<L: StreamLayer> StreamStore for Layered<L> {
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
         self.0.called("position_at", false);
         self.0.position_at(shard, time).await
+    }
+
+    fn share_reading(&self, share: ReadShare) {
+        self.0.share_reading(share);
     }
 
     async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {

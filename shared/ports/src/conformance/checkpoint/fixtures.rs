@@ -61,13 +61,7 @@ pub(super) fn export(name: &str, created_millis: i64) -> TransferRecord {
         part_size: 8 << 20,
         object_size: 1 << 30,
     };
-    let config = ExportConfig {
-        stream: stream("orders"),
-        destinations: [(DestinationName::only(), destination)].into(),
-        rate: None,
-        by_time: false,
-        deaggregate: false,
-    };
+    let config = ExportConfig::new(stream("orders"), [(DestinationName::only(), destination)].into());
     TransferRecord::new(
         id(name),
         "host".to_owned(),
@@ -91,6 +85,8 @@ fn full_export(name: &str) -> TransferRecord {
     }
     if let Config::Export(config) = &mut record.config {
         config.rate = Some(1 << 40);
+        config.retention_millis = Some(u64::MAX >> 1);
+        config.source_created = Some(Timestamp::from_micros(1_700_000_000_000_001));
         let mut second = config.destinations.values().next().cloned().expect("a destination");
         "2026/ä b".clone_into(&mut second.prefix);
         config.destinations.insert(destination("second-1.x_y"), second);
@@ -324,6 +320,7 @@ fn full_shard(bare: &ShardRecord) -> ShardRecord {
             began: Some(Timestamp::from_millis(2)),
             at: Some(Timestamp::from_millis(3)),
             silence: Some(Silence { behind: Position::After(kinesis()), until: Timestamp::from_millis(4) }),
+            retention_millis: Some(u64::MAX >> 1),
         }),
         parents: vec![shard_id("parent"), shard_id("adjacent")],
         hashes: Some(HashRange::ALL),

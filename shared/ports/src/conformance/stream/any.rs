@@ -59,10 +59,14 @@ pub(super) async fn existence(promises: Promises, missing: Store, store: Store) 
     let info = store.describe().await.expect("a stream describes itself");
     assert!(info.is_empty() && info.writer.is_none(), "a new stream is empty and reserved for nobody: {info:?}");
     assert!(!store.create(5).await.expect("creating again is no error"), "a stream that exists is left as it is");
+    let facts = store.facts().await.expect("a stream says what concerns it as a whole");
+    assert_eq!(store.list().await.expect("a listing").facts, facts, "a listing says the same");
+    assert_eq!(store.facts().await.expect("as before"), facts, "it was made when it was made");
     let shard = &known[0].0;
     for _ in 0..2 {
         // Twice: asking must not make the stream.
         refused(missing.describe().await, NotFound, "describing no stream");
+        refused(missing.facts().await, NotFound, "the facts of no stream");
         refused(missing.read(shard, &Position::Beginning, MUCH).await, NotFound, "reading no stream");
         refused(missing.position_at(shard, Timestamp::default()).await, NotFound, "asking no stream for a time");
         let events = [event("k", "p")];
