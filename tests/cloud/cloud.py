@@ -441,6 +441,7 @@ def main():
         with Cloud(folder) as cloud:
             services = ("S3", "KINESIS", "DYNAMODB")
             environment = dict(cloud.environment(), **{f"SLUICE_TEST_{service}": cloud.url for service in services})
+            environment["SLUICE_TEST_KINESIS_SERVER"] = "ministack"
             return subprocess.run(command, env=environment, check=False).returncode
 
     sys.exit(working_in("sluice-cloud-", None, work))

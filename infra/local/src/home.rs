@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sluice_checkpoint_sqlite::SqliteCheckpoints;
+use sluice_memory::MemoryCheckpoints;
 use sluice_operations::{Code, Engine, Settings};
-use sluice_ports::memory::MemoryCheckpoints;
 use sluice_ports::{CheckpointStore, TransferRemoval};
 use sluice_transfer::TransferId;
 

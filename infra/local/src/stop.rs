@@ -60,9 +60,9 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use sluice_memory::{MemoryCheckpoints, MemoryPlaces};
     use sluice_operations::{Settings, pause, plan};
     use sluice_ports::StreamStore;
-    use sluice_ports::memory::{MemoryCheckpoints, MemoryPlaces};
     use sluice_transfer::{ImportRequest, Request};
     use tokio::time::{Instant, timeout};
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Config, Credentials, Region};
 use sluice_bucket_s3::{S3Bucket, S3Settings, configure};
-use sluice_ports::{BucketStore, conformance};
+use sluice_ports::BucketStore;
 
 /// What ministack 1.5.33 cannot keep, all for one reason: a completion that is asked for again it answers as it did the
 /// first time, for ever, where the port wants to hear that the upload is gone.
@@ -52,7 +52,8 @@ async fn fresh(client: &Client) -> S3Bucket {
 async fn a_foreign_server_conforms() {
     let Some(endpoint) = endpoint() else { return };
     let client = client(&endpoint);
-    conformance::bucket::run_except(async || Arc::new(fresh(&client).await) as Arc<dyn BucketStore>, &EXCEPT).await;
+    sluice_conformance::bucket::run_except(async || Arc::new(fresh(&client).await) as Arc<dyn BucketStore>, &EXCEPT)
+        .await;
 }
 
 #[tokio::test]

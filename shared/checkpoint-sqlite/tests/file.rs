@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rusqlite::Connection;
 use sluice_checkpoint_sqlite::SqliteCheckpoints;
-use sluice_ports::{CheckpointStore, Created, ErrorKind, Stored, WriterAnswer, conformance};
+use sluice_ports::{CheckpointStore, Created, ErrorKind, Stored, WriterAnswer};
 use sluice_transfer::DestinationName;
 
 use common::{next, page, shard};
@@ -22,7 +22,7 @@ async fn at(path: &Path) -> SqliteCheckpoints {
 async fn it_conforms() {
     let dir = tempfile::tempdir().unwrap();
     let made = AtomicUsize::new(0);
-    conformance::checkpoint::run(async || {
+    sluice_conformance::checkpoint::run(async || {
         let path = dir.path().join(format!("{}.sqlite", made.fetch_add(1, Ordering::Relaxed)));
         Arc::new(at(&path).await) as Arc<dyn CheckpointStore>
     })

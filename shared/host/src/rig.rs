@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
+use sluice_memory::{MemoryCheckpoints, MemoryPlaces};
 use sluice_operations::{Engine, plan};
-use sluice_ports::memory::{MemoryCheckpoints, MemoryPlaces};
 use sluice_ports::{NewEvent, StreamStore};
 use sluice_transfer::{ExportRequest, Format, ImportRequest, Position, Request, Timestamp, TransferId, Value};
 

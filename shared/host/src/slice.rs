@@ -118,8 +118,8 @@ fn tell(answer: &SliceAnswer) {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use sluice_memory::MemoryPlaces;
     use sluice_ports::StreamStore;
-    use sluice_ports::memory::MemoryPlaces;
     use sluice_transfer::State;
 
     use super::*;

@@ -4,18 +4,17 @@
 //! caller must act on (a mismatch, an object that exists, a trimmed start) are values; an [`Error`] is a kind that
 //! says what the caller must do, and its source.
 //!
-//! Every adapter passes the port's suite in [`conformance`]; the in-memory stores in [`memory`] pass the same ones
-//! and are what the simulator wraps.
+//! Every adapter passes the port's suite in `sluice-conformance`; the in-memory stores of `sluice-memory` pass the same
+//! ones and are what the simulator wraps. How to write an adapter: the README beside this crate.
 //!
 //! **Invariant.** No adapter, and nothing of any store's own library, appears here.
 
 mod bucket;
 mod checkpoint;
 mod clock;
-pub mod conformance;
 mod error;
-pub mod memory;
 mod places;
+mod promises;
 mod removal;
 mod stream;
 
@@ -26,8 +25,9 @@ pub use checkpoint::{CheckpointStore, Created, Stored, WriterAnswer};
 pub use clock::Clock;
 pub use error::{Error, ErrorKind, Result};
 pub use places::Places;
+pub use promises::{Appends, Promises};
 pub use removal::{ObjectRemoval, TransferRemoval};
 pub use stream::{
-    Appended, Appends, Intake, ListedShard, NewEvent, Read, ReadLimit, Reservation, ShardInfo, ShardLimits,
-    StreamFacts, StreamInfo, StreamListing, StreamStore,
+    Appended, Intake, ListedShard, NewEvent, Read, ReadLimit, Reservation, ShardInfo, ShardLimits, StreamFacts,
+    StreamInfo, StreamListing, StreamStore,
 };

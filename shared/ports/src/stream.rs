@@ -8,7 +8,7 @@ use sluice_transfer::{
     Value,
 };
 
-use crate::Result;
+use crate::{Promises, Result};
 
 /// A shard as the store describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,18 +180,6 @@ pub enum Appended {
     Reserved(TransferId),
 }
 
-/// The promise of an append that fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Appends {
-    /// All events are written or none, and only if the shard ends where it is expected to.
-    Conditional,
-    /// The expected tail is not looked at, and an append that does not answer may have written any of its events, but
-    /// of each key only the first ones, in their order: events of different keys may stand in any order and without
-    /// one another. An append that answers has written all of them, and answers a tail behind the last of them.
-    /// Whoever appends has to be alone, and to look afterwards what arrived.
-    ByKey,
-}
-
 /// What one shard takes in a second, of all who write to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intake {
@@ -259,15 +247,9 @@ pub trait StreamStore: Send + Sync {
         Ok(None)
     }
 
-    /// The promise of [`Self::append`].
-    fn appends(&self) -> Appends {
-        Appends::Conditional
-    }
-
-    /// True if the store demands a key of every event: one that has none is given one, and may be spread by it.
-    fn needs_keys(&self) -> bool {
-        false
-    }
+    /// What the store promises of this stream. Pure: nothing is called. A decorator answers what it makes of the
+    /// promises of the store behind it.
+    fn promises(&self) -> Promises;
 
     /// The event as the store will keep it and as reading will answer it: some keep no time of their own (it becomes
     /// the default one) or need a key. What was kept once is kept as it is. `Invalid`, naming what is in the way, if
@@ -276,7 +258,7 @@ pub trait StreamStore: Send + Sync {
         Ok(event)
     }
 
-    /// As far as [`Self::appends`] promises it: writes all events or none, if the shard ends at `expected` and the
+    /// As far as [`Promises::appends`] says it: writes all events or none, if the shard ends at `expected` and the
     /// stream is reserved for `writer`, or, where none is given, for nobody. The reservation is looked at first;
     /// `Denied` if a writer is given and the stream is reserved for nobody.
     async fn append(
@@ -287,8 +269,8 @@ pub trait StreamStore: Send + Sync {
         events: &[NewEvent],
     ) -> Result<Appended>;
 
-    /// As [`Self::append`], but each event goes where its key leads: to this shard, or, since the stream was split or merged,
-    /// to one that continues it. A store where keys lead nowhere appends.
+    /// As [`Self::append`], but each event goes where its key leads: to this shard, or, since the stream was split or
+    /// merged, to one that continues it. A store where keys lead nowhere appends.
     async fn append_by_key(
         &self,
         shard: &ShardId,

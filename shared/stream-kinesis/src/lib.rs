@@ -52,8 +52,8 @@ use aws_sdk_kinesis::config::Builder;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use sluice_ports::{
-    Appended, Appends, Clock, Error, ErrorKind, Intake, ListedShard, NewEvent, Read, ReadLimit, Reservation, Result,
-    StreamFacts, StreamInfo, StreamListing, StreamStore,
+    Appended, Appends, Clock, Error, ErrorKind, Intake, ListedShard, NewEvent, Promises, Read, ReadLimit, Reservation,
+    Result, StreamFacts, StreamInfo, StreamListing, StreamStore,
 };
 use sluice_transfer::{Counts, Order, Placement, Position, Range, ReadShare, ShardId, Timestamp, TransferId};
 
@@ -61,6 +61,18 @@ pub use crate::arn::{StreamArn, arn};
 use crate::open::Open;
 use crate::shards::{Known, Shard};
 use crate::wire::Wire;
+
+/// Streams are trimmed by age and not counted, nothing reserves them, and there is no event without a key.
+const PROMISES: Promises = Promises {
+    appends: Appends::ByKey,
+    needs_keys: true,
+    empty_keys: false,
+    creates: true,
+    trims: false,
+    counts: false,
+    reserves: false,
+    dense: false,
+};
 
 /// One stream, through one client. It remembers iterators, what they answered beyond a read's limit, and what the
 /// stream's description told last; none of it is needed by another process.
@@ -169,12 +181,8 @@ impl StreamStore for KinesisStream {
         Ok(None)
     }
 
-    fn appends(&self) -> Appends {
-        Appends::ByKey
-    }
-
-    fn needs_keys(&self) -> bool {
-        true
+    fn promises(&self) -> Promises {
+        PROMISES
     }
 
     fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {

@@ -8,18 +8,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sluice_fake_kinesis::{Behind, Faults, Kinesis};
 use sluice_ports::StreamStore;
-use sluice_ports::conformance::stream::{Promises, by_key};
 
 use crate::world::stream;
-
-/// Streams are trimmed by age and not counted, nothing reserves them, and there is no event without a key.
-const PROMISES: Promises = Promises { creates: true, trims: false, counts: false, reserves: false, empty_keys: false };
 
 async fn conforms(faults: Faults) {
     let kinesis = Kinesis::new();
     kinesis.set(faults);
     let streams = AtomicU32::new(0);
-    by_key(PROMISES, |_| {
+    sluice_conformance::stream::run(|_| {
         let name = format!("stream-{}", streams.fetch_add(1, Ordering::Relaxed));
         std::future::ready(Arc::new(stream(&kinesis, &name)) as Arc<dyn StreamStore>)
     })

@@ -25,8 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use rusqlite::Connection;
 use sluice_ports::{
-    Appended, Error, ErrorKind, ListedShard, NewEvent, Read, ReadLimit, Reservation, Result, ShardInfo, StreamFacts,
-    StreamInfo, StreamListing, StreamStore,
+    Appended, Error, ErrorKind, ListedShard, NewEvent, Promises, Read, ReadLimit, Reservation, Result, ShardInfo,
+    StreamFacts, StreamInfo, StreamListing, StreamStore,
 };
 use sluice_sqlite::{Looking, blocking};
 use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
@@ -185,6 +185,10 @@ impl StreamStore for LocalStream {
             read::read(connection, &shared.name, &shard, &from, limit, &mut values)
         })
         .await
+    }
+
+    fn promises(&self) -> Promises {
+        Promises::ALL
     }
 
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {

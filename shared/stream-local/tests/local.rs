@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sluice_ports::{Appended, ErrorKind, NewEvent, Read, ReadLimit, Reservation, StreamStore, conformance};
+use sluice_ports::{Appended, ErrorKind, NewEvent, Read, ReadLimit, Reservation, StreamStore};
 use sluice_stream_local::LocalStream;
 use sluice_transfer::{Counts, Event, Position, Range, Sequence, ShardId, Timestamp, Value};
 
@@ -51,7 +51,7 @@ async fn read_all(stream: &LocalStream, from: Position) -> Vec<Event> {
 async fn keeps_the_promises_of_its_port() {
     let dir = tempfile::tempdir().unwrap();
     let made = AtomicU32::new(0);
-    conformance::stream::run(|| async {
+    sluice_conformance::stream::run(|_| async {
         let name = format!("s{}", made.fetch_add(1, Ordering::Relaxed));
         Arc::new(LocalStream::within(dir.path(), &name)) as Arc<dyn StreamStore>
     })

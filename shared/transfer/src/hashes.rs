@@ -81,6 +81,11 @@ impl HashRange {
         self.first
     }
 
+    /// The last hash.
+    pub fn last(self) -> u128 {
+        self.last
+    }
+
     /// True if each hash lies in exactly one of the ranges.
     pub fn tile(ranges: &[Self]) -> bool {
         let mut ranges = ranges.to_vec();

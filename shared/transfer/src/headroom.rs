@@ -46,9 +46,10 @@ impl Headroom {
     }
 
     /// The speed of a read that has read this much of the stream's time, in milliseconds and in bytes, and now reads
-    /// this many bytes a second. None where there were none: silence is crossed at any speed.
+    /// this many bytes a second. None where there were no bytes, as silence is crossed at any speed, or no time: events
+    /// of one moment do not tell.
     pub fn speed_of(millis: u64, bytes: u64, bytes_per_second: f64) -> Option<f64> {
-        (bytes > 0).then(|| millis as f64 / bytes as f64 * bytes_per_second / 1_000.0)
+        (bytes > 0 && millis > 0).then(|| millis as f64 / bytes as f64 * bytes_per_second / 1_000.0)
     }
 }
 

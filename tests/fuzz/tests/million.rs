@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use sluice_memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryStream, now};
 use sluice_operations::{Code, Engine, OperationError, Planned, Settings, plan};
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryStream, now};
 use sluice_ports::{
     BucketStore, Capabilities, CompleteAnswer, Error, ErrorKind, Listed, Metadata, ObjectInfo, OpenUpload, PartAnswer,
     Places, PutAnswer, Result, StreamStore,

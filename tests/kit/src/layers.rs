@@ -5,7 +5,7 @@
 //!
 //! use async_trait::async_trait;
 //! use sluice_kit::{BucketLayer, Layered};
-//! use sluice_ports::memory::{MemoryBucket, now};
+//! use sluice_memory::{MemoryBucket, now};
 //! use sluice_ports::{BucketStore, Error, ErrorKind, ObjectInfo, Result};
 //!
 //! /// A bucket that nobody may look into.

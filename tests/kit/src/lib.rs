@@ -1,6 +1,6 @@
 //! What tests of several crates are made of. `tests/README.md` has a recipe for each kind of test.
 //!
-//! Stores and clocks in memory are in `sluice_ports::memory`; here is what stands between them and an engine, and the
+//! Stores and clocks in memory are in `sluice_memory`; here is what stands between them and an engine, and the
 //! engine itself.
 
 mod aggregate;

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use sluice_memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, MemoryStream, now};
 use sluice_operations::{Engine, Runner, Settings, SliceOrder, Wish, begin, call};
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, MemoryStream, now};
 use sluice_ports::{Appended, Capabilities, Clock, NewEvent, StreamStore};
 use sluice_transfer::record::{Failure, Proof};
 use sluice_transfer::{Budget, Call, Course, Pacing, Position, Request, ShardId, TransferId};

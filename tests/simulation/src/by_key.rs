@@ -54,6 +54,7 @@ struct Append {
     writer: Option<TransferId>,
     expected: Position,
     events: Vec<NewEvent>,
+    way: (Placement, Order),
 }
 
 impl Append {
@@ -66,11 +67,13 @@ impl Append {
             writer,
             expected: self.expected.clone(),
             events: std::mem::replace(&mut self.events, events),
+            way: self.way,
         }
     }
 
     async fn run(self) -> Result<Appended> {
-        self.inner.append(&self.shard, self.writer.as_ref(), &self.expected, &self.events).await
+        let (shard, writer, expected) = (&self.shard, self.writer.as_ref(), &self.expected);
+        self.inner.append_ordered(shard, writer, expected, &self.events, self.way).await
     }
 }
 
@@ -81,9 +84,9 @@ impl Faulty<dyn StreamStore> {
         writer: Option<&TransferId>,
         expected: &Position,
         events: &[NewEvent],
-        order: Order,
+        way: (Placement, Order),
     ) -> Result<Appended> {
-        let name = format!("stream.append by {} {shard} {} events at {expected}", order.name(), events.len());
+        let name = format!("stream.append by {} {shard} {} events at {expected}", way.1.name(), events.len());
         self.world.pause().await;
         let fault = self.world.draw(true);
         if let Some(Fault::SlowBefore(millis)) = fault {
@@ -106,7 +109,8 @@ impl Faulty<dyn StreamStore> {
             shard: shard.clone(),
             writer: writer.cloned(),
             expected: expected.clone(),
-            events: arriving(&self.world, events, many, order),
+            events: arriving(&self.world, events, many, way.1),
+            way,
         };
         match fault {
             None | Some(Fault::SlowBefore(_)) => append.run().await,
@@ -126,7 +130,7 @@ impl Faulty<dyn StreamStore> {
                 answer
             }
             Some(Fault::Late(millis)) => {
-                if order == Order::None {
+                if way.1 == Order::None {
                     // Several requests are in flight; those that answered do not tell of the others.
                     let soon = usize::try_from(self.world.within(0, many as u64)).unwrap_or(0);
                     let late = append.events.split_off(soon);
@@ -196,6 +200,19 @@ impl StreamLayer for BlindStream {
     ) -> Result<Appended> {
         self.unanswered().insert(shard.clone(), expected.clone());
         let answer = self.inner.append_ordered(shard, writer, expected, events, way).await?;
+        self.unanswered().remove(shard);
+        Ok(answer)
+    }
+
+    async fn append_by_key(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        self.unanswered().insert(shard.clone(), expected.clone());
+        let answer = self.inner.append_by_key(shard, writer, expected, events).await?;
         self.unanswered().remove(shard);
         Ok(answer)
     }

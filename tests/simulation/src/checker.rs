@@ -5,17 +5,18 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sluice_memory::{MemoryBucket, now};
 use sluice_operations::Report;
-use sluice_ports::memory::{MemoryBucket, now};
 use sluice_ports::{BucketStore, CheckpointStore, NewEvent, StreamStore};
 use sluice_transfer::limits::SEGMENT_ENTRIES;
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestError, ManifestObject, ObjectIndex, Segment, Tiles};
 use sluice_transfer::record::{DestinationRecord, Phase, SealedObject, ShardRecord, Work};
 use sluice_transfer::{
-    Checksum, Compression, Counts, Cursor, Encoding, Format, ObjectKeys, Order, Place, ShardId, State, TransferId,
-    Value,
+    Checksum, Compression, Counts, Cursor, Encoding, Format, ObjectKeys, Order, Place, ShardId, State, Timestamp,
+    TransferId, Value,
 };
 
+use crate::lineage::{Arrivals, FIRST, may_be_gone, number};
 use crate::scenario::{Scenario, Stores};
 use crate::scheduler::Violation;
 use crate::world::World;
@@ -53,6 +54,8 @@ pub(crate) struct Checker {
     /// What the target must come to hold, by shard; none while there is no import.
     pub expected: Option<BTreeMap<ShardId, Vec<NewEvent>>>,
     arrived: BTreeMap<ShardId, usize>,
+    /// The same where keys lead to shards.
+    led: Arrivals,
     /// What has not arrived, by shard and line, where not all of the order is kept.
     missing: BTreeMap<ShardId, HashMap<Line, VecDeque<NewEvent>>>,
     /// The most that a transfer was ever said to have done.
@@ -69,6 +72,7 @@ impl Checker {
             objects: BTreeMap::new(),
             expected: None,
             arrived: BTreeMap::new(),
+            led: Arrivals::default(),
             missing: BTreeMap::new(),
             progress: BTreeMap::new(),
         }
@@ -246,6 +250,10 @@ impl Checker {
 
     /// Invariant 8: the target is always a beginning of what it must come to hold.
     fn target(&mut self) -> Result<(), Violation> {
+        if self.scenario.lineage.is_some() {
+            let Some(expected) = &self.expected else { return Ok(()) };
+            return self.led.step(&self.stores.target, expected);
+        }
         if self.scenario.by_key {
             return self.target_by_key();
         }
@@ -277,7 +285,10 @@ impl Checker {
     }
 
     /// Invariant 8 at the end: all of it arrived.
-    pub(crate) fn all_arrived(&self) -> Result<(), Violation> {
+    pub(crate) fn all_arrived(&mut self) -> Result<(), Violation> {
+        if let (Some(_), Some(expected)) = (&self.scenario.lineage, &self.expected) {
+            return self.led.all(&self.stores.target, expected);
+        }
         for (shard, events) in self.expected.iter().flatten() {
             let there = self.stores.target.events(shard).len();
             if there != events.len() {
@@ -295,13 +306,14 @@ pub(crate) fn decode(
     root: &str,
     scenario: &Scenario,
     complete: bool,
+    now: Timestamp,
 ) -> Result<BTreeMap<ShardId, Vec<NewEvent>>, Violation> {
     let text = |error: ManifestError| error.to_string();
     let read = |key: &str| bucket.read(key).ok_or_else(|| format!("{key} does not exist"));
     let manifest = ExportManifest::from_bytes(&read(root)?).map_err(text)?;
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut all = BTreeMap::new();
-    for (index, shard) in manifest.shards.iter().enumerate() {
+    for shard in &manifest.shards {
         let mut tiles = Tiles::new(shard);
         let mut bytes = Vec::new();
         for number in 1..=shard.segments.count {
@@ -321,13 +333,17 @@ pub(crate) fn decode(
             }
         }
         tiles.finish(shard).map_err(text)?;
+        let first = if scenario.lineage.is_some() { FIRST } else { 0 };
+        let behind = |n: usize| crate::scenario::before(n as u64 + 1 + first);
         let lost = |n: usize| {
-            let position = crate::scenario::before(n as u64 + 1);
+            let position = behind(n);
             shard.gaps.iter().any(|gap| gap.from.position < position && position <= gap.until.position)
         };
-        let end = |n: usize| complete || crate::scenario::before(n as u64 + 1) <= shard.until.position;
-        let source = scenario.events[index].iter().enumerate();
-        let (numbers, kept): (Vec<usize>, Vec<&NewEvent>) = source.filter(|(n, _)| !lost(*n) && end(*n)).unzip();
+        let end = |n: usize| complete || behind(n) <= shard.until.position;
+        let gone = |n: usize, event| may_be_gone(scenario.lineage.as_ref(), shard, (n, event), now);
+        let source = scenario.events[number(&shard.shard)].iter().enumerate();
+        let source = source.filter(|(n, event)| !lost(*n) && end(*n) && !gone(*n, event));
+        let (numbers, kept): (Vec<usize>, Vec<&NewEvent>) = source.unzip();
         let wanted = |n: usize| scenario.range.is_none_or(|(from, until)| (from..until).contains(&(n as u64)));
         let events = match scenario.encoding.format {
             Format::Avro | Format::Jsonl => {
@@ -407,7 +423,7 @@ fn raw(
     }
     let size = usize::try_from(scenario.event_size).unwrap_or(1);
     let event = |payload: &[u8]| NewEvent {
-        time: sluice_transfer::Timestamp::default(),
+        time: Timestamp::default(),
         key: Value::Absent,
         headers: Vec::new(),
         payload: Value::Bytes(Bytes::copy_from_slice(payload)),

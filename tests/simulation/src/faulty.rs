@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures::FutureExt;
 use sluice_ports::{
     Appended, Appends, BucketStore, Capabilities, CheckpointStore, CompleteAnswer, Created, Error, ErrorKind, Intake,
-    Listed, Metadata, NewEvent, ObjectInfo, OpenUpload, PartAnswer, PutAnswer, Read, ReadLimit, Reservation, Result,
-    Stored, StreamFacts, StreamInfo, StreamListing, StreamStore, WriterAnswer,
+    Listed, Metadata, NewEvent, ObjectInfo, OpenUpload, PartAnswer, Promises, PutAnswer, Read, ReadLimit, Reservation,
+    Result, Stored, StreamFacts, StreamInfo, StreamListing, StreamStore, WriterAnswer,
 };
 use sluice_transfer::record::{LedgerPage, PartEntry, ReadersRecord, ShardRecord, TransferRecord};
 use sluice_transfer::{
@@ -163,12 +163,8 @@ impl StreamStore for Faulty<dyn StreamStore> {
         )
     }
 
-    fn appends(&self) -> Appends {
-        self.inner.appends()
-    }
-
-    fn needs_keys(&self) -> bool {
-        self.inner.needs_keys()
+    fn promises(&self) -> Promises {
+        self.inner.promises()
     }
 
     fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
@@ -182,8 +178,8 @@ impl StreamStore for Faulty<dyn StreamStore> {
         expected: &Position,
         events: &[NewEvent],
     ) -> Result<Appended> {
-        if self.inner.appends() == Appends::ByKey {
-            return self.append_in_order(shard, writer, expected, events, Order::Key).await;
+        if self.inner.promises().appends == Appends::ByKey {
+            return self.append_in_order(shard, writer, expected, events, (Placement::AsSource, Order::Key)).await;
         }
         let name = format!("stream.append {shard} {} events at {expected}", events.len());
         call!(
@@ -196,25 +192,35 @@ impl StreamStore for Faulty<dyn StreamStore> {
         )
     }
 
+    async fn append_by_key(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        self.append_ordered(shard, writer, expected, events, (Placement::Key, Order::Key)).await
+    }
+
     async fn append_ordered(
         &self,
         shard: &ShardId,
         writer: Option<&TransferId>,
         expected: &Position,
         events: &[NewEvent],
-        (placement, order): (Placement, Order),
+        way: (Placement, Order),
     ) -> Result<Appended> {
-        if self.inner.appends() == Appends::ByKey {
-            return self.append_in_order(shard, writer, expected, events, order).await;
+        if self.inner.promises().appends == Appends::ByKey {
+            return self.append_in_order(shard, writer, expected, events, way).await;
         }
-        let name = format!("stream.append {shard} {} events at {expected}, order {}", events.len(), order.name());
+        let name = format!("stream.append {shard} {} events at {expected}, order {}", events.len(), way.1.name());
         call!(
             self,
             true,
             name,
             inner,
             [shard = shard.clone(), writer = writer.cloned(), expected = expected.clone(), events = events.to_vec()],
-            inner.append_ordered(&shard, writer.as_ref(), &expected, &events, (placement, order)).await
+            inner.append_ordered(&shard, writer.as_ref(), &expected, &events, way).await
         )
     }
 

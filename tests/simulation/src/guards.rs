@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sluice_kit::{BucketLayer, CheckpointLayer};
-use sluice_ports::{BucketStore, CheckpointStore, CompleteAnswer, Metadata, ObjectInfo, PutAnswer, Result, Stored};
+use sluice_kit::{BucketLayer, CheckpointLayer, Layered, StreamLayer};
+use sluice_ports::{
+    Appended, BucketStore, CheckpointStore, CompleteAnswer, Metadata, NewEvent, ObjectInfo, PutAnswer, Read, ReadLimit,
+    Result, Stored, StreamInfo, StreamListing, StreamStore,
+};
 use sluice_transfer::record::{LedgerPage, PartEntry, Phase, ShardRecord, Work};
-use sluice_transfer::{Checksum, DestinationName, UploadId};
+use sluice_transfer::{Checksum, DestinationName, Position, ShardId, TransferId, UploadId};
 
 /// A guard that can be taken out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +27,14 @@ pub enum Guard {
     Reconcile,
     /// That is not done before everything has landed.
     LandingWait,
+    /// It is looked in the shards, too, that continue the one which was appended to.
+    Continued,
+    /// An export says which shards continue which, and an import reads parents before children.
+    Lineage,
+    /// An import knows the hashes of the target's shards, and sends no event elsewhere than its key leads.
+    Placement,
+    /// A source says that events are gone where reading was to go on.
+    Horizon,
 }
 
 /// Checkpoints without the first or the third guard.
@@ -132,5 +143,83 @@ impl BucketLayer for CredulousBucket {
             *tried = checksum;
         }
         self.inner.complete(key, upload, parts, checksum).await
+    }
+}
+
+/// The source as actors get it.
+pub(crate) fn loose_source(without: Option<Guard>, inner: Arc<dyn StreamStore>) -> Arc<dyn StreamStore> {
+    match without {
+        Some(without @ (Guard::Lineage | Guard::Horizon)) => Arc::new(Layered(LooseStream { inner, without })),
+        _ => inner,
+    }
+}
+
+/// The target as actors get it.
+pub(crate) fn loose_target(without: Option<Guard>, inner: Arc<dyn StreamStore>) -> Arc<dyn StreamStore> {
+    match without {
+        Some(without @ (Guard::Continued | Guard::Placement)) => Arc::new(Layered(LooseStream { inner, without })),
+        _ => inner,
+    }
+}
+
+/// A stream that does not tell what a guard goes by.
+struct LooseStream {
+    inner: Arc<dyn StreamStore>,
+    without: Guard,
+}
+
+impl LooseStream {
+    /// True if a shard is open.
+    async fn takes(&self, shard: &ShardId) -> Result<bool> {
+        let info = self.inner.describe().await?;
+        Ok(info.shards.iter().any(|info| info.shard == *shard && !info.closed))
+    }
+}
+
+#[async_trait]
+impl StreamLayer for LooseStream {
+    fn inner(&self) -> &dyn StreamStore {
+        &*self.inner
+    }
+
+    async fn describe(&self) -> Result<StreamInfo> {
+        let mut info = self.inner.describe().await?;
+        if self.without == Guard::Placement {
+            info.shards.iter_mut().for_each(|shard| shard.hashes = None);
+        }
+        Ok(info)
+    }
+
+    async fn list(&self) -> Result<StreamListing> {
+        let mut listing = self.inner.list().await?;
+        match self.without {
+            Guard::Lineage => listing.shards.iter_mut().for_each(|listed| listed.parents.clear()),
+            Guard::Continued => listing.shards.retain(|listed| listed.parents.is_empty()),
+            _ => {}
+        }
+        Ok(listing)
+    }
+
+    async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
+        match self.inner.read(shard, from, limit).await? {
+            // As an iterator does that begins at the oldest event.
+            Read::Trimmed { earliest } if self.without == Guard::Horizon => {
+                self.inner.read(shard, &earliest, limit).await
+            }
+            read => Ok(read),
+        }
+    }
+
+    async fn append_by_key(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        if self.without == Guard::Placement && self.takes(shard).await? {
+            return self.inner.append(shard, writer, expected, events).await;
+        }
+        self.inner.append_by_key(shard, writer, expected, events).await
     }
 }

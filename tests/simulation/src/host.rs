@@ -5,16 +5,17 @@ use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use sluice_memory::now;
 use sluice_operations::{
     Code, Engine, OperationError, Report, Runner, SliceOrder, Verdict, Wish, begin, call, describe, verify,
 };
-use sluice_ports::memory::now;
 use sluice_ports::{CheckpointStore, StreamStore};
 use sluice_transfer::record::{Failure as RecordedFailure, Proof};
 use sluice_transfer::{Answer, Budget, Call, Course, Kind, Pacing, Position, Request, State, TransferId};
 
 use crate::checker::{Checker, decode};
 use crate::guards::Guard;
+use crate::lineage::reshards;
 use crate::scenario::{LEASE_MARGIN_MILLIS, Scenario, Stores, before, by_hashes, export_request, import_request};
 use crate::scheduler::{Ended, Scheduler, Violation};
 use crate::shrink::Edits;
@@ -23,6 +24,8 @@ use crate::world::{ActorId, World};
 
 /// Rounds after which a transfer should have ended long ago.
 const ROUNDS: u32 = 2_000;
+/// Changes of the target's shards in one schedule, at most.
+const RESHARDS: u64 = 4;
 
 /// An invariant that did not hold.
 #[derive(Debug)]
@@ -55,11 +58,11 @@ pub fn run(seed: u64, without: Option<Guard>, traced: bool) -> Result<Tally, Box
 
 /// Runs what edits leave of the schedule of a seed.
 pub fn run_edited(seed: u64, without: Option<Guard>, edits: &Edits, traced: bool) -> Result<Tally, Box<Failure>> {
-    let scenario = Scenario::draw(seed).edited(edits);
-    let events = scenario.events.iter().map(Vec::len).max().unwrap_or_default();
+    let mut scenario = Scenario::draw(seed).edited(edits);
     let world = World::new(seed, traced, edits.clone());
+    let stores = Stores::new(&world, &mut scenario, without);
+    let events = scenario.events.iter().map(Vec::len).max().unwrap_or_default();
     world.note(|| scenario.to_string());
-    let stores = Stores::new(&scenario, without);
     let mut host = Host {
         checker: Checker::new(world.clone(), stores.clone(), scenario.clone()),
         scheduler: Scheduler::new(world.clone()),
@@ -111,15 +114,15 @@ impl Host {
         if report.state == State::Cancelled {
             self.tally.cancelled += 1;
             return match &report.manifest {
-                Some(root) => decode(&self.stores.bucket, root, &self.scenario, false).map(|_| ()),
+                Some(root) => decode(&self.stores.bucket, root, &self.scenario, false, self.world.now()).map(|_| ()),
                 None => Ok(()),
             };
         }
         let root = report.manifest.clone().ok_or("a complete export has no manifest")?;
-        let mut expected = decode(&self.stores.bucket, &root, &self.scenario, true)?;
+        let mut expected = decode(&self.stores.bucket, &root, &self.scenario, true, self.world.now())?;
         if expected.values().all(Vec::is_empty) && self.scenario.range.take().is_some() {
             // A range of nothing is refused.
-            expected = decode(&self.stores.bucket, &root, &self.scenario, true)?;
+            expected = decode(&self.stores.bucket, &root, &self.scenario, true, self.world.now())?;
         }
         self.prove(&export, &report)?;
         self.tally.completed += 1;
@@ -149,6 +152,7 @@ impl Host {
         self.tally.completed += 1;
         self.tally.by_key += u64::from(self.scenario.by_key);
         self.tally.placed += u64::from(self.scenario.placed.is_some());
+        self.tally.lineages += u64::from(self.scenario.lineage.is_some());
         Ok(())
     }
 
@@ -318,6 +322,8 @@ impl Host {
             })?;
         } else if self.scenario.trims && report.kind == Kind::Export && self.world.happens(50) {
             self.trim()?;
+        } else if report.kind == Kind::Import && self.tally.reshards < RESHARDS && self.scenario.lineage.is_some() {
+            self.tally.reshards += u64::from(reshards(&self.world, &self.stores.target));
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ mod checker;
 mod faulty;
 mod guards;
 mod host;
+mod lineage;
 mod random;
 mod scenario;
 mod scheduler;

@@ -10,14 +10,19 @@ use sluice_simulation::{Edits, Guard, Tally, run_edited, shrink};
 const HELP: &str = "simulate [--schedules N] [--first SEED]   runs N schedules (default 20000)
 simulate --seed N                         replays one and prints its steps
 simulate --seed N --story EDITS           replays what is left of it, as a failure was told
-simulate … --without GUARD                with a guard taken out: epoch, head, closing, reconcile or landing";
+simulate … --without GUARD                with a guard taken out: epoch, head, closing, reconcile, landing,
+                                          continued, lineage, placement or horizon";
 
-const GUARDS: [(&str, Guard); 5] = [
+const GUARDS: [(&str, Guard); 9] = [
     ("epoch", Guard::EpochCondition),
     ("head", Guard::HeadAfterComplete),
     ("closing", Guard::ClosingAhead),
     ("reconcile", Guard::Reconcile),
     ("landing", Guard::LandingWait),
+    ("continued", Guard::Continued),
+    ("lineage", Guard::Lineage),
+    ("placement", Guard::Placement),
+    ("horizon", Guard::Horizon),
 ];
 
 fn main() -> ExitCode {

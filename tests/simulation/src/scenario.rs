@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use sluice_kit::Layered;
+use sluice_memory::{MemoryBucket, MemoryCheckpoints, MemoryStream, now};
 use sluice_operations::{Engine, Settings};
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryStream, now};
 use sluice_ports::{
     Appended, BucketStore, Capabilities, CheckpointStore, Error, ErrorKind, NewEvent, Places, Result, ShardLimits,
     StreamStore,
@@ -20,7 +20,8 @@ use sluice_transfer::{
 
 use crate::by_key::{BlindStream, LANDING_MILLIS, Unanswered};
 use crate::faulty::Faulty;
-use crate::guards::{CredulousBucket, Guard, LooseCheckpoints};
+use crate::guards::{CredulousBucket, Guard, LooseCheckpoints, loose_source, loose_target};
+use crate::lineage::{self, Lineage};
 use crate::random::Random;
 use crate::shrink::{Edits, Simpler};
 use crate::world::{ATTEMPTS, ActorId, VirtualClock, World};
@@ -62,6 +63,8 @@ pub(crate) struct Scenario {
     pub placed: Option<u32>,
     /// The order that an import asks for; none for the default.
     pub order: Option<Order>,
+    /// Keys lead to shards in source and target, and these are split and merged.
+    pub lineage: Option<Lineage>,
     /// The source cannot tell what a range holds.
     pub uncounted: bool,
     /// The user may cancel.
@@ -98,6 +101,10 @@ impl Scenario {
         let placed = placed(seed, encoding, shards);
         let events = if placed.is_some() { events.into_iter().map(keyed).collect() } else { events };
         let (part_bytes, range) = reading(seed, encoding, part_size, longest_shard);
+        let lineage = Lineage::draw(seed, encoding, &events);
+        let is_plain = lineage.is_none();
+        // What goes by itself may go unread, and is no gap then: nobody could tell it from what was trimmed.
+        let kept = lineage.as_ref().is_none_or(|lineage| lineage.horizon.is_none());
         Self {
             shards,
             events,
@@ -113,18 +120,19 @@ impl Scenario {
             read_events: random.size(1, 9),
             append_bytes: (random.size(1, 200) * unit).max(all / 150),
             part_bytes,
-            range,
+            range: range.filter(|_| is_plain),
             parts_at_once: Random::new(seed ^ 0x7a12_2b5e).size(1, 4),
             record_millis: pace(seed),
             slice_events: random.chance(300).then(|| random.within(1, 12)),
             slice_bytes: random.chance(300).then(|| (random.within(1, 300) * scale).max(all as u64 / 150)),
             fresh_etags: random.chance(500),
-            foreign: random.chance(30),
-            trims: random.chance(150),
+            foreign: random.chance(30) && is_plain,
+            trims: random.chance(150) && kept,
             cancels: random.chance(50),
-            by_key,
-            placed,
-            order: order(seed),
+            by_key: by_key || !is_plain,
+            placed: placed.filter(|_| is_plain),
+            lineage,
+            order: order(seed).filter(|_| is_plain),
             uncounted: apart.chance(300),
             fault_rate: random.within(5, 120),
             faults: u32::try_from(random.within(0, 25)).unwrap_or(0),
@@ -138,9 +146,11 @@ impl Scenario {
         if edits.make(Simpler::OneShard) {
             self.shards = 1;
             self.events.truncate(1);
+            self.lineage.iter_mut().for_each(Lineage::one_shard);
         }
         if let Some(most) = edits.events {
             self.events.iter_mut().for_each(|events| events.truncate(most));
+            self.lineage.iter_mut().for_each(|lineage| lineage.truncate(most));
         }
         if edits.make(Simpler::LongSlices) {
             (self.slice_events, self.slice_bytes) = (None, None);
@@ -162,6 +172,9 @@ impl Scenario {
         }
         if edits.make(Simpler::ByKey) {
             self.order = None;
+        }
+        if edits.make(Simpler::Kept) {
+            self.lineage.iter_mut().for_each(|lineage| lineage.horizon = None);
         }
         self.fresh_etags &= !edits.make(Simpler::SameEtags);
         self.uncounted &= !edits.make(Simpler::Counted);
@@ -261,7 +274,7 @@ fn event(random: &mut Random, n: usize, longest: usize) -> NewEvent {
 }
 
 /// The events as a poorer store holds them: few keys, no headers, a payload each. Often some of them are the same.
-fn plain(random: &mut Random, events: Vec<NewEvent>) -> Vec<NewEvent> {
+pub(crate) fn plain(random: &mut Random, events: Vec<NewEvent>) -> Vec<NewEvent> {
     let keys = random.within(1, 4);
     let alike = random.chance(400);
     events
@@ -277,6 +290,22 @@ fn plain(random: &mut Random, events: Vec<NewEvent>) -> Vec<NewEvent> {
 
 /// Nobody is held to them. Exports note what they take of them all the same.
 const LIMITS: ShardLimits = ShardLimits { written: 1_000, read: 2_000 };
+
+/// The source of a scenario whose shards are only written to.
+fn written(scenario: &Scenario) -> MemoryStream {
+    let source = MemoryStream::new();
+    now(source.create(scenario.shards)).expect("a new stream can be made");
+    for (shard, events) in scenario.events.iter().enumerate() {
+        let mut tail = Position::Beginning;
+        for event in events {
+            let shard = shard.to_string().parse().expect("a number is a shard's name");
+            let appended = now(source.append(&shard, None, &tail, std::slice::from_ref(event)));
+            let Ok(Appended::Done { tail: next }) = appended else { panic!("{appended:?}") };
+            tail = next;
+        }
+    }
+    source
+}
 
 /// The stores of a schedule, as they really are.
 #[derive(Clone)]
@@ -295,19 +324,22 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
-    pub(crate) fn new(scenario: &Scenario, without: Option<Guard>) -> Self {
-        let source = MemoryStream::new();
-        now(source.create(scenario.shards)).expect("a new stream can be made");
-        for (shard, events) in scenario.events.iter().enumerate() {
-            let mut tail = Position::Beginning;
-            for event in events {
-                let shard = shard.to_string().parse().expect("a number is a shard's name");
-                let appended = now(source.append(&shard, None, &tail, std::slice::from_ref(event)));
-                let Ok(Appended::Done { tail: next }) = appended else { panic!("{appended:?}") };
-                tail = next;
+    /// The scenario gets the events as the source has them.
+    pub(crate) fn new(world: &Arc<World>, scenario: &mut Scenario, without: Option<Guard>) -> Self {
+        let source = match &scenario.lineage {
+            Some(lineage) => {
+                let source = lineage.source(world);
+                scenario.events = lineage::events(&source);
+                scenario.shards = u32::try_from(scenario.events.len()).unwrap_or(u32::MAX);
+                source
             }
-        }
-        let target = if scenario.by_key { MemoryStream::by_key() } else { MemoryStream::new() };
+            None => written(scenario),
+        };
+        let target = match &scenario.lineage {
+            Some(lineage) => lineage.target(),
+            None if scenario.by_key => MemoryStream::by_key(),
+            None => MemoryStream::new(),
+        };
         if let Some(shards) = scenario.placed {
             now(target.create(shards)).expect("a new stream can be made");
         }
@@ -345,8 +377,11 @@ impl Stores {
         if self.without == Some(Guard::Reconcile) {
             target = Arc::new(Layered(BlindStream { inner: target, unanswered: self.unanswered.clone() }));
         }
+        let source: Arc<dyn StreamStore> =
+            Arc::new(Faulty::<dyn StreamStore>::new(world, actor, Arc::new(self.source.clone())));
+        let (source, target) = (loose_source(self.without, source), loose_target(self.without, target));
         let places = ActorPlaces {
-            source: Arc::new(Faulty::<dyn StreamStore>::new(world, actor, Arc::new(self.source.clone()))),
+            source,
             target,
             bucket: Arc::new(Faulty::<dyn BucketStore>::new(world, actor, self.seen_bucket.clone())),
             work: Arc::new(Faulty::<dyn BucketStore>::new(world, actor, Arc::new(self.work.clone()))),

@@ -47,9 +47,11 @@ pub enum Simpler {
     Unplaced,
     /// Imports keep the order of keys.
     ByKey,
+    /// The source keeps its events.
+    Kept,
 }
 
-const NAMES: [(Simpler, &str); 13] = [
+const NAMES: [(Simpler, &str); 14] = [
     (Simpler::Calm, "calm"),
     (Simpler::OneShard, "one-shard"),
     (Simpler::LongSlices, "long-slices"),
@@ -63,6 +65,7 @@ const NAMES: [(Simpler, &str); 13] = [
     (Simpler::Plain, "plain"),
     (Simpler::Unplaced, "unplaced"),
     (Simpler::ByKey, "by-key"),
+    (Simpler::Kept, "kept"),
 ];
 
 /// What is taken away from a schedule. Happenings are its faults, its pauses, its trims and the slices that are left

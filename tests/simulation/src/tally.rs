@@ -23,6 +23,10 @@ pub struct Tally {
     pub by_key: u64,
     /// Imports that are placed by key.
     pub placed: u64,
+    /// Imports out of shards that were split and merged, into such.
+    pub lineages: u64,
+    /// Splits and merges of targets.
+    pub reshards: u64,
     /// Imports that take a range.
     pub ranges: u64,
     /// Transfers that were cancelled.
@@ -43,6 +47,8 @@ impl std::ops::AddAssign for Tally {
         self.completed += other.completed;
         self.by_key += other.by_key;
         self.placed += other.placed;
+        self.lineages += other.lineages;
+        self.reshards += other.reshards;
         self.ranges += other.ranges;
         self.cancelled += other.cancelled;
         self.refused += other.refused;

@@ -56,6 +56,8 @@ struct Inner {
     refused: BTreeMap<(String, u64), u32>,
     timers: BTreeMap<(Timestamp, u64), Waker>,
     late: BTreeMap<(Timestamp, u64), LateCall>,
+    /// Those of them that nobody was told of: they do not count as landed.
+    untold: BTreeSet<u64>,
     next: u64,
     dead: BTreeSet<ActorId>,
     /// When the platform ends an actor.
@@ -92,6 +94,7 @@ impl World {
                 refused: BTreeMap::new(),
                 timers: BTreeMap::new(),
                 late: BTreeMap::new(),
+                untold: BTreeSet::new(),
                 next: 0,
                 dead: BTreeSet::new(),
                 ends: BTreeMap::new(),
@@ -224,6 +227,16 @@ impl World {
         inner.late.insert(key, call);
     }
 
+    /// What happens by itself so much later.
+    pub(crate) fn then(&self, millis: u64, what: LateCall) {
+        let mut inner = self.inner();
+        let due = inner.now.plus_millis(millis);
+        inner.next += 1;
+        let number = inner.next;
+        inner.untold.insert(number);
+        inner.late.insert((due, number), what);
+    }
+
     pub(crate) fn kill(&self, actor: ActorId) {
         self.inner().dead.insert(actor);
     }
@@ -251,13 +264,15 @@ impl World {
                 let mut inner = self.inner();
                 let now = inner.now;
                 match inner.late.first_key_value() {
-                    Some((key, _)) if key.0 <= now => inner.late.pop_first().map(|(_, call)| call),
+                    Some((key, _)) if key.0 <= now => {
+                        inner.late.pop_first().map(|((_, number), call)| (inner.untold.remove(&number), call))
+                    }
                     _ => None,
                 }
             };
-            let Some(call) = call else { return any };
+            let Some((untold, call)) = call else { return any };
             call();
-            self.inner().landed += 1;
+            self.inner().landed += u64::from(!untold);
             any = true;
         }
     }

@@ -19,6 +19,10 @@ enum Layer {
     Formats,
     /// Traits.
     Ports,
+    /// Stores that live in the process.
+    Memory,
+    /// The suites that adapters pass.
+    Suites,
     /// The use cases.
     Operations,
     /// What the stores of one machine share: the one `SQLite`.
@@ -41,18 +45,21 @@ enum Layer {
     Fuzz,
 }
 
+/// Where adapters lie, and the one to copy.
+const ADAPTERS: [&str; 4] = ["shared/stream-", "shared/bucket-", "shared/checkpoint-", "tests/adapter-"];
+
 fn layer(folder: &str) -> Option<Layer> {
     Some(match folder {
         "shared/transfer" => Layer::Core,
         "shared/formats" => Layer::Formats,
         "shared/ports" => Layer::Ports,
+        "shared/memory" => Layer::Memory,
+        "shared/conformance" => Layer::Suites,
         "shared/operations" => Layer::Operations,
         "shared/sqlite" => Layer::Embedded,
         "shared/host" => Layer::Start,
         _ if folder.starts_with("shared/places-") => Layer::Places,
-        _ if ["shared/stream-", "shared/bucket-", "shared/checkpoint-"].iter().any(|kind| folder.starts_with(kind)) => {
-            Layer::Adapter
-        }
+        _ if ADAPTERS.iter().any(|kind| folder.starts_with(kind)) => Layer::Adapter,
         _ if folder.starts_with("functions/") || folder.starts_with("infra/") => Layer::Host,
         "tests/fuzz" => Layer::Fuzz,
         "tests/kinesis" => Layer::Fake,
@@ -64,20 +71,22 @@ fn layer(folder: &str) -> Option<Layer> {
 
 /// Whom a layer may know.
 fn allowed(layer: Layer) -> &'static [Layer] {
-    use Layer::{Adapter, Core, Embedded, Formats, Kit, Operations, Places, Ports, Start};
+    use Layer::{Adapter, Core, Embedded, Formats, Kit, Memory, Operations, Places, Ports, Start};
     match layer {
         Core => &[],
         Formats | Ports => &[Core],
         // A fake service knows nobody who uses it, but its clock is the port's.
-        Embedded | Layer::Fake => &[Core, Ports],
+        Embedded | Memory | Layer::Fake => &[Core, Ports],
+        Layer::Suites => &[Core, Ports, Memory],
         Adapter => &[Core, Ports, Embedded],
         Operations => &[Core, Formats, Ports],
         Places => &[Core, Ports, Adapter],
         Start => &[Core, Ports, Operations, Adapter, Places],
-        Layer::Host => &[Core, Formats, Ports, Operations, Adapter, Embedded, Places, Start],
-        Kit => &[Core, Ports, Operations],
-        Layer::Tests => &[Core, Formats, Ports, Operations, Kit],
-        Layer::Fuzz => &[Core, Formats, Ports, Operations, Adapter, Start, Kit],
+        // The command runs an engine that keeps no records over a store in memory.
+        Layer::Host => &[Core, Formats, Ports, Memory, Operations, Adapter, Embedded, Places, Start],
+        Kit => &[Core, Ports, Memory, Operations],
+        Layer::Tests => &[Core, Formats, Ports, Memory, Operations, Kit],
+        Layer::Fuzz => &[Core, Formats, Ports, Memory, Operations, Adapter, Start, Kit],
     }
 }
 
@@ -117,10 +126,11 @@ fn arrows_run_one_way() {
     assert!(homeless.is_empty(), "crates without a place in the house: {homeless:?}");
     let mut wrong = Vec::new();
     for package in metadata.workspace_packages() {
-        // Any crate's tests may be made of the kit and of fakes, and a fake's tests play whole transfers on it.
+        // Any crate's tests may be made of the kit, of stores in memory and of fakes, and run the suites; a fake's tests
+        // play whole transfers on it.
         let fake = layers[package.name.as_str()] == Layer::Fake;
-        let made_of =
-            |of: &Dependency| fake || layers.get(&of.name).is_some_and(|of| [Layer::Kit, Layer::Fake].contains(of));
+        let for_tests = [Layer::Kit, Layer::Fake, Layer::Memory, Layer::Suites];
+        let made_of = |of: &Dependency| fake || layers.get(&of.name).is_some_and(|of| for_tests.contains(of));
         let in_tests = |of: &Dependency| of.kind == DependencyKind::Development && made_of(of);
         let arrows =
             package.dependencies.iter().filter(|of| !in_tests(of)).map(|of| of.name.clone()).collect::<Vec<_>>();
@@ -134,7 +144,7 @@ fn every_layer_is_there() {
     let (layers, _) = layers(&metadata());
     let there: BTreeSet<Layer> = layers.values().copied().collect();
     // Otherwise the rules above would be about nothing.
-    assert_eq!(there.len(), 13, "{there:?}");
+    assert_eq!(there.len(), 15, "{there:?}");
 }
 
 #[test]
@@ -145,7 +155,12 @@ fn the_wrong_way_is_seen() {
         ("sluice-transfer", "sluice-ports"),
         ("sluice-formats", "sluice-ports"),
         ("sluice-ports", "sluice-formats"),
+        ("sluice-ports", "sluice-memory"),
+        ("sluice-memory", "sluice-conformance"),
+        ("sluice-operations", "sluice-memory"),
         ("sluice-stream-local", "sluice-bucket-dir"),
+        ("sluice-adapter-template", "sluice-operations"),
+        ("sluice-adapter-template", "sluice-stream-local"),
         ("sluice-bucket-dir", "sluice-operations"),
         ("sluice-operations", "sluice-stream-local"),
         ("sluice-operations", "sluice-local"),
@@ -351,8 +366,10 @@ fn operations_use_what_lies_below_them() {
             "finish/checked",
             "import",
             "plan/folder",
+            "plan/headroom",
             "plan/notes",
             "plan/order",
+            "retention",
             "stores",
             "stores/deaggregated",
             "stores/patience"

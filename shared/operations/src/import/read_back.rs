@@ -33,7 +33,7 @@ pub(crate) async fn read_more(
         Some(answer) => answer?,
         None => stream.read(shard, &back.position, limit).await?,
     };
-    if is_at_end(&answer) && stream.appends() == Appends::ByKey {
+    if is_at_end(&answer) && stream.promises().appends == Appends::ByKey {
         // What was written last may not be seen yet.
         patience.wait(settings.shown_millis).await?;
         answer = stream.read(shard, &back.position, limit).await?;

@@ -376,7 +376,7 @@ fn taken(
         return Ok(None);
     }
     // An import that a version before had begun goes on without.
-    let needs_key = route.config.placement.is_some() && route.stream.needs_keys();
+    let needs_key = route.config.placement.is_some() && route.stream.promises().needs_keys;
     if route.config.is_cut() || (listed.hashes.is_none() && !needs_key) {
         return Ok(Some(sourced(route, decoded, after)));
     }

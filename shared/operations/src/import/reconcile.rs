@@ -20,13 +20,13 @@ impl ShardImport<'_, '_> {
     /// asked, which costs one read and finds out foreign events early. Reads of others cost more (Kinesis allows five
     /// a second for a shard), and where whoever came before knew all answers nothing of ours can be there.
     pub(super) fn is_unsettled(&self) -> bool {
-        let conditional = self.route.stream.appends() == Appends::Conditional;
+        let conditional = self.route.stream.promises().appends == Appends::Conditional;
         conditional || self.claimed.record.work.unsettled
     }
 
     /// Makes the record follow the target.
     pub(super) async fn reconcile(&mut self) -> Result<(), Stop> {
-        match self.route.stream.appends() {
+        match self.route.stream.promises().appends {
             Appends::Conditional => self.follow().await?,
             Appends::ByKey => self.complete().await?,
         }

@@ -110,7 +110,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
             }
             Remaining::Exhausted => (1, 1),
         };
-        if self.route.stream.appends() == Appends::Conditional {
+        if self.route.stream.promises().appends == Appends::Conditional {
             return (events, bytes);
         }
         // One that the slice's end cuts off leaves open what happened, and whoever comes next waits.
@@ -170,7 +170,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let batch: Vec<NewEvent> = self.unsent.iter().take(self.batch()).map(|sourced| sourced.event.clone()).collect();
         // The next batch is read while the target makes this one durable: neither waits for the other. Where appends go
         // by key it is the target's own limits that are waited for.
-        let conditional = self.route.stream.appends() == Appends::Conditional;
+        let conditional = self.route.stream.promises().appends == Appends::Conditional;
         let append = self.begin_append(&expected, &batch);
         let (answer, (sum, ahead)) = if conditional {
             join(append, async { (self.sum(batch.len()), self.read_ahead(batch.len()).await) }).await

@@ -150,7 +150,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         self.claimed.touch();
         let slice = self.claimed.slice;
         // However much stands behind the record's tail, it is found again; not so where appends go by key.
-        let at_once = self.route.stream.appends() == Appends::ByKey || slice.is_rated();
+        let at_once = self.route.stream.promises().appends == Appends::ByKey || slice.is_rated();
         if at_once || self.claimed.is_due() {
             self.flush().await?;
         }

@@ -98,7 +98,7 @@ fn placement(stream: &dyn StreamStore, taken: &[Taken]) -> Option<Placement> {
     if taken.iter().any(|one| one.hashes.is_some()) {
         return Some(Placement::Key);
     }
-    stream.needs_keys().then_some(Placement::AsSource)
+    stream.promises().needs_keys.then_some(Placement::AsSource)
 }
 
 /// Bytes of an event where the source has none of its own: as told, if the target takes such an event.
@@ -276,7 +276,7 @@ pub(super) async fn shards(
                 }
             };
             let mut record = ImportRecord::new(listed.entries, tail, listed.gaps.len() as u64);
-            if stream.appends() == Appends::ByKey {
+            if stream.promises().appends == Appends::ByKey {
                 record.digest = EventDigest::unordered();
             }
             let work = Work::Import(Box::new(record));

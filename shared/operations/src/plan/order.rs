@@ -8,12 +8,12 @@ const PUT_MILLIS: u64 = 10;
 
 /// The order as slices need to know it: none where it is that of keys, or the target keeps all of it anyway.
 pub(super) fn resolved(asked: Option<Order>, stream: &dyn StreamStore) -> Option<Order> {
-    asked.filter(|order| *order != Order::Key && stream.appends() == Appends::ByKey)
+    asked.filter(|order| *order != Order::Key && stream.promises().appends == Appends::ByKey)
 }
 
 /// What is told of the order: how fast it can be in this many shards of the target, and what another one would be.
 pub(super) fn note(asked: Option<Order>, stream: &dyn StreamStore, uri: &StreamUri, shards: usize) -> Option<String> {
-    if stream.appends() == Appends::Conditional {
+    if stream.promises().appends == Appends::Conditional {
         return asked.map(|order| {
             let order = order.name();
             format!("order: {uri} takes a batch of events at once and keeps all their order, whether {order} is asked for or not")
@@ -51,8 +51,8 @@ pub(super) fn note(asked: Option<Order>, stream: &dyn StreamStore, uri: &StreamU
 mod tests {
     use async_trait::async_trait;
     use sluice_kit::{Layered, StreamLayer};
+    use sluice_memory::MemoryStream;
     use sluice_ports::Intake;
-    use sluice_ports::memory::MemoryStream;
 
     use super::*;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use sluice_ports::{
-    Appended, Appends, Intake, NewEvent, Read, ReadLimit, Reservation, Result, StreamFacts, StreamInfo, StreamListing,
+    Appended, Intake, NewEvent, Promises, Read, ReadLimit, Reservation, Result, StreamFacts, StreamInfo, StreamListing,
     StreamStore,
 };
 use sluice_transfer::{
@@ -152,12 +152,8 @@ impl StreamStore for Deaggregated {
         Ok(None)
     }
 
-    fn appends(&self) -> Appends {
-        self.inner.appends()
-    }
-
-    fn needs_keys(&self) -> bool {
-        self.inner.needs_keys()
+    fn promises(&self) -> Promises {
+        Promises { counts: false, dense: false, ..self.inner.promises() }
     }
 
     fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
@@ -217,7 +213,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
     use sluice_kit::{aggregate, append, shard};
-    use sluice_ports::memory::{MemoryStream, now};
+    use sluice_memory::{MemoryStream, now};
     use sluice_transfer::Sequence;
 
     use super::*;

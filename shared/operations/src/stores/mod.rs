@@ -30,7 +30,7 @@ mod tests {
     use async_trait::async_trait;
     use futures::FutureExt;
     use sluice_kit::{BucketLayer, Layered, StreamLayer};
-    use sluice_ports::memory::{MemoryBucket, MemoryClock, MemoryStream, now};
+    use sluice_memory::{MemoryBucket, MemoryClock, MemoryStream, now};
     use sluice_ports::{
         Appended, Appends, BucketStore, Clock, CompleteAnswer, Error, ErrorKind, NewEvent, ObjectInfo, Read, ReadLimit,
         Result, StreamStore,
@@ -129,7 +129,7 @@ mod tests {
         now(inner.create(1)).unwrap();
         let store: Arc<dyn StreamStore> = Arc::new(inner);
         let stream = patience(None).over(store.clone());
-        assert_eq!(stream.appends(), Appends::ByKey);
+        assert_eq!(stream.promises().appends, Appends::ByKey);
         let range = Range { from: Position::Beginning, until: Position::End };
         let count =
             |stream: &dyn StreamStore| now(stream.count_before(&shard(), &range, Timestamp::default())).unwrap();

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use sluice_ports::{
-    Appended, Appends, Intake, NewEvent, Read, ReadLimit, Reservation, Result, StreamFacts, StreamInfo, StreamListing,
+    Appended, Intake, NewEvent, Promises, Read, ReadLimit, Reservation, Result, StreamFacts, StreamInfo, StreamListing,
     StreamStore,
 };
 use sluice_transfer::{Counts, Order, Placement, Position, Range, ReadShare, ShardId, Timestamp, TransferId};
@@ -51,12 +51,8 @@ impl StreamStore for Patient<dyn StreamStore> {
         self.patience.again(|| self.store.count_before(shard, range, time)).await
     }
 
-    fn appends(&self) -> Appends {
-        self.store.appends()
-    }
-
-    fn needs_keys(&self) -> bool {
-        self.store.needs_keys()
+    fn promises(&self) -> Promises {
+        self.store.promises()
     }
 
     fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sluice_kit::{Rig, aggregate, shard};
+use sluice_memory::now;
 use sluice_operations::{Code, Settings, describe};
-use sluice_ports::memory::now;
 use sluice_ports::{NewEvent, Read, ReadLimit, StreamStore};
 use sluice_transfer::manifest::{Document, ExportManifest};
 use sluice_transfer::{

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use sluice_kit::{Rig, shard};
+use sluice_memory::{MemoryClock, MemoryStream, now};
 use sluice_operations::{Report, Settings, SliceOutcome, describe, export_slice, finish, pause, plan, resume, settle};
-use sluice_ports::memory::{MemoryClock, MemoryStream, now};
 use sluice_ports::{BucketStore, NewEvent, ShardLimits, StreamStore};
 use sluice_transfer::manifest::{Document, ExportManifest};
 use sluice_transfer::record::{TransferRecord, Work};

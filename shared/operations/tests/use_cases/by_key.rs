@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use sluice_kit::{Layered, OtherPlaces, StreamLayer};
+use sluice_memory::{MemoryStream, now};
 use sluice_operations::{
     Code, Engine, Finish, OperationError, Settings, Settled, SliceOrder, SliceOutcome, Verdict, export_slice, finish,
     import_slice, plan, settle, verify,
 };
-use sluice_ports::memory::{MemoryStream, now};
 use sluice_ports::{Appended, Clock, Error, ErrorKind, NewEvent, Read, ReadLimit, Result, StreamInfo, StreamStore};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use sluice_kit::{BucketLayer, Layered, OtherPlaces, Rig, shard};
+use sluice_memory::{MemoryBucket, now};
 use sluice_operations::{
     Code, Engine, Finish, Settings, Settled, SliceOrder, SliceOutcome, cancel, describe, export_slice, finish,
     import_slice, limit, pause, plan, resume, settle,
 };
-use sluice_ports::memory::{MemoryBucket, now};
 use sluice_ports::{BucketStore, Clock, Error, ErrorKind, Metadata, NewEvent, Places, PutAnswer, StreamStore};
 use sluice_transfer::record::{Config, Proof};
 use sluice_transfer::{

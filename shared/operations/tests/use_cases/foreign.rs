@@ -6,9 +6,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use sluice_memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, MemoryStream, now};
 use sluice_operations::{Code, Engine, OperationError, Settings, SliceOrder, call, describe, plan};
 use sluice_ports::Capabilities;
-use sluice_ports::memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, MemoryStream, now};
 use sluice_transfer::manifest::{Document, ImportManifest};
 use sluice_transfer::record::{Failure, Proof};
 use sluice_transfer::{

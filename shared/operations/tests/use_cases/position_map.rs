@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sluice_kit::{Rig, shard};
+use sluice_memory::{MemoryBucket, MemoryPlaces, now};
 use sluice_operations::Settings;
-use sluice_ports::memory::{MemoryBucket, MemoryPlaces, now};
 use sluice_ports::{NewEvent, StreamStore};
 use sluice_transfer::manifest::{Document, Segment};
 use sluice_transfer::record::Mark;

@@ -1,8 +1,8 @@
 //! Settling while somebody else may be at work.
 
 use sluice_kit::{Rig, shard};
+use sluice_memory::now;
 use sluice_operations::{Runner, Settings, Settled, SliceOrder, Wish, begin, pause, settle};
-use sluice_ports::memory::now;
 use sluice_transfer::record::{Failure, Owner, Proof};
 use sluice_transfer::{ExportRequest, Format, Request, State, TransferId};
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sluice_kit::{Layered, OtherPlaces, Rig, StreamLayer, append, shard};
+use sluice_memory::{MemoryStream, now};
 use sluice_operations::{
     Code, Finish, Settings, Settled, SliceOrder, SliceOutcome, cancel, describe, export_slice, finish, plan, settle,
 };
-use sluice_ports::memory::{MemoryStream, now};
 use sluice_ports::{NewEvent, Read, ReadLimit, Result, StreamStore};
 use sluice_transfer::record::Config;
 use sluice_transfer::{Budget, Position, Request, Sequence, ShardId, State, Timestamp, TransferId, Value};

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use sluice_kit::{BucketLayer, Layered, OtherPlaces, Rig, shard};
+use sluice_memory::{MemoryBucket, now};
 use sluice_operations::{
     Code, Engine, OperationError, Report, Settings, Settled, SliceOrder, SliceOutcome, Verdict, cancel, describe,
     export_slice, import_slice, pause, plan, settle, verify,
 };
-use sluice_ports::memory::{MemoryBucket, now};
 use sluice_ports::{BucketStore, Clock, Error, ErrorKind, Listed, NewEvent, Stored, StreamStore};
 use sluice_transfer::manifest::{Document, ExportManifest, ImportManifest, SourceList};
 use sluice_transfer::record::{Config, ManifestRef, Proof, TransferRecord};

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use sluice_kit::{CheckpointLayer, Layered};
+use sluice_memory::{MemoryCheckpoints, MemoryClock, MemoryStream, now};
 use sluice_operations::{
     Engine, Finish, Runner, Settings, Settled, SliceOrder, SliceOutcome, Wish, begin, call, export_slice, finish,
     import_slice, pause, plan, settle,
 };
-use sluice_ports::memory::{MemoryCheckpoints, MemoryClock, MemoryStream, now};
 use sluice_ports::{CheckpointStore, NewEvent};
 use sluice_transfer::limits::SEGMENT_ENTRIES;
 use sluice_transfer::record::{Proof, Work};

@@ -33,7 +33,7 @@ fn events(keys: &[u8]) -> Vec<NewEvent> {
 #[tokio::test]
 async fn all_of_it_arrives_in_its_shard() {
     let world = World::new(State::with_shards(2));
-    assert_eq!(world.stream.appends(), Appends::ByKey);
+    assert_eq!(world.stream.promises().appends, Appends::ByKey);
     let nothing = append(&world, &[]).await.unwrap();
     assert_eq!(nothing, Appended::Done { tail: Position::Beginning });
     let large = "x".repeat((1 << 20) - 2);

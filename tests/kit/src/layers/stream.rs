@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use sluice_ports::{
-    Appended, Appends, Intake, NewEvent, Read, ReadLimit, Reservation, Result, StreamFacts, StreamInfo, StreamListing,
+    Appended, Intake, NewEvent, Promises, Read, ReadLimit, Reservation, Result, StreamFacts, StreamInfo, StreamListing,
     StreamStore,
 };
 use sluice_transfer::{Counts, Order, Placement, Position, Range, ReadShare, ShardId, Timestamp, TransferId};
@@ -68,14 +68,9 @@ pub trait StreamLayer: Send + Sync {
         self.inner().count_before(shard, range, time).await
     }
 
-    /// As [`StreamStore::appends`].
-    fn appends(&self) -> Appends {
-        self.inner().appends()
-    }
-
-    /// As [`StreamStore::needs_keys`].
-    fn needs_keys(&self) -> bool {
-        self.inner().needs_keys()
+    /// As [`StreamStore::promises`].
+    fn promises(&self) -> Promises {
+        self.inner().promises()
     }
 
     /// As [`StreamStore::as_stored`].
@@ -94,16 +89,32 @@ pub trait StreamLayer: Send + Sync {
         self.inner().append(shard, writer, expected, events).await
     }
 
-    /// As [`StreamStore::append_ordered`]; by default as [`Self::append`], which a layer may have changed.
+    /// As [`StreamStore::append_by_key`]; by default as [`Self::append`], which a layer may have changed. In front of a
+    /// store whose keys lead to shards a layer asks the store behind it.
+    async fn append_by_key(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        self.append(shard, writer, expected, events).await
+    }
+
+    /// As [`StreamStore::append_ordered`]; by default as [`Self::append_by_key`] or [`Self::append`], which a layer may
+    /// have changed.
     async fn append_ordered(
         &self,
         shard: &ShardId,
         writer: Option<&TransferId>,
         expected: &Position,
         events: &[NewEvent],
-        _: (Placement, Order),
+        (placement, _): (Placement, Order),
     ) -> Result<Appended> {
-        self.append(shard, writer, expected, events).await
+        match placement {
+            Placement::Key => self.append_by_key(shard, writer, expected, events).await,
+            Placement::AsSource => self.append(shard, writer, expected, events).await,
+        }
     }
 
     /// As [`StreamStore::intake`].
@@ -177,12 +188,8 @@ impl<L: StreamLayer> StreamStore for Layered<L> {
         self.0.count_before(shard, range, time).await
     }
 
-    fn appends(&self) -> Appends {
-        self.0.appends()
-    }
-
-    fn needs_keys(&self) -> bool {
-        self.0.needs_keys()
+    fn promises(&self) -> Promises {
+        self.0.promises()
     }
 
     fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
@@ -198,6 +205,17 @@ impl<L: StreamLayer> StreamStore for Layered<L> {
     ) -> Result<Appended> {
         self.0.called("append", true);
         self.0.append(shard, writer, expected, events).await
+    }
+
+    async fn append_by_key(
+        &self,
+        shard: &ShardId,
+        writer: Option<&TransferId>,
+        expected: &Position,
+        events: &[NewEvent],
+    ) -> Result<Appended> {
+        self.0.called("append", true);
+        self.0.append_by_key(shard, writer, expected, events).await
     }
 
     async fn append_ordered(

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use sluice_kit::{Layered, OtherPlaces, Rig, StreamLayer, shard};
+use sluice_memory::{MemoryBucket, MemoryStream};
 use sluice_operations::{Finish, Settings, Settled, SliceOutcome, finish, import_slice, plan, settle};
-use sluice_ports::memory::{MemoryBucket, MemoryStream};
 use sluice_ports::{Appended, NewEvent, Result, StreamStore};
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, Segment};
 use sluice_transfer::{

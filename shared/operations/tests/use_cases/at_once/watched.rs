@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use sluice_kit::BucketLayer;
-use sluice_ports::memory::MemoryBucket;
+use sluice_memory::MemoryBucket;
 use sluice_ports::{BucketStore, PartAnswer, Result};
 use sluice_transfer::{Checksum, UploadId};
 
