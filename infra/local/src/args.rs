@@ -34,8 +34,8 @@ const PLACES: &str = "\
 Streams: local:NAME of the home, kinesis:NAME, or a stream's ARN. Buckets: dir:PATH, s3://BUCKET/PREFIX.
 
 AWS is found as its own tools find it: AWS_REGION, AWS_PROFILE, keys, profiles, `aws sso login`. A name means that \
-account and region, also when a transfer goes on; an ARN always means the same stream. Streams of Kinesis and buckets \
-of S3 are never made; local ones are.
+account and region, also when a transfer goes on; an ARN always means the same stream. Streams of Kinesis are \
+made only by `import --create-target`, buckets of S3 never; local ones are.
 ";
 
 /// Where an option stands that every command has.
