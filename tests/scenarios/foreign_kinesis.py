@@ -1,6 +1,6 @@
-"""The command against a Kinesis that others wrote (`tests/foreign/servers.py`): there and back through a folder, out of
-a stream that was split and merged, into one shard that takes less, and through kill -9, while requests are carried out and not answered and the target
-is split.
+"""The command against a Kinesis that others wrote (`tests/foreign/servers.py`): there and back through a folder, into
+one shard that takes less, out of a stream that was split and merged, and through kill -9, while requests are carried
+out and not answered and the target is split.
 
 What arrived is read by boto3.
 """

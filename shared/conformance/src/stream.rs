@@ -1,7 +1,7 @@
 //! What a [`StreamStore`] must do.
 //!
-//! [`run`] asks the store what it promises ([`StreamStore::promises`]) and holds it to that. What is not promised is not
-//! asked for, but what the store then answers instead is: nothing may be wrong.
+//! [`run`] asks the store what it promises ([`StreamStore::promises`]) and holds it to that. What is not promised is
+//! not asked for, but what the store then answers instead is: nothing may be wrong.
 //!
 //! Each property gets a stream of its own. The last one ([`model`]) plays a long random run on the adapter and on
 //! [`MemoryStream`](sluice_memory::MemoryStream) side by side.

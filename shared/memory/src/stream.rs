@@ -173,8 +173,8 @@ impl StreamStore for MemoryStream {
                 closed: shard.closed,
             };
             let mut shards: Vec<_> = held.shards.iter().map(info).collect();
-            // They are named by their numbers. Where keys lead to them, open ones come first, by their hashes: who wants
-            // parents before children has to look.
+            // They are named by their numbers. Where keys lead to them, open ones come first, by their hashes: who
+            // wants parents before children has to look.
             shards.sort_by_key(|info| {
                 let number = info.shard.as_str().parse::<u32>().unwrap_or(u32::MAX);
                 (info.hashes.map(|hashes| (info.closed, hashes)), number)

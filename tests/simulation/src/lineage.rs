@@ -131,7 +131,7 @@ impl Lineage {
         Some(Self { shards, steps, target, changes, horizon })
     }
 
-    /// With so many events at most.
+    /// With `most` events at most.
     pub(crate) fn truncate(&mut self, most: usize) {
         let mut left = most;
         self.steps.retain(|step| match step {
@@ -283,8 +283,8 @@ fn by_key(
     Ok(keys)
 }
 
-/// True if the horizon may have passed the event of that number before the shard was read up to it: nobody named it, and
-/// nobody had read it. That is told by where the shard's range begins; of one that was all gone there is nothing to tell.
+/// True if the horizon may have passed the event of that number before the shard was read up to it: nobody named it,
+/// and nobody had read it. The shard's range begins behind it then. If all events were gone, the range says nothing.
 pub(crate) fn may_be_gone(
     lineage: Option<&Lineage>,
     shard: &ShardManifest,

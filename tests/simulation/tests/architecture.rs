@@ -126,8 +126,8 @@ fn arrows_run_one_way() {
     assert!(homeless.is_empty(), "crates without a place in the house: {homeless:?}");
     let mut wrong = Vec::new();
     for package in metadata.workspace_packages() {
-        // Any crate's tests may be made of the kit, of stores in memory and of fakes, and run the suites; a fake's tests
-        // play whole transfers on it.
+        // Any crate's tests may be made of the kit, of stores in memory and of fakes, and run the suites. A fake's
+        // tests play whole transfers on it.
         let fake = layers[package.name.as_str()] == Layer::Fake;
         let for_tests = [Layer::Kit, Layer::Fake, Layer::Memory, Layer::Suites];
         let made_of = |of: &Dependency| fake || layers.get(&of.name).is_some_and(|of| for_tests.contains(of));

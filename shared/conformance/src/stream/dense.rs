@@ -1,5 +1,5 @@
-//! What a store must do that keeps every promise there is: conditional appends, shards named `0`, `1`, …, numbers without
-//! a gap from 0, and every event as it was given.
+//! What a store must do that keeps every promise there is: conditional appends, shards named `0`, `1`, …, numbers
+//! without a gap from 0, and every event as it was given.
 
 use bytes::Bytes;
 use sluice_ports::{Appended, ErrorKind, NewEvent, Read, ReadLimit, Reservation};

@@ -32,7 +32,7 @@ pub(crate) fn not_run(why: &str) {
     println!("not run: {why}");
 }
 
-/// Times of ferrokinesis 0.7.0 are whole seconds, and its `AT_TIMESTAMP` behind the last record begins at the first one.
+/// Times of ferrokinesis 0.7.0 are whole seconds; its `AT_TIMESTAMP` behind the last record begins at the first one.
 const TIMES: &str = "it has no times within a second, and finds the first record for a time behind the last one";
 
 /// What servers break, by their names in `SLUICE_TEST_KINESIS_SERVER`: a test here, or a property of the suite.
