@@ -117,6 +117,7 @@ impl Aws {
             partition: "aws".to_owned(),
             streams: Allowed::everything(),
             makes_streams: true,
+            caller: None,
             buckets: Allowed::everything(),
             objects: Allowed::everything(),
             kms_key: None,

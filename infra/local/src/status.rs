@@ -94,7 +94,8 @@ pub(crate) async fn verify(host: &HostArgs, id: &TransferId, show: Show) -> Resu
         verdict: Verdict,
         seen: Counts,
         read: u64,
-        expired: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expired: Option<u64>,
         findings: Vec<String>,
     }
     let home = Home::open(host)?;
@@ -126,7 +127,7 @@ pub(crate) async fn verify(host: &HostArgs, id: &TransferId, show: Show) -> Resu
             verdict: verification.verdict,
             seen: verification.counts,
             read: verification.read,
-            expired: verification.expired,
+            expired: (verification.expired > 0).then_some(verification.expired),
             findings: verification.findings,
         })?,
         Output::Text => {

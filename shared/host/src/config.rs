@@ -59,7 +59,8 @@ impl Config {
                 why: format!("is wrong: {error}"),
             })?,
             rules: Rules {
-                account: Some(account),
+                account: Some(account.clone()),
+                caller: Some(account),
                 partition,
                 streams: list("SLUICE_ALLOWED_STREAMS")?,
                 makes_streams: get("SLUICE_CREATE_TARGETS").is_some_and(|says| says == "true"),

@@ -23,6 +23,8 @@ pub struct Rules {
     pub streams: Allowed,
     /// True if streams may be made.
     pub makes_streams: bool,
+    /// The account of whoever calls; none if it is not known.
+    pub caller: Option<String>,
     /// Resource names of buckets.
     pub buckets: Allowed,
     /// Resource names of objects that may be written.
@@ -40,7 +42,7 @@ impl Rules {
             return Some("the parameter CreateTargets of the stack is not true");
         }
         // What is made is made by its name alone, in the account of whoever calls.
-        let foreign = arn(&uri.name).is_some_and(|arn| Some(&arn.account) != self.account.as_ref());
+        let foreign = arn(&uri.name).is_some_and(|arn| Some(&arn.account) != self.caller.as_ref());
         foreign.then_some("a stream is made in one's own account, and this ARN may be of another: give its name alone")
     }
 }
@@ -183,8 +185,10 @@ mod tests {
 
     #[test]
     fn streams_are_made_where_they_may_be_and_in_the_own_account() {
-        let rules = |makes_streams, account: Option<&str>| Rules {
-            account: account.map(str::to_owned),
+        // Whom buckets must belong to says nothing of who calls.
+        let rules = |makes_streams, caller: Option<&str>| Rules {
+            account: Some("123456789012".to_owned()),
+            caller: caller.map(str::to_owned),
             partition: "aws".to_owned(),
             streams: Allowed::everything(),
             makes_streams,
@@ -197,8 +201,8 @@ mod tests {
         let arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
         assert_eq!(why(rules(true, None), "kinesis:orders"), None);
         assert_eq!(why(rules(true, Some("123456789012")), arn), None);
-        for account in [None, Some("210987654321")] {
-            assert!(why(rules(true, account), arn).unwrap().contains("its name alone"));
+        for caller in [None, Some("210987654321")] {
+            assert!(why(rules(true, caller), arn).unwrap().contains("its name alone"));
         }
         assert!(why(rules(false, None), "kinesis:orders").unwrap().contains("CreateTargets"));
     }

@@ -8,7 +8,7 @@ pub enum Appends {
     /// The expected tail is not looked at, and an append that does not answer may have written any of its events, but
     /// of each key only the first ones, in their order: events of different keys may stand in any order and without
     /// one another. An append that answers has written all of them, and answers a tail behind the last of them.
-    /// Whoever appends has to be alone, and to look afterwards what arrived.
+    /// Whoever appends has to be alone, and to look afterwards what arrived. By `append_ordered` it may be other ones.
     ByKey,
 }
 

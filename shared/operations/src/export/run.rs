@@ -49,6 +49,7 @@ pub fn export_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
         if let Some(sharing) = &target.sharing {
             match sharing.begin(&slice, &*target.stream).await {
                 Ok(None) => {}
+                Ok(Some(_)) if transfer.wanted != Wanted::Running => return Ok(SliceOutcome::Stopped),
                 // Before a shard is taken: a slice that waits is not idle.
                 Ok(Some(wait_millis)) => return Ok(SliceOutcome::Busy { wait_millis }),
                 Err(stop) => return Ok(gather(vec![Err(stop)])),

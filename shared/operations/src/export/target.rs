@@ -80,6 +80,10 @@ pub(crate) async fn open_target(places: &dyn Places, config: &ExportConfig) -> R
         .first_key_value()
         .ok_or_else(|| OperationError::new(Code::Corrupt, "the export's configuration names no destination"))?;
     let stream = source(places, config).await?;
+    // A slice takes its part of it. What brings an export to rest reads a little, and nobody divides it.
+    if let Some(share) = config.read_share {
+        stream.share_reading(share);
+    }
     // Planning made it. Where it is gone, that is to be seen, not mended.
     let (bucket, _) = places.source(&destination.bucket).await?;
     Ok(Target {

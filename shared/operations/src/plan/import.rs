@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use sluice_ports::{Appends, BucketStore, ErrorKind, NewEvent, Reservation, StreamInfo, StreamStore, WriterAnswer};
+use sluice_ports::{
+    Appends, BucketStore, ErrorKind, NewEvent, Reservation, ShardInfo, StreamInfo, StreamStore, WriterAnswer,
+};
 use sluice_transfer::limits::{EVENT_BYTES, SHARDS};
 use sluice_transfer::manifest::SourceList;
 use sluice_transfer::record::{Config, ImportConfig, ImportRecord, ShardRecord, TransferRecord, Work};
@@ -70,6 +72,13 @@ pub(super) async fn resolve(
     let (taken, notes) = place(request.placement, &sources, &info, &request.stream)?;
     sources.notes.extend(notes);
     sources.notes.extend(order::note(request.order, &*stream, &request.stream, taken.len()));
+    if let Some(intake) = stream.intake()
+        && let Some(retention) = stream.facts().await?.retention_millis
+    {
+        // What foreign files hold nobody knows.
+        let counts = sources.shards.iter().filter_map(|shard| shard.counts).sum();
+        sources.notes.extend(order::in_time(counts, intake, retention, &request.stream, taken.len())?);
+    }
     write_root(engine, id, &request.source, &key, &sources.shards, &taken, sources.left_out.clone()).await?;
     let config = ImportConfig {
         bucket: request.source.clone(),
@@ -147,6 +156,8 @@ async fn made_target(
             // More than once where one of that name is still being deleted.
             ErrorKind::NotFound => {
                 let shards = shards_to_make(request.placement, sources);
+                // What cannot be placed is said before a stream is made, which may cost money.
+                place(request.placement, sources, &new_stream(shards)?, &request.stream)?;
                 if make(stream, request, shards).await? {
                     let made = counted(shards.into(), "shard");
                     sources.notes.push(format!("target: {} was made, with {made}", request.stream));
@@ -169,6 +180,20 @@ async fn made_target(
     };
     check_target(&info, request, id)?;
     Ok(info)
+}
+
+/// A stream as it is once it is made with this number of shards, as far as places in it go.
+fn new_stream(shards: u32) -> Result<StreamInfo, OperationError> {
+    let shard = |number: u32| {
+        let shard = number
+            .to_string()
+            .parse()
+            .map_err(|error| OperationError::new(Code::Defect, format!("a shard's name: {error}")))?;
+        let (earliest, tail) = (Position::Beginning, Position::Beginning);
+        Ok(ShardInfo { shard, earliest, tail, parents: Vec::new(), hashes: None, closed: false })
+    };
+    let shards = (0..shards).map(shard).collect::<Result<_, OperationError>>()?;
+    Ok(StreamInfo { shards, writer: None, largest_event: EVENT_BYTES as u64 })
 }
 
 /// Makes the target, if streams of its store cost nothing or the request asks for it. Answers whether it was made now

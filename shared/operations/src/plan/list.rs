@@ -29,7 +29,7 @@ pub(super) struct ListedShard {
     pub aggregates: Aggregates,
     entries: u64,
     bytes: u64,
-    counts: Option<Counts>,
+    pub counts: Option<Counts>,
     range: Option<Range>,
     gaps: Vec<Gap>,
     segments: Vec<SegmentRef>,

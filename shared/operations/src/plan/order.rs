@@ -1,7 +1,9 @@
 //! The order that an import's events keep in its target, and how fast that can be.
 
-use sluice_ports::{Appends, StreamStore};
-use sluice_transfer::{Order, StreamUri, counted};
+use sluice_ports::{Appends, Intake, StreamStore};
+use sluice_transfer::{Counts, Order, StreamUri, counted};
+
+use crate::error::{Code, OperationError};
 
 /// What one request takes, in milliseconds, as it is told: near the target it is about that.
 const PUT_MILLIS: u64 = 10;
@@ -47,12 +49,42 @@ pub(super) fn note(asked: Option<Order>, stream: &dyn StreamStore, uri: &StreamU
     })
 }
 
+/// Whether the target keeps events for as long as it takes to write all of them and to read them back. Refused is what
+/// cannot be, with shards that are filled evenly and as fast as they take events; what may not be is told.
+pub(super) fn in_time(
+    counts: Counts,
+    intake: Intake,
+    retention_millis: u64,
+    uri: &StreamUri,
+    shards: usize,
+) -> Result<Option<String>, OperationError> {
+    let shards = shards.max(1) as u64;
+    let events = counts.events.div_ceil(shards * intake.events.max(1));
+    let writing = events.max(counts.bytes.div_ceil(shards * intake.bytes.max(1)));
+    let hours = |seconds: u64| seconds.div_ceil(3_600);
+    // Reading takes half of what a shard gives, which is what it takes.
+    let both = writing.saturating_mul(2);
+    let kept = retention_millis / 1_000;
+    if both <= kept {
+        return Ok(None);
+    }
+    let what = format!(
+        "retention: {uri} keeps events for {} h, and all of these take {} h at least to be written and {} h to be read \
+         back; raise its retention to {} h or more",
+        kept / 3_600,
+        hours(writing),
+        hours(both - writing),
+        // With room for a pause.
+        hours(both).saturating_mul(2)
+    );
+    if writing > kept { Err(OperationError::new(Code::OutOfRange, what)) } else { Ok(Some(what)) }
+}
+
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
     use sluice_kit::{Layered, StreamLayer};
     use sluice_memory::MemoryStream;
-    use sluice_ports::Intake;
 
     use super::*;
 
@@ -88,6 +120,26 @@ mod tests {
         assert!(shard.contains("at most 400 events a second") && shard.contains("one at a time"), "{shard}");
         let orders = [None, Some(Order::Key), Some(Order::None), Some(Order::Shard)];
         assert_eq!(orders.map(|order| resolved(order, &stream)), [None, None, Some(Order::None), Some(Order::Shard)]);
+    }
+
+    #[test]
+    fn what_a_target_forgets_before_it_is_read_back_is_refused_or_told() {
+        let (uri, day) = ("memory:target".parse().unwrap(), 86_400_000);
+        let intake = Intake { events: 1_000, bytes: 1_000_000 };
+        let of = |events, bytes, shards| in_time(Counts::new(events, bytes), intake, day, &uri, shards);
+        // A shard takes 86.4 GB a day, or 86.4 million events.
+        assert_eq!(of(43_200_000, 43_200_000_000, 1), Ok(None));
+        for (events, bytes) in [(43_201_000, 1), (1, 43_201_000_000)] {
+            let told = of(events, bytes, 1).unwrap().unwrap();
+            assert!(told.contains("for 24 h") && told.contains("to 50 h or more"), "{told}");
+            assert_eq!(of(events, bytes, 2), Ok(None));
+        }
+        for (events, bytes) in [(86_401_000, 1), (1, 86_401_000_000)] {
+            let refused = of(events, bytes, 1).unwrap_err();
+            assert_eq!(refused.code, Code::OutOfRange);
+            assert!(refused.message.contains("take 25 h at least"), "{refused:?}");
+        }
+        assert_eq!(of(0, 0, 0), Ok(None));
     }
 
     #[test]
