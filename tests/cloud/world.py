@@ -12,6 +12,8 @@ SHAPE = {
     *("manifest", "error", "from", "to", "bytesPerSecond", "gaps", "createdAt"),
     *("gapRanges", "endedAt", "durationSeconds", "averageBytesPerSecond", "bytesWritten", "rate"),
 }
+# Of an export whose stream drops events by itself, until all is read.
+WHILE_IT_READS = {"retention"}
 
 
 class World:

@@ -14,11 +14,16 @@ mod times;
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluice_ports::{Appends, ErrorKind, Result, StreamStore};
 use sluice_transfer::{Event, TransferId};
 
 type Store = Arc<dyn StreamStore>;
+
+/// How often, and after what time each, a stream that is being made is looked at.
+const LOOKS: u32 = 300;
+const A_LOOK: Duration = Duration::from_millis(100);
 
 /// The properties of every store, by name.
 const OF_ALL: [&str; 9] = [
@@ -147,9 +152,17 @@ where
     }
 }
 
+/// Makes the stream. Servers may take a while until it takes events: it is waited for.
+#[expect(clippy::disallowed_methods, reason = "the server's clock is the machine's, or tokio's, paused")]
 async fn made(store: Store, shards: u32) -> Store {
     assert!(store.create(shards).await.expect("a stream can be created"), "a new stream is made now");
-    store
+    for _ in 0..LOOKS {
+        match store.describe().await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => tokio::time::sleep(A_LOOK).await,
+            _ => return store,
+        }
+    }
+    panic!("a stream that was made never takes events");
 }
 
 fn import(name: &str) -> TransferId {

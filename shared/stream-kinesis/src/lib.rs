@@ -149,6 +149,10 @@ impl StreamStore for KinesisStream {
 
     /// Makes a provisioned stream: as many shards as asked for, at a price that their number tells.
     async fn create(&self, shards: u32) -> Result<bool> {
+        // Servers say so in different ways.
+        if shards == 0 {
+            return Err(Error::new(ErrorKind::Invalid, format!("{}: a stream has at least 1 shard", self.wire.name())));
+        }
         let Some(why) = &self.makes_none else { return self.wire.create(shards).await };
         match self.wire.summary().await {
             Err(error) if error.kind() == ErrorKind::NotFound => {
