@@ -368,7 +368,6 @@ fn operations_use_what_lies_below_them() {
             "plan/folder",
             "plan/headroom",
             "plan/notes",
-            "plan/order",
             "retention",
             "stores",
             "stores/deaggregated",
