@@ -1,6 +1,9 @@
 //! The objects of a shard as a manifest lists them, segment by segment: all that can be checked without reading the
 //! objects is. Whoever leaves off keeps the place and goes on from there; no segment before it is read again.
 
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesOrdered, StreamExt};
 use serde::{Deserialize, Serialize};
 use sluice_ports::BucketStore;
 use sluice_transfer::limits::MANIFEST_BYTES;
@@ -9,7 +12,7 @@ use sluice_transfer::manifest::{
 };
 use sluice_transfer::{ObjectKeys, resolve_key, sha256_hex};
 
-use crate::error::{Code, OperationError};
+use crate::error::{Code, Fault, OperationError};
 use crate::objects::{get_document, get_whole, in_document};
 
 /// A place in a shard's list of objects.
@@ -45,6 +48,11 @@ pub(crate) struct Listing<'a> {
     place: Place,
     /// The current segment.
     entries: Option<Vec<ManifestObject>>,
+    /// The segments behind it that are being read, in order.
+    ahead: FuturesOrdered<BoxFuture<'a, Result<Bytes, Fault>>>,
+    /// The number of the last of these.
+    asked: u64,
+    at_once: usize,
 }
 
 impl<'a> Listing<'a> {
@@ -56,7 +64,15 @@ impl<'a> Listing<'a> {
         place: Option<Place>,
     ) -> Self {
         let beginning = || Place { chain: SegmentChain::default(), segment: None, passed: 0, tiles: Tiles::new(shard) };
-        Self { bucket, folder, shard, place: place.unwrap_or_else(beginning), entries: None }
+        let place = place.unwrap_or_else(beginning);
+        let asked = place.chain.count;
+        Self { bucket, folder, shard, place, entries: None, ahead: FuturesOrdered::new(), asked, at_once: 1 }
+    }
+
+    /// Reads this number of segments at the same time: for whoever goes over many of them and reads nothing else.
+    #[must_use]
+    pub(crate) fn at_once(self, segments: usize) -> Self {
+        Self { at_once: segments.max(1), ..self }
     }
 
     /// The next object, which is still in front of the place; none at the end, if all was as the root says.
@@ -115,9 +131,17 @@ impl<'a> Listing<'a> {
     }
 
     async fn read_segment(&mut self) -> Result<Vec<ManifestObject>, OperationError> {
-        let number = self.place.chain.count + 1;
-        let key = resolve_key(self.folder, &ObjectKeys::segment(&self.shard.shard, number))?;
-        let bytes = get_whole(self.bucket, &key, MANIFEST_BYTES).await?;
+        let key = |number| resolve_key(self.folder, &ObjectKeys::segment(&self.shard.shard, number));
+        while self.ahead.len() < self.at_once && self.asked < self.shard.segments.count {
+            self.asked += 1;
+            let (bucket, key) = (self.bucket, key(self.asked)?);
+            self.ahead.push_back(Box::pin(async move { get_whole(bucket, &key, MANIFEST_BYTES).await }));
+        }
+        let key = key(self.place.chain.count + 1)?;
+        let bytes = match self.ahead.next().await {
+            Some(bytes) => bytes?,
+            None => get_whole(self.bucket, &key, MANIFEST_BYTES).await?,
+        };
         let sha256 = sha256_hex(&bytes);
         if self.place.segment.as_ref().is_some_and(|before| *before != sha256) {
             return Err(ManifestError::Chain(self.shard.shard.clone()).into());

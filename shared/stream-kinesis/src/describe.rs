@@ -9,7 +9,7 @@ use crate::KinesisStream;
 use crate::pace::Usage;
 use crate::search::{Mark, Records, last};
 use crate::shards::Shard;
-use crate::wire::{Answer, Start};
+use crate::wire::Start;
 
 /// Shards that are asked at the same time.
 const AT_ONCE: usize = 8;

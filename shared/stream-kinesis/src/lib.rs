@@ -27,6 +27,7 @@
 //! **Invariant.** No payload and no key is ever logged or put into an error. No SDK type is in the port's answers.
 //! A stream is made only by [`create`](sluice_ports::StreamStore::create), and only where the host may.
 
+mod answer;
 mod append;
 mod arn;
 mod batch;

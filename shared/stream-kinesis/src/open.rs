@@ -13,8 +13,9 @@ use sluice_ports::{Error, ErrorKind, ReadLimit, Result};
 use sluice_transfer::{Event, Position, Sequence, ShardId, Timestamp};
 
 use crate::KinesisStream;
+use crate::answer::Answer;
 use crate::pace::Usage;
-use crate::wire::{Answer, RECORDS, Start};
+use crate::wire::{RECORDS, Start};
 
 /// Records of the first call, before the size of a record is known. An answer may have 10 MiB, and then all readers of
 /// the shard are refused for 5 seconds.

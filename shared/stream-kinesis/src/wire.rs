@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::ProvideErrorMetadata;
-use aws_sdk_kinesis::operation::get_records::{GetRecordsError, GetRecordsOutput};
+use aws_sdk_kinesis::operation::get_records::GetRecordsError;
 use aws_sdk_kinesis::operation::put_records::PutRecordsOutput;
-use aws_sdk_kinesis::types::{
-    PutRecordsRequestEntry, Record, RecordDistributionStrategy, ShardIteratorType, StreamStatus,
-};
+use aws_sdk_kinesis::types::{PutRecordsRequestEntry, RecordDistributionStrategy, ShardIteratorType, StreamStatus};
 use aws_smithy_types::DateTime;
 use sluice_ports::{Clock, Error, ErrorKind, Result};
-use sluice_transfer::{Event, ShardId, Timestamp, Value};
+use sluice_transfer::{ShardId, Timestamp};
 
+use crate::answer::{Answer, Body, decoded, nearest_micro};
 use crate::arn::arn;
 use crate::fault::{Call, is_refused_argument};
 use crate::held::Facts;
@@ -36,18 +35,6 @@ pub(crate) enum Start {
     At(String),
     /// At the first record of that time or later.
     Time(Timestamp),
-}
-
-/// What `GetRecords` answered.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub events: Vec<Event>,
-    /// None: the shard is closed, and this was the last of it.
-    pub next: Option<String>,
-    /// Nothing lay behind this answer.
-    pub at_tip: bool,
-    /// All that arrived before this lies in it or in front of it.
-    pub reached: Option<Timestamp>,
 }
 
 /// The calls on one stream. All but [`Self::put`] are tried again where that may help.
@@ -151,7 +138,7 @@ impl Wire {
             retention_millis: u64::try_from(summary.retention_period_hours).unwrap_or(0) * 3_600_000,
             scattered: summary.record_distribution_strategy == Some(RecordDistributionStrategy::Auto),
             // The SDK makes 1970 of an answer without it.
-            created: Some(nearest_micro(&summary.stream_creation_timestamp)).filter(|time| time.micros() > 0),
+            created: Some(nearest_micro(summary.stream_creation_timestamp.as_secs_f64())).filter(|time| time.micros() > 0),
         })
     }
 
@@ -222,8 +209,9 @@ impl Wire {
             self.pace.read(shard, usage).await;
             let asked = self.clock.now();
             let request = self.client.get_records().shard_iterator(iterator).set_stream_arn(self.stream_arn());
-            match request.limit(i32::try_from(count).unwrap_or(i32::MAX)).send().await {
-                Ok(answer) => Ok(Some((answer, asked))),
+            let (request, body) = (request.limit(i32::try_from(count).unwrap_or(i32::MAX)), Body::default());
+            match request.customize().interceptor(body.clone()).send().await {
+                Ok(_) => Ok(Some((body.bytes(self.clock()).await?, asked))),
                 Err(error)
                     if matches!(error.as_service_error(), Some(GetRecordsError::ExpiredIteratorException(_))) =>
                 {
@@ -232,8 +220,9 @@ impl Wire {
                 Err(error) => Err(self.call("GetRecords").failed(error)),
             }
         });
-        let Some((answer, asked)) = answer.await? else { return Ok(None) };
-        let answer = decoded(answer, count, asked)?;
+        let Some((body, asked)) = answer.await? else { return Ok(None) };
+        let answer = decoded(&body, count, asked)?;
+        drop(body);
         self.pace.answered(
             shard,
             usage,
@@ -271,50 +260,4 @@ impl Wire {
 /// The first millisecond that does not lie before that time: Kinesis' times have no more.
 fn millis_from(time: Timestamp) -> i64 {
     time.micros().saturating_add(999).div_euclid(1_000)
-}
-
-/// Decodes the answer to a call for `count` records that was made at the time `asked`.
-fn decoded(answer: GetRecordsOutput, count: usize, asked: Timestamp) -> Result<Answer> {
-    let behind = answer.millis_behind_latest.and_then(|behind| u64::try_from(behind).ok()).unwrap_or(0);
-    let next = answer.next_shard_iterator;
-    let events = answer.records.into_iter().map(event).collect::<Result<Vec<_>>>()?;
-    // Positions are made of numbers, so nothing could be said of what goes back.
-    if !events.is_sorted_by(|a, b| a.sequence < b.sequence) {
-        return Err(Error::new(ErrorKind::Corrupt, "records out of their order"));
-    }
-    // Where the count cut the answer off, only the next one tells.
-    let at_tip = next.is_none() || (behind == 0 && events.len() < count);
-    // Other answers may be truncated: a server may answer fewer records than asked and say that nothing lies behind.
-    let reached = (next.is_none() || events.is_empty()).then(|| asked.minus_millis(behind));
-    Ok(Answer { events, next, at_tip, reached })
-}
-
-/// Times come as seconds in floating point, which lie next to the decimal number that was meant: cutting them off would
-/// make .277 s .276999 s.
-fn nearest_micro(time: &DateTime) -> Timestamp {
-    let micros = time.as_nanos().saturating_add(500).div_euclid(1_000);
-    Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
-}
-
-fn event(record: Record) -> Result<Event> {
-    let sequence = record.sequence_number.parse();
-    Ok(Event {
-        sequence: sequence.map_err(|why| Error::with(ErrorKind::Corrupt, "a record's number", why))?,
-        time: record.approximate_arrival_timestamp.map_or_else(Timestamp::default, |time| nearest_micro(&time)),
-        key: record.partition_key.map_or(Value::Absent, Value::from),
-        headers: Vec::new(),
-        payload: Value::from(record.data.into_inner()),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_the_decimal_that_was_meant() {
-        for (told, millis) in [(1_795_477_375.277, 1_795_477_375_277), (1_795_477_375.1, 1_795_477_375_100), (0.0, 0)] {
-            assert_eq!(nearest_micro(&DateTime::from_secs_f64(told)), Timestamp::from_millis(millis), "{told}");
-        }
-    }
 }

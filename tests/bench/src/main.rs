@@ -7,6 +7,8 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is its purpose")]
 
 mod codec;
+mod http;
+mod kinesis;
 mod measure;
 mod memory;
 mod payload;
@@ -99,6 +101,13 @@ enum What {
         #[arg(long)]
         by_default: bool,
     },
+    /// Read the stream `source` with the SDK and upload its payloads, to the endpoints of the environment: a loop that does
+    /// no more than that
+    KinesisExport(kinesis::Export),
+    /// Put the events of files into the stream `target` with the SDK: a loop that does no more than that
+    KinesisImport(kinesis::Import),
+    /// Serve Kinesis from memory, on a port of 127.0.0.1 that is printed, with a stream `source` that holds the payloads
+    KinesisServe(kinesis::Serve),
     /// Serve the calls of S3 that an export makes, on a port of 127.0.0.1 that is printed, and forget what is uploaded
     S3Sink,
 }
@@ -123,6 +132,9 @@ fn run(what: What) -> Result<()> {
         What::S3Upload { load, bucket, key, object, part, by_default } => {
             upload::run(load, &upload::Target { bucket, key, object, part, by_default })
         }
+        What::KinesisExport(job) => kinesis::export(&job),
+        What::KinesisImport(job) => kinesis::import(&job),
+        What::KinesisServe(service) => kinesis::serve(service),
         What::S3Sink => sink::run(),
     }
 }

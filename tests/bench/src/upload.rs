@@ -2,7 +2,7 @@
 //! has (`shared/bucket-s3/src/config.rs`, `requests.rs`), or with no more than the endpoint needs, as whoever
 //! follows its guide has it: then it makes a checksum of each part, and signs each payload.
 
-use aws_config::BehaviorVersion;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{Builder, RequestChecksumCalculation, ResponseChecksumValidation};
@@ -47,9 +47,14 @@ pub(crate) fn run(load: Load, target: &Target) -> Result<()> {
     })
 }
 
-async fn client(by_default: bool) -> Client {
+/// What the environment says, with the connections that Sluice has.
+pub(crate) async fn configuration() -> SdkConfig {
     let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
+    aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await
+}
+
+async fn client(by_default: bool) -> Client {
+    let config = configuration().await;
     let builder = Builder::from(&config).force_path_style(true);
     if by_default {
         return Client::from_conf(builder.build());

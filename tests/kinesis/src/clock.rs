@@ -17,13 +17,19 @@ const BEGINNING: Millis = 1_700_000_000_000;
 #[derive(Clone, Copy, Debug)]
 pub struct VirtualClock {
     began: Instant,
+    beginning: Millis,
 }
 
 impl VirtualClock {
     /// It is [`2023-11-14T22:13:20Z`](BEGINNING) now.
     #[expect(clippy::new_without_default, reason = "it begins at a point of tokio's time")]
     pub fn new() -> Self {
-        Self { began: Instant::now() }
+        Self::beginning(BEGINNING)
+    }
+
+    /// It is that time now, in milliseconds since 1970.
+    pub(crate) fn beginning(beginning: Millis) -> Self {
+        Self { began: Instant::now(), beginning }
     }
 
     /// Milliseconds since 1970.
@@ -32,7 +38,7 @@ impl VirtualClock {
     /// After some million years.
     pub fn millis(&self) -> Millis {
         let passed = self.began.elapsed().as_millis();
-        BEGINNING + Millis::try_from(passed).expect("a test is over within some million years")
+        self.beginning + Millis::try_from(passed).expect("a test is over within some million years")
     }
 
     /// Waits. At a paused clock nobody waits for it.

@@ -65,6 +65,11 @@ impl Kinesis {
         Self { service: Arc::default(), clock: VirtualClock::new() }
     }
 
+    /// As [`Self::new`], where it is that time now: for callers that do not go by its clock.
+    pub fn beginning(now: Millis) -> Self {
+        Self { service: Arc::default(), clock: VirtualClock::beginning(now) }
+    }
+
     /// The clock that the service goes by; the port `Clock` for whoever calls it.
     pub fn clock(&self) -> VirtualClock {
         self.clock
@@ -121,6 +126,12 @@ impl Kinesis {
     /// ```
     pub fn http_client(&self, caller: &str) -> SharedHttpClient {
         http::client(self.clone(), caller)
+    }
+
+    /// The answer to one request, for a server on a socket: status and body, which is JSON. `target` and `content` are
+    /// its headers `x-amz-target` and `content-type`. Scripted faults do not happen to it, and it takes no time.
+    pub fn answer(&self, caller: &str, target: &str, content: &str, body: &[u8]) -> (u16, String) {
+        http::answer(self, caller, target, content, body)
     }
 
     fn service(&self) -> MutexGuard<'_, Service> {

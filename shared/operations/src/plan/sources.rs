@@ -1,5 +1,6 @@
 //! The kinds of an import's source: a manifest, a prefix that holds one, a prefix of any files, or one file.
 
+use futures::stream::{self, StreamExt};
 use sluice_ports::{BucketStore, ErrorKind, Listed as File};
 use sluice_transfer::manifest::{Document, ExportManifest, SourceEntry};
 use sluice_transfer::{BucketUri, LeftOut, ObjectKeys, Reason, check_readable, counted};
@@ -17,6 +18,11 @@ use crate::objects::{get_document, in_document};
 
 /// Objects asked for in one listing.
 const LISTED_AT_ONCE: usize = 1_000;
+/// Requests that are under way at the same time while an export's objects are found and pinned: an archive of a hundred
+/// thousand takes one of each object, and its plan has minutes.
+const AT_ONCE: usize = 32;
+/// Objects that are found before they are pinned.
+const FOUND: usize = 256;
 
 /// Finds out what stands at `path` of the bucket, and writes the list of it: however many sources there are, no more
 /// than a page of them is held.
@@ -294,13 +300,18 @@ async fn from_manifest(
     for shard in &manifest.shards {
         list.begin(Some(shard.shard.clone()));
         let mut range = bounds.of_shard(engine, encoding, shard);
-        let mut listing = Listing::new(bucket, folder, shard, None);
+        let mut listing = Listing::new(bucket, folder, shard, None).at_once(AT_ONCE);
+        let mut found = Vec::new();
         while let Some(listed) = listing.next().await? {
             if let Some(selected) = range.select(&listing, &listed).await? {
-                list.push(pin(bucket, &listed, selected).await?).await?;
+                found.push(of_manifest(&listed, selected));
             }
             listing.pass(listed);
+            if found.len() >= FOUND {
+                push_pinned(bucket, &mut found, &mut list).await?;
+            }
         }
+        push_pinned(bucket, &mut found, &mut list).await?;
         let gaps: Vec<_> = range.gaps(&shard.gaps).cloned().collect();
         gaps_within += gaps.len();
         notes.extend(range.notes());
@@ -324,32 +335,50 @@ async fn from_manifest(
     Ok(Sources { encoding, foreign: None, joined: true, shards: list.shards, left_out, notes })
 }
 
-/// An object as it is now, if it is still of the size that the manifest says.
-async fn pin(bucket: &dyn BucketStore, listed: &Listed, selected: Selected) -> Result<SourceEntry, OperationError> {
-    let (key, object) = (listed.key.clone(), &listed.object.object);
-    let wanted = object.checksum;
-    let Some(info) = bucket.head(&key).await? else {
+/// What a manifest says of an object. It is pinned once the bucket has said what is there.
+fn of_manifest(listed: &Listed, selected: Selected) -> SourceEntry {
+    let object = &listed.object.object;
+    SourceEntry {
+        key: listed.key.clone(),
+        size: object.checksum.len,
+        etag: String::new(),
+        checksum: Some(object.checksum),
+        counts: Some(object.counts),
+        index: listed.index.clone(),
+        bytes: selected.bytes,
+    }
+}
+
+/// Pins objects, several at the same time, and lists them in their order.
+async fn push_pinned(
+    bucket: &dyn BucketStore,
+    found: &mut Vec<SourceEntry>,
+    list: &mut ListWriter<'_>,
+) -> Result<(), OperationError> {
+    let mut pinned = stream::iter(found.drain(..).map(|entry| pinned(bucket, entry))).buffered(AT_ONCE);
+    while let Some(entry) = pinned.next().await {
+        list.push(entry?).await?;
+    }
+    Ok(())
+}
+
+/// An object as it is now, if it still is what the manifest says.
+async fn pinned(bucket: &dyn BucketStore, entry: SourceEntry) -> Result<SourceEntry, OperationError> {
+    let key = &entry.key;
+    let Some(info) = bucket.head(key).await? else {
         return Err(OperationError::new(Code::ObjectMissing, format!("{key} is missing, but the manifest names it")));
     };
-    if info.size != wanted.len {
+    if info.size != entry.size {
         return Err(OperationError::new(
             Code::ObjectDamaged,
-            format!("{key} has {} bytes; the manifest says {}: it was cut off or replaced", info.size, wanted.len),
+            format!("{key} has {} bytes; the manifest says {}: it was cut off or replaced", info.size, entry.size),
         ));
     }
-    if info.checksum.is_some_and(|checksum| checksum != wanted) {
+    if info.checksum.is_some_and(|checksum| entry.checksum != Some(checksum)) {
         return Err(OperationError::new(
             Code::ObjectDamaged,
             format!("{key} has another checksum than the manifest says"),
         ));
     }
-    Ok(SourceEntry {
-        key,
-        size: info.size,
-        etag: info.etag,
-        checksum: Some(wanted),
-        counts: Some(object.counts),
-        index: listed.index.clone(),
-        bytes: selected.bytes,
-    })
+    Ok(SourceEntry { etag: info.etag, ..entry })
 }

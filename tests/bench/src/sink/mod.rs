@@ -4,7 +4,6 @@
 //!
 //! It takes the checksums that it is told, and compares nothing: what that costs, Amazon pays, not whoever uploads.
 
-mod http;
 mod objects;
 
 use std::io::{BufReader, Write as _};
@@ -13,8 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::Result;
-use http::Request;
+use crate::http::Request;
 use objects::Objects;
+
+/// Bodies up to this are kept, in bytes.
+const KEPT: u64 = 1 << 20;
 
 /// Serves until its process is ended. Prints the port first, so that whoever started it knows where and when.
 pub(crate) fn run() -> Result<()> {
@@ -37,7 +39,7 @@ fn serve(connection: &TcpStream, objects: &Mutex<Objects>) -> Result<()> {
     connection.set_nodelay(true)?;
     let mut input = BufReader::with_capacity(256 << 10, connection);
     let mut output = connection;
-    while let Some(request) = Request::read(&mut input, &mut output)? {
+    while let Some(request) = Request::read(&mut input, &mut output, KEPT)? {
         let answer = objects.lock().unwrap_or_else(PoisonError::into_inner).answer(&request);
         output.write_all(&answer.to_bytes(request.is("HEAD")))?;
     }

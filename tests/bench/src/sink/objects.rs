@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::http::{Answer, Request};
+use crate::http::{Answer, Request};
 
 const CRC: &str = "x-amz-checksum-crc64nvme";
 const KIND: &str = "x-amz-checksum-type";

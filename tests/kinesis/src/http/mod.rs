@@ -36,6 +36,15 @@ pub(crate) fn client(kinesis: Kinesis, caller: &str) -> SharedHttpClient {
     })
 }
 
+/// The answer to one request of a caller's, for a server on a socket: status and body. Nothing scripted happens to it,
+/// and it takes no time.
+pub(crate) fn answer(kinesis: &Kinesis, caller: &str, target: &str, content: &str, body: &[u8]) -> (u16, String) {
+    let understood = understood(target, content, Some(body));
+    told(&understood.and_then(|(operation, body)| {
+        kinesis.call(caller, |call| decode::carry_out(call, operation, Body(&body)))
+    }))
+}
+
 /// The way of one caller's requests.
 #[derive(Clone, Debug)]
 struct Wire {
@@ -58,7 +67,9 @@ impl Wire {
         if latency > 0 {
             self.kinesis.clock().pass(latency).await;
         }
-        let (operation, body) = match understood(request) {
+        let header = |name: &str| request.headers().get(name).unwrap_or_default();
+        let (target, content) = (header("x-amz-target"), header("content-type"));
+        let (operation, body) = match understood(target, content, request.body().bytes()) {
             Ok(understood) => understood,
             Err(refused) => return Ok(response(&Err(refused))),
         };
@@ -111,26 +122,30 @@ fn later(call: &mut Call<'_>, operation: Operation, body: Body<'_>, millis: Mill
     call.put_later(&body.stream()?, at, entries)
 }
 
-/// The operation and its input.
-fn understood(request: &HttpRequest) -> Answer<(Operation, Value)> {
-    let header = |name: &str| request.headers().get(name).unwrap_or_default();
-    let named = header("x-amz-target").strip_prefix(TARGET).and_then(Operation::named);
-    let operation = named.ok_or_else(|| Refused::new(Code::UnknownOperation, header("x-amz-target")))?;
+/// The operation and its input. A body that is a stream has no bytes.
+fn understood(target: &str, content: &str, body: Option<&[u8]>) -> Answer<(Operation, Value)> {
+    let named = target.strip_prefix(TARGET).and_then(Operation::named);
+    let operation = named.ok_or_else(|| Refused::new(Code::UnknownOperation, target))?;
     let unread = |why: &str| Refused::new(Code::Serialization, why);
-    if header("content-type") != JSON {
+    if content != JSON {
         return Err(unread("only JSON is understood"));
     }
-    let bytes = request.body().bytes().ok_or_else(|| unread("the body is a stream"))?;
+    let bytes = body.ok_or_else(|| unread("the body is a stream"))?;
     let body = serde_json::from_slice(bytes).map_err(|why| unread(&why.to_string()))?;
     Ok((operation, body))
 }
 
-fn response(answer: &Answer<Value>) -> HttpResponse {
-    let (status, body) = match answer {
+/// Status and body.
+fn told(answer: &Answer<Value>) -> (u16, String) {
+    match answer {
         Ok(value) if value.is_null() => (200, String::new()),
         Ok(value) => (200, value.to_string()),
         Err(refused) => (refused.code.status(), encode::refused(refused).to_string()),
-    };
+    }
+}
+
+fn response(answer: &Answer<Value>) -> HttpResponse {
+    let (status, body) = told(answer);
     let status = status.try_into().expect("a status of HTTP");
     let mut response = HttpResponse::new(status, SdkBody::from(body));
     response.headers_mut().insert("content-type", JSON);

@@ -5,8 +5,6 @@ use std::io::{BufRead, Read as _, Write};
 
 use crate::Result;
 
-/// Bodies up to this are kept.
-const KEPT: u64 = 1 << 20;
 /// A line of a head is at most so long.
 const LINE: u64 = 64 << 10;
 
@@ -26,8 +24,8 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// The next request; none once the client has ended the connection.
-    pub(crate) fn read(input: &mut impl BufRead, output: &mut impl Write) -> Result<Option<Self>> {
+    /// The next request; none once the client has ended the connection. A body of up to `kept` bytes is kept.
+    pub(crate) fn read(input: &mut impl BufRead, output: &mut impl Write, kept: u64) -> Result<Option<Self>> {
         let first = line(input)?;
         if first.is_empty() {
             return Ok(None);
@@ -49,7 +47,7 @@ impl Request {
         }
         request.len = request.header("content-length").map_or(Ok(0), str::parse)?;
         let mut body = input.take(request.len);
-        if request.len <= KEPT {
+        if request.len <= kept {
             let mut bytes = Vec::new();
             body.read_to_end(&mut bytes)?;
             request.body = Some(bytes);
@@ -192,22 +190,22 @@ mod tests {
         let text = "PUT /b/a%20b/c?partNumber=2&uploadId=u HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\
                     x-amz-meta-a: 1\r\n\r\nabcGET /b?list-type=2&prefix=p%2F HTTP/1.1\r\nRange: bytes=2-5\r\n\r\n";
         let (mut input, mut output) = (text.as_bytes(), Vec::new());
-        let put = Request::read(&mut input, &mut output).unwrap().unwrap();
+        let put = Request::read(&mut input, &mut output, 1 << 20).unwrap().unwrap();
         assert!(put.is("PUT"));
         assert_eq!((put.bucket.as_str(), put.key.as_str(), put.len), ("b", "a b/c", 3));
         assert_eq!(put.body.as_deref(), Some(&b"abc"[..]));
         assert_eq!((put.query("partNumber"), put.query("uploadId")), (Some("2"), Some("u")));
         assert_eq!(put.metadata().len(), 1);
         assert!(output.starts_with(b"HTTP/1.1 100 "));
-        let get = Request::read(&mut input, &mut output).unwrap().unwrap();
+        let get = Request::read(&mut input, &mut output, 1 << 20).unwrap().unwrap();
         assert_eq!((get.bucket.as_str(), get.key.as_str(), get.query("prefix")), ("b", "", Some("p/")));
         assert_eq!(get.range(), Some((2, 5)));
-        assert!(Request::read(&mut input, &mut output).unwrap().is_none());
+        assert!(Request::read(&mut input, &mut output, 1 << 20).unwrap().is_none());
     }
 
     #[test]
     fn a_body_that_breaks_off_is_an_error() {
         let mut input = &b"PUT /b/k HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"[..];
-        assert!(Request::read(&mut input, &mut Vec::new()).is_err());
+        assert!(Request::read(&mut input, &mut Vec::new(), 0).is_err());
     }
 }
