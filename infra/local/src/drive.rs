@@ -36,12 +36,16 @@ impl From<SliceArgs> for SliceBounds {
     }
 }
 
+/// Bytes of events and parts that are held at once: eight shards of Kinesis are read or written at the same time.
+const MEMORY_BYTES: u64 = 144 << 20;
+
 impl SliceBounds {
     /// How an engine runs with slices of that length: it looks often for a pause, since a person waits for it.
     pub(crate) fn settings(self) -> Settings {
         let wind_down_millis = (self.seconds * 1_000 / 4).min(2_000);
         // A slice of this host may go on for as long as a compressed stream takes.
-        Settings { poll_millis: 500, wind_down_millis, longest_stream: u64::MAX, ..Settings::default() }
+        let longest_stream = u64::MAX;
+        Settings { poll_millis: 500, wind_down_millis, longest_stream, memory_bytes: MEMORY_BYTES, ..Settings::default() }
     }
 }
 

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use futures::future::LocalBoxFuture;
 use sluice_ports::{Clock, PartAnswer};
 use sluice_transfer::{Checksum, Packed, Timestamp};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::Stop;
 
@@ -24,6 +25,8 @@ struct Sent<'a> {
     call: LocalBoxFuture<'a, Answer>,
     begun: Timestamp,
     answer: Option<Answer>,
+    /// Its turn on a line that shards share, until it is answered.
+    turn: Option<SemaphorePermit<'a>>,
 }
 
 /// The parts of an upload that are being sent, the first one in front.
@@ -64,9 +67,21 @@ impl<'a> InFlight<'a> {
         self.queue.iter().map(|sent| sent.checksum.len).sum()
     }
 
-    /// Begins a call behind the others, so that it goes on while other things are done.
-    pub(crate) async fn begin(&mut self, part: Packed, checksum: Checksum, call: LocalBoxFuture<'a, Answer>) {
-        self.queue.push_back(Sent { part, checksum, call, begun: self.clock.now(), answer: None });
+    /// Begins a call behind the others, so that it goes on while other things are done. If shards share a line, it waits
+    /// for its turn there first; those before it go on meanwhile.
+    pub(crate) async fn begin(
+        &mut self,
+        part: Packed,
+        checksum: Checksum,
+        line: Option<&'a Semaphore>,
+        call: LocalBoxFuture<'a, Answer>,
+    ) {
+        let turn = match line {
+            // It is never closed.
+            Some(line) => beside(self, line.acquire()).await.ok(),
+            None => None,
+        };
+        self.queue.push_back(Sent { part, checksum, call, begun: self.clock.now(), answer: None, turn });
         self.has_arrived().await;
     }
 
@@ -75,7 +90,7 @@ impl<'a> InFlight<'a> {
             if sent.answer.is_none()
                 && let Poll::Ready(answer) = sent.call.as_mut().poll(context)
             {
-                sent.answer = Some(answer);
+                (sent.answer, sent.turn) = (Some(answer), None);
                 self.slowest = self.slowest.max(self.clock.now().millis_since(sent.begun));
             }
         }

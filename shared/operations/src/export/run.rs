@@ -1,9 +1,10 @@
 //! One slice of an export: shards to parts.
 
 use futures::future::join;
-use sluice_ports::{Read, ReadLimit, StreamFacts};
+use sluice_ports::{Read, ReadLimit, ShardLimits, StreamFacts};
 use sluice_transfer::record::{DestinationConfig, Phase, ShardRecord};
 use sluice_transfer::{Counts, Event, Packer, Position, Remaining, Seal, SliceOutcome, Timestamp, Wanted};
+use tokio::sync::Semaphore;
 
 use super::closing::{abandon_upload, complete};
 use super::in_flight::{InFlight, beside};
@@ -55,22 +56,51 @@ pub fn export_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
                 Err(stop) => return Ok(gather(vec![Err(stop)])),
             }
         }
-        let (at_once, parts_at_once) = at_once(&engine.settings, &target.config, lane.len());
-        over_lane(&slice, lane, at_once, |record| export_shard(&slice, &target, facts, parts_at_once, record)).await
+        let at_once = at_once(&engine.settings, &target.config, facts.limits, lane.len());
+        target.line = at_once.line.map(Semaphore::new);
+        over_lane(&slice, lane, at_once.shards, |record| {
+            export_shard(&slice, &target, facts, at_once.parts, record)
+        })
+        .await
     })
 }
 
-/// How many of this many shards are exported at once, and how many parts each sends at once: as many as memory admits,
-/// shards first. Each holds a part that is filled, those that are sent, what was read, and what is read ahead
-/// meanwhile, or a part that went past its size.
-fn at_once(settings: &Settings, config: &DestinationConfig, shards: usize) -> (usize, usize) {
+/// What a slice does at the same time.
+#[derive(Debug, PartialEq, Eq)]
+struct AtOnce {
+    /// Shards that are exported.
+    shards: usize,
+    /// Parts that each of them sends.
+    parts: usize,
+    /// Parts that all of them send together, if that is fewer.
+    line: Option<usize>,
+}
+
+/// How much of this many shards is done at once: as much as memory admits, shards first. Each holds a part that is
+/// filled, those that are sent, what was read, and what is read ahead meanwhile, or a part that went past its size.
+///
+/// A shard with limits fills a part in seconds and sends it in a fraction of one, so such shards share the parts that are
+/// sent: more of them run at once.
+fn at_once(
+    settings: &Settings,
+    config: &DestinationConfig,
+    limits: Option<ShardLimits>,
+    shards: usize,
+) -> AtOnce {
     let (read, part) = (settings.read_bytes as u64, config.part_size.max(1));
-    let but_sent = part + read + part.max(read);
     let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    if let Some(limits) = limits {
+        let each = part + 2 * read.min(limits.read);
+        let most = whole(settings.memory_bytes.saturating_sub(part) / each).clamp(1, SHARDS_AT_ONCE);
+        let shards = shards.clamp(1, most);
+        let line = whole(settings.memory_bytes.saturating_sub(shards as u64 * each) / part).max(1);
+        return AtOnce { shards, parts: settings.parts_at_once.clamp(1, line), line: Some(line) };
+    }
+    let but_sent = part + read + part.max(read);
     let most = whole(settings.memory_bytes / (but_sent + part)).clamp(1, SHARDS_AT_ONCE);
     let shards = shards.clamp(1, most);
     let room = (settings.memory_bytes / shards as u64).saturating_sub(but_sent);
-    (shards, whole(room / part).clamp(1, settings.parts_at_once.max(1)))
+    AtOnce { shards, parts: whole(room / part).clamp(1, settings.parts_at_once.max(1)), line: None }
 }
 
 async fn export_shard(
@@ -337,9 +367,11 @@ impl<'a, 'h> ShardExport<'a, 'h> {
             Remaining::Exhausted => (u64::MAX, self.target.config.part_size),
         };
         let at_most = |limit: u64, most: usize| usize::try_from(limit).unwrap_or(usize::MAX).min(most);
-        let most = settings.read_bytes;
         // A source with limits is called seldom.
-        let most = if self.target.sharing.is_some() { slice.at_a_call(most) } else { slice.at_once(most) };
+        let most = match &self.target.sharing {
+            Some(sharing) => slice.at_a_call(settings.read_bytes.min(sharing.read_bytes)),
+            None => slice.at_once(settings.read_bytes),
+        };
         ReadLimit::new(at_most(events, settings.read_events), at_most(bytes, most))
     }
 
@@ -413,13 +445,23 @@ mod tests {
             part_size: 8 << 20,
             object_size: 64 << 20,
         };
+        let settings = |memory: u64| Settings { memory_bytes: memory << 20, ..Settings::default() };
         let of = |memory: u64, shards: usize| {
-            let settings = Settings { memory_bytes: memory << 20, ..Settings::default() };
-            at_once(&settings, &config, shards)
+            let AtOnce { shards, parts, line } = at_once(&settings(memory), &config, None, shards);
+            assert_eq!(line, None);
+            (shards, parts)
         };
         // A shard takes 20 MiB, and 8 for each part on its way.
         assert_eq!([of(64, 1), of(64, 2), of(64, 9)], [(1, 3), (2, 1), (2, 1)]);
         assert_eq!([of(72, 2), of(80, 2), of(88, 2), of(90, 3)], [(2, 2), (2, 2), (2, 3), (3, 1)]);
         assert_eq!([of(8, 4), of(1 << 20, 100), of(64, 0)], [(1, 1), (32, 3), (1, 3)]);
+        // With limits 12 MiB, and 8 for each part on the line of all.
+        let limits = Some(ShardLimits { written: 1 << 20, read: 2 << 20 });
+        let of = |memory: u64, shards: usize| {
+            let AtOnce { shards, parts, line } = at_once(&settings(memory), &config, limits, shards);
+            (shards, parts, line.unwrap())
+        };
+        assert_eq!([of(64, 1), of(64, 9), of(128, 8)], [(1, 3, 6), (4, 2, 2), (8, 3, 4)]);
+        assert_eq!([of(8, 4), of(800, 64), of(64, 0)], [(1, 1, 1), (32, 3, 52), (1, 3, 6)]);
     }
 }

@@ -23,14 +23,16 @@ pub(crate) struct Sharing {
     stream: StreamUri,
     share: ReadShare,
     looked: Mutex<Option<Timestamp>>,
+    /// Bytes that are read at once, at most: what a shard gives in a second.
+    pub read_bytes: usize,
 }
 
 impl Sharing {
     /// None for a source without limits. A plan of an earlier version did not say which part may be taken.
     pub(crate) fn of(config: &ExportConfig, facts: StreamFacts, settings: &Settings) -> Option<Self> {
-        facts.limits?;
+        let read_bytes = usize::try_from(facts.limits?.read).unwrap_or(usize::MAX).max(1);
         let share = config.read_share.unwrap_or(settings.read_share);
-        Some(Self { stream: config.stream.clone(), share, looked: Mutex::default() })
+        Some(Self { stream: config.stream.clone(), share, looked: Mutex::default(), read_bytes })
     }
 
     /// Takes a part of the limits. Answers how long to wait, in milliseconds, if nothing is free.

@@ -81,7 +81,7 @@ impl ShardExport<'_, '_> {
         let place =
             (self.ledger.len() as u64 + self.in_flight.len() as u64 + 1, upload.checksum.len + self.in_flight.bytes());
         let call = self.call(&upload.id, place, part.bytes.clone(), checksum)?;
-        self.in_flight.begin(part, checksum, Box::pin(call)).await;
+        self.in_flight.begin(part, checksum, self.target.line.as_ref(), Box::pin(call)).await;
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use sluice_formats::ObjectSeed;
 use sluice_ports::{BucketStore, Places, StreamFacts, StreamStore};
 use sluice_transfer::record::{Config, DestinationConfig, ExportConfig, TransferRecord};
 use sluice_transfer::{DestinationName, ObjectKeys, ShardId, Timestamp, TransferId};
+use tokio::sync::Semaphore;
 
 use super::sharing::Sharing;
 use crate::error::{Code, OperationError, Stop};
@@ -30,6 +31,8 @@ pub(crate) struct Target {
     pub export: ExportConfig,
     /// What slices take of the source's limits; none if it has none.
     pub sharing: Option<Sharing>,
+    /// The turns of parts that are sent, if the slice's shards share them: one for each that may be under way.
+    pub line: Option<Semaphore>,
 }
 
 impl Target {
@@ -93,5 +96,6 @@ pub(crate) async fn open_target(places: &dyn Places, config: &ExportConfig) -> R
         config: destination.clone(),
         export: config.clone(),
         sharing: None,
+        line: None,
     })
 }

@@ -1,5 +1,6 @@
 //! The end of an import: the target is read back and compared with what was sent.
 
+use futures::stream::{self, StreamExt};
 use sluice_transfer::manifest::{ImportManifest, ImportedShard, ListShard, SourceList};
 use sluice_transfer::record::{ImportConfig, ImportRecord, ImportWork, ManifestRef, TransferRecord};
 use sluice_transfer::{Counts, Format, ObjectKeys, Range, ShardId, State, Wanted};
@@ -14,6 +15,9 @@ use crate::import::shard::write_segments;
 use crate::objects::put_document;
 use crate::slice::{Slice, shard_span};
 
+/// Shards that are read back at the same time, however much memory there is.
+const SHARDS_AT_ONCE: usize = 32;
+
 /// Reads every shard back, writes the import's own manifest.
 pub(super) async fn check(
     slice: &Slice<'_>,
@@ -21,19 +25,25 @@ pub(super) async fn check(
     config: &ImportConfig,
 ) -> Result<Checked, Stop> {
     let route = open_route(&*slice.places, config).await?;
-    let mut shards = Vec::with_capacity(transfer.shards.len());
-    for shard in &transfer.shards {
-        let span = shard_span(shard);
-        let mut claimed = match Claimed::take(slice, shard).instrument(span.clone()).await? {
-            Taken::Claimed(claimed) => claimed,
-            Taken::Busy(wait) => return Ok(Checked::Busy(wait)),
-        };
-        let listed = check_shard(slice, &route, &mut claimed).instrument(span).await;
-        // Also when time ran out: what was compared stays compared.
-        match claimed.conclude(listed).await? {
-            Some(listed) => shards.push(listed),
-            None => return Ok(Checked::More),
+    let settings = &slice.engine.settings;
+    // What is compared, and what is read meanwhile.
+    let at_once = usize::try_from(settings.memory_bytes / (2 * settings.read_bytes as u64).max(1)).unwrap_or(1);
+    let looks = transfer.shards.iter().map(|shard| look(slice, &route, shard).instrument(shard_span(shard)));
+    // Each is waited for: none is left claimed.
+    let looks: Vec<_> = stream::iter(looks).buffered(at_once.clamp(1, SHARDS_AT_ONCE)).collect().await;
+    let (mut shards, mut busy, mut is_all) = (Vec::with_capacity(looks.len()), None, true);
+    for look in looks {
+        match look? {
+            Look::Compared(shard) => shards.push(*shard),
+            Look::More => is_all = false,
+            Look::Busy(wait) => busy = busy.max(Some(wait)),
         }
+    }
+    if let Some(wait) = busy {
+        return Ok(Checked::Busy(wait));
+    }
+    if !is_all {
+        return Ok(Checked::More);
     }
     let counts = shards.iter().map(|shard| shard.counts).sum::<Counts>();
     check_sum(config, route.list.counts, counts)?;
@@ -54,6 +64,28 @@ pub(super) async fn check(
     let key = format!("{}/{}", route.folder(), ObjectKeys::root());
     let sha256 = put_document(&*route.work, &key, &manifest).await?;
     Ok(Checked::All { manifest: ManifestRef { key, sha256 } })
+}
+
+/// What came of looking at a shard.
+enum Look {
+    Compared(Box<ImportedShard>),
+    /// Time ran out, or it is wanted that the transfer rests.
+    More,
+    /// Another slice may be alive for so many milliseconds.
+    Busy(u64),
+}
+
+async fn look(slice: &Slice<'_>, route: &Route, shard: &ShardId) -> Result<Look, Stop> {
+    if !slice.has_time() {
+        return Ok(Look::More);
+    }
+    let mut claimed = match Claimed::take(slice, shard).await? {
+        Taken::Claimed(claimed) => claimed,
+        Taken::Busy(wait) => return Ok(Look::Busy(wait)),
+    };
+    let listed = check_shard(slice, route, &mut claimed).await;
+    // Also when time ran out: what was compared stays compared.
+    Ok(claimed.conclude(listed).await?.map_or(Look::More, |listed| Look::Compared(Box::new(listed))))
 }
 
 async fn check_shard(
@@ -120,11 +152,17 @@ async fn read_back(
         let hashes = continued.as_ref().and(claimed.record.hashes);
         let shard = (continued.as_ref().unwrap_or(&claimed.record.shard), hashes);
         let step = read_more(settings, &slice.patience, &*route.stream, shard, &mut back, &until, &mut ahead);
-        if let ReadOn::Trimmed(_) = step.await? {
-            return Err(failed(&format!(
-                "{} no longer holds all that was imported into shard {}: it was trimmed up to {} before it was read back",
-                route.config.stream, claimed.record.shard, back.position
-            )));
+        match step.await? {
+            ReadOn::Further => {}
+            // Of fewer events than were sent the counts tell.
+            ReadOn::End => back.position = until,
+            ReadOn::Trimmed(_) => {
+                let (stream, shard, position) = (&route.config.stream, &claimed.record.shard, &back.position);
+                return Err(failed(&format!(
+                    "{stream} no longer holds all that was imported into shard {shard}: it was trimmed up to {position} \
+                     before it was read back"
+                )));
+            }
         }
         claimed.record.work.read_back = Some(back);
         claimed.touch();

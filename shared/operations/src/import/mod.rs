@@ -1,6 +1,7 @@
 //! One slice of an import: objects to events.
 
 pub(crate) mod read_back;
+mod read_behind;
 mod reader;
 mod reconcile;
 pub(crate) mod route;

@@ -13,12 +13,14 @@ use crate::stores::Patience;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReadOn {
     Further,
+    /// Nothing more is there, or shown, though the target is said to go on.
+    End,
     /// The target was trimmed: what comes next is no longer there. The first event that still is lies behind this.
     Trimmed(Position),
 }
 
 /// Reads on in a shard of the target and adds to the comparison what has such hashes. What comes next is read while
-/// that is done, and left in `ahead` for the next call.
+/// that is done, and left in `ahead` for the next call; so is what was read and lies behind `until`.
 pub(crate) async fn read_more(
     settings: &Settings,
     patience: &Patience,
@@ -38,13 +40,17 @@ pub(crate) async fn read_more(
         patience.wait(settings.shown_millis).await?;
         answer = stream.read(shard, &back.position, limit).await?;
     }
-    let at_end = is_at_end(&answer);
-    let (events, next, at_tail) = match answer {
-        Read::Events { events, next, at_tail, .. } => (events, next, at_tail),
+    if is_at_end(&answer) {
+        return Ok(ReadOn::End);
+    }
+    let (mut events, next, at_tail, reached) = match answer {
+        Read::Events { events, next, at_tail, reached } => (events, next, at_tail, reached),
         Read::Trimmed { earliest } => return Ok(ReadOn::Trimmed(earliest)),
     };
+    let within = events.partition_point(|event| until.covers(&event.sequence));
+    let behind = events.split_off(within);
     let compare = async {
-        for event in events.into_iter().filter(|event| until.covers(&event.sequence)) {
+        for event in events {
             let NewEvent { time, key, headers, payload } = stream.as_stored(event.into())?;
             if hashes.is_some_and(|hashes| !hashes.contains(leading_hash(&key, &payload))) {
                 continue;
@@ -56,6 +62,9 @@ pub(crate) async fn read_more(
     };
     if at_tail || next >= *until {
         compare.await?;
+        if !behind.is_empty() {
+            *ahead = Some(Ok(Read::Events { events: behind, next: next.clone(), at_tail, reached }));
+        }
     } else {
         // Begun first, so that it is under way while this thread compares.
         let (read, compared) = join(stream.read(shard, &next, limit), compare).await;
@@ -66,8 +75,7 @@ pub(crate) async fn read_more(
             read => read,
         });
     }
-    // At the end of fewer events than were sent the counts tell.
-    back.position = if at_end { until.clone() } else { next.min(until.clone()) };
+    back.position = next.min(until.clone());
     Ok(ReadOn::Further)
 }
 

@@ -1,7 +1,7 @@
 //! One slice of an import: objects to events.
 
 use futures::future::join;
-use sluice_ports::{Appends, NewEvent};
+use sluice_ports::{Appends, NewEvent, StreamStore};
 use sluice_transfer::record::{Check, ShardRecord, SourceCursor};
 use sluice_transfer::{Order, Remaining, SliceOutcome, Wanted};
 
@@ -9,7 +9,7 @@ use super::reader::{Next, Sourced};
 use super::route::{Route, import_config, open_route};
 use super::shard::{Sent, ShardImport};
 use crate::claimed::{Claimed, Taken};
-use crate::engine::{Engine, Operation};
+use crate::engine::{Engine, Operation, Settings};
 use crate::error::Stop;
 use crate::lane::{ShardEnd, admit, gather, in_turn, over_lane};
 use crate::slice::{Slice, SliceOrder};
@@ -27,14 +27,25 @@ pub fn import_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
             Ok(route) => route,
             Err(stop) => return Ok(gather(vec![Err(stop)])),
         };
-        // What is sent, the next batch that is read meanwhile, what is taken apart, and the part that it is taken of.
-        let settings = &engine.settings;
-        let a_shard = ((2 * settings.append_bytes + settings.read_bytes) as u64).saturating_add(settings.part_bytes);
-        let at_once = usize::try_from(settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, 32);
+        let at_once = at_once(&engine.settings, &*route.stream);
         let lane = in_turn(&slice, &transfer).await?;
         slice.divide_rate(&transfer, lane.len());
         over_lane(&slice, lane, at_once, |record| import_shard(&slice, &route, record)).await
     })
+}
+
+/// Shards that are imported at once. Each holds what is sent, the next batch that is read meanwhile or what is read
+/// back, what is taken apart, and the part that it is taken of.
+fn at_once(settings: &Settings, stream: &dyn StreamStore) -> usize {
+    let sent = append_bytes(settings, stream);
+    let a_shard = ((2 * sent + settings.read_bytes) as u64).saturating_add(settings.part_bytes);
+    usize::try_from(settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, SHARDS_AT_ONCE)
+}
+
+/// Bytes sent at once: of a shard that has limits what it takes in some seconds.
+fn append_bytes(settings: &Settings, stream: &dyn StreamStore) -> usize {
+    let taken = stream.intake().map_or(u64::MAX, |intake| intake.bytes.saturating_mul(BATCH_SECONDS));
+    settings.append_bytes.min(usize::try_from(taken).unwrap_or(usize::MAX)).max(1)
 }
 
 async fn import_shard(slice: &Slice<'_>, route: &Route, record: ShardRecord) -> Result<ShardEnd, Stop> {
@@ -53,6 +64,11 @@ async fn import_shard(slice: &Slice<'_>, route: &Route, record: ShardRecord) -> 
     claimed.conclude(outcome).await
 }
 
+/// Shards that one process works on at once, however much memory there is.
+const SHARDS_AT_ONCE: usize = 32;
+/// A batch for a shard with limits is what it takes in this time, in seconds.
+const BATCH_SECONDS: u64 = 2;
+
 enum Fill {
     Full,
     End(SourceCursor),
@@ -68,6 +84,13 @@ const ONE_MILLIS: u64 = 100;
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     pub(super) async fn run(mut self) -> Result<ShardEnd, Stop> {
+        let end = self.work().await;
+        // It is on record once the shard is given back.
+        self.note_read_back();
+        end
+    }
+
+    async fn work(&mut self) -> Result<ShardEnd, Stop> {
         // The claim wrote all marks. A slice that was over soon wrote no segment.
         self.write_segments().await?;
         if self.is_unsettled() {
@@ -106,7 +129,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let at_most = |limit: u64, most: usize| usize::try_from(limit).unwrap_or(usize::MAX).min(most);
         let (events, bytes) = match slice.remaining() {
             Remaining::Limit { events, bytes } => {
-                (at_most(events, settings.read_events), at_most(bytes, slice.at_once(settings.append_bytes)))
+                (at_most(events, settings.read_events), at_most(bytes, slice.at_once(append_bytes(settings, &*self.route.stream))))
             }
             Remaining::Exhausted => (1, 1),
         };
@@ -175,7 +198,11 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let (answer, (sum, ahead)) = if conditional {
             join(append, async { (self.sum(batch.len()), self.read_ahead(batch.len()).await) }).await
         } else {
-            (append.await, (self.sum(batch.len()), Ok(())))
+            let answer = match &mut self.behind {
+                Some(behind) => behind.beside(append).await,
+                None => append.await,
+            };
+            (answer, (self.sum(batch.len()), Ok(())))
         };
         match self.appended(answer)? {
             Sent::Done(tails) => {

@@ -11,6 +11,7 @@ use sluice_transfer::manifest::{ListShard, Segment};
 use sluice_transfer::record::{Check, ImportWork, Mark, Origin, Share, SourceCursor, Tails};
 use sluice_transfer::{Counts, EventDigest, Lacking, ObjectKeys, Order, Placement, Position};
 
+use super::read_behind::ReadBehind;
 use super::reader::{Reader, Sourced, entry_before};
 use super::route::Route;
 use crate::claimed::Claimed;
@@ -27,13 +28,18 @@ pub(super) struct ShardImport<'a, 'h> {
     pub(super) marked: Option<u64>,
     /// Why nothing can be read behind what is unsent: it is told once that has arrived.
     pub(super) failed: Option<OperationError>,
+    /// The comparison of what is written; none where a target is not read back meanwhile.
+    pub(super) behind: Option<ReadBehind<'a>>,
 }
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     pub(super) fn new(route: &'a Route, claimed: &'a mut Claimed<'h, ImportWork>) -> Result<Self, Stop> {
         let (cursor, check) = (claimed.record.work.cursor, claimed.record.work.check);
         let reader = Reader::new(claimed.slice, route, listed(route, claimed)?, cursor, check);
-        Ok(Self { route, claimed, reader, unsent: VecDeque::new(), marked: None, failed: None })
+        // Where appends are conditional they are as fast as reading is, and nothing is gained.
+        let by_key = route.stream.promises().appends == Appends::ByKey;
+        let behind = by_key.then(|| ReadBehind::new(claimed.slice, &*route.stream, &claimed.record));
+        Ok(Self { route, claimed, reader, unsent: VecDeque::new(), marked: None, failed: None, behind })
     }
 
     /// Tells why no more can be read.
@@ -154,8 +160,24 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         if at_once || self.claimed.is_due() {
             self.flush().await?;
         }
-        slice.count_and_wait(counts).await;
+        match &mut self.behind {
+            Some(behind) => {
+                behind.follow(&self.claimed.record.work.tail);
+                behind.beside(slice.count_and_wait(counts)).await;
+            }
+            None => slice.count_and_wait(counts).await,
+        }
         Ok(())
+    }
+
+    /// What was compared meanwhile goes on record with the next write.
+    pub(super) fn note_read_back(&mut self) {
+        let record = &mut self.claimed.record;
+        let Some(back) = self.behind.as_ref().and_then(|behind| behind.back(&record.range.from)) else { return };
+        if record.work.read_back.as_ref() != Some(&back) {
+            record.work.read_back = Some(back);
+            self.claimed.touch();
+        }
     }
 
     /// How far it is, where nobody knows how many events there are: by the bytes of the sources.
@@ -187,6 +209,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), Stop> {
+        self.note_read_back();
         self.claimed.flush().await?;
         self.write_segments().await
     }

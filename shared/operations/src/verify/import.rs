@@ -56,6 +56,8 @@ async fn verify_shard(run: &mut Run<'_>, config: &ImportConfig, record: &ShardRe
         let read = (continued.as_ref().unwrap_or(shard), hashes);
         match read_more(&engine.settings, &patience, &*stream, read, &mut back, &until, &mut ahead).await {
             Ok(ReadOn::Further) => {}
+            // Of fewer events than were sent the counts tell.
+            Ok(ReadOn::End) => back.position = until,
             Ok(ReadOn::Trimmed(earliest)) => {
                 run.at.trimmed = true;
                 // What is left is counted. A store that answers nothing new has nothing left.
