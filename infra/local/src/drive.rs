@@ -45,7 +45,13 @@ impl SliceBounds {
         let wind_down_millis = (self.seconds * 1_000 / 4).min(2_000);
         // A slice of this host may go on for as long as a compressed stream takes.
         let longest_stream = u64::MAX;
-        Settings { poll_millis: 500, wind_down_millis, longest_stream, memory_bytes: MEMORY_BYTES, ..Settings::default() }
+        Settings {
+            poll_millis: 500,
+            wind_down_millis,
+            longest_stream,
+            memory_bytes: MEMORY_BYTES,
+            ..Settings::default()
+        }
     }
 }
 

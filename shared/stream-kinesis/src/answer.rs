@@ -1,27 +1,14 @@
 //! The answer of `GetRecords`, decoded in place.
 //!
-//! The SDK would make an object of each record, each text copied byte by byte: most of what an export costs. So it does
-//! all that surrounds an answer here (endpoint, signature, connection, errors), and leaves the body of a good one alone
-//! ([`Body`]). Records borrow from that body, and the payloads and keys of an answer share one buffer.
+//! Records borrow from the body ([`crate::body`]), and the payloads and keys of an answer share one buffer.
 
-use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::interceptors::Intercept;
-use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextMut;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
-use aws_smithy_types::config_bag::ConfigBag;
 use base64_simd::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
-use sluice_ports::{Clock, Error, ErrorKind, Result};
+use sluice_ports::{Error, ErrorKind, Result};
 use sluice_transfer::{Event, Timestamp, Value};
 
-/// How long an answer may take to arrive, in milliseconds: it has 14 MB at most.
-const ARRIVAL_MILLIS: u64 = 60_000;
+use crate::body::{Text, parsed};
 
 /// What `GetRecords` answered.
 #[derive(Debug)]
@@ -33,48 +20,6 @@ pub(crate) struct Answer {
     pub at_tip: bool,
     /// All that arrived before this lies in it or in front of it.
     pub reached: Option<Timestamp>,
-}
-
-/// Takes the body of a good answer away before the SDK reads it. One for each call.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Body(Arc<Mutex<Option<SdkBody>>>);
-
-impl Intercept for Body {
-    fn name(&self) -> &'static str {
-        "GetRecordsBody"
-    }
-
-    fn modify_before_deserialization(
-        &self,
-        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> std::result::Result<(), BoxError> {
-        let response = context.response_mut();
-        if response.status().is_success() {
-            let body = std::mem::replace(response.body_mut(), SdkBody::from("{}"));
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
-        }
-        Ok(())
-    }
-}
-
-impl Body {
-    /// All bytes of it. `Unavailable` if they do not come.
-    pub(crate) async fn bytes(&self, clock: &dyn Clock) -> Result<Bytes> {
-        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(SdkBody::empty);
-        let arrival = std::pin::pin!(ByteStream::new(body).collect());
-        match futures::future::select(arrival, clock.sleep(ARRIVAL_MILLIS)).await {
-            futures::future::Either::Left((Ok(bytes), _)) => Ok(bytes.into_bytes()),
-            futures::future::Either::Left((Err(why), _)) => {
-                Err(Error::with(ErrorKind::Unavailable, "an answer of GetRecords broke off", why))
-            }
-            futures::future::Either::Right(_) => {
-                let what = format!("an answer of GetRecords did not arrive within {} s", ARRIVAL_MILLIS / 1_000);
-                Err(Error::new(ErrorKind::Unavailable, what))
-            }
-        }
-    }
 }
 
 /// The answer as JSON has it (API reference, `GetRecords`).
@@ -101,23 +46,15 @@ struct Record<'a> {
     data: Option<Text<'a>>,
 }
 
-/// Borrowed unless the text has escapes.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
 /// Decodes the answer to a call for `count` records that was made at the time `asked`. `Corrupt` if it is none; the
 /// error quotes nothing of it.
 pub(crate) fn decoded(body: &[u8], count: usize, asked: Timestamp) -> Result<Answer> {
-    let told: Told<'_> = serde_json::from_slice(body).map_err(|why| {
-        let what = format!("an answer of GetRecords is not understood ({:?}) at byte {}", why.classify(), why.column());
-        Error::new(ErrorKind::Corrupt, what)
-    })?;
+    let told: Told<'_> = parsed("GetRecords", body)?;
     // Whole milliseconds, of a year at most.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let behind = told.millis_behind_latest.unwrap_or(0.0).max(0.0) as u64;
     let next = told.next_shard_iterator;
-    let events = events(told.records.unwrap_or_default())?;
+    let events = events(&told.records.unwrap_or_default())?;
     // Positions are made of numbers, so nothing could be said of what goes back.
     if !events.is_sorted_by(|a, b| a.sequence < b.sequence) {
         return Err(Error::new(ErrorKind::Corrupt, "records out of their order"));
@@ -129,12 +66,12 @@ pub(crate) fn decoded(body: &[u8], count: usize, asked: Timestamp) -> Result<Ans
     Ok(Answer { events, next, at_tip, reached })
 }
 
-fn events(records: Vec<Record<'_>>) -> Result<Vec<Event>> {
+fn events(records: &[Record<'_>]) -> Result<Vec<Event>> {
     let text = |text: &Option<Text<'_>>| text.as_ref().map_or(0, |text| text.0.len());
     let room = records.iter().map(|record| text(&record.data) / 4 * 3 + 3 + text(&record.partition_key)).sum();
     // Payload and key of one record, and of the next.
     let (mut joined, mut ends) = (Vec::<u8>::with_capacity(room), Vec::with_capacity(records.len()));
-    for record in &records {
+    for record in records {
         if let Some(data) = &record.data {
             let decoded = STANDARD.decode_append(data.0.as_bytes(), &mut joined);
             decoded.map_err(|_| Error::new(ErrorKind::Corrupt, "a record's data is not in base 64"))?;
@@ -200,7 +137,8 @@ mod tests {
         let answer = decode(&json!({ "NextShardIterator": "i", "MillisBehindLatest": 5_000.0 })).unwrap();
         assert_eq!((answer.next.as_deref(), answer.at_tip), (Some("i"), false));
         assert_eq!(answer.reached, Some(ASKED.minus_millis(5_000)));
-        let cut_off = json!({ "Records": [{ "SequenceNumber": "7" }], "NextShardIterator": "i", "MillisBehindLatest": 0 });
+        let cut_off =
+            json!({ "Records": [{ "SequenceNumber": "7" }], "NextShardIterator": "i", "MillisBehindLatest": 0 });
         assert!(!decoded(cut_off.to_string().as_bytes(), 1, ASKED).unwrap().at_tip);
     }
 

@@ -2,9 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_kinesis::operation::put_records::PutRecordsOutput;
-use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use sluice_ports::{Appended, Error, ErrorKind, NewEvent, Result};
@@ -15,6 +12,7 @@ use crate::KinesisStream;
 use crate::batch::Batches;
 use crate::fault;
 use crate::held::as_stored;
+use crate::put::{self, Entry, Put};
 use crate::shards::{Known, Shard};
 
 /// Requests in a row of which nothing is taken, after which an append gives up: half a minute.
@@ -142,9 +140,8 @@ impl KinesisStream {
             }
             let bytes = request.iter().map(|index| outgoing[*index].size()).sum();
             self.wire.pace().write(id, request.len(), bytes).await;
-            let records = request.iter().map(|index| entry(&outgoing[*index], led)).collect::<Result<_>>()?;
-            match self.wire.put(records).await {
-                Ok(answer) => self.taken(id, led.is_some(), &request, &answer),
+            match self.wire.put(request.iter().map(|index| entry(&outgoing[*index], led))).await {
+                Ok(answer) => self.taken(id, led.is_some(), &request, &put::answer(&answer)?),
                 Err(error) if error.kind() == ErrorKind::Throttled => {
                     Ok(Taken { refused: Some(error), ..Taken::default() })
                 }
@@ -156,14 +153,14 @@ impl KinesisStream {
     }
 
     /// What a request's results say; an error if one of them leaves open what happened.
-    fn taken(&self, id: &ShardId, led: bool, request: &[usize], answer: &PutRecordsOutput) -> Result<Taken> {
+    fn taken(&self, id: &ShardId, led: bool, request: &[usize], answer: &[Put<'_>]) -> Result<Taken> {
         let unclear = |what: String| Error::new(ErrorKind::Indeterminate, format!("{}: {what}", self.wire.name()));
-        if answer.records.len() != request.len() {
-            return Err(unclear(format!("{} results for {} records", answer.records.len(), request.len())));
+        if answer.len() != request.len() {
+            return Err(unclear(format!("{} results for {} records", answer.len(), request.len())));
         }
         let mut taken = Taken::default();
-        for (index, result) in request.iter().zip(&answer.records) {
-            match (result.error_code(), result.sequence_number(), result.shard_id()) {
+        for (index, put) in request.iter().zip(answer) {
+            match (put.error(), put.sequence(), put.shard()) {
                 // The stream was split or merged. Keys lead on to the new shards; what was led here went astray.
                 (None, Some(_), Some(shard)) if led && shard != id.as_str() => return Err(self.resharded(id)),
                 (None, Some(number), Some(shard)) => {
@@ -229,12 +226,7 @@ impl Known {
 }
 
 /// The record. It is led to a shard by that one's first hash, an aggregate by its own.
-fn entry(event: &Outgoing, led: Option<&Shard>) -> Result<PutRecordsRequestEntry> {
-    let entry = PutRecordsRequestEntry::builder()
-        .partition_key(&event.key)
-        .set_explicit_hash_key(
-            led.map(|shard| shard.hashes.first()).or(event.hashes.first().copied()).map(|hash| hash.to_string()),
-        )
-        .data(Blob::new(event.payload.to_vec()));
-    entry.build().map_err(|why| Error::with(ErrorKind::Invalid, "a record that cannot be sent", why))
+fn entry<'a>(event: &'a Outgoing, led: Option<&Shard>) -> Entry<'a> {
+    let hash = led.map(|shard| shard.hashes.first()).or(event.hashes.first().copied());
+    Entry { key: &event.key, data: &event.payload, hash }
 }

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::operation::get_records::GetRecordsError;
-use aws_sdk_kinesis::operation::put_records::PutRecordsOutput;
-use aws_sdk_kinesis::types::{PutRecordsRequestEntry, RecordDistributionStrategy, ShardIteratorType, StreamStatus};
+use aws_sdk_kinesis::types::{RecordDistributionStrategy, ShardIteratorType, StreamStatus};
 use aws_smithy_types::DateTime;
+use bytes::Bytes;
 use sluice_ports::{Clock, Error, ErrorKind, Result};
 use sluice_transfer::{ShardId, Timestamp};
 
-use crate::answer::{Answer, Body, decoded, nearest_micro};
+use crate::answer::{Answer, decoded, nearest_micro};
 use crate::arn::arn;
+use crate::body::Bodies;
 use crate::fault::{Call, is_refused_argument};
 use crate::held::Facts;
 use crate::pace::{Pace, Usage};
+use crate::put::{self, Entry};
 use crate::shards::Shard;
 
 /// Tries at a read that is throttled or does not answer, and what is waited before the second.
@@ -138,7 +140,8 @@ impl Wire {
             retention_millis: u64::try_from(summary.retention_period_hours).unwrap_or(0) * 3_600_000,
             scattered: summary.record_distribution_strategy == Some(RecordDistributionStrategy::Auto),
             // The SDK makes 1970 of an answer without it.
-            created: Some(nearest_micro(summary.stream_creation_timestamp.as_secs_f64())).filter(|time| time.micros() > 0),
+            created: Some(nearest_micro(summary.stream_creation_timestamp.as_secs_f64()))
+                .filter(|time| time.micros() > 0),
         })
     }
 
@@ -209,9 +212,9 @@ impl Wire {
             self.pace.read(shard, usage).await;
             let asked = self.clock.now();
             let request = self.client.get_records().shard_iterator(iterator).set_stream_arn(self.stream_arn());
-            let (request, body) = (request.limit(i32::try_from(count).unwrap_or(i32::MAX)), Body::default());
+            let (request, body) = (request.limit(i32::try_from(count).unwrap_or(i32::MAX)), Bodies::default());
             match request.customize().interceptor(body.clone()).send().await {
-                Ok(_) => Ok(Some((body.bytes(self.clock()).await?, asked))),
+                Ok(_) => Ok(Some((body.answer("GetRecords", ErrorKind::Unavailable, self.clock()).await?, asked))),
                 Err(error)
                     if matches!(error.as_service_error(), Some(GetRecordsError::ExpiredIteratorException(_))) =>
                 {
@@ -232,12 +235,17 @@ impl Wire {
         Ok(Some(answer))
     }
 
-    /// One request, once. An error that leaves open what happened is `Indeterminate`.
-    pub(crate) async fn put(&self, records: Vec<PutRecordsRequestEntry>) -> Result<PutRecordsOutput> {
-        let request = self.client.put_records().set_records(Some(records));
-        let answer = request.set_stream_name(self.stream_name()).set_stream_arn(self.stream_arn()).send().await;
-        let call = Call { unanswered: ErrorKind::Indeterminate, ..self.call("PutRecords") };
-        answer.map_err(|error| call.failed(error))
+    /// One request, once; its answer's body. An error that leaves open what happened is `Indeterminate`.
+    pub(crate) async fn put<'a>(&self, entries: impl Iterator<Item = Entry<'a>> + Clone) -> Result<Bytes> {
+        let stream = (if self.is_arn { "StreamARN" } else { "StreamName" }, self.name.as_str());
+        let bodies = Bodies::of_request(put::request(stream, entries));
+        // What the SDK checks of its input, and takes the endpoint from.
+        let input = self.client.put_records().set_records(Some(Vec::new()));
+        let input = input.set_stream_name(self.stream_name()).set_stream_arn(self.stream_arn());
+        match input.customize().interceptor(bodies.clone()).send().await {
+            Ok(_) => bodies.answer("PutRecords", ErrorKind::Indeterminate, self.clock()).await,
+            Err(error) => Err(Call { unanswered: ErrorKind::Indeterminate, ..self.call("PutRecords") }.failed(error)),
+        }
     }
 
     async fn patiently<T, F>(&self, call: impl Fn() -> F) -> Result<T>

@@ -134,7 +134,7 @@ fn run(what: What) -> Result<()> {
         }
         What::KinesisExport(job) => kinesis::export(&job),
         What::KinesisImport(job) => kinesis::import(&job),
-        What::KinesisServe(service) => kinesis::serve(service),
+        What::KinesisServe(service) => kinesis::serve(&service),
         What::S3Sink => sink::run(),
     }
 }

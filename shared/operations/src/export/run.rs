@@ -58,10 +58,8 @@ pub fn export_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
         }
         let at_once = at_once(&engine.settings, &target.config, facts.limits, lane.len());
         target.line = at_once.line.map(Semaphore::new);
-        over_lane(&slice, lane, at_once.shards, |record| {
-            export_shard(&slice, &target, facts, at_once.parts, record)
-        })
-        .await
+        over_lane(&slice, lane, at_once.shards, |record| export_shard(&slice, &target, facts, at_once.parts, record))
+            .await
     })
 }
 
@@ -81,12 +79,7 @@ struct AtOnce {
 ///
 /// A shard with limits fills a part in seconds and sends it in a fraction of one, so such shards share the parts that are
 /// sent: more of them run at once.
-fn at_once(
-    settings: &Settings,
-    config: &DestinationConfig,
-    limits: Option<ShardLimits>,
-    shards: usize,
-) -> AtOnce {
+fn at_once(settings: &Settings, config: &DestinationConfig, limits: Option<ShardLimits>, shards: usize) -> AtOnce {
     let (read, part) = (settings.read_bytes as u64, config.part_size.max(1));
     let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     if let Some(limits) = limits {

@@ -19,6 +19,12 @@ pub(crate) enum ReadOn {
     Trimmed(Position),
 }
 
+/// What was read of a shard of the target and is not compared yet.
+pub(crate) struct Ahead {
+    shard: ShardId,
+    answer: Result<Read, Error>,
+}
+
 /// Reads on in a shard of the target and adds to the comparison what has such hashes. What comes next is read while
 /// that is done, and left in `ahead` for the next call; so is what was read and lies behind `until`.
 pub(crate) async fn read_more(
@@ -28,11 +34,11 @@ pub(crate) async fn read_more(
     (shard, hashes): (&ShardId, Option<HashRange>),
     back: &mut ReadBack,
     until: &Position,
-    ahead: &mut Option<Result<Read, Error>>,
+    ahead: &mut Option<Ahead>,
 ) -> Result<ReadOn, Fault> {
     let limit = ReadLimit::new(settings.read_events, settings.read_bytes);
-    let mut answer = match ahead.take() {
-        Some(answer) => answer?,
+    let mut answer = match ahead.take().filter(|ahead| ahead.shard == *shard) {
+        Some(ahead) => ahead.answer?,
         None => stream.read(shard, &back.position, limit).await?,
     };
     if is_at_end(&answer) && stream.promises().appends == Appends::ByKey {
@@ -63,17 +69,18 @@ pub(crate) async fn read_more(
     if at_tail || next >= *until {
         compare.await?;
         if !behind.is_empty() {
-            *ahead = Some(Ok(Read::Events { events: behind, next: next.clone(), at_tail, reached }));
+            let answer = Ok(Read::Events { events: behind, next: next.clone(), at_tail, reached });
+            *ahead = Some(Ahead { shard: shard.clone(), answer });
         }
     } else {
         // Begun first, so that it is under way while this thread compares.
         let (read, compared) = join(stream.read(shard, &next, limit), compare).await;
         compared?;
-        *ahead = Some(match read {
+        *ahead = match read {
             // Not for the next call: there is none.
             Err(error) if error.kind() == ErrorKind::Deadline => return Err(error.into()),
-            read => read,
-        });
+            answer => Some(Ahead { shard: shard.clone(), answer }),
+        };
     }
     back.position = next.min(until.clone());
     Ok(ReadOn::Further)

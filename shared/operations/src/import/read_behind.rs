@@ -10,11 +10,11 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
-use sluice_ports::{Error, Read, StreamStore};
+use sluice_ports::StreamStore;
 use sluice_transfer::record::{ImportWork, ReadBack, ShardRecord};
 use sluice_transfer::{Position, ShardId};
 
-use super::read_back::{ReadOn, read_more};
+use super::read_back::{Ahead, ReadOn, read_more};
 use crate::slice::Slice;
 
 /// The comparison of a shard of the target behind what is written into it.
@@ -31,7 +31,7 @@ struct Reading {
     back: ReadBack,
     /// All in front of this is written, and on record.
     until: Position,
-    ahead: Option<Result<Read, Error>>,
+    ahead: Option<Ahead>,
     is_left_to_the_end: bool,
 }
 

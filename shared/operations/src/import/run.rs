@@ -128,9 +128,10 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let settings = slice.engine.settings;
         let at_most = |limit: u64, most: usize| usize::try_from(limit).unwrap_or(usize::MAX).min(most);
         let (events, bytes) = match slice.remaining() {
-            Remaining::Limit { events, bytes } => {
-                (at_most(events, settings.read_events), at_most(bytes, slice.at_once(append_bytes(settings, &*self.route.stream))))
-            }
+            Remaining::Limit { events, bytes } => (
+                at_most(events, settings.read_events),
+                at_most(bytes, slice.at_once(append_bytes(&settings, &*self.route.stream))),
+            ),
             Remaining::Exhausted => (1, 1),
         };
         if self.route.stream.promises().appends == Appends::Conditional {

@@ -33,8 +33,7 @@ pub(crate) fn export(job: &Export) -> Result<()> {
         let begun = Job::begin();
         let config = configuration().await;
         let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
-        let clients =
-            Clients { kinesis: aws_sdk_kinesis::Client::new(&config), s3: aws_sdk_s3::Client::from_conf(s3) };
+        let clients = Clients { kinesis: aws_sdk_kinesis::Client::new(&config), s3: aws_sdk_s3::Client::from_conf(s3) };
         let shards = clients.kinesis.list_shards().stream_name(SOURCE).send().await?.shards.unwrap_or_default();
         let each = shards.iter().map(|shard| one_shard(&clients, job, shard.shard_id()));
         let bytes = try_join_all(each).await?.into_iter().sum();

@@ -42,15 +42,15 @@ pub(crate) struct Serve {
 
 /// Serves until its process is ended. Prints the port first, so that whoever started it knows where and when.
 /// `GET /counts` answers what was asked so far.
-pub(crate) fn serve(service: Serve) -> Result<()> {
-    let kinesis = filled(&service)?;
+pub(crate) fn serve(service: &Serve) -> Result<()> {
+    let kinesis = filled(service)?;
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     println!("{}", listener.local_addr()?.port());
     for connection in listener.incoming() {
-        let (connection, kinesis) = (connection?, kinesis.clone());
+        let (connection, kinesis, latency) = (connection?, kinesis.clone(), service.latency);
         thread::spawn(move || {
             // A connection that breaks off is its client's to notice.
-            if let Err(error) = answer(&connection, &kinesis, service.latency) {
+            if let Err(error) = answer(&connection, &kinesis, latency) {
                 eprintln!("a connection ended: {error}");
             }
         });
@@ -100,7 +100,6 @@ fn answer(connection: &TcpStream, kinesis: &Kinesis, latency: u64) -> Result<()>
             let header = |name: &str| request.header(name).unwrap_or_default();
             let target = header("x-amz-target");
             if latency > 0 && target.ends_with(".PutRecords") {
-                #[expect(clippy::disallowed_methods, reason = "the latency that was asked for")]
                 thread::sleep(Duration::from_millis(latency));
             }
             let body = request.body.as_deref().ok_or("a body that is too large")?;

@@ -40,9 +40,10 @@ pub(crate) fn client(kinesis: Kinesis, caller: &str) -> SharedHttpClient {
 /// and it takes no time.
 pub(crate) fn answer(kinesis: &Kinesis, caller: &str, target: &str, content: &str, body: &[u8]) -> (u16, String) {
     let understood = understood(target, content, Some(body));
-    told(&understood.and_then(|(operation, body)| {
-        kinesis.call(caller, |call| decode::carry_out(call, operation, Body(&body)))
-    }))
+    told(
+        &understood
+            .and_then(|(operation, body)| kinesis.call(caller, |call| decode::carry_out(call, operation, Body(&body)))),
+    )
 }
 
 /// The way of one caller's requests.

@@ -7,6 +7,7 @@ mod expired;
 mod live;
 mod ordered;
 mod placed;
+mod read_behind;
 mod shared;
 mod world;
 

@@ -1,0 +1,108 @@
+//! Bodies of the calls that carry records, past the SDK.
+//!
+//! The SDK would make an object of each record, each text copied byte by byte: most of what a transfer costs. So it does
+//! all that surrounds such a call (endpoint, signature, connection, errors), and neither writes its request's body nor
+//! reads that of a good answer.
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
+};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use aws_smithy_types::config_bag::ConfigBag;
+use bytes::Bytes;
+use futures::future::{Either, select};
+use serde::Deserialize;
+use sluice_ports::{Clock, Error, ErrorKind, Result};
+
+/// How long an answer may take to arrive, in milliseconds: it has 14 MB at most.
+const ARRIVAL_MILLIS: u64 = 60_000;
+
+/// The length of a body, as its header.
+const LENGTH: &str = "content-length";
+
+/// The bodies of one call: as an interceptor it takes the body of a good answer away before the SDK reads it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bodies {
+    /// Sent in place of what the SDK makes of its input; none to send that.
+    request: Option<Bytes>,
+    answer: Arc<Mutex<Option<SdkBody>>>,
+}
+
+impl Intercept for Bodies {
+    fn name(&self) -> &'static str {
+        "Bodies"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> std::result::Result<(), BoxError> {
+        if let Some(body) = self.request.clone() {
+            let request = context.request_mut();
+            request.headers_mut().insert(LENGTH, body.len().to_string());
+            *request.body_mut() = SdkBody::from(body);
+        }
+        Ok(())
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> std::result::Result<(), BoxError> {
+        let response = context.response_mut();
+        if response.status().is_success() {
+            // It is compared with that of the body that the SDK gets.
+            response.headers_mut().remove(LENGTH);
+            let body = std::mem::replace(response.body_mut(), SdkBody::from("{}"));
+            *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        }
+        Ok(())
+    }
+}
+
+impl Bodies {
+    /// Of a call that sends this.
+    pub(crate) fn of_request(body: Vec<u8>) -> Self {
+        Self { request: Some(body.into()), ..Self::default() }
+    }
+
+    /// All bytes of the answer. `unanswered` if they do not come.
+    pub(crate) async fn answer(&self, operation: &str, unanswered: ErrorKind, clock: &dyn Clock) -> Result<Bytes> {
+        let body = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(SdkBody::empty);
+        let arrival = std::pin::pin!(ByteStream::new(body).collect());
+        match select(arrival, clock.sleep(ARRIVAL_MILLIS)).await {
+            Either::Left((Ok(bytes), _)) => Ok(bytes.into_bytes()),
+            Either::Left((Err(why), _)) => {
+                Err(Error::with(unanswered, format!("the answer of {operation} broke off"), why))
+            }
+            Either::Right(_) => {
+                let seconds = ARRIVAL_MILLIS / 1_000;
+                Err(Error::new(unanswered, format!("the answer of {operation} did not arrive within {seconds} s")))
+            }
+        }
+    }
+}
+
+/// A text of an answer: borrowed unless it has escapes.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+/// An answer's JSON. `Corrupt` if it is none of that kind; the error quotes nothing of it.
+pub(crate) fn parsed<'a, T: Deserialize<'a>>(operation: &str, body: &'a [u8]) -> Result<T> {
+    serde_json::from_slice(body).map_err(|why| {
+        let what = format!("the answer of {operation} is not understood ({:?}, byte {})", why.classify(), why.column());
+        Error::new(ErrorKind::Corrupt, what)
+    })
+}
