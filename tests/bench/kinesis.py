@@ -130,7 +130,7 @@ class Bench:
         with contextlib.ExitStack() as stack:
             plain = stack.enter_context(self.machine.fresh("plain"))
             with self.archive((size, event), "raw") as folder:
-                for number, path in enumerate(sorted(folder.rglob("*.bin"))):
+                for number, path in enumerate(sorted(path for path in (folder / "data").rglob("*") if path.is_file())):
                     shutil.copy(path, plain / str(number))
             with Kinesis(self.machine, 1, event):
                 loop = self.machine.baseline("kinesis-import", "--folder", plain, "--event", event)

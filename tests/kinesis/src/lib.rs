@@ -77,8 +77,10 @@ impl Kinesis {
 
     /// A call of somebody now. Calls that are made so are not subject to scripted faults, and take no time.
     pub fn call<T>(&self, caller: &str, call: impl FnOnce(&mut Call<'_>) -> T) -> T {
+        let mut service = self.service();
+        // Behind the lock: of two callers the later one is not earlier.
         let now = self.clock.millis();
-        call(&mut self.service().call(caller, now))
+        call(&mut service.call(caller, now))
     }
 
     /// How it behaves from now on.
@@ -89,8 +91,8 @@ impl Kinesis {
     /// Changes how it behaves from now on.
     pub fn change(&self, change: impl FnOnce(&mut Faults)) {
         // What was due under the old behaviour happens under it.
-        let now = self.clock.millis();
         let mut service = self.service();
+        let now = self.clock.millis();
         service.call("", now);
         change(&mut service.faults);
     }
