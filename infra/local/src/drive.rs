@@ -41,7 +41,9 @@ impl SliceBounds {
     pub(crate) fn settings(self) -> Settings {
         let wind_down_millis = (self.seconds * 1_000 / 4).min(2_000);
         // A slice of this host may go on for as long as a compressed stream takes.
-        Settings { poll_millis: 500, wind_down_millis, longest_stream: u64::MAX, ..Settings::default() }
+        let longest_stream = u64::MAX;
+        // A process that waits costs nothing, so events of an import in rhythm may be a minute apart within a slice.
+        Settings { poll_millis: 500, wind_down_millis, longest_stream, lull_millis: 60_000, ..Settings::default() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One slice of an import: objects to events.
 
+mod beat;
 pub(crate) mod read_back;
 mod reader;
 mod reconcile;
@@ -7,3 +8,4 @@ pub(crate) mod route;
 pub(crate) mod run;
 pub(crate) mod shard;
 mod source;
+mod units;

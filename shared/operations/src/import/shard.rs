@@ -11,6 +11,7 @@ use sluice_transfer::manifest::{ListShard, Segment};
 use sluice_transfer::record::{Check, ImportWork, Mark, Origin, Share, SourceCursor, Tails};
 use sluice_transfer::{Counts, EventDigest, Lacking, ObjectKeys, Order, Placement, Position};
 
+use super::beat::Beat;
 use super::reader::{Reader, Sourced, entry_before};
 use super::route::Route;
 use crate::claimed::Claimed;
@@ -20,6 +21,8 @@ use crate::objects::put_document;
 pub(super) struct ShardImport<'a, 'h> {
     pub route: &'a Route,
     pub claimed: &'a mut Claimed<'h, ImportWork>,
+    /// When events are due; none for as soon as they can be sent.
+    pub(super) beat: Option<&'a Beat>,
     pub reader: Reader<'a>,
     /// Read from the sources, not yet known to be in the target.
     pub unsent: VecDeque<Sourced>,
@@ -30,10 +33,16 @@ pub(super) struct ShardImport<'a, 'h> {
 }
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
-    pub(super) fn new(route: &'a Route, claimed: &'a mut Claimed<'h, ImportWork>) -> Result<Self, Stop> {
+    pub(super) fn new(
+        route: &'a Route,
+        beat: Option<&'a Beat>,
+        claimed: &'a mut Claimed<'h, ImportWork>,
+    ) -> Result<Self, Stop> {
+        // Said anew where it still holds.
+        claimed.record.work.waits_for = None;
         let (cursor, check) = (claimed.record.work.cursor, claimed.record.work.check);
         let reader = Reader::new(claimed.slice, route, listed(route, claimed)?, cursor, check);
-        Ok(Self { route, claimed, reader, unsent: VecDeque::new(), marked: None, failed: None })
+        Ok(Self { route, claimed, beat, reader, unsent: VecDeque::new(), marked: None, failed: None })
     }
 
     /// Tells why no more can be read.
