@@ -4,7 +4,7 @@ use std::future::Future;
 
 use futures::{StreamExt, stream};
 use sluice_transfer::record::{ShardRecord, TransferRecord};
-use sluice_transfer::{SliceOutcome, State};
+use sluice_transfer::{SliceOutcome, State, Timestamp};
 use tracing::Instrument;
 
 use crate::error::{OperationError, Stop};
@@ -44,7 +44,7 @@ pub(crate) async fn over_lane<F: Future<Output = Result<ShardEnd, Stop>>>(
     };
     let ends: Vec<_> = stream::iter(lane).map(work).buffer_unordered(at_once).collect().await;
     slice.wait_for_rate().await;
-    Ok(gather(ends))
+    Ok(gather(slice.engine.clock.now(), ends))
 }
 
 /// What an operator wants to know of a shard's end in a slice.
@@ -52,7 +52,7 @@ fn tell(end: &Result<ShardEnd, Stop>) {
     match end {
         Ok(ShardEnd::Drained) => tracing::info!("the shard is drained"),
         Ok(ShardEnd::Busy(wait_millis)) => tracing::info!(wait_millis, "another slice may be alive"),
-        Ok(ShardEnd::Waiting(wait_millis)) => tracing::debug!(wait_millis, "the next event is not due"),
+        Ok(ShardEnd::Waiting(until)) => tracing::debug!(%until, "the next event is not due"),
         Ok(ShardEnd::More | ShardEnd::Stopped) | Err(Stop::Deadline | Stop::Rest) => {}
         Err(Stop::Fenced) => tracing::warn!("fenced: a later slice holds the shard"),
         Err(Stop::Trouble(error) | Stop::Failed(error)) => tracing::warn!(code = %error.code, "{}", error.message),
@@ -77,12 +77,12 @@ pub(crate) enum ShardEnd {
     More,
     Stopped,
     Busy(u64),
-    /// Of an import in rhythm: its next event is due in so many milliseconds.
-    Waiting(u64),
+    /// Of an import in rhythm: nothing is due before this instant.
+    Waiting(Timestamp),
 }
 
 /// The outcome of a slice from those of its shards: the worst decides. Of shards that wait the first one does.
-pub(crate) fn gather(ends: Vec<Result<ShardEnd, Stop>>) -> SliceOutcome {
+pub(crate) fn gather(now: Timestamp, ends: Vec<Result<ShardEnd, Stop>>) -> SliceOutcome {
     let mut outcome = SliceOutcome::Done;
     let rank = |outcome: &SliceOutcome| match outcome {
         SliceOutcome::Done => 0,
@@ -100,7 +100,7 @@ pub(crate) fn gather(ends: Vec<Result<ShardEnd, Stop>>) -> SliceOutcome {
             Ok(ShardEnd::More) | Err(Stop::Deadline) => SliceOutcome::More,
             Ok(ShardEnd::Stopped) | Err(Stop::Rest) => SliceOutcome::Stopped,
             Ok(ShardEnd::Busy(wait_millis)) => SliceOutcome::Busy { wait_millis },
-            Ok(ShardEnd::Waiting(wait_millis)) => SliceOutcome::Waiting { wait_millis },
+            Ok(ShardEnd::Waiting(until)) => SliceOutcome::Waiting { wait_millis: until.millis_since(now) },
             Err(Stop::Fenced) => SliceOutcome::Fenced,
             Err(Stop::Trouble(error)) => SliceOutcome::Interrupted(error.to_failure()),
             Err(Stop::Failed(error)) => SliceOutcome::Failed(error.to_failure()),
@@ -129,18 +129,20 @@ mod tests {
 
     #[test]
     fn the_worst_shard_decides() {
-        let gathered = gather(vec![Ok(ShardEnd::Drained), Ok(ShardEnd::Busy(5)), Ok(ShardEnd::Busy(9))]);
+        let of = |ends| gather(Timestamp::default(), ends);
+        let gathered = of(vec![Ok(ShardEnd::Drained), Ok(ShardEnd::Busy(5)), Ok(ShardEnd::Busy(9))]);
         assert_eq!(gathered, SliceOutcome::Busy { wait_millis: 9 });
-        assert_eq!(gather(vec![Ok(ShardEnd::More), Ok(ShardEnd::Busy(5))]), SliceOutcome::More);
-        assert_eq!(gather(vec![Ok(ShardEnd::Drained), Err(Stop::Fenced)]), SliceOutcome::Fenced);
-        assert_eq!(gather(vec![Err(Stop::Deadline), Ok(ShardEnd::Drained)]), SliceOutcome::More);
-        assert_eq!(gather(vec![Err(Stop::Rest), Ok(ShardEnd::More)]), SliceOutcome::Stopped);
-        assert_eq!(gather(vec![]), SliceOutcome::Done);
+        assert_eq!(of(vec![Ok(ShardEnd::More), Ok(ShardEnd::Busy(5))]), SliceOutcome::More);
+        assert_eq!(of(vec![Ok(ShardEnd::Drained), Err(Stop::Fenced)]), SliceOutcome::Fenced);
+        assert_eq!(of(vec![Err(Stop::Deadline), Ok(ShardEnd::Drained)]), SliceOutcome::More);
+        assert_eq!(of(vec![Err(Stop::Rest), Ok(ShardEnd::More)]), SliceOutcome::Stopped);
+        assert_eq!(of(vec![]), SliceOutcome::Done);
         let waiting = |wait_millis| SliceOutcome::Waiting { wait_millis };
-        let (long, short) = (|| Ok(ShardEnd::Waiting(900)), || Ok(ShardEnd::Waiting(70)));
-        assert_eq!(gather(vec![Ok(ShardEnd::Drained), long(), short()]), waiting(70), "the next event decides");
-        assert_eq!(gather(vec![short(), Ok(ShardEnd::Busy(5)), long()]), waiting(5));
-        assert_eq!(gather(vec![Ok(ShardEnd::Busy(500)), short()]), waiting(70));
-        assert_eq!(gather(vec![Ok(ShardEnd::More), short()]), SliceOutcome::More);
+        let until = |millis: u64| Ok(ShardEnd::Waiting(Timestamp::default().plus_millis(millis)));
+        let (long, short) = (|| until(900), || until(70));
+        assert_eq!(of(vec![Ok(ShardEnd::Drained), long(), short()]), waiting(70), "the next event decides");
+        assert_eq!(of(vec![short(), Ok(ShardEnd::Busy(5)), long()]), waiting(5));
+        assert_eq!(of(vec![Ok(ShardEnd::Busy(500)), short()]), waiting(70));
+        assert_eq!(of(vec![Ok(ShardEnd::More), short()]), SliceOutcome::More);
     }
 }

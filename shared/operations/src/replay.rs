@@ -28,7 +28,7 @@ pub(crate) fn replay(transfer: &TransferRecord, shards: &[ShardRecord], now: Tim
     let late = lateness(shards);
     let at = |time: Timestamp| Some(instant(&schedule?, time, now).whole_seconds().to_string());
     let active = transfer.state.is_active();
-    let unsent = || shards.iter().filter(|shard| active && !shard.is_drained());
+    let unsent = || shards.iter().filter(move |shard| active && !shard.is_drained());
     let has_more = unsent().next().is_some();
     let waits: Option<Vec<Timestamp>> = unsent().map(ShardRecord::waits_for).collect();
     let next = waits.and_then(|waits| waits.into_iter().min());
@@ -61,6 +61,7 @@ fn lateness(shards: &[ShardRecord]) -> Lateness {
 
 /// Seconds until an import in rhythm has sent its last event. `at_this_rate` is what is left at the rate at which bytes
 /// move, which counts where the target is too slow. None where the last time is not known: then time goes on as it did.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
 pub(crate) fn seconds_left(
     transfer: &TransferRecord,
     shards: &[ShardRecord],
@@ -72,7 +73,6 @@ pub(crate) fn seconds_left(
     let Some(until) = rhythm.until else {
         let began = transfer.anchor?.began;
         let (done, passed) = (progress.filter(|done| *done > 0.0)?, now.millis_since(began));
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
         return Some((passed as f64 * (1.0 - done) / done / 1_000.0).ceil() as u64);
     };
     let Some(schedule) = transfer.schedule() else { return rhythm.millis().map(|millis| millis.div_ceil(1_000)) };

@@ -234,9 +234,9 @@ impl Schedule {
 pub struct Lull(BTreeMap<ShardId, Option<Timestamp>>);
 
 impl Lull {
-    /// All of these shards work.
-    pub fn new(shards: impl IntoIterator<Item = ShardId>) -> Self {
-        Self(shards.into_iter().map(|shard| (shard, None)).collect())
+    /// These shards, each with the instant until which it waits; none if it works.
+    pub fn new(shards: impl IntoIterator<Item = (ShardId, Option<Timestamp>)>) -> Self {
+        Self(shards.into_iter().collect())
     }
 
     /// The shard works.
@@ -353,9 +353,7 @@ mod tests {
     #[test]
     fn a_slice_stays_while_one_of_its_shards_works_or_will_soon() {
         let (one, two): (ShardId, ShardId) = ("one".parse().unwrap(), "two".parse().unwrap());
-        let mut lull = Lull::new([one.clone(), two.clone()]);
-        assert!(!lull.is_long(at(0), 10));
-        lull.waits(&one, at(1_000));
+        let mut lull = Lull::new([(one.clone(), Some(at(1_000))), (two.clone(), None)]);
         assert!(!lull.is_long(at(0), 10), "the other works");
         lull.waits(&two, at(500));
         assert!(lull.is_long(at(489), 10) && !lull.is_long(at(490), 10), "the nearest decides");

@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sluice_transfer::record::TransferRecord;
+use sluice_transfer::record::{ShardRecord, TransferRecord};
 use sluice_transfer::{Anchor, Lull, Schedule, ShardId, State, Timestamp, Wanted};
 
 use crate::engine::{Engine, Settings};
@@ -19,7 +19,12 @@ const LEAST_BYTES: u64 = 512 << 10;
 pub(super) struct Beat {
     schedule: Schedule,
     lull: Mutex<Lull>,
+    /// A shard that was given back is taken so long before its event is due, in milliseconds: its sources are read then.
+    lead_millis: u64,
 }
+
+/// See [`Beat::lead_millis`]: time to call a slice, to take the shard and to read its sources.
+const LEAD_MILLIS: u64 = 2_000;
 
 /// What a shard does before its next event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +33,8 @@ pub(super) enum Step {
     Due,
     /// It is not, and some time has passed.
     Waited,
-    /// It is not for so many milliseconds: the shard is given back.
-    Leave(u64),
+    /// It is not for long: the shard is given back, and taken again at this instant.
+    Leave(Timestamp),
 }
 
 /// The transfer with the instant at which writing began on record: now, unless a slice began before. None if the
@@ -67,8 +72,11 @@ pub(super) fn shared(settings: Settings, shards: usize) -> Settings {
 
 impl Beat {
     /// Of a transfer that has a rhythm and has begun to write, for these shards.
-    pub(super) fn of(transfer: &TransferRecord, shards: impl IntoIterator<Item = ShardId>) -> Option<Self> {
-        Some(Self { schedule: transfer.schedule()?, lull: Mutex::new(Lull::new(shards)) })
+    pub(super) fn of(transfer: &TransferRecord, shards: &[ShardRecord], settings: &Settings) -> Option<Self> {
+        let schedule = transfer.schedule()?;
+        let of = |record: &ShardRecord| (record.shard.clone(), record.waits_for().map(|time| schedule.due(time)));
+        let lull = Mutex::new(Lull::new(shards.iter().map(of)));
+        Some(Self { schedule, lull, lead_millis: LEAD_MILLIS.min(settings.lull_millis / 2) })
     }
 
     fn lull(&self) -> MutexGuard<'_, Lull> {
@@ -106,13 +114,13 @@ impl Beat {
             lull.is_long(now, settings.lull_millis)
         };
         if leaves {
-            return Step::Leave(wait);
+            return Step::Leave(now.plus_millis(wait.saturating_sub(self.lead_millis)));
         }
         clock.sleep(wait.min(settings.poll_millis.clamp(1, 1_000)).min(slice.millis_left().max(1))).await;
         Step::Waited
     }
 
-    /// Waits for a shard that was given back to wait, without taking it. None once its event is due.
+    /// Waits for a shard that was given back to wait, without taking it. None once its event is about to be due.
     pub(super) async fn until_due(
         &self,
         slice: &Slice<'_>,
@@ -126,10 +134,13 @@ impl Beat {
             if !slice.has_time() {
                 return Ok(Some(Waits::NoTime));
             }
+            if self.wait_millis(time, slice.engine.clock.now()) <= self.lead_millis {
+                self.lull().works(shard);
+                return Ok(None);
+            }
             match self.step(slice, shard, time).await {
-                Step::Due => return Ok(None),
-                Step::Leave(millis) => return Ok(Some(Waits::Leaves(millis))),
-                Step::Waited => {}
+                Step::Due | Step::Waited => {}
+                Step::Leave(until) => return Ok(Some(Waits::Leaves(until))),
             }
         }
     }
@@ -147,6 +158,6 @@ pub(super) enum Waits {
     Rests,
     /// Its time is over.
     NoTime,
-    /// It waits for so many milliseconds more.
-    Leaves(u64),
+    /// It waits for long, and is taken at this instant.
+    Leaves(Timestamp),
 }

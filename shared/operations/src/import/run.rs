@@ -30,7 +30,7 @@ pub fn import_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
         let slice = Slice::new(engine, order, &transfer, transfer.rate());
         let route = match open_route(&*slice.places, config).await {
             Ok(route) => route,
-            Err(stop) => return Ok(gather(vec![Err(stop)])),
+            Err(stop) => return Ok(gather(engine.clock.now(), vec![Err(stop)])),
         };
         // What is sent, the next batch that is read meanwhile, what is taken apart, and the part that it is taken of.
         let settings = &engine.settings;
@@ -38,7 +38,7 @@ pub fn import_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
         let at_once = usize::try_from(settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, 32);
         let lane = in_turn(&slice, &transfer).await?;
         slice.divide_rate(&transfer, lane.len());
-        let beat = Beat::of(&transfer, lane.iter().map(|record| record.shard.clone()));
+        let beat = Beat::of(&transfer, &lane, settings);
         let at_once = if beat.is_some() { lane.len().max(1) } else { at_once };
         over_lane(&slice, lane, at_once, |record| import_shard(&slice, &route, beat.as_ref(), record)).await
     })
@@ -62,7 +62,7 @@ async fn import_shard(
         Ok(None) => move_shard(slice, route, Some(beat), record).await,
         Ok(Some(Waits::Rests)) => Ok(ShardEnd::Stopped),
         Ok(Some(Waits::NoTime)) => Ok(ShardEnd::More),
-        Ok(Some(Waits::Leaves(millis))) => Ok(ShardEnd::Waiting(millis)),
+        Ok(Some(Waits::Leaves(until))) => Ok(ShardEnd::Waiting(until)),
         Err(stop) => Err(stop),
     };
     beat.leaves(&shard);
@@ -138,7 +138,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
             match self.in_rhythm().await? {
                 Step::Due => self.send().await?,
                 Step::Waited => {}
-                Step::Leave(millis) => return Ok(ShardEnd::Waiting(millis)),
+                Step::Leave(until) => return Ok(ShardEnd::Waiting(until)),
             }
         }
     }
@@ -236,8 +236,8 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
 
     /// Appends a batch of unsent events. Whatever the answer, the record then says what the target holds.
     async fn send(&mut self) -> Result<(), Stop> {
-        let now = self.claimed.slice.engine.clock.now();
         if let Some((beat, time)) = self.beat.zip(self.unsent.front().and_then(|sourced| sourced.time)) {
+            let now = self.claimed.slice.engine.clock.now();
             let work = &mut self.claimed.record.work;
             work.waits_for = None;
             work.late.sent(beat.late_millis(time, now));
@@ -294,9 +294,10 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     /// How many of the unsent events go at once: those that are due. Reconciling may have read more than a batch.
     fn batch(&self) -> usize {
         let (most, most_bytes) = self.limits();
-        let (mut bytes, now) = (0, self.claimed.slice.engine.clock.now());
+        let mut bytes = 0;
+        let beat = self.beat.map(|beat| (beat, self.claimed.slice.engine.clock.now()));
         let is_due = |sourced: &&Sourced| {
-            self.beat.zip(sourced.time).is_none_or(|(beat, time)| beat.is_due(time, now))
+            beat.zip(sourced.time).is_none_or(|((beat, now), time)| beat.is_due(time, now))
         };
         let within = |sourced: &&Sourced| {
             let room = bytes < most_bytes;

@@ -73,12 +73,13 @@ pub(super) fn in_time(
     }
     let what = format!(
         "retention: {uri} keeps events for {} h, and all of these take {} h at least to be written and {} h to be read \
-         back; raise its retention to {} h or more",
+         back; raise its retention to {} h or more{}",
         kept / 3_600,
         hours(writing),
         hours(reading),
         // With room for a pause.
-        hours(both).saturating_mul(2)
+        hours(both).saturating_mul(2),
+        if at_least > reading { ", or import at a faster pace" } else { "" }
     );
     if writing > kept { Err(OperationError::new(Code::OutOfRange, what)) } else { Ok(Some(what)) }
 }
@@ -147,7 +148,8 @@ mod tests {
         let paced = |hours: u64| in_time(Counts::new(3_600_000, 1), intake, hours * 3_600, day, &uri, 1);
         assert_eq!(paced(23), Ok(None));
         assert!(paced(24).unwrap().unwrap().contains("take 24 h at least to be written and 1 h to be read back"));
-        assert_eq!(paced(25).unwrap_err().code, Code::OutOfRange);
+        let refused = paced(25).unwrap_err();
+        assert!(refused.code == Code::OutOfRange && refused.message.ends_with("or import at a faster pace"), "{refused}");
     }
 
     #[test]

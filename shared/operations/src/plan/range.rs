@@ -78,7 +78,7 @@ impl Bounds {
             Bound::At(_) => None,
         };
         let times = Times { from: time(&from), until: time(&until), ..Times::default() };
-        let (counts, seen) = (Some(Counts::default()), Some(None));
+        let (counts, seen) = (Some(Counts::default()), Seen::default());
         ShardRange { engine, encoding, shard, from, by_time, until, counts, times, seen }
     }
 }
@@ -113,8 +113,22 @@ pub(super) struct ShardRange<'a> {
     /// Events and bytes in what is taken; none once part of something is.
     counts: Option<Counts>,
     times: Times,
-    /// The times of what is taken, of whole parts; none once one does not tell.
-    seen: Option<Option<TimeRange>>,
+    seen: Seen,
+}
+
+/// The times of what is taken, of whole parts.
+#[derive(Default)]
+struct Seen {
+    times: Option<TimeRange>,
+    /// True if one does not tell.
+    untold: bool,
+}
+
+impl Seen {
+    fn take(&mut self, times: Option<TimeRange>) {
+        self.times = TimeRange::cover(self.times, times);
+        self.untold |= times.is_none();
+    }
 }
 
 /// Bounds that are times, and objects whose times are out of order with them.
@@ -237,7 +251,7 @@ impl ShardRange<'_> {
 
     fn take(&mut self, extent: &Extent) {
         self.counts = self.counts.map(|counts| counts + extent.span.counts);
-        self.seen = self.seen.zip(extent.span.times).map(|(seen, times)| TimeRange::cover(seen, Some(times)));
+        self.seen.take(extent.span.times);
     }
 
     fn range(&self) -> Range {
@@ -246,7 +260,7 @@ impl ShardRange<'_> {
 
     /// All objects were shown.
     pub(super) fn taken(self) -> Taken {
-        Taken { counts: self.counts, range: self.range(), times: self.seen.flatten() }
+        Taken { counts: self.counts, range: self.range(), times: self.seen.times.filter(|_| !self.seen.untold) }
     }
 
     /// The time of the first event that is taken of an object, if one is and has a time.
