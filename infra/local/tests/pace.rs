@@ -68,7 +68,9 @@ fn a_silence_of_hours_is_waited_for_and_a_stop_is_obeyed_in_it() {
 fn a_pace_that_cannot_be_kept_is_refused_with_the_way_out() {
     let stage = exported(&[0, 300]);
     stage.ok("export local:a dir:out --id raw --format raw");
-    stage.run("import dir:out/raw local:b --pace original").fails(1, "export the stream again with format avro or jsonl");
+    stage
+        .run("import dir:out/raw local:b --pace original")
+        .fails(1, "export the stream again with format avro or jsonl");
     stage.run("import dir:in local:b --format lines --pace 2x").fails(1, "--time-field");
     stage.run("import dir:out/e local:b --pace 10").fails(2, "write original, max, or a factor such as 10x");
     stage.ok("import dir:in local:b --format lines --pace max");

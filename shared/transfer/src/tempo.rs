@@ -299,7 +299,9 @@ mod tests {
             assert_eq!(serde_json::to_string(&tempo).unwrap(), format!("\"{written}\""));
             assert_eq!(serde_json::from_str::<Tempo>(&format!("\"{text}\"")).unwrap(), tempo);
         }
-        for wrong in ["", "x", "10", "0x", "0.0x", "-1x", "+1x", ".5x", "1.x", "1.0001x", "1000000.001x", "fast", "1e3x"] {
+        for wrong in
+            ["", "x", "10", "0x", "0.0x", "-1x", "+1x", ".5x", "1.x", "1.0001x", "1000000.001x", "fast", "1e3x"]
+        {
             assert!(wrong.parse::<Tempo>().unwrap_err().to_string().contains("10x or 0.5x"), "{wrong}");
         }
         assert!("9".repeat(9_000).parse::<Tempo>().unwrap_err().to_string().len() < 300);
@@ -314,7 +316,10 @@ mod tests {
             assert_eq!(schedule.due(at(61_000)), at(due), "{pace}");
             assert_eq!(schedule.due(at(-5)), at(500_000), "{pace}");
             assert_eq!(schedule.wait_millis(at(61_000), at(due - 7)), 7);
-            assert_eq!((schedule.wait_millis(at(61_000), at(due)), schedule.late_millis(at(61_000), at(due + 9))), (0, 9));
+            assert_eq!(
+                (schedule.wait_millis(at(61_000), at(due)), schedule.late_millis(at(61_000), at(due + 9))),
+                (0, 9)
+            );
         }
         assert_eq!(schedule("10x").rhythm.millis(), Some(6_000));
         assert_eq!(Rhythm { until: None, ..schedule("10x").rhythm }.millis(), None);
@@ -364,7 +369,8 @@ mod tests {
     }
 
     fn any_factor() -> impl Strategy<Value = Factor> {
-        prop_oneof![Just(1_000), 1_u32..=LARGEST, 100_u32..=20_000].prop_map(|all| Factor(NonZeroU32::new(all).unwrap()))
+        prop_oneof![Just(1_000), 1_u32..=LARGEST, 100_u32..=20_000]
+            .prop_map(|all| Factor(NonZeroU32::new(all).unwrap()))
     }
 
     /// Wall time that must have passed at least, and at most, in microseconds.

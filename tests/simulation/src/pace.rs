@@ -45,9 +45,8 @@ impl Rhythm {
         }
         for (shard, events) in expected {
             let there = target.events(shard).len();
-            let is_due = |event: &&NewEvent| {
-                self.began.is_some_and(|anchor| Schedule { rhythm, anchor }.due(event.time) <= now)
-            };
+            let is_due =
+                |event: &&NewEvent| self.began.is_some_and(|anchor| Schedule { rhythm, anchor }.due(event.time) <= now);
             let due = events.iter().filter(is_due).count();
             if there > due {
                 return Err(format!("shard {shard} of the target holds {there} events, and {due} are due"));

@@ -9,9 +9,9 @@ use sluice_transfer::record::{
     ShardRecord, Share, SourceCursor, TimeBounds, TransferRecord, Upload, Work,
 };
 use sluice_transfer::{
-    Aggregates, Anchor, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, Gap, HashRange, ImportRequest, Lacking, Order, Pace, Placement, Position, Range, ReadShare, Reason,
-    Request, Rhythm, Sequence, ShardId, SourceFormat, StreamUri, TimeRange, Timestamp, UploadId, Value,
+    Aggregates, Anchor, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames,
+    ForeignFiles, Format, Gap, HashRange, ImportRequest, Lacking, Order, Pace, Placement, Position, Range, ReadShare,
+    Reason, Request, Rhythm, Sequence, ShardId, SourceFormat, StreamUri, TimeRange, Timestamp, UploadId, Value,
 };
 
 use super::*;

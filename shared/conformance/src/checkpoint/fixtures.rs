@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use sluice_transfer::manifest::SegmentChain;
 use sluice_transfer::record::{
     Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, FIRST_VERSION, Failure, ImportConfig,
-    ImportRecord, Lateness, LedgerEntry, LedgerPage, ManifestRef, Mark, Origin, Owner, PartEntry, PartSpan, Phase, ReadBack,
-    SealedObject, ShardRecord, Silence, SourceCursor, TimeBounds, TransferRecord, Upload, Work,
+    ImportRecord, Lateness, LedgerEntry, LedgerPage, ManifestRef, Mark, Origin, Owner, PartEntry, PartSpan, Phase,
+    ReadBack, SealedObject, ShardRecord, Silence, SourceCursor, TimeBounds, TransferRecord, Upload, Work,
 };
 use sluice_transfer::{
-    Aggregates, Anchor, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, Gap, HashRange, ImportRequest, Inflate, Lacking, Order, Pace, Placement, Position, PositionSpec, Range,
-    Reason, Request, Rhythm, Sequence, ShardId, SourceFormat, State, StreamUri, TimeRange, Timestamp, TransferId, UploadId,
-    Value, Wanted,
+    Aggregates, Anchor, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames,
+    ForeignFiles, Format, Gap, HashRange, ImportRequest, Inflate, Lacking, Order, Pace, Placement, Position,
+    PositionSpec, Range, Reason, Request, Rhythm, Sequence, ShardId, SourceFormat, State, StreamUri, TimeRange,
+    Timestamp, TransferId, UploadId, Value, Wanted,
 };
 
 /// The largest number that a stream gives (Kinesis): 56 digits.

@@ -24,7 +24,8 @@ pub fn import_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
         }
         let Some(transfer) = anchored(engine, transfer).await? else { return Ok(SliceOutcome::Stopped) };
         let config = import_config(&transfer)?;
-        let in_rhythm = config.rhythm.map(|_| if order.lane.is_empty() { transfer.shards.len() } else { order.lane.len() });
+        let in_rhythm =
+            config.rhythm.map(|_| if order.lane.is_empty() { transfer.shards.len() } else { order.lane.len() });
         let settings = in_rhythm.map_or(engine.settings, |shards| shared(engine.settings, shards));
         let engine = &Engine { settings, ..engine.clone() };
         let slice = Slice::new(engine, order, &transfer, transfer.rate());
@@ -296,9 +297,8 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let (most, most_bytes) = self.limits();
         let mut bytes = 0;
         let beat = self.beat.map(|beat| (beat, self.claimed.slice.engine.clock.now()));
-        let is_due = |sourced: &&Sourced| {
-            beat.zip(sourced.time).is_none_or(|((beat, now), time)| beat.is_due(time, now))
-        };
+        let is_due =
+            |sourced: &&Sourced| beat.zip(sourced.time).is_none_or(|((beat, now), time)| beat.is_due(time, now));
         let within = |sourced: &&Sourced| {
             let room = bytes < most_bytes;
             bytes += sourced.event.payload.len();

@@ -108,11 +108,7 @@ pub(super) async fn resolve(
 }
 
 /// The rhythm that is asked for, in the shards that take the events.
-fn in_rhythm(
-    request: &ImportRequest,
-    sources: &Sources,
-    taken: &[Taken],
-) -> Result<Option<Rhythm>, OperationError> {
+fn in_rhythm(request: &ImportRequest, sources: &Sources, taken: &[Taken]) -> Result<Option<Rhythm>, OperationError> {
     let factor = request.pace.and_then(Tempo::factor);
     factor.map_or(Ok(None), |factor| rhythm(factor, sources, taken))
 }

@@ -149,7 +149,10 @@ mod tests {
         assert_eq!(paced(23), Ok(None));
         assert!(paced(24).unwrap().unwrap().contains("take 24 h at least to be written and 1 h to be read back"));
         let refused = paced(25).unwrap_err();
-        assert!(refused.code == Code::OutOfRange && refused.message.ends_with("or import at a faster pace"), "{refused}");
+        assert!(
+            refused.code == Code::OutOfRange && refused.message.ends_with("or import at a faster pace"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -16,11 +16,7 @@ pub(super) fn refuse_untimed(what: &str) -> OperationError {
 }
 
 /// The rhythm of the sources in the shards that take them. None for sources that hold nothing.
-pub(super) fn rhythm(
-    factor: Factor,
-    sources: &Sources,
-    taken: &[Taken],
-) -> Result<Option<Rhythm>, OperationError> {
+pub(super) fn rhythm(factor: Factor, sources: &Sources, taken: &[Taken]) -> Result<Option<Rhythm>, OperationError> {
     if let Some(shard) = taken.iter().find(|one| overlaps(sources, one)).map(|one| &one.shard) {
         return Err(refuse_overlap(shard));
     }
@@ -58,10 +54,9 @@ pub(super) fn note(rhythm: &Rhythm, now: Timestamp) -> String {
             let until = now.plus_millis(millis).whole_seconds();
             format!("pace: {how}: about {}, until {until}", duration_in_words(millis / 1_000))
         }
-        None => format!(
-            "pace: {how}, from {}; how long that takes is not known before the files are read",
-            rhythm.from
-        ),
+        None => {
+            format!("pace: {how}, from {}; how long that takes is not known before the files are read", rhythm.from)
+        }
     }
 }
 
@@ -125,7 +120,8 @@ mod tests {
     #[test]
     fn what_was_written_side_by_side_is_not_read_one_after_the_other() {
         let sources = sources(&[(10, 40), (5, 60), (59, 90), (40, 50)]);
-        for (read, fits) in [(&[1, 2][..], true), (&[0], true), (&[0, 3], true), (&[0, 1], false), (&[0, 2, 1], false)] {
+        for (read, fits) in [(&[1, 2][..], true), (&[0], true), (&[0, 3], true), (&[0, 1], false), (&[0, 2, 1], false)]
+        {
             let planned = rhythm(Factor::ORIGINAL, &sources, &[taken(read)]);
             assert_eq!(planned.is_ok(), fits, "{read:?}");
             let refused = planned.err().map(|error| error.message).unwrap_or_default();

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, ORDERED, PACED, PLACED};
 use crate::{
-    Anchor, BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, LeftOut, Order,
-    PackSpec, Placement, ReadShare, Request, Rhythm, Schedule, ShardId, SourceFormat, State, Step, StreamUri, Timestamp, TransferId,
-    Wanted,
+    Anchor, BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, LeftOut,
+    Order, PackSpec, Placement, ReadShare, Request, Rhythm, Schedule, ShardId, SourceFormat, State, Step, StreamUri,
+    Timestamp, TransferId, Wanted,
 };
 
 /// The root of a transfer's manifest.

@@ -6,9 +6,7 @@ mod stage;
 use std::sync::atomic::Ordering;
 
 use sluice_kit::shard;
-use sluice_operations::{
-    Runner, Settled, SliceOutcome, Wish, begin, describe, import_slice, pause, resume, settle,
-};
+use sluice_operations::{Runner, Settled, SliceOutcome, Wish, begin, describe, import_slice, pause, resume, settle};
 use sluice_ports::Clock;
 use sluice_transfer::{Format, ImportRequest, Pacing, Request, SourceFormat, State};
 
@@ -151,7 +149,8 @@ fn hours_of_silence_cost_no_slice_that_waits() {
         (Pacing { slices: 1_000, idle_millis: 15 * MINUTE, ..Pacing::default() }, 6 * 4),
     ] {
         let silences = 5;
-        let stage = Stage::exported(&[events((0..=silences).map(|n| n * 6 * HOUR)), events([6 * HOUR + 5])], Format::Avro);
+        let stage =
+            Stage::exported(&[events((0..=silences).map(|n| n * 6 * HOUR)), events([6 * HOUR + 5])], Format::Avro);
         stage.drive(&stage.id, &import("original"), &pacing);
         let report = stage.report();
         assert_eq!((report.state, report.events), (State::Completed, silences + 2));
@@ -269,15 +268,13 @@ fn a_range_begins_with_its_own_first_event() {
 #[test]
 fn foreign_files_keep_the_times_of_their_field() {
     let stage = Stage::new(&[Vec::new()]);
-    let line = |seconds: u64| format!("{{\"at\":{},\"n\":{seconds}}}\n", first().micros() / 1_000_000 + seconds.cast_signed());
+    let line =
+        |seconds: u64| format!("{{\"at\":{},\"n\":{seconds}}}\n", first().micros() / 1_000_000 + seconds.cast_signed());
     let lines: String = [0, 5, 65, 7_265].map(line).concat();
     // A record without a time goes with the one in front of it.
     stage.bucket.put_foreign("export/a", lines + "{\"n\":1}\n" + &line(7_270));
-    let request = ImportRequest {
-        format: Some(SourceFormat::Jsonl),
-        time_field: Some("at".to_owned()),
-        ..paced("original")
-    };
+    let request =
+        ImportRequest { format: Some(SourceFormat::Jsonl), time_field: Some("at".to_owned()), ..paced("original") };
     let planned = stage.plan(&Request::Import(request.clone())).unwrap();
     assert!(planned.notes.iter().any(|note| note.contains("how long that takes is not known")), "{:?}", planned.notes);
     let report = stage.import(&Request::Import(request));
