@@ -182,6 +182,10 @@ with an export and other files is refused: name one.
 Of an export a range can be taken, with --from and --until: only the parts of objects that hold it are read. Raw \
 objects do not hold where events end, so there a range begins and ends where parts do.
 
+With --pace original events are appended as far apart in time as they were at the source, with 10x ten times closer. \
+All shards keep step. The plan says until when; a pause moves the rest, and what is late catches up. Events must have \
+times.
+
 A local target is made if it is not there; the target must be empty unless --append is given. The same --id with the \
 same request continues that transfer; with another request it is an error.
 
@@ -195,6 +199,7 @@ Examples:
   sluice import dir:/backup/orders-2026 local:orders-copy
   sluice import dir:/backup/orders-2026 local:one-day --from 2026-11-22 --until 2026-11-23
   sluice import dir:/backup/orders-2026/manifest.json local:orders-copy --append
+  sluice import dir:/backup/orders-2026 local:replayed --pace 10x
   sluice import dir:/data/images local:images --event-size 4MiB --pack
   sluice import dir:/var/log/app local:logs --format lines
   sluice import dir:/data/orders local:orders --format jsonl --payload-field order --time-field at

@@ -50,6 +50,8 @@ impl SliceBounds {
             wind_down_millis,
             longest_stream,
             memory_bytes: MEMORY_BYTES,
+            // A process that waits costs nothing, so events of an import in rhythm may be a minute apart within a slice.
+            lull_millis: 60_000,
             ..Settings::default()
         }
     }

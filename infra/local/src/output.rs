@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use serde::Serialize;
-use sluice_operations::{Report, Retention};
+use sluice_operations::{Replay, Report, Retention};
 use sluice_transfer::record::TransferRecord;
 use sluice_transfer::{Aggregates, Cut, Lacking, State, are, noun};
 
@@ -116,6 +116,9 @@ pub(crate) fn text_of(report: &Report) -> String {
     if let Some(limit) = report.rate {
         line("limit", &format!("{}/s", bytes(limit)));
     }
+    for (number, told) in report.replay.iter().flat_map(replay).enumerate() {
+        line(if number == 0 { "pace" } else { "" }, &told);
+    }
     if let Some(seconds) = report.lag_seconds {
         line("lag", &format!("{} behind the stream's tip", duration(seconds)));
     }
@@ -216,6 +219,22 @@ pub(crate) fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> St
         text.push('\n');
     }
     text
+}
+
+/// The rhythm of an import, how late it is, and what it waits for.
+fn replay(replay: &Replay) -> Vec<String> {
+    let until = replay.ends_at.as_ref().map_or_else(String::new, |time| format!(", until {time}"));
+    let late = match (replay.late_seconds, replay.most_late_seconds) {
+        (0, 0) => None,
+        (0, most) => Some(format!("was up to {} late", duration(most))),
+        (late, _) => Some(format!(
+            "{} late, since the target takes no more or the import was cut off: it goes as fast as it can until it has \
+             caught up",
+            duration(late)
+        )),
+    };
+    let next = replay.next_at.as_ref().map(|time| format!("silence at the source: the next event is due at {time}"));
+    std::iter::once(format!("{}{until}", replay.pace)).chain(late).chain(next).collect()
 }
 
 /// How long the source keeps events, and what becomes of those that are not read.

@@ -131,6 +131,7 @@ fn import() -> TransferRecord {
         placement: None,
         order: None,
         time: at(0),
+        rhythm: None,
         rate: None,
     };
     let (request, config) = (Request::Import(request), Config::Import(config));

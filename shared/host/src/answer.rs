@@ -84,7 +84,7 @@ impl Turn {
             eta_seconds: report.eta_seconds,
             events: report.events,
             bytes: report.bytes,
-            lanes: if next == Next::Move { Lane::all(shards, report.slices) } else { Vec::new() },
+            lanes: if next == Next::Move { Lane::all(shards, before(report)) } else { Vec::new() },
             wait_seconds: 0,
             troubles: 0,
             emit: false,
@@ -107,10 +107,26 @@ impl Turn {
     }
 }
 
+/// Slices of each shard before, or as many as there would have been: in a silence of an import in rhythm a lane waits
+/// without one, and its waves are to be as few.
+fn before(report: &Report) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds are enough")]
+    let seconds = report.duration_seconds as u64;
+    if report.replay.is_some() { report.slices.max(seconds / SLICE_SECONDS) } else { report.slices }
+}
+
+/// What a slice lasts unless the stack says otherwise.
+const SLICE_SECONDS: u64 = 300;
+
+/// The longest wait for an event that is not due, in milliseconds. Nobody wakes a lane that waits: one whose import was
+/// paused meanwhile, and resumed elsewhere, ends within so long.
+const IDLE_MILLIS: u64 = 900_000;
+
 /// The bounds of this host. The slices of a wave are handed on with each lane.
 pub(crate) const PACING: Pacing = Pacing {
     slices: u64::MAX,
     busy_millis: 30_000,
+    idle_millis: IDLE_MILLIS,
     rest_millis: 10_000,
     trouble_millis: 5_000,
     longest_millis: 30_000,
@@ -177,6 +193,7 @@ fn named(outcome: &SliceOutcome) -> (&'static str, Option<Failure>) {
         SliceOutcome::Done => ("done", None),
         SliceOutcome::More => ("more", None),
         SliceOutcome::Busy { .. } => ("busy", None),
+        SliceOutcome::Waiting { .. } => ("waiting", None),
         SliceOutcome::Stopped => ("stopped", None),
         SliceOutcome::Fenced => ("fenced", None),
         SliceOutcome::Interrupted(failure) => ("interrupted", Some(failure.clone())),
@@ -199,6 +216,9 @@ mod tests {
             (answer.next, answer.outcome, answer.wait_seconds, answer.failure.is_some())
         };
         let busy = || SliceOutcome::Busy { wait_millis: 1_001 };
+        let waiting = |wait_millis| SliceOutcome::Waiting { wait_millis };
+        assert_eq!(answer(0, 0, waiting(61_000)), (SliceNext::Wait, "waiting", 61, false));
+        assert_eq!(answer(0, 0, waiting(36_000_000)), (SliceNext::Wait, "waiting", 900, false));
         let interrupted = || SliceOutcome::Interrupted(failure.clone());
         assert_eq!(answer(0, 0, SliceOutcome::More), (SliceNext::Again, "more", 0, false));
         assert_eq!(answer(2, 0, SliceOutcome::More), (SliceNext::Done, "more", 0, false));

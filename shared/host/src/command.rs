@@ -59,7 +59,7 @@ const EXPORT: [&str; 12] = [
     "readShare",
     "rate",
 ];
-const IMPORT: [&str; 18] = [
+const IMPORT: [&str; 19] = [
     "source",
     "stream",
     "id",
@@ -77,6 +77,7 @@ const IMPORT: [&str; 18] = [
     "createTarget",
     "placement",
     "order",
+    "pace",
     "rate",
 ];
 /// Fields that may be written as a size, such as 256MiB.
@@ -263,10 +264,12 @@ mod tests {
         let input = json!({"import": {"source": "s3://b/x/manifest.json", "stream": "kinesis:copy", "id": "mine"}});
         assert_eq!(Command::read(&input, "run-1").unwrap().id().unwrap().as_str(), "mine");
         let import = json!({"import": {"source": "s3://archive/orders", "stream": "kinesis:copy",
-            "from": "shardId-000000000000@7", "until": "2026-11-22T08:00:00Z", "createTarget": true, "order": "none"}});
+            "from": "shardId-000000000000@7", "until": "2026-11-22T08:00:00Z", "createTarget": true, "order": "none",
+            "pace": "10x"}});
         let Ok(Command::Start(_, read)) = Command::read(&import, "run-1") else { panic!("an import") };
         let Request::Import(read) = *read else { panic!("an import") };
         assert!(read.create_target && read.order == Some(Order::None));
+        assert_eq!(read.pace.map(|pace| pace.to_string()).as_deref(), Some("10x"));
         assert!(matches!((read.from, read.until), (Some(PositionSpec::Sequence { .. }), Some(PositionSpec::Time(_)))));
         let id: TransferId = "nightly".parse().unwrap();
         assert_eq!(Command::read(&json!({"resume": "nightly"}), "x"), Ok(Command::Resume(id.clone())));
@@ -293,6 +296,8 @@ mod tests {
         assert!(refused(body("from", json!("yesterday"))).contains("export.from: 'yesterday' is not a position"));
         let share = |share| refused(body("readShare", json!(share)));
         assert!(share(1.5).starts_with("export.readShare: a part of a shard's limits is a number"), "{}", share(1.5));
+        let pace = json!({"import": {"source": "s3://b", "stream": "kinesis:a", "pace": "fast"}});
+        assert!(refused(pace).starts_with("import.pace: 'fast' is not a pace: write original, max"));
         assert!(refused(body("format", json!("parquet"))).starts_with("export.format: "));
         assert!(refused(body("id", json!("a/b"))).starts_with("export.id: "));
         assert!(refused(json!({"export": {"to": "s3://b"}})).contains("'stream' is missing"));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use sluice_host::{Next, Refused, SliceNext};
-use sluice_operations::{Code, OperationError, Report, Retention};
+use sluice_operations::{Code, OperationError, Replay, Report, Retention};
 use sluice_transfer::{Aggregates, Cut, Kind, Lacking, LeftOut, Reason, State, TROUBLES};
 
 const WORKFLOW: &str = include_str!("../../../infra/workflow/transfer.asl.json");
@@ -127,6 +127,7 @@ fn events_are_as_their_schema_says() {
         bytes_written: Some(2),
         rate: None,
         retention: None,
+        replay: None,
         left_out: LeftOut::default(),
         notes: Vec::new(),
     };
@@ -155,6 +156,18 @@ fn events_are_as_their_schema_says() {
     assert_eq!(told, transfer["properties"]["retention"]["examples"][0]);
     let fields: BTreeSet<&String> = told.as_object().unwrap().keys().collect();
     let described = transfer["properties"]["retention"]["properties"].as_object().unwrap();
+    assert_eq!(described.keys().collect::<BTreeSet<_>>(), fields);
+    report.replay = Some(Replay {
+        pace: "original".parse().unwrap(),
+        ends_at: Some("2026-11-23T03:20:00Z".to_owned()),
+        next_at: Some("2026-11-23T01:00:00Z".to_owned()),
+        late_seconds: 0,
+        most_late_seconds: 4,
+    });
+    let told = serde_json::to_value(&report).unwrap()["replay"].clone();
+    assert_eq!(told, transfer["properties"]["replay"]["examples"][0]);
+    let fields: BTreeSet<&String> = told.as_object().unwrap().keys().collect();
+    let described = transfer["properties"]["replay"]["properties"].as_object().unwrap();
     assert_eq!(described.keys().collect::<BTreeSet<_>>(), fields);
     report.left_out.add(Reason::Hidden, "_SUCCESS");
     report.notes.push("shard 0: times are out of order".to_owned());

@@ -10,9 +10,11 @@ mod checkpoint;
 mod clock;
 mod places;
 mod stream;
+mod virtual_clock;
 
 pub use bucket::MemoryBucket;
 pub use checkpoint::MemoryCheckpoints;
 pub use clock::{MemoryClock, now};
 pub use places::MemoryPlaces;
 pub use stream::MemoryStream;
+pub use virtual_clock::VirtualClock;

@@ -229,9 +229,9 @@ impl<'a, W: Kind> Claimed<'a, W> {
         self.flush().await
     }
 
-    /// Whether this slice brought the shard further.
+    /// Whether this slice brought the shard further, or nothing was to be done: the next event is not due.
     pub(crate) fn has_moved(&self) -> bool {
-        Progress::of(&self.record) != self.before || self.record.is_drained()
+        Progress::of(&self.record) != self.before || self.record.is_drained() || self.record.waits_for().is_some()
     }
 }
 

@@ -62,6 +62,9 @@ pub struct Settings {
     pub creation_millis: u64,
     /// The time in which what has landed becomes visible to readers, in milliseconds.
     pub shown_millis: u64,
+    /// How long a slice of an import in rhythm waits for the next event of its shards, in milliseconds. Before a longer
+    /// silence it ends, and the host waits without cost.
+    pub lull_millis: u64,
     /// Compressed bytes of one stream, at most, in files that are no export's: it is read from its beginning in each
     /// slice that goes on with it. `u64::MAX` where a slice may last longer than it was ordered to: then any stream is
     /// taken, and the slice goes on until it is past what it has.
@@ -91,6 +94,7 @@ impl Default for Settings {
             landing_millis: 30_000,
             creation_millis: 300_000,
             shown_millis: 1_000,
+            lull_millis: 10_000,
             longest_stream: 256 << 20,
             read_share: ReadShare::HALF,
             attempts: 5,

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use futures::{StreamExt, stream};
 use sluice_transfer::record::{ShardRecord, TransferRecord};
-use sluice_transfer::{SliceOutcome, State};
+use sluice_transfer::{SliceOutcome, State, Timestamp};
 use tracing::Instrument;
 
 use crate::error::{OperationError, Stop};
@@ -44,7 +44,7 @@ pub(crate) async fn over_lane<F: Future<Output = Result<ShardEnd, Stop>>>(
     };
     let ends: Vec<_> = stream::iter(lane).map(work).buffer_unordered(at_once).collect().await;
     slice.wait_for_rate().await;
-    Ok(gather(ends))
+    Ok(gather(slice.engine.clock.now(), ends))
 }
 
 /// What an operator wants to know of a shard's end in a slice.
@@ -52,6 +52,7 @@ fn tell(end: &Result<ShardEnd, Stop>) {
     match end {
         Ok(ShardEnd::Drained) => tracing::info!("the shard is drained"),
         Ok(ShardEnd::Busy(wait_millis)) => tracing::info!(wait_millis, "another slice may be alive"),
+        Ok(ShardEnd::Waiting(until)) => tracing::debug!(%until, "the next event is not due"),
         Ok(ShardEnd::More | ShardEnd::Stopped) | Err(Stop::Deadline | Stop::Rest) => {}
         Err(Stop::Fenced) => tracing::warn!("fenced: a later slice holds the shard"),
         Err(Stop::Trouble(error) | Stop::Failed(error)) => tracing::warn!(code = %error.code, "{}", error.message),
@@ -76,19 +77,22 @@ pub(crate) enum ShardEnd {
     More,
     Stopped,
     Busy(u64),
+    /// Of an import in rhythm: nothing is due before this instant.
+    Waiting(Timestamp),
 }
 
-/// The outcome of a slice from those of its shards: the worst decides.
-pub(crate) fn gather(ends: Vec<Result<ShardEnd, Stop>>) -> SliceOutcome {
+/// The outcome of a slice from those of its shards: the worst decides. Of shards that wait the first one does.
+pub(crate) fn gather(now: Timestamp, ends: Vec<Result<ShardEnd, Stop>>) -> SliceOutcome {
     let mut outcome = SliceOutcome::Done;
     let rank = |outcome: &SliceOutcome| match outcome {
         SliceOutcome::Done => 0,
         SliceOutcome::Busy { .. } => 1,
-        SliceOutcome::More => 2,
-        SliceOutcome::Stopped => 3,
-        SliceOutcome::Fenced => 4,
-        SliceOutcome::Interrupted(_) => 5,
-        SliceOutcome::Failed(_) => 6,
+        SliceOutcome::Waiting { .. } => 2,
+        SliceOutcome::More => 3,
+        SliceOutcome::Stopped => 4,
+        SliceOutcome::Fenced => 5,
+        SliceOutcome::Interrupted(_) => 6,
+        SliceOutcome::Failed(_) => 7,
     };
     for end in ends {
         let end = match end {
@@ -96,15 +100,25 @@ pub(crate) fn gather(ends: Vec<Result<ShardEnd, Stop>>) -> SliceOutcome {
             Ok(ShardEnd::More) | Err(Stop::Deadline) => SliceOutcome::More,
             Ok(ShardEnd::Stopped) | Err(Stop::Rest) => SliceOutcome::Stopped,
             Ok(ShardEnd::Busy(wait_millis)) => SliceOutcome::Busy { wait_millis },
+            Ok(ShardEnd::Waiting(until)) => SliceOutcome::Waiting { wait_millis: until.millis_since(now) },
             Err(Stop::Fenced) => SliceOutcome::Fenced,
             Err(Stop::Trouble(error)) => SliceOutcome::Interrupted(error.to_failure()),
             Err(Stop::Failed(error)) => SliceOutcome::Failed(error.to_failure()),
         };
-        let longer = matches!((&end, &outcome),
-            (SliceOutcome::Busy { wait_millis: a }, SliceOutcome::Busy { wait_millis: b }) if a > b);
-        if longer || rank(&end) > rank(&outcome) {
-            outcome = end;
-        }
+        outcome = match (outcome, end) {
+            (SliceOutcome::Busy { wait_millis: a }, SliceOutcome::Busy { wait_millis: b }) => {
+                SliceOutcome::Busy { wait_millis: a.max(b) }
+            }
+            (
+                SliceOutcome::Waiting { wait_millis: a },
+                SliceOutcome::Waiting { wait_millis: b } | SliceOutcome::Busy { wait_millis: b },
+            )
+            | (SliceOutcome::Busy { wait_millis: a }, SliceOutcome::Waiting { wait_millis: b }) => {
+                SliceOutcome::Waiting { wait_millis: a.min(b) }
+            }
+            (outcome, end) if rank(&end) > rank(&outcome) => end,
+            (outcome, _) => outcome,
+        };
     }
     outcome
 }
@@ -115,12 +129,20 @@ mod tests {
 
     #[test]
     fn the_worst_shard_decides() {
-        let gathered = gather(vec![Ok(ShardEnd::Drained), Ok(ShardEnd::Busy(5)), Ok(ShardEnd::Busy(9))]);
+        let of = |ends| gather(Timestamp::default(), ends);
+        let gathered = of(vec![Ok(ShardEnd::Drained), Ok(ShardEnd::Busy(5)), Ok(ShardEnd::Busy(9))]);
         assert_eq!(gathered, SliceOutcome::Busy { wait_millis: 9 });
-        assert_eq!(gather(vec![Ok(ShardEnd::More), Ok(ShardEnd::Busy(5))]), SliceOutcome::More);
-        assert_eq!(gather(vec![Ok(ShardEnd::Drained), Err(Stop::Fenced)]), SliceOutcome::Fenced);
-        assert_eq!(gather(vec![Err(Stop::Deadline), Ok(ShardEnd::Drained)]), SliceOutcome::More);
-        assert_eq!(gather(vec![Err(Stop::Rest), Ok(ShardEnd::More)]), SliceOutcome::Stopped);
-        assert_eq!(gather(vec![]), SliceOutcome::Done);
+        assert_eq!(of(vec![Ok(ShardEnd::More), Ok(ShardEnd::Busy(5))]), SliceOutcome::More);
+        assert_eq!(of(vec![Ok(ShardEnd::Drained), Err(Stop::Fenced)]), SliceOutcome::Fenced);
+        assert_eq!(of(vec![Err(Stop::Deadline), Ok(ShardEnd::Drained)]), SliceOutcome::More);
+        assert_eq!(of(vec![Err(Stop::Rest), Ok(ShardEnd::More)]), SliceOutcome::Stopped);
+        assert_eq!(of(vec![]), SliceOutcome::Done);
+        let waiting = |wait_millis| SliceOutcome::Waiting { wait_millis };
+        let until = |millis: u64| Ok(ShardEnd::Waiting(Timestamp::default().plus_millis(millis)));
+        let (long, short) = (|| until(900), || until(70));
+        assert_eq!(of(vec![Ok(ShardEnd::Drained), long(), short()]), waiting(70), "the next event decides");
+        assert_eq!(of(vec![short(), Ok(ShardEnd::Busy(5)), long()]), waiting(5));
+        assert_eq!(of(vec![Ok(ShardEnd::Busy(500)), short()]), waiting(70));
+        assert_eq!(of(vec![Ok(ShardEnd::More), short()]), SliceOutcome::More);
     }
 }

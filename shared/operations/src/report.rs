@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sluice_transfer::record::{Config, Failure, ImportConfig, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
-    Aggregates, BucketUri, Counts, Cut, Kind, Lacking, LeftOut, Position, ShardId, State, StreamUri, TransferId,
+    Aggregates, BucketUri, Counts, Cut, Kind, Lacking, LeftOut, Position, ShardId, State, StreamUri, Timestamp,
+    TransferId,
 };
 
 use crate::engine::{Engine, Operation};
 use crate::error::OperationError;
 use crate::records::{arrived, shard_records, totals};
+use crate::replay::{Replay, replay, seconds_left};
 use crate::retention::{Retention, lag_seconds, retention};
 
 /// The shape of a transfer in every output.
@@ -82,6 +84,9 @@ pub struct Report {
     /// once all is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
+    /// How an import keeps its rhythm; not there where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
     /// Entries of an import's source that are not imported, by reason.
     #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
     pub left_out: LeftOut,
@@ -161,7 +166,7 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
         objects: totals.objects,
         slices: totals.slices,
         progress,
-        eta_seconds: if runs && !done { eta(shards, progress, bytes_per_second) } else { None },
+        eta_seconds: if runs && !done { time_left(transfer, shards, progress, bytes_per_second, now) } else { None },
         lag_seconds: lag_seconds(transfer, shards, now),
         cut: cut(shards),
         manifest: manifest(engine, transfer),
@@ -180,6 +185,7 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
         bytes_written: shards.iter().map(ShardRecord::written).sum(),
         rate: transfer.rate(),
         retention: retention(transfer, shards, now),
+        replay: replay(transfer, shards, now),
         left_out: transfer.left_out.clone(),
         notes: transfer.notes.clone(),
     }
@@ -312,6 +318,21 @@ fn in_the_mean(shards: &[ShardRecord]) -> Option<f64> {
     };
     let known: Vec<f64> = shards.iter().filter_map(share).collect();
     (!known.is_empty()).then(|| known.iter().sum::<f64>() / shards.len() as f64)
+}
+
+/// An import in rhythm ends when its last event is due, all else once its bytes have moved.
+fn time_left(
+    transfer: &TransferRecord,
+    shards: &[ShardRecord],
+    progress: Option<f64>,
+    rate: f64,
+    now: Timestamp,
+) -> Option<u64> {
+    let at_this_rate = eta(shards, progress, rate);
+    match transfer.rhythm() {
+        Some(_) => seconds_left(transfer, shards, progress, at_this_rate, now),
+        None => at_this_rate,
+    }
 }
 
 /// Bytes to go at the present rate. Where a source cannot count, what is left is to what moved as the shares are.

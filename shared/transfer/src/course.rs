@@ -60,6 +60,9 @@ pub struct Pacing {
     pub slices: u64,
     /// The longest wait for the owner of a shard, in milliseconds.
     pub busy_millis: u64,
+    /// The longest wait for an event of an import in rhythm to be due, in milliseconds. A clock that is set meanwhile, or
+    /// a machine that sleeps, makes it late by no more than that.
+    pub idle_millis: u64,
     /// The longest wait for owners that are asked to rest, in milliseconds. They see that long before their leases end.
     pub rest_millis: u64,
     /// The wait after the first trouble, in milliseconds; it doubles with each one in a row.
@@ -72,7 +75,14 @@ impl Default for Pacing {
     /// For a process that a person waits for: the transfer is settled after each slice, and trouble is tried again
     /// soon.
     fn default() -> Self {
-        Self { slices: 1, busy_millis: 10_000, rest_millis: 10_000, trouble_millis: 200, longest_millis: 10_000 }
+        Self {
+            slices: 1,
+            busy_millis: 10_000,
+            idle_millis: 60_000,
+            rest_millis: 10_000,
+            trouble_millis: 200,
+            longest_millis: 10_000,
+        }
     }
 }
 
@@ -135,6 +145,9 @@ impl Course {
             SliceOutcome::Busy { wait_millis } => {
                 Self { wait_millis: wait_millis.clamp(1, pacing.busy_millis.max(1)), ..next }
             }
+            SliceOutcome::Waiting { wait_millis } => {
+                Self { wait_millis: wait_millis.clamp(1, pacing.idle_millis.max(1)), ..next }
+            }
             SliceOutcome::Done | SliceOutcome::Stopped | SliceOutcome::Fenced => Self::from(Call::Settle(None)),
             SliceOutcome::Failed(failure) => Self::from(Call::Settle(Some(failure))),
             SliceOutcome::Interrupted(failure) => Self { slices, ..self.clone() }.after_trouble(failure, pacing),
@@ -163,8 +176,14 @@ mod tests {
 
     use super::*;
 
-    const PACING: Pacing =
-        Pacing { slices: 3, busy_millis: 30_000, rest_millis: 10_000, trouble_millis: 200, longest_millis: 10_000 };
+    const PACING: Pacing = Pacing {
+        slices: 3,
+        busy_millis: 30_000,
+        idle_millis: 900_000,
+        rest_millis: 10_000,
+        trouble_millis: 200,
+        longest_millis: 10_000,
+    };
 
     fn failure(message: &str) -> Failure {
         Failure { code: "Unavailable".into(), message: message.into() }
@@ -182,6 +201,7 @@ mod tests {
         let finish = course(Call::Finish, 0, 4, 0);
         let settling = course(failed.clone(), 0, 4, 0);
         let busy = |wait_millis| SliceOutcome::Busy { wait_millis };
+        let waiting = |wait_millis| SliceOutcome::Waiting { wait_millis };
         for (at, answer, next) in [
             (slice(0), Answer::Slice(SliceOutcome::More), course(Call::Slice, 0, 0, 1)),
             (slice(1), Answer::Slice(SliceOutcome::More), course(Call::Slice, 0, 0, 2)),
@@ -189,6 +209,9 @@ mod tests {
             (slice(0), Answer::Slice(busy(7)), course(Call::Slice, 7, 0, 1)),
             (slice(0), Answer::Slice(busy(u64::MAX)), course(Call::Slice, 30_000, 0, 1)),
             (slice(2), Answer::Slice(busy(7)), wait(settle.clone(), 7)),
+            (slice(0), Answer::Slice(waiting(7)), course(Call::Slice, 7, 0, 1)),
+            (slice(0), Answer::Slice(waiting(u64::MAX)), course(Call::Slice, 900_000, 0, 1)),
+            (slice(2), Answer::Slice(waiting(7)), wait(settle.clone(), 7)),
             (slice(0), Answer::Slice(SliceOutcome::Done), calm(settle.clone())),
             (slice(0), Answer::Slice(SliceOutcome::Stopped), calm(settle.clone())),
             (slice(0), Answer::Slice(SliceOutcome::Fenced), calm(settle.clone())),
@@ -246,6 +269,7 @@ mod tests {
             Answer::Slice(SliceOutcome::Done),
             Answer::Slice(SliceOutcome::More),
             Answer::Slice(SliceOutcome::Busy { wait_millis }),
+            Answer::Slice(SliceOutcome::Waiting { wait_millis }),
             Answer::Slice(SliceOutcome::Stopped),
             Answer::Slice(SliceOutcome::Fenced),
             Answer::Slice(SliceOutcome::Interrupted(failure.clone())),
@@ -279,10 +303,11 @@ mod tests {
 
     fn any_pacing() -> impl Strategy<Value = Pacing> {
         let millis = || prop_oneof![Just(0), 1_u64..100_000, Just(u64::MAX)];
-        (0_u64..5, millis(), millis(), millis(), millis()).prop_map(
-            |(slices, busy_millis, rest_millis, trouble_millis, longest_millis)| Pacing {
+        (0_u64..5, millis(), millis(), millis(), millis(), millis()).prop_map(
+            |(slices, busy_millis, idle_millis, rest_millis, trouble_millis, longest_millis)| Pacing {
                 slices,
                 busy_millis,
+                idle_millis,
                 rest_millis,
                 trouble_millis,
                 longest_millis,
@@ -312,7 +337,8 @@ mod tests {
         ) {
             let at = course(call.clone(), wait, before, u64::from(slices));
             let next = at.after(answer.clone(), &pacing);
-            let longest = pacing.busy_millis.max(pacing.rest_millis).max(pacing.longest_millis).max(1);
+            let waits = [pacing.busy_millis, pacing.idle_millis, pacing.rest_millis, pacing.longest_millis, 1];
+            let longest = waits.into_iter().max().unwrap_or_default();
             prop_assert!(next.wait_millis <= longest, "{next:?}");
             prop_assert!(next.troubles < TROUBLES);
             if answer.trouble().is_none() {
@@ -351,7 +377,7 @@ mod tests {
             let mut at = Course::from(Call::Slice);
             for answer in answers {
                 at = at.after(answer, &PACING);
-                prop_assert!(at.wait_millis <= PACING.busy_millis);
+                prop_assert!(at.wait_millis <= PACING.idle_millis);
                 prop_assert!(at.troubles < TROUBLES);
                 prop_assert!(at.call != Call::Slice || at.troubles > 0 || at.slices < PACING.slices);
             }

@@ -33,6 +33,7 @@ mod request;
 mod sequence;
 mod spec;
 mod state;
+mod tempo;
 mod time;
 mod unpacking;
 mod words;
@@ -60,6 +61,7 @@ pub use request::{ExportRequest, ImportRequest, Order, Placement, Request, Reque
 pub use sequence::Sequence;
 pub use spec::{PositionSpec, SpecError};
 pub use state::{Illegal, Kind, State, Step, Wanted};
+pub use tempo::{Anchor, Factor, Lull, Rhythm, Schedule, Tempo, TempoError};
 pub use time::{TimeError, TimeRange, Timestamp};
 pub use unpacking::{Cutter, Decoded, Decoder, Place, UnpackError, Unpacked};
-pub use words::{are, counted, noun};
+pub use words::{are, counted, duration_in_words, noun};

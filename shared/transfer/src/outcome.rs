@@ -17,6 +17,13 @@ pub enum SliceOutcome {
         /// Milliseconds.
         wait_millis: u64,
     },
+    /// An import in rhythm: no shard of the lane has an event that is due before this wait is over, and all are given
+    /// back.
+    #[serde(rename_all = "camelCase")]
+    Waiting {
+        /// Milliseconds.
+        wait_millis: u64,
+    },
     /// A pause or a cancel is wanted: the lane is at rest.
     Stopped,
     /// A later slice took over; this one ended quietly.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BucketUri, Compression, Format, Inflate, Kind, PositionSpec, ReadShare, SourceFormat, StreamUri};
+use crate::{BucketUri, Compression, Format, Inflate, Kind, PositionSpec, ReadShare, SourceFormat, StreamUri, Tempo};
 
 /// Why a request cannot be carried out as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +106,10 @@ pub struct ImportRequest {
     /// The order that events keep in the target; default key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// The times at which events are appended: as far apart as at the source, times a factor, or as fast as it can;
+    /// default max.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Tempo>,
     /// Bytes of payload a second, at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
@@ -195,6 +199,7 @@ impl ImportRequest {
             create_target: false,
             placement: None,
             order: None,
+            pace: None,
             rate: None,
         }
     }

@@ -53,6 +53,20 @@ impl Timestamp {
         Self(self.0.saturating_sub_unsigned(millis.saturating_mul(1_000)))
     }
 
+    /// Later by `micros` microseconds, as far as there is time.
+    #[must_use]
+    pub(crate) fn plus_micros(self, micros: i128) -> Self {
+        let sum = i128::from(self.0).saturating_add(micros);
+        Self(i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX }))
+    }
+
+    /// The next whole second, or itself: as people are told it.
+    #[must_use]
+    pub const fn whole_seconds(self) -> Self {
+        let behind = self.0.rem_euclid(1_000_000);
+        if behind == 0 { self } else { Self(self.0.saturating_add(1_000_000 - behind)) }
+    }
+
     /// Milliseconds from `earlier` to this instant; 0 if that lies later.
     pub fn millis_since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0) / 1_000
@@ -169,5 +183,14 @@ mod tests {
         let (a, b) = (Timestamp::from_millis(5), Timestamp::from_millis(9));
         assert_eq!(b.millis_since(a), 4);
         assert_eq!(a.millis_since(b), 0);
+        assert_eq!(a.plus_micros(i128::MAX), Timestamp(i64::MAX));
+        assert_eq!(a.plus_micros(-6_000), Timestamp::from_millis(-1));
+    }
+
+    #[test]
+    fn people_are_told_whole_seconds() {
+        for (micros, whole) in [(0, 0), (1, 1), (1_000_000, 1), (1_000_001, 2), (-1, 0), (-1_000_001, -1)] {
+            assert_eq!(Timestamp(micros).whole_seconds(), Timestamp::from_millis(whole * 1_000), "{micros}");
+        }
     }
 }

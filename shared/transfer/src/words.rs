@@ -15,9 +15,38 @@ pub fn are(count: u64) -> &'static str {
     if count == 1 { "is" } else { "are" }
 }
 
+/// A time that something takes, in its two largest units: `3 h 20 min`.
+pub fn duration_in_words(seconds: u64) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let largest = units.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(units.len() - 1);
+    let (unit, name) = units[largest];
+    let first = format!("{} {name}", seconds / unit);
+    match units.get(largest + 1).map(|(next, name)| (seconds % unit / next, name)) {
+        Some((more, name)) if more > 0 => format!("{first} {more} {name}"),
+        _ => first,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_has_two_units_at_most() {
+        for (seconds, words) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (61, "1 min 1 s"),
+            (3_599, "59 min 59 s"),
+            (3_600, "1 h"),
+            (12_005, "3 h 20 min"),
+            (90_000, "1 d 1 h"),
+            (86_400 * 400 + 59, "400 d"),
+        ] {
+            assert_eq!(duration_in_words(seconds), words);
+        }
+    }
 
     #[test]
     fn of_one_there_is_one() {

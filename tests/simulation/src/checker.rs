@@ -17,6 +17,7 @@ use sluice_transfer::{
 };
 
 use crate::lineage::{Arrivals, FIRST, may_be_gone, number};
+use crate::pace::Rhythm;
 use crate::scenario::{Scenario, Stores};
 use crate::scheduler::Violation;
 use crate::world::World;
@@ -58,6 +59,7 @@ pub(crate) struct Checker {
     led: Arrivals,
     /// What has not arrived, by shard and line, where not all of the order is kept.
     missing: BTreeMap<ShardId, HashMap<Line, VecDeque<NewEvent>>>,
+    rhythm: Rhythm,
     /// The most that a transfer was ever said to have done.
     progress: BTreeMap<TransferId, f64>,
 }
@@ -74,6 +76,7 @@ impl Checker {
             arrived: BTreeMap::new(),
             led: Arrivals::default(),
             missing: BTreeMap::new(),
+            rhythm: Rhythm::default(),
             progress: BTreeMap::new(),
         }
     }
@@ -92,6 +95,9 @@ impl Checker {
             }
         }
         self.nothing_overwritten()?;
+        if let Some(expected) = &self.expected {
+            self.rhythm.step(&transfer, &self.stores.target, expected, self.world.now())?;
+        }
         self.target()
     }
 

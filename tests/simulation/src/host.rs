@@ -151,6 +151,7 @@ impl Host {
         self.prove(&import, &report)?;
         self.tally.completed += 1;
         self.tally.by_key += u64::from(self.scenario.by_key);
+        self.tally.paced += u64::from(self.scenario.pace.is_some());
         self.tally.placed += u64::from(self.scenario.placed.is_some());
         self.tally.lineages += u64::from(self.scenario.lineage.is_some());
         Ok(())
@@ -236,6 +237,7 @@ impl Host {
         Pacing {
             slices: self.world.within(1, 3),
             busy_millis: 30_000,
+            idle_millis: 10_000,
             rest_millis: 10_000,
             trouble_millis: self.world.within(0, 200),
             longest_millis: 2_000,

@@ -15,13 +15,14 @@ use sluice_ports::{
 };
 use sluice_transfer::{
     BucketUri, Compression, Cut, Encoding, ExportRequest, Format, HashRange, Header, ImportRequest, Order, Position,
-    PositionSpec, ReadShare, Request, Sequence, ShardId, StreamUri, Timestamp, Value, key_hash,
+    PositionSpec, ReadShare, Request, Sequence, ShardId, StreamUri, Tempo, Timestamp, Value, key_hash,
 };
 
 use crate::by_key::{BlindStream, LANDING_MILLIS, Unanswered};
 use crate::faulty::Faulty;
 use crate::guards::{CredulousBucket, Guard, LooseCheckpoints, loose_source, loose_target};
 use crate::lineage::{self, Lineage};
+use crate::pace::{self, LULL_MILLIS};
 use crate::random::Random;
 use crate::shrink::{Edits, Simpler};
 use crate::world::{ATTEMPTS, ActorId, VirtualClock, World};
@@ -63,6 +64,8 @@ pub(crate) struct Scenario {
     pub placed: Option<u32>,
     /// The order that an import asks for; none for the default.
     pub order: Option<Order>,
+    /// The pace that an import asks for; none for as fast as it goes.
+    pub pace: Option<Tempo>,
     /// Keys lead to shards in source and target, and these are split and merged.
     pub lineage: Option<Lineage>,
     /// The source cannot tell what a range holds.
@@ -122,7 +125,7 @@ impl Scenario {
             part_bytes,
             range: range.filter(|_| is_plain),
             parts_at_once: Random::new(seed ^ 0x7a12_2b5e).size(1, 4),
-            record_millis: pace(seed),
+            record_millis: record_millis(seed),
             slice_events: random.chance(300).then(|| random.within(1, 12)),
             slice_bytes: random.chance(300).then(|| (random.within(1, 300) * scale).max(all as u64 / 150)),
             fresh_etags: random.chance(500),
@@ -133,6 +136,7 @@ impl Scenario {
             placed: placed.filter(|_| is_plain),
             lineage,
             order: order(seed).filter(|_| is_plain),
+            pace: pace::draw(seed, encoding).filter(|_| is_plain),
             uncounted: apart.chance(300),
             fault_rate: random.within(5, 120),
             faults: u32::try_from(random.within(0, 25)).unwrap_or(0),
@@ -172,6 +176,9 @@ impl Scenario {
         }
         if edits.make(Simpler::ByKey) {
             self.order = None;
+        }
+        if edits.make(Simpler::AtOnce) {
+            self.pace = None;
         }
         if edits.make(Simpler::Kept) {
             self.lineage.iter_mut().for_each(|lineage| lineage.horizon = None);
@@ -244,7 +251,7 @@ fn reading(seed: u64, encoding: Encoding, part_size: u64, events: usize) -> (u64
 }
 
 /// Records are written at once, or every now and then; drawn apart, as above.
-fn pace(seed: u64) -> u64 {
+fn record_millis(seed: u64) -> u64 {
     let mut apart = Random::new(seed ^ 0x9ac_e0f3);
     if apart.chance(400) { 0 } else { apart.within(1, 2_000) }
 }
@@ -403,6 +410,7 @@ impl Stores {
                 read_events: scenario.read_events,
                 append_bytes: scenario.append_bytes,
                 shown_millis: 0,
+                lull_millis: LULL_MILLIS,
                 creation_millis: 1_000,
                 landing_millis: if self.without == Some(Guard::LandingWait) { 0 } else { LANDING_MILLIS },
                 longest_stream: 1 << 20,
@@ -482,6 +490,7 @@ pub(crate) fn import_request(scenario: &Scenario) -> Request {
         from: scenario.range.map(|(from, _)| bound(from)),
         until: scenario.range.map(|(_, until)| bound(until)),
         order: scenario.order,
+        pace: scenario.pace,
         event_size: (scenario.encoding.format == Format::Raw).then_some(scenario.event_size),
         ..ImportRequest::new(
             BucketUri { scheme: "memory".into(), rest: "archive".into() },

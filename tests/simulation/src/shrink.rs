@@ -49,9 +49,11 @@ pub enum Simpler {
     ByKey,
     /// The source keeps its events.
     Kept,
+    /// Imports do not wait for the rhythm of their source.
+    AtOnce,
 }
 
-const NAMES: [(Simpler, &str); 14] = [
+const NAMES: [(Simpler, &str); 15] = [
     (Simpler::Calm, "calm"),
     (Simpler::OneShard, "one-shard"),
     (Simpler::LongSlices, "long-slices"),
@@ -66,6 +68,7 @@ const NAMES: [(Simpler, &str); 14] = [
     (Simpler::Unplaced, "unplaced"),
     (Simpler::ByKey, "by-key"),
     (Simpler::Kept, "kept"),
+    (Simpler::AtOnce, "at-once"),
 ];
 
 /// What is taken away from a schedule. Happenings are its faults, its pauses, its trims and the slices that are left

@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 use sluice_transfer::{
     BucketUri, Compression, Format, Inflate, Order, Placement, PositionSpec, ReadShare, SourceFormat, State, StreamUri,
-    TransferId,
+    Tempo, TransferId,
 };
 
 use super::SLICES;
@@ -152,6 +152,10 @@ pub(crate) struct Import {
     /// plan says how fast each can be [default: key]
     #[arg(long, value_name = "key|shard|none", value_parser = order)]
     pub order: Option<Order>,
+    /// When events are appended: in the `original` rhythm of their times, a factor faster or slower such as 10x or 0.5x,
+    /// or as fast as it goes. Events must have times [default: max]
+    #[arg(long, value_name = "original|10x|max")]
+    pub pace: Option<Tempo>,
     /// Bytes of payload a second, at most; none for no limit. `sluice rate` changes it while it runs
     #[arg(long, value_name = "BYTES/s", value_parser = limit)]
     pub rate: Option<Limit>,

@@ -9,9 +9,9 @@ use sluice_transfer::record::{
     ShardRecord, Share, SourceCursor, TimeBounds, TransferRecord, Upload, Work,
 };
 use sluice_transfer::{
-    Aggregates, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, Gap, HashRange, ImportRequest, Lacking, Order, Pace, Placement, Position, Range, ReadShare, Reason,
-    Request, Sequence, ShardId, SourceFormat, StreamUri, TimeRange, Timestamp, UploadId, Value,
+    Aggregates, Anchor, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames,
+    ForeignFiles, Format, Gap, HashRange, ImportRequest, Lacking, Order, Pace, Placement, Position, Range, ReadShare,
+    Reason, Request, Rhythm, Sequence, ShardId, SourceFormat, StreamUri, TimeRange, Timestamp, UploadId, Value,
 };
 
 use super::*;
@@ -241,6 +241,7 @@ fn all_files() -> TransferRecord {
         placement: None,
         order: None,
         time: now(),
+        rhythm: None,
         rate: None,
     };
     let (request, config) = (Request::Import(request), Config::Import(config));
@@ -323,14 +324,41 @@ fn records_of_version_6_are_read_and_written_as_ever() {
     let Request::Import(request) = request else { panic!("an import") };
     let request = Request::Import(ImportRequest { create_target: true, ..request });
     let made = TransferRecord::new(id.clone(), execution, request, config, shards, now());
-    assert_eq!(made.version, RECORD_VERSION);
+    assert_eq!(made.version, 6);
     golden("meta-create-target", Key::Meta(&id), &made);
     let (Request::Import(request), Config::Import(config)) = (made.request, made.config) else { panic!("an import") };
     let request = ImportRequest { create_target: false, order: Some(Order::None), ..request };
     let config = Config::Import(ImportConfig { placement: Some(Placement::Key), order: Some(Order::None), ..config });
     let ordered = TransferRecord::new(id.clone(), made.execution, Request::Import(request), config, made.shards, now());
-    assert_eq!(ordered.version, RECORD_VERSION);
+    assert_eq!(ordered.version, 6);
     golden("meta-ordered", Key::Meta(&id), &ordered);
+}
+
+/// What the versions before 7 would run as fast as they can.
+#[test]
+fn records_of_an_import_in_rhythm_are_read_and_written_as_ever() {
+    let TransferRecord { id, execution, request, config, shards, .. } = all_files();
+    let (Request::Import(request), Config::Import(config)) = (request, config) else { panic!("an import") };
+    let request = Request::Import(ImportRequest { pace: Some("0.5x".parse().unwrap()), ..request });
+    let rhythm = Rhythm {
+        factor: "0.5x".parse().unwrap(),
+        from: now().minus_millis(90_000_000),
+        until: Some(now().minus_millis(80_000_000)),
+    };
+    let config = Config::Import(ImportConfig { rhythm: Some(rhythm), ..config });
+    let mut paced = TransferRecord::new(id.clone(), execution, request, config, shards, now());
+    assert_eq!(paced.version, RECORD_VERSION);
+    let mut anchor = Anchor::new(now());
+    anchor.hold(now().plus_millis(7_000));
+    paced.anchor = Some(anchor);
+    golden("meta-paced", Key::Meta(&id), &paced);
+
+    let mut waits = import();
+    let Work::Import(record) = &mut waits.work else { panic!("an import") };
+    record.waits_for = Some(now().minus_millis(85_000_000));
+    record.late.sent(90_000);
+    record.late.sent(0);
+    golden("shard-import-paced", Key::Shard(&id, &shard_id()), &waits);
 }
 
 #[test]
@@ -355,7 +383,7 @@ fn records_of_how_a_source_is_read_are_read_and_written_as_ever() {
     let config = Config::Export(ExportConfig { read_share, ..config });
     let mut told = TransferRecord::new(told.id, told.execution, request, config, told.shards, now());
     told.totals.left = Some(1);
-    assert_eq!(told.version, RECORD_VERSION);
+    assert_eq!(told.version, 6);
     golden("meta-read-share", Key::Meta(&id), &told);
 
     let stream: StreamUri = "kinesis:orders".parse().unwrap();

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use sluice_transfer::manifest::SegmentChain;
 use sluice_transfer::record::{
     Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, FIRST_VERSION, Failure, ImportConfig,
-    ImportRecord, LedgerEntry, LedgerPage, ManifestRef, Mark, Origin, Owner, PartEntry, PartSpan, Phase, ReadBack,
-    SealedObject, ShardRecord, Silence, SourceCursor, TimeBounds, TransferRecord, Upload, Work,
+    ImportRecord, Lateness, LedgerEntry, LedgerPage, ManifestRef, Mark, Origin, Owner, PartEntry, PartSpan, Phase,
+    ReadBack, SealedObject, ShardRecord, Silence, SourceCursor, TimeBounds, TransferRecord, Upload, Work,
 };
 use sluice_transfer::{
-    Aggregates, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, Gap, HashRange, ImportRequest, Inflate, Lacking, Order, Pace, Placement, Position, PositionSpec, Range,
-    Reason, Request, Sequence, ShardId, SourceFormat, State, StreamUri, TimeRange, Timestamp, TransferId, UploadId,
-    Value, Wanted,
+    Aggregates, Anchor, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames,
+    ForeignFiles, Format, Gap, HashRange, ImportRequest, Inflate, Lacking, Order, Pace, Placement, Position,
+    PositionSpec, Range, Reason, Request, Rhythm, Sequence, ShardId, SourceFormat, State, StreamUri, TimeRange,
+    Timestamp, TransferId, UploadId, Value, Wanted,
 };
 
 /// The largest number that a stream gives (Kinesis): 56 digits.
@@ -122,6 +122,7 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
         create_target: full,
         placement: full.then_some(Placement::AsSource),
         order: full.then_some(Order::Shard),
+        pace: full.then(|| "10x".parse().expect("a pace")),
         rate: full.then_some(9),
     };
     let config = ImportConfig {
@@ -141,12 +142,18 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
         placement: full.then_some(Placement::Key),
         order: full.then_some(Order::None),
         time: Timestamp::from_micros(-1),
+        rhythm: full.then(|| Rhythm {
+            factor: "2.125x".parse().expect("a factor"),
+            from: Timestamp::from_micros(i64::MIN),
+            until: Some(Timestamp::from_micros(i64::MAX)),
+        }),
         rate: full.then_some(9),
     };
     let now = Timestamp::from_millis(1_000);
     let mut record =
         TransferRecord::new(id(name), String::new(), Request::Import(request), Config::Import(config), Vec::new(), now);
     if full {
+        record.anchor = Some(Anchor { began: Timestamp::from_micros(-7), held: Some(now) });
         record.left_out.add(Reason::Link, "current.log");
         record.left_out.add(Reason::NotUtf8, "caf\u{fffd}");
         record.notes = vec!["shard 0: times are out of order".to_owned()];
@@ -279,6 +286,8 @@ fn full_import() -> ImportRecord {
             digest,
         }),
         continued,
+        waits_for: Some(Timestamp::from_micros(i64::MIN)),
+        late: Lateness { last_millis: 1_000, most_millis: u64::MAX >> 1 },
         ..ImportRecord::new(5, Position::After(kinesis()), 2)
     }
 }

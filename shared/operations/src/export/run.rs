@@ -34,7 +34,7 @@ pub fn export_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
         let slice = Slice::new(engine, order, &transfer, transfer.rate());
         let mut target = match open_target(&*slice.places, config).await {
             Ok(target) => target,
-            Err(stop) => return Ok(gather(vec![Err(stop)])),
+            Err(stop) => return Ok(gather(engine.clock.now(), vec![Err(stop)])),
         };
         let lane = in_turn(&slice, &transfer).await?;
         slice.divide_rate(&transfer, lane.len());
@@ -44,7 +44,7 @@ pub fn export_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
         }
         let facts = match target.facts().await {
             Ok(facts) => facts,
-            Err(stop) => return Ok(gather(vec![Err(stop)])),
+            Err(stop) => return Ok(gather(engine.clock.now(), vec![Err(stop)])),
         };
         target.sharing = Sharing::of(config, facts, &engine.settings);
         if let Some(sharing) = &target.sharing {
@@ -53,7 +53,7 @@ pub fn export_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
                 Ok(Some(_)) if transfer.wanted != Wanted::Running => return Ok(SliceOutcome::Stopped),
                 // Before a shard is taken: a slice that waits is not idle.
                 Ok(Some(wait_millis)) => return Ok(SliceOutcome::Busy { wait_millis }),
-                Err(stop) => return Ok(gather(vec![Err(stop)])),
+                Err(stop) => return Ok(gather(engine.clock.now(), vec![Err(stop)])),
             }
         }
         let at_once = at_once(&engine.settings, &target.config, facts.limits, lane.len());

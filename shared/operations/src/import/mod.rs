@@ -1,5 +1,6 @@
 //! One slice of an import: objects to events.
 
+mod beat;
 pub(crate) mod read_back;
 mod read_behind;
 mod reader;
@@ -8,3 +9,4 @@ pub(crate) mod route;
 pub(crate) mod run;
 pub(crate) mod shard;
 mod source;
+mod units;

@@ -9,12 +9,12 @@ use sluice_ports::NewEvent;
 use sluice_transfer::manifest::{ListShard, SourceEntry};
 use sluice_transfer::record::{Check, SourceCursor};
 use sluice_transfer::{
-    Aggregate, Cutter, Decoded, Decoder, Lacking, Place, Range, Sequence, StreamUri, UnpackError, Unpacked, Value,
-    Wanted, key_hash,
+    Aggregate, Cutter, Decoded, Decoder, Lacking, Place, Range, Sequence, StreamUri, Timestamp, Value, Wanted, key_hash,
 };
 
 use super::route::Route;
 use super::source::{Compared, Source, damaged, unreadable};
+use super::units::{cut, raw_event, take_apart};
 use crate::error::{Code, OperationError, Stop};
 use crate::slice::Slice;
 
@@ -27,6 +27,8 @@ pub(crate) struct Sourced {
     pub after: SourceCursor,
     /// Its number in the exported stream, if it had one.
     pub sequence: Option<Sequence>,
+    /// Its time at the source; once it is handed out, the highest one of all up to it. None where none has one.
+    pub time: Option<Timestamp>,
 }
 
 /// What the reader answers.
@@ -74,6 +76,8 @@ pub(crate) struct Reader<'a> {
     ready: VecDeque<Sourced>,
     /// Behind the last event that is not wanted, or what holds none, as long as none that is was found behind it.
     skipped: Option<SourceCursor>,
+    /// The highest time of all events that were handed out.
+    highest: Option<Timestamp>,
 }
 
 impl<'a> Reader<'a> {
@@ -96,6 +100,7 @@ impl<'a> Reader<'a> {
             cutter: Cutter::new(size),
             ready: VecDeque::new(),
             skipped: None,
+            highest: None,
         }
     }
 
@@ -143,11 +148,14 @@ impl<'a> Reader<'a> {
     }
 
     /// The event as the target will hold it: that is what is sent, counted and compared.
-    async fn as_stored(&mut self, Sourced { event, lacks, after, sequence }: Sourced) -> Result<Sourced, Stop> {
+    async fn as_stored(&mut self, sourced: Sourced) -> Result<Sourced, Stop> {
+        let Sourced { event, lacks, after, sequence, time } = sourced;
+        self.highest = self.highest.max(time);
+        let time = self.highest;
         let largest = self.route.config.largest_event.unwrap_or(u64::MAX);
         let too_large = event.size() > largest;
         let (code, why) = match self.route.stream.as_stored(event) {
-            Ok(event) if event.size() <= largest => return Ok(Sourced { event, lacks, after, sequence }),
+            Ok(event) if event.size() <= largest => return Ok(Sourced { event, lacks, after, sequence, time }),
             Ok(event) => {
                 let why = format!("it has {} bytes (payload, key and headers) of at most {largest}", event.size());
                 (Code::EventTooLarge, why)
@@ -439,62 +447,10 @@ fn sourced(route: &Route, decoded: Decoded, after: SourceCursor) -> Sourced {
         headers: decoded.headers,
         payload: decoded.payload,
     };
-    Sourced { event, lacks, after, sequence: decoded.sequence }
+    Sourced { event, lacks, after, sequence: decoded.sequence, time: decoded.time }
 }
 
 /// The entry of the event in front of a cursor, which may be at the beginning of the next.
 pub(super) fn entry_before(after: SourceCursor) -> u64 {
     if after.offset == 0 && after.within == 0 { after.entry.saturating_sub(1) } else { after.entry }
-}
-
-/// Cuts the next piece of what was fed that completes an event. Each ends where the next one begins.
-fn cut(inflater: &mut Inflater, cutter: &mut Cutter) -> Result<Vec<Decoded>, UnpackError> {
-    let mut events = Vec::new();
-    while let Some(piece) = inflater.piece()? {
-        // Bytes of the piece in front of the end of the event at hand; what was held is of an earlier one.
-        let (mut end, mut held) = (0, cutter.held());
-        let mut payloads = Vec::new();
-        cutter.feed(piece.bytes.clone(), &mut payloads);
-        for payload in payloads {
-            end += payload.len() - std::mem::take(&mut held);
-            events.push(raw_event(payload, piece.place(end)));
-        }
-        if !events.is_empty() {
-            break;
-        }
-    }
-    Ok(events)
-}
-
-fn raw_event(payload: Bytes, after: Place) -> Decoded {
-    Decoded {
-        sequence: None,
-        time: None,
-        key: Value::Absent,
-        headers: Vec::new(),
-        payload: Value::Bytes(payload),
-        after,
-    }
-}
-
-/// Events that were fed whole, until there are so many of them, or this many bytes; and where reading can go on, if the
-/// decoder says so. What stands in front of an error comes first; the decoder answers it again.
-fn take_apart(
-    decoder: &mut dyn Decoder,
-    most: usize,
-    most_bytes: usize,
-) -> Result<(Vec<Decoded>, Option<Place>), UnpackError> {
-    let (mut events, mut bytes) = (Vec::new(), 0);
-    while events.len() < most && bytes < most_bytes {
-        match decoder.step() {
-            Ok(Unpacked::Event(event)) => {
-                bytes += event.payload.len() + event.key.len();
-                events.push(event);
-            }
-            Ok(Unpacked::Passed(place)) => return Ok((events, Some(place))),
-            Err(error) if events.is_empty() => return Err(error),
-            Ok(Unpacked::Hungry) | Err(_) => break,
-        }
-    }
-    Ok((events, None))
 }

@@ -5,6 +5,7 @@ use sluice_ports::{Appends, NewEvent, StreamStore};
 use sluice_transfer::record::{Check, ShardRecord, SourceCursor};
 use sluice_transfer::{Order, Remaining, SliceOutcome, Wanted};
 
+use super::beat::{Beat, Step, Waits, anchored, shared};
 use super::reader::{Next, Sourced};
 use super::route::{Route, import_config, open_route};
 use super::shard::{Sent, ShardImport};
@@ -21,16 +22,23 @@ pub fn import_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
         if let Err(outcome) = admit(&transfer) {
             return Ok(outcome);
         }
+        let Some(transfer) = anchored(engine, transfer).await? else { return Ok(SliceOutcome::Stopped) };
         let config = import_config(&transfer)?;
+        let in_rhythm =
+            config.rhythm.map(|_| if order.lane.is_empty() { transfer.shards.len() } else { order.lane.len() });
+        let settings = in_rhythm.map_or(engine.settings, |shards| shared(engine.settings, shards));
+        let engine = &Engine { settings, ..engine.clone() };
         let slice = Slice::new(engine, order, &transfer, transfer.rate());
         let route = match open_route(&*slice.places, config).await {
             Ok(route) => route,
-            Err(stop) => return Ok(gather(vec![Err(stop)])),
+            Err(stop) => return Ok(gather(engine.clock.now(), vec![Err(stop)])),
         };
         let at_once = at_once(&engine.settings, &*route.stream);
         let lane = in_turn(&slice, &transfer).await?;
         slice.divide_rate(&transfer, lane.len());
-        over_lane(&slice, lane, at_once, |record| import_shard(&slice, &route, record)).await
+        let beat = Beat::of(&transfer, &lane, &settings);
+        let at_once = if beat.is_some() { lane.len().max(1) } else { at_once };
+        over_lane(&slice, lane, at_once, |record| import_shard(&slice, &route, beat.as_ref(), record)).await
     })
 }
 
@@ -48,7 +56,37 @@ fn append_bytes(settings: &Settings, stream: &dyn StreamStore) -> usize {
     settings.append_bytes.min(usize::try_from(taken).unwrap_or(usize::MAX)).max(1)
 }
 
-async fn import_shard(slice: &Slice<'_>, route: &Route, record: ShardRecord) -> Result<ShardEnd, Stop> {
+/// A shard in a slice. The others are told when it has ended.
+async fn import_shard(
+    slice: &Slice<'_>,
+    route: &Route,
+    beat: Option<&Beat>,
+    record: ShardRecord,
+) -> Result<ShardEnd, Stop> {
+    let Some(beat) = beat else { return move_shard(slice, route, None, record).await };
+    let (shard, time) = (record.shard.clone(), record.waits_for());
+    let waits = match time {
+        // Nothing of it need be read, nor the shard be taken, before.
+        Some(time) => beat.until_due(slice, &shard, time).await,
+        None => Ok(None),
+    };
+    let end = match waits {
+        Ok(None) => move_shard(slice, route, Some(beat), record).await,
+        Ok(Some(Waits::Rests)) => Ok(ShardEnd::Stopped),
+        Ok(Some(Waits::NoTime)) => Ok(ShardEnd::More),
+        Ok(Some(Waits::Leaves(until))) => Ok(ShardEnd::Waiting(until)),
+        Err(stop) => Err(stop),
+    };
+    beat.leaves(&shard);
+    end
+}
+
+async fn move_shard(
+    slice: &Slice<'_>,
+    route: &Route,
+    beat: Option<&Beat>,
+    record: ShardRecord,
+) -> Result<ShardEnd, Stop> {
     if !slice.has_room() {
         return Ok(ShardEnd::More);
     }
@@ -58,7 +96,7 @@ async fn import_shard(slice: &Slice<'_>, route: &Route, record: ShardRecord) -> 
     };
     let outcome = async {
         claimed.refuse_if_stuck()?;
-        ShardImport::new(route, &mut claimed)?.run().await
+        ShardImport::new(route, beat, &mut claimed)?.run().await
     };
     let outcome = outcome.await;
     claimed.conclude(outcome).await
@@ -81,6 +119,9 @@ const TAKEN: u64 = 900;
 /// Events of one append that go one after the other, and what one takes, in milliseconds, on a bad day.
 const IN_A_ROW: usize = 64;
 const ONE_MILLIS: u64 = 100;
+/// A wait of so long is worth a write of the record, in milliseconds: people see what is waited for, and a slice that
+/// dies while it waits was not idle.
+const NOTED_MILLIS: u64 = 5_000;
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     pub(super) async fn run(mut self) -> Result<ShardEnd, Stop> {
@@ -118,8 +159,38 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
                 }
                 continue;
             }
-            self.send().await?;
+            match self.in_rhythm().await? {
+                Step::Due => self.send().await?,
+                Step::Waited => {}
+                Step::Leave(until) => return Ok(ShardEnd::Waiting(until)),
+            }
         }
+    }
+
+    /// Waits for some time until the first unsent event is due, if it is not. What was sent before is on record then, and
+    /// where the wait is long what is waited for, too.
+    async fn in_rhythm(&mut self) -> Result<Step, Stop> {
+        let Some((beat, time)) = self.beat.zip(self.unsent.front().and_then(|sourced| sourced.time)) else {
+            return Ok(Step::Due);
+        };
+        let slice = self.claimed.slice;
+        let wait = beat.wait_millis(time, slice.engine.clock.now());
+        if wait > 0 {
+            let noted = self.claimed.record.work.waits_for.replace(time) == Some(time);
+            if !noted && wait >= NOTED_MILLIS {
+                self.claimed.touch();
+            }
+            if self.claimed.is_dirty() && (wait >= slice.engine.settings.record_millis || self.claimed.is_due()) {
+                self.flush().await?;
+            }
+        }
+        Ok(beat.step(slice, &self.claimed.record.shard, time).await)
+    }
+
+    /// True if the last unsent event is not due: none behind it is.
+    fn is_ahead(&self) -> bool {
+        let last = self.unsent.back().and_then(|sourced| sourced.time);
+        self.beat.zip(last).is_some_and(|(beat, time)| !beat.is_due(time, self.claimed.slice.engine.clock.now()))
     }
 
     /// Events and bytes to send at once.
@@ -156,7 +227,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
             // However long that takes, the record says what there was before.
             self.flush().await?;
         }
-        while self.failed.is_none() && self.unsent.len() < events && bytes < most_bytes {
+        while self.failed.is_none() && self.unsent.len() < events && bytes < most_bytes && !self.is_ahead() {
             if !self.unsent.is_empty() && !slice.has_time() {
                 break;
             }
@@ -190,6 +261,12 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
 
     /// Appends a batch of unsent events. Whatever the answer, the record then says what the target holds.
     async fn send(&mut self) -> Result<(), Stop> {
+        if let Some((beat, time)) = self.beat.zip(self.unsent.front().and_then(|sourced| sourced.time)) {
+            let now = self.claimed.slice.engine.clock.now();
+            let work = &mut self.claimed.record.work;
+            work.waits_for = None;
+            work.late.sent(beat.late_millis(time, now));
+        }
         let expected = self.claimed.record.work.tail.clone();
         let batch: Vec<NewEvent> = self.unsent.iter().take(self.batch()).map(|sourced| sourced.event.clone()).collect();
         // The next batch is read while the target makes this one durable: neither waits for the other. Where appends go
@@ -230,7 +307,12 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let slice = self.claimed.slice;
         let (events, most_bytes) = self.limits();
         let mut bytes: usize = self.unsent.iter().skip(sent).map(|sourced| sourced.event.payload.len()).sum();
-        while self.failed.is_none() && self.unsent.len() - sent < events && bytes < most_bytes && slice.has_time() {
+        while self.failed.is_none()
+            && self.unsent.len() - sent < events
+            && bytes < most_bytes
+            && slice.has_time()
+            && !self.is_ahead()
+        {
             let Some(Next::Event(sourced)) = self.read_one().await? else { break };
             bytes += sourced.event.payload.len();
             self.unsent.push_back(sourced);
@@ -238,16 +320,19 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         Ok(())
     }
 
-    /// How many of the unsent events go at once: reconciling may have read more than that.
+    /// How many of the unsent events go at once: those that are due. Reconciling may have read more than a batch.
     fn batch(&self) -> usize {
         let (most, most_bytes) = self.limits();
         let mut bytes = 0;
+        let beat = self.beat.map(|beat| (beat, self.claimed.slice.engine.clock.now()));
+        let is_due =
+            |sourced: &&Sourced| beat.zip(sourced.time).is_none_or(|((beat, now), time)| beat.is_due(time, now));
         let within = |sourced: &&Sourced| {
             let room = bytes < most_bytes;
             bytes += sourced.event.payload.len();
             room
         };
-        self.unsent.iter().take(most).take_while(within).count().max(1)
+        self.unsent.iter().take(most).take_while(is_due).take_while(within).count().max(1)
     }
 
     async fn skip_to(&mut self, cursor: SourceCursor) -> Result<(), Stop> {

@@ -11,6 +11,7 @@ use sluice_transfer::manifest::{ListShard, Segment};
 use sluice_transfer::record::{Check, ImportWork, Mark, Origin, Share, SourceCursor, Tails};
 use sluice_transfer::{Counts, EventDigest, Lacking, ObjectKeys, Order, Placement, Position};
 
+use super::beat::Beat;
 use super::read_behind::ReadBehind;
 use super::reader::{Reader, Sourced, entry_before};
 use super::route::Route;
@@ -21,6 +22,8 @@ use crate::objects::put_document;
 pub(super) struct ShardImport<'a, 'h> {
     pub route: &'a Route,
     pub claimed: &'a mut Claimed<'h, ImportWork>,
+    /// When events are due; none for as soon as they can be sent.
+    pub(super) beat: Option<&'a Beat>,
     pub reader: Reader<'a>,
     /// Read from the sources, not yet known to be in the target.
     pub unsent: VecDeque<Sourced>,
@@ -33,13 +36,19 @@ pub(super) struct ShardImport<'a, 'h> {
 }
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
-    pub(super) fn new(route: &'a Route, claimed: &'a mut Claimed<'h, ImportWork>) -> Result<Self, Stop> {
+    pub(super) fn new(
+        route: &'a Route,
+        beat: Option<&'a Beat>,
+        claimed: &'a mut Claimed<'h, ImportWork>,
+    ) -> Result<Self, Stop> {
+        // Said anew where it still holds.
+        claimed.record.work.waits_for = None;
         let (cursor, check) = (claimed.record.work.cursor, claimed.record.work.check);
         let reader = Reader::new(claimed.slice, route, listed(route, claimed)?, cursor, check);
         // Where appends are conditional they are as fast as reading is, and nothing is gained.
         let by_key = route.stream.promises().appends == Appends::ByKey;
         let behind = by_key.then(|| ReadBehind::new(claimed.slice, &*route.stream, &claimed.record));
-        Ok(Self { route, claimed, reader, unsent: VecDeque::new(), marked: None, failed: None, behind })
+        Ok(Self { route, claimed, beat, reader, unsent: VecDeque::new(), marked: None, failed: None, behind })
     }
 
     /// Tells why no more can be read.

@@ -3,11 +3,12 @@
 use sluice_formats::Inflater;
 use sluice_ports::{BucketStore, Listed};
 use sluice_transfer::{
-    Compression, Encoding, FieldNames, ForeignFiles, ImportRequest, Inflate, LeftOut, SourceFormat, recognise,
+    Compression, Encoding, FieldNames, ForeignFiles, ImportRequest, Inflate, LeftOut, SourceFormat, Tempo, recognise,
 };
 
 use super::list::{ListedShard, Sources};
 use super::notes::Notes;
+use super::rhythm::refuse_untimed;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 
@@ -20,6 +21,8 @@ pub(super) struct Asked {
     pub format_said: bool,
     /// True if hidden and unfinished files are taken as well.
     pub all_files: bool,
+    /// True if events are to keep their distances in time.
+    pub in_rhythm: bool,
 }
 
 impl Asked {
@@ -57,7 +60,25 @@ impl Asked {
             None => matches!(format, SourceFormat::Lines | SourceFormat::Jsonl),
         };
         let files = ForeignFiles { format, inflate, fields };
-        Ok(Self { files, said, format_said: request.format.is_some(), all_files: request.all_files })
+        let in_rhythm = request.pace.and_then(Tempo::factor).is_some();
+        Ok(Self { files, said, format_said: request.format.is_some(), all_files: request.all_files, in_rhythm })
+    }
+
+    /// Refuses files whose records hold no times, if times are needed. Without fields their records are Sluice's own,
+    /// which have them.
+    pub(super) fn refuse_untimed(&self) -> Result<(), OperationError> {
+        let is_own = self.files.fields.is_empty();
+        let has_times = match self.files.format {
+            SourceFormat::Raw | SourceFormat::Lines => false,
+            SourceFormat::Jsonl | SourceFormat::Avro => is_own || self.files.fields.time.is_some(),
+        };
+        if !self.in_rhythm || has_times {
+            return Ok(());
+        }
+        Err(refuse_untimed(
+            "events of these files have no times of their own: name the field that holds them (--time-field, \
+             \"timeField\", with format jsonl or avro)",
+        ))
     }
 
     /// Such files, listed.

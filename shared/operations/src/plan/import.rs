@@ -9,8 +9,8 @@ use sluice_transfer::limits::{EVENT_BYTES, SHARDS};
 use sluice_transfer::manifest::SourceList;
 use sluice_transfer::record::{Config, ImportConfig, ImportRecord, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
-    Counts, EventDigest, Format, ImportRequest, Placement, Position, Range, Request, ShardId, State, StreamUri,
-    Timestamp, TransferId, Value, counted,
+    Counts, EventDigest, Format, ImportRequest, Placement, Position, Range, Request, Rhythm, ShardId, State, StreamUri,
+    Tempo, Timestamp, TransferId, Value, counted,
 };
 
 use super::foreign::Asked;
@@ -19,6 +19,7 @@ use super::order;
 use super::placement::{place, shards_to_make};
 use super::range::Bounds;
 use super::resolved::Resolved;
+use super::rhythm::{note, rhythm};
 use super::sources::find;
 use crate::ending::release;
 use crate::engine::Engine;
@@ -71,13 +72,16 @@ pub(super) async fn resolve(
     let info = made_target(engine, &*stream, request, &mut sources, id).await?;
     let (taken, notes) = place(request.placement, &sources, &info, &request.stream)?;
     sources.notes.extend(notes);
+    let rhythm = in_rhythm(request, &sources, &taken)?;
+    sources.notes.extend(rhythm.map(|rhythm| note(&rhythm, engine.clock.now())));
     sources.notes.extend(order::note(request.order, &*stream, &request.stream, taken.len()));
     if let Some(intake) = stream.intake()
         && let Some(retention) = stream.facts().await?.retention_millis
     {
         // What foreign files hold nobody knows.
         let counts = sources.shards.iter().filter_map(|shard| shard.counts).sum();
-        sources.notes.extend(order::in_time(counts, intake, retention, &request.stream, taken.len())?);
+        let at_least = rhythm.and_then(|rhythm| rhythm.millis()).unwrap_or_default() / 1_000;
+        sources.notes.extend(order::in_time(counts, intake, at_least, retention, &request.stream, taken.len())?);
     }
     write_root(engine, id, &request.source, &key, &sources.shards, &taken, sources.left_out.clone()).await?;
     let config = ImportConfig {
@@ -95,11 +99,18 @@ pub(super) async fn resolve(
         placement: placement(&*stream, &taken),
         order: order::resolved(request.order, &*stream),
         time: engine.clock.now(),
+        rhythm,
         rate: request.rate,
     };
     let shards = shards(engine, id, &config).await?;
     let (left_out, notes) = (sources.left_out, sources.notes);
     Ok(Resolved { config: Config::Import(config), shards, left_out, notes })
+}
+
+/// The rhythm that is asked for, in the shards that take the events.
+fn in_rhythm(request: &ImportRequest, sources: &Sources, taken: &[Taken]) -> Result<Option<Rhythm>, OperationError> {
+    let factor = request.pace.and_then(Tempo::factor);
+    factor.map_or(Ok(None), |factor| rhythm(factor, sources, taken))
 }
 
 /// The placement as slices need to know it.
@@ -157,7 +168,8 @@ async fn made_target(
             ErrorKind::NotFound => {
                 let shards = shards_to_make(request.placement, sources);
                 // What cannot be placed is said before a stream is made, which may cost money.
-                place(request.placement, sources, &new_stream(shards)?, &request.stream)?;
+                let (taken, _) = place(request.placement, sources, &new_stream(shards)?, &request.stream)?;
+                in_rhythm(request, sources, &taken)?;
                 if make(stream, request, shards).await? {
                     let made = counted(shards.into(), "shard");
                     sources.notes.push(format!("target: {} was made, with {made}", request.stream));

@@ -8,7 +8,7 @@ use sluice_transfer::limits::LIST_ENTRIES;
 use sluice_transfer::manifest::{ListPart, ListShard, Segment, SegmentRef, SourceEntry, SourceList};
 use sluice_transfer::{
     Aggregates, BucketUri, Counts, Encoding, ForeignFiles, Format, Gap, HashRange, LeftOut, Range, ShardId,
-    SourceFormat, TransferId,
+    SourceFormat, TimeRange, Timestamp, TransferId,
 };
 
 use super::notes::Notes;
@@ -27,6 +27,10 @@ pub(super) struct ListedShard {
     pub hashes: Option<HashRange>,
     /// Aggregates among its events, as far as the manifest knows.
     pub aggregates: Aggregates,
+    /// The time of the first event, where a rhythm is asked for.
+    pub first: Option<Timestamp>,
+    /// The times of its events, if a manifest tells.
+    pub times: Option<TimeRange>,
     entries: u64,
     bytes: u64,
     pub counts: Option<Counts>,
@@ -54,6 +58,25 @@ impl ListedShard {
     /// Nothing yet, of that shard.
     pub(super) fn of(source: Option<ShardId>) -> Self {
         Self { source, ..Self::default() }
+    }
+
+    /// True if there are no sources.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// More sources are listed, with so many bytes.
+    pub(super) fn count(&mut self, entries: u64, bytes: u64) {
+        self.entries += entries;
+        self.bytes += bytes;
+    }
+
+    /// What is known of it.
+    pub(super) fn know(&mut self, known: Known) {
+        let Known { counts, range, gaps, parents, hashes, aggregates, first, times } = known;
+        (self.counts, self.range, self.gaps) = (counts, range, gaps);
+        (self.parents, self.hashes, self.aggregates) = (parents, hashes, aggregates);
+        (self.first, self.times) = (first, times);
     }
 }
 
@@ -91,6 +114,10 @@ pub(super) struct Known {
     pub hashes: Option<HashRange>,
     /// Aggregates among them, as far as the manifest knows.
     pub aggregates: Aggregates,
+    /// The time of the first of them, where a rhythm is asked for.
+    pub first: Option<Timestamp>,
+    /// The times of all of them, if the manifest tells.
+    pub times: Option<TimeRange>,
 }
 
 /// Writes segments as they fill, and at the end the root.
@@ -123,12 +150,12 @@ impl<'a> ListWriter<'a> {
 
     /// True if the current shard has no sources yet.
     pub(super) fn is_empty(&self) -> bool {
-        self.shards.last().is_none_or(|shard| shard.entries == 0)
+        self.shards.last().is_none_or(ListedShard::is_empty)
     }
 
     /// True if no shard has any.
     pub(super) fn holds_nothing(&self) -> bool {
-        self.shards.iter().all(|shard| shard.entries == 0)
+        self.shards.iter().all(ListedShard::is_empty)
     }
 
     /// Progress is told of all shards together, so either all know what is to come or none does.
@@ -141,9 +168,8 @@ impl<'a> ListWriter<'a> {
     /// The next source of the current shard.
     pub(super) async fn push(&mut self, entry: SourceEntry) -> Result<(), OperationError> {
         if let Some(shard) = self.shards.last_mut() {
-            shard.entries += 1;
             let bytes = entry.extent();
-            shard.bytes += bytes.end - bytes.start;
+            shard.count(1, bytes.end - bytes.start);
             self.open.push(entry);
         }
         if self.open.len() == LIST_ENTRIES { self.write().await } else { Ok(()) }
@@ -155,9 +181,7 @@ impl<'a> ListWriter<'a> {
             self.write().await?;
         }
         if let Some(shard) = self.shards.last_mut() {
-            let Known { counts, range, gaps, parents, hashes, aggregates } = known;
-            (shard.counts, shard.range, shard.gaps) = (counts, range, gaps);
-            (shard.parents, shard.hashes, shard.aggregates) = (parents, hashes, aggregates);
+            shard.know(known);
         }
         Ok(())
     }

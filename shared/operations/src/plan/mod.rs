@@ -13,6 +13,7 @@ mod order;
 mod placement;
 mod range;
 mod resolved;
+mod rhythm;
 mod sample;
 mod sources;
 

@@ -49,33 +49,37 @@ pub(super) fn note(asked: Option<Order>, stream: &dyn StreamStore, uri: &StreamU
     })
 }
 
-/// Whether the target keeps events for as long as it takes to write all of them and to read them back. Refused is what
-/// cannot be, with shards that are filled evenly and as fast as they take events; what may not be is told.
+/// Whether the target keeps events for as long as it takes to write all of them, `at_least` so many seconds in their
+/// rhythm, and to read them back. Refused is what cannot be, with shards that are filled evenly and as fast as they take
+/// events; what may not be is told.
 pub(super) fn in_time(
     counts: Counts,
     intake: Intake,
+    at_least: u64,
     retention_millis: u64,
     uri: &StreamUri,
     shards: usize,
 ) -> Result<Option<String>, OperationError> {
     let shards = shards.max(1) as u64;
     let events = counts.events.div_ceil(shards * intake.events.max(1));
-    let writing = events.max(counts.bytes.div_ceil(shards * intake.bytes.max(1)));
-    let hours = |seconds: u64| seconds.div_ceil(3_600);
     // Reading takes half of what a shard gives, which is what it takes.
-    let both = writing.saturating_mul(2);
+    let reading = events.max(counts.bytes.div_ceil(shards * intake.bytes.max(1)));
+    let writing = reading.max(at_least);
+    let hours = |seconds: u64| seconds.div_ceil(3_600);
+    let both = writing.saturating_add(reading);
     let kept = retention_millis / 1_000;
     if both <= kept {
         return Ok(None);
     }
     let what = format!(
         "retention: {uri} keeps events for {} h, and all of these take {} h at least to be written and {} h to be read \
-         back; raise its retention to {} h or more",
+         back; raise its retention to {} h or more{}",
         kept / 3_600,
         hours(writing),
-        hours(both - writing),
+        hours(reading),
         // With room for a pause.
-        hours(both).saturating_mul(2)
+        hours(both).saturating_mul(2),
+        if at_least > reading { ", or import at a faster pace" } else { "" }
     );
     if writing > kept { Err(OperationError::new(Code::OutOfRange, what)) } else { Ok(Some(what)) }
 }
@@ -126,7 +130,7 @@ mod tests {
     fn what_a_target_forgets_before_it_is_read_back_is_refused_or_told() {
         let (uri, day) = ("memory:target".parse().unwrap(), 86_400_000);
         let intake = Intake { events: 1_000, bytes: 1_000_000 };
-        let of = |events, bytes, shards| in_time(Counts::new(events, bytes), intake, day, &uri, shards);
+        let of = |events, bytes, shards| in_time(Counts::new(events, bytes), intake, 0, day, &uri, shards);
         // A shard takes 86.4 GB a day, or 86.4 million events.
         assert_eq!(of(43_200_000, 43_200_000_000, 1), Ok(None));
         for (events, bytes) in [(43_201_000, 1), (1, 43_201_000_000)] {
@@ -140,6 +144,15 @@ mod tests {
             assert!(refused.message.contains("take 25 h at least"), "{refused:?}");
         }
         assert_eq!(of(0, 0, 0), Ok(None));
+        // In its rhythm it is written for longer, and read back as fast as ever.
+        let paced = |hours: u64| in_time(Counts::new(3_600_000, 1), intake, hours * 3_600, day, &uri, 1);
+        assert_eq!(paced(23), Ok(None));
+        assert!(paced(24).unwrap().unwrap().contains("take 24 h at least to be written and 1 h to be read back"));
+        let refused = paced(25).unwrap_err();
+        assert!(
+            refused.code == Code::OutOfRange && refused.message.ends_with("or import at a faster pace"),
+            "{refused}"
+        );
     }
 
     #[test]

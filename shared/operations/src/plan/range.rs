@@ -10,8 +10,8 @@ use sluice_formats::decoder;
 use sluice_ports::BucketStore;
 use sluice_transfer::manifest::{ExportManifest, Extent, ShardManifest};
 use sluice_transfer::{
-    Counts, Cursor, Encoding, Format, Gap, ImportRequest, Place, Position, PositionSpec, Range, ShardId, TimeRange,
-    Timestamp, are, counted,
+    Counts, Cursor, Decoded, Encoding, Format, Gap, ImportRequest, Place, Position, PositionSpec, Range, ShardId,
+    TimeRange, Timestamp, are, counted,
 };
 
 use super::bounds::{check_bounds, check_shards, number_in, time_of};
@@ -78,7 +78,8 @@ impl Bounds {
             Bound::At(_) => None,
         };
         let times = Times { from: time(&from), until: time(&until), ..Times::default() };
-        ShardRange { engine, encoding, shard, from, by_time, until, counts: Some(Counts::default()), times }
+        let (counts, seen) = (Some(Counts::default()), Seen::default());
+        ShardRange { engine, encoding, shard, from, by_time, until, counts, times, seen }
     }
 }
 
@@ -112,6 +113,22 @@ pub(super) struct ShardRange<'a> {
     /// Events and bytes in what is taken; none once part of something is.
     counts: Option<Counts>,
     times: Times,
+    seen: Seen,
+}
+
+/// The times of what is taken, of whole parts.
+#[derive(Default)]
+struct Seen {
+    times: Option<TimeRange>,
+    /// True if one does not tell.
+    untold: bool,
+}
+
+impl Seen {
+    fn take(&mut self, times: Option<TimeRange>) {
+        self.times = TimeRange::cover(self.times, times);
+        self.untold |= times.is_none();
+    }
 }
 
 /// Bounds that are times, and objects whose times are out of order with them.
@@ -136,6 +153,8 @@ pub(super) struct Taken {
     /// Events and bytes of payload, if they are known.
     pub counts: Option<Counts>,
     pub range: Range,
+    /// The times of its events, of whole parts; none where one does not tell, and for nothing.
+    pub times: Option<TimeRange>,
 }
 
 impl Times {
@@ -232,6 +251,7 @@ impl ShardRange<'_> {
 
     fn take(&mut self, extent: &Extent) {
         self.counts = self.counts.map(|counts| counts + extent.span.counts);
+        self.seen.take(extent.span.times);
     }
 
     fn range(&self) -> Range {
@@ -240,7 +260,23 @@ impl ShardRange<'_> {
 
     /// All objects were shown.
     pub(super) fn taken(self) -> Taken {
-        Taken { counts: self.counts, range: self.range() }
+        Taken { counts: self.counts, range: self.range(), times: self.seen.times.filter(|_| !self.seen.untold) }
+    }
+
+    /// The time of the first event that is taken of an object, if one is and has a time.
+    pub(super) async fn first_time(
+        &self,
+        listing: &Listing<'_>,
+        listed: &Listed,
+        selected: &Selected,
+    ) -> Result<Option<Timestamp>, OperationError> {
+        let range = self.range();
+        let is_taken = |event: &Decoded| {
+            event.sequence.as_ref().is_some_and(|sequence| !range.from.covers(sequence) && range.until.covers(sequence))
+        };
+        let bytes = selected.bytes.clone().unwrap_or(0..listed.object.object.checksum.len);
+        let first = first_event(listing.bucket(), self.encoding, listed, &bytes, FIRST_BYTES, is_taken).await?;
+        Ok(first.and_then(|event| event.time))
     }
 
     /// The parts of an object, or all of it where it has no index.
@@ -298,6 +334,9 @@ impl ShardRange<'_> {
     }
 }
 
+/// Bytes that are read at once of an object whose first event is looked for.
+const FIRST_BYTES: u64 = 256 << 10;
+
 /// In front of the first event of that time or later in some parts of an object.
 async fn first_of_time(
     engine: &Engine,
@@ -307,31 +346,48 @@ async fn first_of_time(
     bytes: &Interval<u64>,
     time: Timestamp,
 ) -> Result<Position, OperationError> {
-    let damaged = |why: String| OperationError::new(Code::ObjectDamaged, format!("{}: {why}", listed.key));
-    let Some(mut decoder) = decoder(encoding) else { return Ok(Position::End) };
+    if encoding.format == Format::Raw {
+        return Ok(Position::End);
+    }
+    let is_later = |event: &Decoded| event.sequence.is_some() && event.time.is_some_and(|found| found >= time);
+    let found = first_event(bucket, encoding, listed, bytes, engine.settings.read_bytes as u64, is_later).await?;
+    found.and_then(|event| event.sequence).map(|sequence| Position::before(&sequence)).ok_or_else(|| {
+        let why = format!("its manifest says that it holds an event of {time} or later, but it does not");
+        damaged(listed, &why)
+    })
+}
+
+fn damaged(listed: &Listed, why: &str) -> OperationError {
+    OperationError::new(Code::ObjectDamaged, format!("{}: {why}", listed.key))
+}
+
+/// The first event of a kind in some parts of an object, of which `read_bytes` are read at once.
+async fn first_event(
+    bucket: &dyn BucketStore,
+    encoding: Encoding,
+    listed: &Listed,
+    bytes: &Interval<u64>,
+    read_bytes: u64,
+    is_wanted: impl Fn(&Decoded) -> bool,
+) -> Result<Option<Decoded>, OperationError> {
+    let Some(mut decoder) = decoder(encoding) else { return Ok(None) };
     let Some(info) = bucket.head(&listed.key).await? else {
         return Err(OperationError::new(Code::ObjectMissing, format!("{} is missing", listed.key)));
     };
     let read = |offset: u64, len: u64| bucket.get(&listed.key, Some(&info.etag), offset, len);
     let head = if decoder.head_len() == 0 { bytes::Bytes::new() } else { read(0, decoder.head_len()).await? };
-    let first = decoder.head(&head).map_err(|error| damaged(error.to_string()))?;
+    let first = decoder.head(&head).map_err(|error| damaged(listed, &error.to_string()))?;
     let mut at = bytes.start.max(first);
     decoder.seek(Place { offset: at, within: 0 });
     loop {
-        while let Some(event) = decoder.next().map_err(|error| damaged(error.to_string()))? {
-            if let (Some(sequence), true) = (event.sequence, event.time.is_some_and(|found| found >= time)) {
-                return Ok(Position::before(&sequence));
+        while let Some(event) = decoder.next().map_err(|error| damaged(listed, &error.to_string()))? {
+            if is_wanted(&event) {
+                return Ok(Some(event));
             }
         }
-        let more = if at < bytes.end {
-            read(at, (bytes.end - at).min(engine.settings.read_bytes as u64)).await?
-        } else {
-            bytes::Bytes::new()
-        };
+        let more = if at < bytes.end { read(at, (bytes.end - at).min(read_bytes)).await? } else { bytes::Bytes::new() };
         if more.is_empty() {
-            return Err(damaged(format!(
-                "its manifest says that it holds an event of {time} or later, but it does not"
-            )));
+            return Ok(decoder.finish().ok().flatten().filter(is_wanted));
         }
         at += more.len() as u64;
         decoder.feed(more);

@@ -8,9 +8,12 @@
 use bytes::Bytes;
 use sluice_formats::{RECOGNISED, compression_of, foreign_decoder};
 use sluice_ports::{BucketStore, Listed as File};
-use sluice_transfer::{Compression, Decoded, Decoder, Lacking, Place, SourceFormat, UnpackError, Unpacked, known_as};
+use sluice_transfer::{
+    Compression, Decoded, Decoder, Lacking, Place, SourceFormat, Timestamp, UnpackError, Unpacked, known_as,
+};
 
 use super::foreign::Asked;
+use super::rhythm::refuse_untimed;
 use crate::error::{Code, OperationError};
 
 /// Records and bytes that are looked at of the first file, at most.
@@ -42,6 +45,8 @@ pub(super) struct Sample {
 struct Found {
     records: u64,
     lacking: Lacking,
+    /// The first time that a record has.
+    first: Option<Timestamp>,
 }
 
 impl Sample {
@@ -59,21 +64,32 @@ impl Sample {
         }
     }
 
-    /// Refuses files that cannot be read as they are asked to be, and fields that no record has.
-    pub(super) async fn check(self, bucket: &dyn BucketStore, asked: &Asked) -> Result<(), OperationError> {
+    /// Refuses files that cannot be read as they are asked to be, and fields that no record has. Answers the time of the
+    /// first event, if a rhythm is asked for.
+    pub(super) async fn check(
+        self,
+        bucket: &dyn BucketStore,
+        asked: &Asked,
+    ) -> Result<Option<Timestamp>, OperationError> {
+        asked.refuse_untimed()?;
         let mut found = Found::default();
         let files = self.files.iter().chain(&self.last);
         for (number, file) in files.enumerate() {
             let look = Look { bucket, file, asked, most: if number == 0 { FIRST } else { OTHER } };
             look.records(&mut found).await?;
         }
-        found.check(asked)
+        found.check(asked)?;
+        if asked.in_rhythm && found.first.is_none() && self.seen > 0 {
+            return Err(refuse_untimed("none of the records that were looked at has a time to begin with"));
+        }
+        Ok(found.first.filter(|_| asked.in_rhythm))
     }
 }
 
 impl Found {
     fn take(&mut self, asked: &Asked, decoded: &Decoded) {
         self.records += 1;
+        self.first = self.first.or(decoded.time);
         self.lacking += Lacking::of(&asked.files.fields, decoded);
     }
 

@@ -3,13 +3,14 @@
 use futures::stream::{self, StreamExt};
 use sluice_ports::{BucketStore, ErrorKind, Listed as File};
 use sluice_transfer::manifest::{Document, ExportManifest, SourceEntry};
-use sluice_transfer::{BucketUri, LeftOut, ObjectKeys, Reason, check_readable, counted};
+use sluice_transfer::{BucketUri, Format, LeftOut, ObjectKeys, Reason, check_readable, counted};
 
 use super::folder::{above, is_root_of, why_passed};
 use super::foreign::Asked;
 use super::list::{Known, ListWriter, Sources};
 use super::notes::Notes;
 use super::range::{Bounds, Selected};
+use super::rhythm::refuse_untimed;
 use super::sample::Sample;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
@@ -177,8 +178,8 @@ async fn foreign_prefix(
     if list.is_empty() {
         return Err(holds_nothing(uri, &left_out));
     }
-    sample.check(bucket, asked).await?;
-    list.end(Known::default()).await?;
+    let first = sample.check(bucket, asked).await?;
+    list.end(Known { first, ..Known::default() }).await?;
     Ok(Sources { left_out, ..asked.sources(list.shards) })
 }
 
@@ -217,11 +218,11 @@ async fn foreign_file(
     check_readable(&file.key)?;
     let mut sample = Sample::default();
     sample.note(&file);
-    sample.check(bucket, asked).await?;
+    let first = sample.check(bucket, asked).await?;
     let folder = format!("{}/", file.key);
     let below = bucket.list(&folder, None, 1).await;
     list.push(entry(file)).await?;
-    list.end(Known::default()).await?;
+    list.end(Known { first, ..Known::default() }).await?;
     let mut sources = asked.sources(list.shards);
     let but = format!("the object is taken: write {uri}/ for the folder");
     match below {
@@ -296,14 +297,23 @@ async fn from_manifest(
     bounds.check(&manifest)?;
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
     let encoding = manifest.encoding();
+    if asked.in_rhythm && encoding.format == Format::Raw {
+        let what = format!(
+            "{root} is an export of raw objects, which hold no times: export the stream again with format avro or jsonl"
+        );
+        return Err(refuse_untimed(&what));
+    }
     let (mut gaps_within, mut notes) = (0, Notes::default());
     for shard in &manifest.shards {
         list.begin(Some(shard.shard.clone()));
         let mut range = bounds.of_shard(engine, encoding, shard);
         let mut listing = Listing::new(bucket, folder, shard, None).at_once(AT_ONCE);
-        let mut found = Vec::new();
+        let (mut found, mut first) = (Vec::new(), None);
         while let Some(listed) = listing.next().await? {
             if let Some(selected) = range.select(&listing, &listed).await? {
+                if asked.in_rhythm && first.is_none() {
+                    first = range.first_time(&listing, &listed, &selected).await?;
+                }
                 found.push(of_manifest(&listed, selected));
             }
             listing.pass(listed);
@@ -316,9 +326,9 @@ async fn from_manifest(
         gaps_within += gaps.len();
         notes.extend(range.notes());
         let taken = range.taken();
-        let range = bounds.said.then_some(taken.range);
+        let (range, times) = (bounds.said.then_some(taken.range), taken.times);
         let (parents, hashes, aggregates) = (shard.parents.clone(), shard.hashes, shard.aggregates);
-        list.end(Known { counts: taken.counts, range, gaps, parents, hashes, aggregates }).await?;
+        list.end(Known { counts: taken.counts, range, gaps, parents, hashes, aggregates, first, times }).await?;
     }
     list.count_alike();
     if bounds.said && list.holds_nothing() {

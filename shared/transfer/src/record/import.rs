@@ -149,9 +149,50 @@ pub struct ImportRecord {
     pub segments: SegmentChain,
     /// Marks that no segment has yet.
     pub marks: Vec<Mark>,
+    /// Of an import in rhythm: the source time of the next event, while that is not due. Absent while events are sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<Timestamp>,
+    /// Of an import in rhythm: how late its events were sent. Absent while they were in time.
+    #[serde(default, skip_serializing_if = "Lateness::is_none")]
+    pub late: Lateness,
     /// The comparison at the end; none before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_back: Option<ReadBack>,
+}
+
+/// How much later events were sent than they were due, in milliseconds. Less than [`IN_TIME_MILLIS`] is in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lateness {
+    /// The last ones.
+    pub last_millis: u64,
+    /// The latest ones so far.
+    pub most_millis: u64,
+}
+
+/// An append takes some time, and the next one waits for it: a lateness of less is none.
+pub const IN_TIME_MILLIS: u64 = 1_000;
+
+impl Lateness {
+    /// True if all were in time.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// More were sent so much later than they were due.
+    pub fn sent(&mut self, late_millis: u64) {
+        self.last_millis = if late_millis < IN_TIME_MILLIS { 0 } else { late_millis };
+        self.most_millis = self.most_millis.max(self.last_millis);
+    }
+
+    /// The larger one of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            last_millis: self.last_millis.max(other.last_millis),
+            most_millis: self.most_millis.max(other.most_millis),
+        }
+    }
 }
 
 impl ImportRecord {
@@ -172,6 +213,8 @@ impl ImportRecord {
             gaps,
             segments: SegmentChain::default(),
             marks: Vec::new(),
+            waits_for: None,
+            late: Lateness::default(),
             read_back: None,
         }
     }
@@ -271,6 +314,18 @@ mod tests {
         let marks: Vec<_> = record.marks.iter().map(|mark| (mark.source.entry, mark.target.clone())).collect();
         assert_eq!(marks, [1, 4, 5].map(|n| (n, Position::After(Sequence::new(n)))));
         assert_eq!(record.counts, Counts::new(5, 5));
+    }
+
+    #[test]
+    fn a_lateness_of_less_than_a_second_is_none_and_the_latest_is_kept() {
+        let mut late = Lateness::default();
+        late.sent(IN_TIME_MILLIS - 1);
+        assert!(late.is_none());
+        late.sent(5_000);
+        late.sent(10);
+        assert_eq!(late, Lateness { last_millis: 0, most_millis: 5_000 });
+        let other = Lateness { last_millis: 2_000, most_millis: 2_000 };
+        assert_eq!(late.max(other), Lateness { last_millis: 2_000, most_millis: 5_000 });
     }
 
     #[test]

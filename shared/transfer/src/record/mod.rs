@@ -16,7 +16,7 @@ mod work;
 
 pub use claim::{Claim, Owner, Proof};
 pub use destination::{AlgebraError, Closing, DestinationRecord, Phase, SealedObject, Upload};
-pub use import::{Check, ImportRecord, Mark, Origin, ReadBack, SourceCursor, Tails};
+pub use import::{Check, IN_TIME_MILLIS, ImportRecord, Lateness, Mark, Origin, ReadBack, SourceCursor, Tails};
 pub use ledger::{LedgerEntry, LedgerPage, PartEntry, PartSpan};
 pub use readers::{Before, Look, Reader, ReadersRecord};
 pub use shard::{ShardRecord, Share};
@@ -33,8 +33,13 @@ pub use work::{ExportWork, ImportWork, Kind, ShardWork, Work};
 /// or are given keys, which versions before would write into each shard, or without a key, or an export that takes events
 /// out of aggregates, which versions before would leave in them; version 6 an import that may make its target or says
 /// in which order events stand there, and an export whose request says what part of the reading limits it may take, none
-/// of which versions before can compare; all other records are as in version 1, and say so.
-pub const RECORD_VERSION: u32 = 6;
+/// of which versions before can compare; version 7 an import whose request says a pace, which versions before would run as
+/// fast as they can; all other records are as in version 1, and say so.
+pub const RECORD_VERSION: u32 = PACED;
+/// See [`RECORD_VERSION`].
+const PACED: u32 = 7;
+/// See [`RECORD_VERSION`].
+const ORDERED: u32 = 6;
 /// See [`RECORD_VERSION`].
 const PLACED: u32 = 5;
 /// See [`RECORD_VERSION`].

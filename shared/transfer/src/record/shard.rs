@@ -235,6 +235,11 @@ impl<W: ShardWork> ShardRecord<W> {
         self.work.is_at_rest()
     }
 
+    /// The source time of the next event of an import in rhythm, if the shard waits for it to be due.
+    pub fn waits_for(&self) -> Option<Timestamp> {
+        self.work.waits_for()
+    }
+
     /// The cursor, as text for a person.
     pub fn stands_at(&self) -> String {
         self.work.stands_at(&self.shard)

@@ -5,11 +5,11 @@ use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, PLACED, RECORD_VERSION};
+use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, ORDERED, PACED, PLACED};
 use crate::{
-    BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, LeftOut, Order,
-    PackSpec, Placement, ReadShare, Request, ShardId, SourceFormat, State, Step, StreamUri, Timestamp, TransferId,
-    Wanted,
+    Anchor, BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, LeftOut,
+    Order, PackSpec, Placement, ReadShare, Request, Rhythm, Schedule, ShardId, SourceFormat, State, Step, StreamUri,
+    Timestamp, TransferId, Wanted,
 };
 
 /// The root of a transfer's manifest.
@@ -143,6 +143,9 @@ pub struct ImportConfig {
     pub order: Option<Order>,
     /// Time of events that have none of their own: when the import was planned.
     pub time: Timestamp,
+    /// The rhythm in which events are appended; none for as fast as they can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rhythm: Option<Rhythm>,
     /// Bytes of payload a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
@@ -235,6 +238,9 @@ pub struct TransferRecord {
     /// Milliseconds that it was at rest between two runs.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub rested_millis: u64,
+    /// Of an import in rhythm: when writing began. Absent before, and without a rhythm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<Anchor>,
     /// Entries of an import's source that are not imported.
     #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
     pub left_out: LeftOut,
@@ -278,8 +284,9 @@ impl TransferRecord {
     ) -> Self {
         Self {
             version: match &request {
-                Request::Import(request) if request.create_target || request.order.is_some() => RECORD_VERSION,
-                Request::Export(request) if request.read_share.is_some() => RECORD_VERSION,
+                Request::Import(request) if request.pace.is_some() => PACED,
+                Request::Import(request) if request.create_target || request.order.is_some() => ORDERED,
+                Request::Export(request) if request.read_share.is_some() => ORDERED,
                 Request::Import(request) if request.placement.is_some() => config.version().max(PLACED),
                 Request::Export(request) if request.deaggregate => config.version().max(PLACED),
                 Request::Import(request) if request.all_files => config.version().max(HIDDEN_FILES),
@@ -302,6 +309,7 @@ impl TransferRecord {
             failure: None,
             rate: None,
             rested_millis: 0,
+            anchor: None,
             left_out: LeftOut::default(),
             notes: Vec::new(),
         }
@@ -320,6 +328,24 @@ impl TransferRecord {
         }
     }
 
+    /// When each event of an import in rhythm is due; none without a rhythm, and before writing began.
+    pub fn schedule(&self) -> Option<Schedule> {
+        Some(Schedule { rhythm: self.rhythm()?, anchor: self.anchor? })
+    }
+
+    /// The rhythm of an import that has one.
+    pub fn rhythm(&self) -> Option<Rhythm> {
+        match &self.config {
+            Config::Import(config) => config.rhythm,
+            Config::Export(_) => None,
+        }
+    }
+
+    /// True if it is at work and nobody wants it to rest.
+    fn is_running(&self) -> bool {
+        self.state.is_active() && self.wanted == Wanted::Running
+    }
+
     /// Milliseconds from when it was planned to `now` or to when it came to rest, without those at rest.
     pub fn worked_millis(&self, now: Timestamp) -> u64 {
         let until = if self.state.is_active() { now } else { self.updated_at };
@@ -327,8 +353,16 @@ impl TransferRecord {
     }
 
     /// Keeps time: it was `before` until now. What passed at rest is no work, and a change at rest does not move the
-    /// instant at which the rest began.
+    /// instant at which the rest began. A rhythm stands still from when a rest is wanted until the transfer goes on.
     pub fn changed_from(&mut self, before: &Self, now: Timestamp) {
+        let (was_running, is_running) = (before.is_running(), self.is_running());
+        if let Some(anchor) = &mut self.anchor {
+            if is_running {
+                anchor.go_on(now);
+            } else if was_running && !self.state.is_final() {
+                anchor.hold(now);
+            }
+        }
         let (was_active, is_active) = (before.state.is_active(), self.state.is_active());
         if is_active && !was_active {
             self.rested_millis += now.millis_since(before.updated_at);

@@ -68,6 +68,8 @@ pub trait ShardWork {
     fn reached(&self) -> Option<&Position>;
     /// How far an import has read its sources, and compared what comes next; none for an export.
     fn read(&self) -> Option<(SourceCursor, Option<Check>)>;
+    /// The source time of the next event of an import in rhythm, if the shard waits for it to be due.
+    fn waits_for(&self) -> Option<Timestamp>;
     /// Takes the pages that ledgers have filled.
     fn take_pages(&mut self) -> Vec<(DestinationName, LedgerPage)>;
     /// True if all arrived everywhere.
@@ -96,6 +98,10 @@ impl ShardWork for ExportWork {
     }
 
     fn read(&self) -> Option<(SourceCursor, Option<Check>)> {
+        None
+    }
+
+    fn waits_for(&self) -> Option<Timestamp> {
         None
     }
 
@@ -160,6 +166,10 @@ impl ShardWork for ImportWork {
         Some((self.cursor, self.check))
     }
 
+    fn waits_for(&self) -> Option<Timestamp> {
+        self.waits_for
+    }
+
     fn take_pages(&mut self) -> Vec<(DestinationName, LedgerPage)> {
         Vec::new()
     }
@@ -218,6 +228,10 @@ impl ShardWork for Work {
 
     fn read(&self) -> Option<(SourceCursor, Option<Check>)> {
         either!(self, work => work.read())
+    }
+
+    fn waits_for(&self) -> Option<Timestamp> {
+        either!(self, work => work.waits_for())
     }
 
     fn take_pages(&mut self) -> Vec<(DestinationName, LedgerPage)> {

@@ -6,6 +6,7 @@ mod created;
 mod expired;
 mod live;
 mod ordered;
+mod pace;
 mod placed;
 mod read_behind;
 mod shared;

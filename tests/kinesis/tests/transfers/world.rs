@@ -226,7 +226,7 @@ impl World {
                     self.pass(SLICE_MILLIS).await;
                     continue;
                 }
-                SliceOutcome::Busy { wait_millis } => {
+                SliceOutcome::Busy { wait_millis } | SliceOutcome::Waiting { wait_millis } => {
                     self.pass(wait_millis).await;
                     continue;
                 }
