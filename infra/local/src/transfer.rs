@@ -80,6 +80,7 @@ pub(crate) async fn import(host: &HostArgs, args: Import, show: Show) -> Result<
         create_target: args.create_target,
         placement: args.placement,
         order: args.order,
+        on_misfit: args.on_misfit,
         rate: rate.and_then(|Limit(rate)| rate),
     });
     start(&home, args.id, request, How::started(args.slices, rate), show).await

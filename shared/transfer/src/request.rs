@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BucketUri, Compression, Format, Inflate, Kind, PositionSpec, ReadShare, SourceFormat, StreamUri};
+use crate::{BucketUri, Compression, Format, Inflate, Kind, OnMisfit, PositionSpec, ReadShare, SourceFormat, StreamUri};
 
 /// Why a request cannot be carried out as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +106,9 @@ pub struct ImportRequest {
     /// The order that events keep in the target; default key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// What is done with an event that the target cannot hold; default fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_misfit: Option<OnMisfit>,
     /// Bytes of payload a second, at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
@@ -195,6 +198,7 @@ impl ImportRequest {
             create_target: false,
             placement: None,
             order: None,
+            on_misfit: None,
             rate: None,
         }
     }

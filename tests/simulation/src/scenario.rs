@@ -14,7 +14,7 @@ use sluice_ports::{
     StreamStore,
 };
 use sluice_transfer::{
-    BucketUri, Compression, Cut, Encoding, ExportRequest, Format, HashRange, Header, ImportRequest, Order, Position,
+    BucketUri, Compression, Cut, Encoding, ExportRequest, Format, HashRange, Header, ImportRequest, OnMisfit, Order, Position,
     PositionSpec, ReadShare, Request, Sequence, ShardId, StreamUri, Timestamp, Value, key_hash,
 };
 
@@ -22,6 +22,7 @@ use crate::by_key::{BlindStream, LANDING_MILLIS, Unanswered};
 use crate::faulty::Faulty;
 use crate::guards::{CredulousBucket, Guard, LooseCheckpoints, loose_source, loose_target};
 use crate::lineage::{self, Lineage};
+use crate::misfits;
 use crate::random::Random;
 use crate::shrink::{Edits, Simpler};
 use crate::world::{ATTEMPTS, ActorId, VirtualClock, World};
@@ -65,6 +66,8 @@ pub(crate) struct Scenario {
     pub order: Option<Order>,
     /// Keys lead to shards in source and target, and these are split and merged.
     pub lineage: Option<Lineage>,
+    /// Bytes that the target takes of an event, and then no headers; none if it holds every event.
+    pub largest: Option<u64>,
     /// The source cannot tell what a range holds.
     pub uncounted: bool,
     /// The user may cancel.
@@ -107,6 +110,7 @@ impl Scenario {
         let kept = lineage.as_ref().is_none_or(|lineage| lineage.horizon.is_none());
         Self {
             shards,
+            largest: misfits::draw(seed, encoding, &events),
             events,
             encoding,
             part_size,
@@ -173,9 +177,9 @@ impl Scenario {
         if edits.make(Simpler::ByKey) {
             self.order = None;
         }
-        if edits.make(Simpler::Kept) {
-            self.lineage.iter_mut().for_each(|lineage| lineage.horizon = None);
-        }
+        self.largest = self.largest.filter(|_| !edits.make(Simpler::Fitting));
+        let kept = edits.make(Simpler::Kept);
+        self.lineage.iter_mut().filter(|_| kept).for_each(|lineage| lineage.horizon = None);
         self.fresh_etags &= !edits.make(Simpler::SameEtags);
         self.uncounted &= !edits.make(Simpler::Counted);
         self.trims &= !edits.make(Simpler::Untrimmed);
@@ -340,6 +344,7 @@ impl Stores {
             None if scenario.by_key => MemoryStream::by_key(),
             None => MemoryStream::new(),
         };
+        let target = scenario.largest.map_or(target.clone(), |largest| target.narrow(largest));
         if let Some(shards) = scenario.placed {
             now(target.create(shards)).expect("a new stream can be made");
         }
@@ -380,11 +385,12 @@ impl Stores {
         let source: Arc<dyn StreamStore> =
             Arc::new(Faulty::<dyn StreamStore>::new(world, actor, Arc::new(self.source.clone())));
         let (source, target) = (loose_source(self.without, source), loose_target(self.without, target));
+        let work = Arc::new(self.work.clone());
         let places = ActorPlaces {
             source,
             target,
             bucket: Arc::new(Faulty::<dyn BucketStore>::new(world, actor, self.seen_bucket.clone())),
-            work: Arc::new(Faulty::<dyn BucketStore>::new(world, actor, Arc::new(self.work.clone()))),
+            work: misfits::loose_work(world, self.without, Arc::new(Faulty::<dyn BucketStore>::new(world, actor, work))),
         };
         Engine {
             checkpoints: Arc::new(Faulty::<dyn CheckpointStore>::new(world, actor, self.seen_table.clone())),
@@ -458,17 +464,14 @@ impl Places for ActorPlaces {
 
 pub(crate) fn export_request(scenario: &Scenario) -> Request {
     Request::Export(ExportRequest {
-        stream: StreamUri { scheme: "memory".into(), name: "source".into() },
-        to: BucketUri { scheme: "memory".into(), rest: "archive".into() },
         format: Some(scenario.encoding.format),
         compression: Some(scenario.encoding.compression),
-        from: None,
-        until: None,
         object_size: Some(scenario.object_size),
         part_size: Some(scenario.part_size),
-        deaggregate: false,
-        read_share: None,
-        rate: None,
+        ..ExportRequest::new(
+            StreamUri { scheme: "memory".into(), name: "source".into() },
+            BucketUri { scheme: "memory".into(), rest: "archive".into() },
+        )
     })
 }
 
@@ -482,6 +485,7 @@ pub(crate) fn import_request(scenario: &Scenario) -> Request {
         from: scenario.range.map(|(from, _)| bound(from)),
         until: scenario.range.map(|(_, until)| bound(until)),
         order: scenario.order,
+        on_misfit: scenario.largest.map(|_| OnMisfit::Store),
         event_size: (scenario.encoding.format == Format::Raw).then_some(scenario.event_size),
         ..ImportRequest::new(
             BucketUri { scheme: "memory".into(), rest: "archive".into() },

@@ -49,9 +49,11 @@ pub enum Simpler {
     ByKey,
     /// The source keeps its events.
     Kept,
+    /// The target holds every event.
+    Fitting,
 }
 
-const NAMES: [(Simpler, &str); 14] = [
+const NAMES: [(Simpler, &str); 15] = [
     (Simpler::Calm, "calm"),
     (Simpler::OneShard, "one-shard"),
     (Simpler::LongSlices, "long-slices"),
@@ -66,6 +68,7 @@ const NAMES: [(Simpler, &str); 14] = [
     (Simpler::Unplaced, "unplaced"),
     (Simpler::ByKey, "by-key"),
     (Simpler::Kept, "kept"),
+    (Simpler::Fitting, "fitting"),
 ];
 
 /// What is taken away from a schedule. Happenings are its faults, its pauses, its trims and the slices that are left

@@ -29,6 +29,8 @@ pub struct Tally {
     pub reshards: u64,
     /// Imports that take a range.
     pub ranges: u64,
+    /// Imports whose target cannot hold all events.
+    pub misfits: u64,
     /// Transfers that were cancelled.
     pub cancelled: u64,
     /// Transfers that were stopped by a foreign object, rightly.
@@ -50,6 +52,7 @@ impl std::ops::AddAssign for Tally {
         self.lineages += other.lineages;
         self.reshards += other.reshards;
         self.ranges += other.ranges;
+        self.misfits += other.misfits;
         self.cancelled += other.cancelled;
         self.refused += other.refused;
     }

@@ -204,7 +204,7 @@ const OPERATIONS: &[&[&str]] = &[
     &["removal"],
     &["export/sharing"],
     &["export/target", "import/route"],
-    &["export/in_flight", "import/source"],
+    &["export/in_flight", "import/misfit", "import/source"],
     &["export/shard", "import/reader"],
     &["export/by_time", "export/closing", "import/shard"],
     &["export/storing", "export/manifest", "import/reconcile", "import/read_back"],

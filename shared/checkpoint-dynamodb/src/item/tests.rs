@@ -10,8 +10,9 @@ use sluice_transfer::record::{
 };
 use sluice_transfer::{
     Aggregates, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, Gap, HashRange, ImportRequest, Lacking, Order, Pace, Placement, Position, Range, ReadShare, Reason,
-    Request, Sequence, ShardId, SourceFormat, StreamUri, TimeRange, Timestamp, UploadId, Value,
+    Format, Gap, HashRange, ImportRequest, Lacking, MisfitReason, Misfits, ObjectKeys, OnMisfit, Order, Pace, Placement,
+    Position, Range, ReadShare, Reason, Request, Sequence, ShardId, SourceFormat, State, StreamUri, TimeRange, Timestamp,
+    UploadId, Value,
 };
 
 use super::*;
@@ -240,6 +241,7 @@ fn all_files() -> TransferRecord {
         pack: false,
         placement: None,
         order: None,
+        on_misfit: OnMisfit::Fail,
         time: now(),
         rate: None,
     };
@@ -323,14 +325,36 @@ fn records_of_version_6_are_read_and_written_as_ever() {
     let Request::Import(request) = request else { panic!("an import") };
     let request = Request::Import(ImportRequest { create_target: true, ..request });
     let made = TransferRecord::new(id.clone(), execution, request, config, shards, now());
-    assert_eq!(made.version, RECORD_VERSION);
+    assert_eq!(made.version, 6);
     golden("meta-create-target", Key::Meta(&id), &made);
     let (Request::Import(request), Config::Import(config)) = (made.request, made.config) else { panic!("an import") };
     let request = ImportRequest { create_target: false, order: Some(Order::None), ..request };
     let config = Config::Import(ImportConfig { placement: Some(Placement::Key), order: Some(Order::None), ..config });
     let ordered = TransferRecord::new(id.clone(), made.execution, Request::Import(request), config, made.shards, now());
-    assert_eq!(ordered.version, RECORD_VERSION);
+    assert_eq!(ordered.version, 6);
     golden("meta-ordered", Key::Meta(&id), &ordered);
+}
+
+/// What the versions before 7 must not go on with.
+#[test]
+fn records_of_misfits_are_read_and_written_as_ever() {
+    let TransferRecord { id, execution, request, config, shards, .. } = all_files();
+    let (Request::Import(request), Config::Import(config)) = (request, config) else { panic!("an import") };
+    let request = Request::Import(ImportRequest { on_misfit: Some(OnMisfit::Store), ..request });
+    let config = Config::Import(ImportConfig { on_misfit: OnMisfit::Store, ..config });
+    let mut stored = TransferRecord::new(id.clone(), execution, request, config, shards, now());
+    assert_eq!(stored.version, RECORD_VERSION);
+    stored.state = State::CompletedWithMisfits;
+    stored.totals.misfits = 3;
+    golden("meta-misfits", Key::Meta(&id), &stored);
+    let mut passed = import();
+    let Work::Import(record) = &mut passed.work else { panic!("an import") };
+    for (within, reason) in [(1, MisfitReason::Headers), (2, MisfitReason::Size), (3, MisfitReason::Headers)] {
+        let cursor = SourceCursor { within, ..record.cursor };
+        let file = (ObjectKeys::misfit(&shard_id(), cursor), Checksum::of(b"a line"));
+        record.passed_misfit(cursor, &Misfits::of(reason, 70), &file.0, file.1);
+    }
+    golden("shard-import-misfits", Key::Shard(&id, &shard_id()), &passed);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use sluice_transfer::record::{
 };
 use sluice_transfer::{
     Aggregates, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, Gap, HashRange, ImportRequest, Inflate, Lacking, Order, Pace, Placement, Position, PositionSpec, Range,
+    Format, Gap, HashRange, ImportRequest, Inflate, Lacking, MisfitReason, Misfits, OnMisfit, Order, Pace, Placement, Position, PositionSpec, Range,
     Reason, Request, Sequence, ShardId, SourceFormat, State, StreamUri, TimeRange, Timestamp, TransferId, UploadId,
     Value, Wanted,
 };
@@ -122,6 +122,7 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
         create_target: full,
         placement: full.then_some(Placement::AsSource),
         order: full.then_some(Order::Shard),
+        on_misfit: full.then_some(OnMisfit::Store),
         rate: full.then_some(9),
     };
     let config = ImportConfig {
@@ -140,6 +141,7 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
         pack: full,
         placement: full.then_some(Placement::Key),
         order: full.then_some(Order::None),
+        on_misfit: if full { OnMisfit::Store } else { OnMisfit::Fail },
         time: Timestamp::from_micros(-1),
         rate: full.then_some(9),
     };
@@ -265,6 +267,8 @@ fn full_import() -> ImportRecord {
         cursor,
         counts: counts(),
         lacking: Lacking { payload: 1, key: 1 << 50, time: 3 },
+        misfits: Misfits::of(MisfitReason::Aggregate, 1 << 50),
+        misfit_files: SegmentChain { count: 1, digest: "f".repeat(64) },
         digest,
         marks: vec![Mark {
             source: cursor,

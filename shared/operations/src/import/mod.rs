@@ -1,5 +1,6 @@
 //! One slice of an import: objects to events.
 
+pub(crate) mod misfit;
 pub(crate) mod read_back;
 mod reader;
 mod reconcile;

@@ -9,10 +9,11 @@ use sluice_ports::NewEvent;
 use sluice_transfer::manifest::{ListShard, SourceEntry};
 use sluice_transfer::record::{Check, SourceCursor};
 use sluice_transfer::{
-    Aggregate, Cutter, Decoded, Decoder, Lacking, Place, Range, Sequence, StreamUri, UnpackError, Unpacked, Value,
+    Aggregate, Cutter, Decoded, Decoder, Lacking, Place, Range, Sequence, UnpackError, Unpacked, Value,
     Wanted, key_hash,
 };
 
+use super::misfit::{Misfit, Stands, held};
 use super::route::Route;
 use super::source::{Compared, Source, damaged, unreadable};
 use crate::error::{Code, OperationError, Stop};
@@ -27,11 +28,17 @@ pub(crate) struct Sourced {
     pub after: SourceCursor,
     /// Its number in the exported stream, if it had one.
     pub sequence: Option<Sequence>,
+    /// What it had for a key, if it was given one.
+    given: Option<Value>,
+    /// True if it is an aggregate whose events belong to several shards of the target.
+    torn: bool,
 }
 
 /// What the reader answers.
 pub(crate) enum Next {
     Event(Sourced),
+    /// An event that the target cannot hold. All in front of it is to be sent first.
+    Misfit(Box<Misfit>),
     /// The sources are at their end; trailing ones may have been empty.
     End(SourceCursor),
     /// There is no more time for what comes next; so far it is compared up to here.
@@ -114,12 +121,12 @@ impl<'a> Reader<'a> {
         loop {
             if let Some(sourced) = self.ready.pop_front() {
                 self.skipped = None;
-                return self.as_stored(sourced).await.map(Next::Event);
+                return self.as_stored(sourced).await;
             }
             if self.open.is_none() {
                 if self.cursor.entry >= self.listed.entries {
                     return match self.last_event() {
-                        Next::Event(sourced) => self.as_stored(sourced).await.map(Next::Event),
+                        Next::Event(sourced) => self.as_stored(sourced).await,
                         end => Ok(end),
                     };
                 }
@@ -143,26 +150,14 @@ impl<'a> Reader<'a> {
     }
 
     /// The event as the target will hold it: that is what is sent, counted and compared.
-    async fn as_stored(&mut self, Sourced { event, lacks, after, sequence }: Sourced) -> Result<Sourced, Stop> {
-        let largest = self.route.config.largest_event.unwrap_or(u64::MAX);
-        let too_large = event.size() > largest;
-        let (code, why) = match self.route.stream.as_stored(event) {
-            Ok(event) if event.size() <= largest => return Ok(Sourced { event, lacks, after, sequence }),
-            Ok(event) => {
-                let why = format!("it has {} bytes (payload, key and headers) of at most {largest}", event.size());
-                (Code::EventTooLarge, why)
+    async fn as_stored(&mut self, Sourced { event, lacks, after, sequence, given, torn }: Sourced) -> Result<Next, Stop> {
+        match held(self.route, event, torn) {
+            Ok(event) => Ok(Next::Event(Sourced { event, lacks, after, sequence, given: None, torn })),
+            Err(refusal) => {
+                let entry = self.source.entry(after.entry_before()).await?;
+                refusal.misfit(self.route, Stands::new(entry, after, sequence), given).map(Next::Misfit)
             }
-            Err(error) if too_large => (Code::EventTooLarge, error.to_string()),
-            Err(error) => (Code::Invalid, error.to_string()),
-        };
-        let key = self.source.entry(entry_before(after)).await?.key;
-        let which = match after.within {
-            0 if after.offset == 0 => "its last event".to_owned(),
-            0 => format!("the event that ends at byte {}", after.offset),
-            within => format!("the event that ends at {within} of the unit at byte {}", after.offset),
-        };
-        let stream = &self.route.config.stream;
-        Err(OperationError::new(code, format!("{key}: {stream} cannot hold {which}: {why}")).into())
+        }
     }
 
     /// Joined bytes that wait at the end of all sources are a last, shorter event.
@@ -396,27 +391,15 @@ fn taken(
         return Err(damaged(entry, "its manifest says otherwise of the keys of its shard"));
     }
     if let Some(key) = spread.filter(|_| needs_key) {
-        event.key = key.into_bytes().into();
+        sourced.given = Some(std::mem::replace(&mut event.key, key.into_bytes().into()));
     }
     let Some(hashes) = listed.hashes else { return Ok(Some(sourced)) };
     if !hashes.contains(hash) {
         return Ok(None);
     }
-    if needs_key && aggregate.is_some_and(|aggregate| !aggregate.hashes().all(|hash| hashes.contains(hash))) {
-        return Err(torn(entry, &route.config.stream));
-    }
+    sourced.torn =
+        needs_key && aggregate.is_some_and(|aggregate| !aggregate.hashes().all(|hash| hashes.contains(hash)));
     Ok(Some(sourced))
-}
-
-/// The error for an aggregate whose events belong to several shards. Consumers of one shard drop the events of others.
-fn torn(entry: &SourceEntry, stream: &StreamUri) -> Stop {
-    let what = format!(
-        "{} holds an aggregate of the Kinesis Producer Library whose events belong to several shards of {stream}: consumers \
-         would drop some of them without a word. Cancel this import; export with deaggregate and import that, or import \
-         with the placement as-source",
-        entry.key
-    );
-    OperationError::new(Code::Invalid, what).into()
 }
 
 /// Whether an event is one of those that are imported: parts at a range's ends hold others, too. Of raw bytes only
@@ -439,12 +422,7 @@ fn sourced(route: &Route, decoded: Decoded, after: SourceCursor) -> Sourced {
         headers: decoded.headers,
         payload: decoded.payload,
     };
-    Sourced { event, lacks, after, sequence: decoded.sequence }
-}
-
-/// The entry of the event in front of a cursor, which may be at the beginning of the next.
-pub(super) fn entry_before(after: SourceCursor) -> u64 {
-    if after.offset == 0 && after.within == 0 { after.entry.saturating_sub(1) } else { after.entry }
+    Sourced { event, lacks, after, sequence: decoded.sequence, given: None, torn: false }
 }
 
 /// Cuts the next piece of what was fed that completes an event. Each ends where the next one begins.

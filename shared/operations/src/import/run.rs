@@ -5,6 +5,7 @@ use sluice_ports::{Appends, NewEvent};
 use sluice_transfer::record::{Check, ShardRecord, SourceCursor};
 use sluice_transfer::{Order, Remaining, SliceOutcome, Wanted};
 
+use super::misfit::Misfit;
 use super::reader::{Next, Sourced};
 use super::route::{Route, import_config, open_route};
 use super::shard::{Sent, ShardImport};
@@ -57,6 +58,8 @@ enum Fill {
     Full,
     End(SourceCursor),
     NoTime(Option<Check>),
+    /// The next event cannot be sent, and all in front of it was.
+    Misfit(Misfit),
 }
 
 /// Bytes that a target without conditional appends takes of one shard in a millisecond, at least; and of events one
@@ -91,6 +94,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
                     Fill::End(cursor) => self.skip_to(cursor).await?,
                     // For want of time, or since it is wanted that the transfer rests.
                     Fill::NoTime(check) => self.leave_off(check)?,
+                    Fill::Misfit(misfit) => self.pass_misfit(misfit).await?,
                     Fill::Full => {}
                 }
                 continue;
@@ -132,7 +136,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
             // However long that takes, the record says what there was before.
             self.flush().await?;
         }
-        while self.failed.is_none() && self.unsent.len() < events && bytes < most_bytes {
+        while self.reads_on() && self.unsent.len() < events && bytes < most_bytes {
             if !self.unsent.is_empty() && !slice.has_time() {
                 break;
             }
@@ -144,20 +148,29 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
                 }
                 Some(Next::End(cursor)) => return Ok(Fill::End(cursor)),
                 Some(Next::NoTime(check)) => return Ok(Fill::NoTime(check)),
+                // [`Self::read_one`] keeps it.
+                Some(Next::Misfit(_)) => {}
             }
         }
         if self.unsent.is_empty() {
             self.fail()?;
+            if let Some(misfit) = self.misfit.take() {
+                return Ok(Fill::Misfit(*misfit));
+            }
         }
         Ok(Fill::Full)
     }
 
     /// The next batch; none if it cannot be read. A read error is reported only after all events before it were
-    /// appended.
+    /// appended, and a misfit is passed over only then.
     async fn read_one(&mut self) -> Result<Option<Next>, Stop> {
         match self.reader.next().await {
             Err(Stop::Failed(error)) => {
                 self.failed = Some(error);
+                Ok(None)
+            }
+            Ok(Next::Misfit(misfit)) => {
+                self.misfit = Some(misfit);
                 Ok(None)
             }
             answer => answer.map(Some),
@@ -166,6 +179,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
 
     /// Appends a batch of unsent events. Whatever the answer, the record then says what the target holds.
     async fn send(&mut self) -> Result<(), Stop> {
+        self.flush_misfits().await?;
         let expected = self.claimed.record.work.tail.clone();
         let batch: Vec<NewEvent> = self.unsent.iter().take(self.batch()).map(|sourced| sourced.event.clone()).collect();
         // The next batch is read while the target makes this one durable: neither waits for the other. Where appends go
@@ -202,7 +216,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let slice = self.claimed.slice;
         let (events, most_bytes) = self.limits();
         let mut bytes: usize = self.unsent.iter().skip(sent).map(|sourced| sourced.event.payload.len()).sum();
-        while self.failed.is_none() && self.unsent.len() - sent < events && bytes < most_bytes && slice.has_time() {
+        while self.reads_on() && self.unsent.len() - sent < events && bytes < most_bytes && slice.has_time() {
             let Some(Next::Event(sourced)) = self.read_one().await? else { break };
             bytes += sourced.event.payload.len();
             self.unsent.push_back(sourced);

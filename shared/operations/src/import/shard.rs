@@ -11,7 +11,8 @@ use sluice_transfer::manifest::{ListShard, Segment};
 use sluice_transfer::record::{Check, ImportWork, Mark, Origin, Share, SourceCursor, Tails};
 use sluice_transfer::{Counts, EventDigest, Lacking, ObjectKeys, Order, Placement, Position};
 
-use super::reader::{Reader, Sourced, entry_before};
+use super::misfit::Misfit;
+use super::reader::{Reader, Sourced};
 use super::route::Route;
 use crate::claimed::Claimed;
 use crate::error::{Code, OperationError, Stop};
@@ -27,18 +28,55 @@ pub(super) struct ShardImport<'a, 'h> {
     pub(super) marked: Option<u64>,
     /// Why nothing can be read behind what is unsent: it is told once that has arrived.
     pub(super) failed: Option<OperationError>,
+    /// What stands behind what is unsent and cannot be sent. Nothing is read behind it before it is passed over.
+    pub(super) misfit: Option<Box<Misfit>>,
+    /// The record is to be written before anything is sent: it passes over a misfit.
+    behind_misfit: bool,
 }
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     pub(super) fn new(route: &'a Route, claimed: &'a mut Claimed<'h, ImportWork>) -> Result<Self, Stop> {
         let (cursor, check) = (claimed.record.work.cursor, claimed.record.work.check);
         let reader = Reader::new(claimed.slice, route, listed(route, claimed)?, cursor, check);
-        Ok(Self { route, claimed, reader, unsent: VecDeque::new(), marked: None, failed: None })
+        let unsent = VecDeque::new();
+        Ok(Self { route, claimed, reader, unsent, marked: None, failed: None, misfit: None, behind_misfit: false })
     }
 
     /// Tells why no more can be read.
     pub(super) fn fail(&mut self) -> Result<(), Stop> {
         self.failed.take().map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// True if more can be read of the sources.
+    pub(super) fn reads_on(&self) -> bool {
+        self.failed.is_none() && self.misfit.is_none()
+    }
+
+    /// Puts the misfit into its file and passes over it. All in front of it is known to have arrived.
+    pub(super) async fn pass_misfit(&mut self, misfit: Misfit) -> Result<(), Stop> {
+        debug_assert!(self.unsent.is_empty(), "something in front of a misfit is unsent");
+        let (cursor, counted, counts) = (misfit.after(), misfit.counted(), misfit.counts());
+        let list = &self.route.list;
+        let place = listed(self.route, self.claimed)?.place(list, cursor.entry_before());
+        let (record, from) = (&self.claimed.record, place.and_then(|place| place.source.as_ref()));
+        let (name, checksum) = misfit.store(self.route, &record.work, &record.shard, from).await?;
+        let record = &mut self.claimed.record.work;
+        record.passed_misfit(cursor, &counted, &name, checksum);
+        record.check = self.reader.check().filter(|check| check.entry == cursor.entry);
+        self.behind_misfit = true;
+        self.tell_progress(cursor)?;
+        self.claimed.touch();
+        // A run of misfits shares writes of the record: whoever does not find one on it finds its file.
+        if self.claimed.is_due() {
+            self.flush().await?;
+        }
+        self.claimed.slice.count_and_wait(counts).await;
+        Ok(())
+    }
+
+    /// Before anything is sent: what stands behind the record's tail is always in front of the next misfit.
+    pub(super) async fn flush_misfits(&mut self) -> Result<(), Stop> {
+        if self.behind_misfit { self.flush().await } else { Ok(()) }
     }
 
     pub(super) async fn append(&mut self, expected: &Position, events: &[NewEvent]) -> Result<Sent, Stop> {
@@ -122,7 +160,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     /// Where an event stood in the exported stream, if that is known.
     fn origin(&self, sourced: &Sourced) -> Option<Origin> {
         let sequence = sourced.sequence.clone()?;
-        let place = listed(self.route, self.claimed).ok()?.place(&self.route.list, entry_before(sourced.after))?;
+        let place = listed(self.route, self.claimed).ok()?.place(&self.route.list, sourced.after.entry_before())?;
         Some(Origin { shard: place.source?.clone(), sequence })
     }
 
@@ -188,6 +226,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
 
     pub(super) async fn flush(&mut self) -> Result<(), Stop> {
         self.claimed.flush().await?;
+        self.behind_misfit = false;
         self.write_segments().await
     }
 

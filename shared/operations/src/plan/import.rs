@@ -5,11 +5,11 @@ use std::sync::Arc;
 use sluice_ports::{
     Appends, BucketStore, ErrorKind, NewEvent, Reservation, ShardInfo, StreamInfo, StreamStore, WriterAnswer,
 };
-use sluice_transfer::limits::{EVENT_BYTES, SHARDS};
+use sluice_transfer::limits::{EVENT_BYTES, MISFITS, SHARDS};
 use sluice_transfer::manifest::SourceList;
 use sluice_transfer::record::{Config, ImportConfig, ImportRecord, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
-    Counts, EventDigest, Format, ImportRequest, Placement, Position, Range, Request, ShardId, State, StreamUri,
+    Counts, EventDigest, Format, ImportRequest, ObjectKeys, OnMisfit, Placement, Position, Range, Request, ShardId, State, StreamUri,
     Timestamp, TransferId, Value, counted,
 };
 
@@ -69,7 +69,8 @@ pub(super) async fn resolve(
         ));
     }
     let info = made_target(engine, &*stream, request, &mut sources, id).await?;
-    let (taken, notes) = place(request.placement, &sources, &info, &request.stream)?;
+    let on_misfit = request.on_misfit.unwrap_or_default();
+    let (taken, notes) = place((request.placement, on_misfit), &sources, &info, &request.stream)?;
     sources.notes.extend(notes);
     sources.notes.extend(order::note(request.order, &*stream, &request.stream, taken.len()));
     if let Some(intake) = stream.intake()
@@ -94,12 +95,26 @@ pub(super) async fn resolve(
         pack: request.pack || sources.joined,
         placement: placement(&*stream, &taken),
         order: order::resolved(request.order, &*stream),
+        on_misfit,
         time: engine.clock.now(),
         rate: request.rate,
     };
+    if on_misfit == OnMisfit::Store {
+        sources.notes.push(misfits(engine, &config, info.largest_event));
+    }
     let shards = shards(engine, id, &config).await?;
     let (left_out, notes) = (sources.left_out, sources.notes);
     Ok(Resolved { config: Config::Import(config), shards, left_out, notes })
+}
+
+/// What is told of events that the target cannot hold.
+fn misfits(engine: &Engine, config: &ImportConfig, largest: u64) -> String {
+    let folder = engine.places().object(&config.work, &format!("{}/{}", config.folder(), ObjectKeys::MISFITS));
+    format!(
+        "misfits: events that {} cannot hold, such as those of more than {largest} bytes, are stored in {folder}, at most \
+         {MISFITS} for each shard of it",
+        config.stream
+    )
 }
 
 /// The placement as slices need to know it.
@@ -157,7 +172,8 @@ async fn made_target(
             ErrorKind::NotFound => {
                 let shards = shards_to_make(request.placement, sources);
                 // What cannot be placed is said before a stream is made, which may cost money.
-                place(request.placement, sources, &new_stream(shards)?, &request.stream)?;
+                let asked = (request.placement, request.on_misfit.unwrap_or_default());
+                place(asked, sources, &new_stream(shards)?, &request.stream)?;
                 if make(stream, request, shards).await? {
                     let made = counted(shards.into(), "shard");
                     sources.notes.push(format!("target: {} was made, with {made}", request.stream));

@@ -9,6 +9,7 @@ mod by_key;
 mod control;
 mod error_codes;
 mod foreign;
+mod misfits;
 mod position_map;
 mod ranges;
 mod settle;

@@ -33,8 +33,11 @@ pub use work::{ExportWork, ImportWork, Kind, ShardWork, Work};
 /// or are given keys, which versions before would write into each shard, or without a key, or an export that takes events
 /// out of aggregates, which versions before would leave in them; version 6 an import that may make its target or says
 /// in which order events stand there, and an export whose request says what part of the reading limits it may take, none
-/// of which versions before can compare; all other records are as in version 1, and say so.
-pub const RECORD_VERSION: u32 = 6;
+/// of which versions before can compare; version 7 an import that says what is done with events that its target cannot
+/// hold; all other records are as in version 1, and say so.
+pub const RECORD_VERSION: u32 = 7;
+/// See [`RECORD_VERSION`].
+const TARGETED: u32 = 6;
 /// See [`RECORD_VERSION`].
 const PLACED: u32 = 5;
 /// See [`RECORD_VERSION`].
