@@ -48,7 +48,7 @@ pub(crate) fn recognise<'a>(found: &ObjectInfo, ours: &Metadata, closing: &'a Cl
 /// Makes an object of a kind, or finds that it was made before. What stands there and differs is somebody else's.
 pub(crate) async fn put_same(bucket: &dyn BucketStore, key: &str, bytes: Bytes, kind: &str) -> Result<(), Fault> {
     let (checksum, size) = (Checksum::of(&bytes), bytes.len() as u64);
-    if bucket.put(key, bytes.clone(), checksum, &document_metadata(kind)).await? == PutAnswer::Created {
+    if bucket.put(key, bytes.clone(), checksum, &document_metadata(kind)).await? != PutAnswer::Exists {
         return Ok(());
     }
     let there = bucket.head(key).await?.filter(|info| info.size == size);

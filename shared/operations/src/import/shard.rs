@@ -58,7 +58,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let (cursor, counted, counts) = (misfit.after(), misfit.counted(), misfit.counts());
         let list = &self.route.list;
         let place = listed(self.route, self.claimed)?.place(list, cursor.entry_before());
-        let (record, from) = (&self.claimed.record, place.and_then(|place| place.source.as_ref()));
+        let (record, from) = (&self.claimed.record, place.and_then(|place| place.source));
         let (name, checksum) = misfit.store(self.route, &record.work, &record.shard, from).await?;
         let record = &mut self.claimed.record.work;
         record.passed_misfit(cursor, &counted, &name, checksum);

@@ -172,8 +172,8 @@ async fn made_target(
             ErrorKind::NotFound => {
                 let shards = shards_to_make(request.placement, sources);
                 // What cannot be placed is said before a stream is made, which may cost money.
-                let asked = (request.placement, request.on_misfit.unwrap_or_default());
-                place(asked, sources, &new_stream(shards)?, &request.stream)?;
+                let placement = (request.placement, request.on_misfit.unwrap_or_default());
+                place(placement, sources, &new_stream(shards)?, &request.stream)?;
                 if make(stream, request, shards).await? {
                     let made = counted(shards.into(), "shard");
                     sources.notes.push(format!("target: {} was made, with {made}", request.stream));
