@@ -147,8 +147,7 @@ pub(crate) fn text_of(report: &Report) -> String {
         line("note", note);
     }
     line("cut", &cut_of(&report.cut));
-    let is_complete =
-        matches!(report.state, State::Completed | State::CompletedWithGaps | State::CompletedWithMisfits);
+    let is_complete = matches!(report.state, State::Completed | State::CompletedWithGaps | State::CompletedWithMisfits);
     if is_complete && report.kind == sluice_transfer::Kind::Import {
         line("live", "goes on at that cut: give it as --from to export or read what is written from now on");
     }

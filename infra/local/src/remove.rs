@@ -49,7 +49,11 @@ pub(crate) async fn run(host: &HostArgs, args: &Remove, output: Output) -> Resul
     forget(&home, &engine, &transfer).await?;
     if transfer.totals.misfits > 0 {
         let (misfits, folder) = (transfer.totals.misfits, folder_of_misfits(&engine, &transfer));
-        output::note(&format!("{} that did not fit its target {} in {folder}", counted(misfits, "event"), stay(misfits)));
+        output::note(&format!(
+            "{} that did not fit its target {} in {folder}",
+            counted(misfits, "event"),
+            stay(misfits)
+        ));
     }
     match output {
         Output::Json => output::print_json(&told)?,

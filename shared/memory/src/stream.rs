@@ -203,7 +203,11 @@ impl StreamStore for MemoryStream {
                 let number = info.shard.as_str().parse::<u32>().unwrap_or(u32::MAX);
                 (info.hashes.map(|hashes| (info.closed, hashes)), number)
             });
-            Ok(StreamInfo { shards, writer: held.writer.clone(), largest_event: self.largest.unwrap_or(EVENT_BYTES as u64) })
+            Ok(StreamInfo {
+                shards,
+                writer: held.writer.clone(),
+                largest_event: self.largest.unwrap_or(EVENT_BYTES as u64),
+            })
         })
     }
 

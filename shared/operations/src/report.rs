@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sluice_transfer::record::{Config, Failure, ImportConfig, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
-    Aggregates, BucketUri, Counts, Cut, Kind, Lacking, LeftOut, Misfits, ObjectKeys, Position, ShardId, State, StreamUri, TransferId,
+    Aggregates, BucketUri, Counts, Cut, Kind, Lacking, LeftOut, Misfits, ObjectKeys, Position, ShardId, State,
+    StreamUri, TransferId,
 };
 
 use crate::engine::{Engine, Operation};

@@ -122,8 +122,7 @@ impl<'a> Sum<&'a Self> for Misfits {
 impl fmt::Display for Misfits {
     /// `3 events (2 too large, 1 with headers)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reasons: Vec<_> =
-            self.reasons.iter().map(|(reason, count)| format!("{count} {}", reason.text())).collect();
+        let reasons: Vec<_> = self.reasons.iter().map(|(reason, count)| format!("{count} {}", reason.text())).collect();
         write!(f, "{} ({})", counted(self.events, "event"), reasons.join(", "))
     }
 }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BucketUri, Compression, Format, Inflate, Kind, OnMisfit, PositionSpec, ReadShare, SourceFormat, StreamUri};
+use crate::{
+    BucketUri, Compression, Format, Inflate, Kind, OnMisfit, PositionSpec, ReadShare, SourceFormat, StreamUri,
+};
 
 /// Why a request cannot be carried out as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

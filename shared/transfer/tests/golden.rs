@@ -15,8 +15,8 @@ use sluice_transfer::manifest::{
 use sluice_transfer::record::{Mark, Origin, SealedObject, SourceCursor};
 use sluice_transfer::{
     Aggregates, BucketUri, Checksum, Compression, Counts, Cursor, EventDigest, Format, Gap, HashRange, Lacking,
-    LeftOut, MisfitReason, Misfits, Position, Range, Reason, Sequence, ShardId, State, StreamUri, TimeRange, Timestamp, TransferId, Value,
-    sha256_hex,
+    LeftOut, MisfitReason, Misfits, Position, Range, Reason, Sequence, ShardId, State, StreamUri, TimeRange, Timestamp,
+    TransferId, Value, sha256_hex,
 };
 
 fn golden<T: Document + PartialEq + Debug>(name: &str, document: &T) {
@@ -286,12 +286,10 @@ fn an_imports_root() {
     let misfits = [Misfits::of(MisfitReason::Size, 2_000_000), Misfits::default()];
     let files = [chain(1), SegmentChain::default()];
     let shards = root.shards.iter().zip(misfits.iter().cloned().zip(files));
-    let shards = shards.map(|(shard, (misfits, misfit_files))| ImportedShard { misfits, misfit_files, ..shard.clone() });
+    let shards =
+        shards.map(|(shard, (misfits, misfit_files))| ImportedShard { misfits, misfit_files, ..shard.clone() });
     let (misfits, shards) = (misfits.iter().sum(), shards.collect());
-    golden(
-        "import-root-misfits.json",
-        &ImportManifest { state: State::CompletedWithMisfits, misfits, shards, ..root },
-    );
+    golden("import-root-misfits.json", &ImportManifest { state: State::CompletedWithMisfits, misfits, shards, ..root });
 }
 
 #[test]

@@ -57,7 +57,8 @@ pub(crate) fn stored(
         chain.push_named(&key[folder.len()..], Checksum::of(bytes));
     }
     let told: u64 = record.misfits.reasons.values().sum();
-    if chain != record.misfit_files || u64::from(chain.count) != record.misfits.events || told != record.misfits.events {
+    if chain != record.misfit_files || u64::from(chain.count) != record.misfits.events || told != record.misfits.events
+    {
         return Err(format!("{transfer} shard {shard} passes over a misfit whose file is not there"));
     }
     Ok(())
@@ -81,7 +82,8 @@ pub(crate) fn all_stored(
     for (key, line) in work.read_all().into_iter().filter(|(key, _)| key.contains("/misfits/")) {
         let event = event_of(line)?;
         let found = expected.iter().position(|misfit| *misfit == event);
-        let found = found.ok_or_else(|| format!("{key} holds an event that fits, or one that is stored elsewhere too"))?;
+        let found =
+            found.ok_or_else(|| format!("{key} holds an event that fits, or one that is stored elsewhere too"))?;
         expected.swap_remove(found);
     }
     if expected.is_empty() { Ok(()) } else { Err(format!("{} misfits are in no file", expected.len())) }

@@ -14,8 +14,8 @@ use sluice_ports::{
     StreamStore,
 };
 use sluice_transfer::{
-    BucketUri, Compression, Cut, Encoding, ExportRequest, Format, HashRange, Header, ImportRequest, OnMisfit, Order, Position,
-    PositionSpec, ReadShare, Request, Sequence, ShardId, StreamUri, Timestamp, Value, key_hash,
+    BucketUri, Compression, Cut, Encoding, ExportRequest, Format, HashRange, Header, ImportRequest, OnMisfit, Order,
+    Position, PositionSpec, ReadShare, Request, Sequence, ShardId, StreamUri, Timestamp, Value, key_hash,
 };
 
 use crate::by_key::{BlindStream, LANDING_MILLIS, Unanswered};
@@ -390,7 +390,11 @@ impl Stores {
             source,
             target,
             bucket: Arc::new(Faulty::<dyn BucketStore>::new(world, actor, self.seen_bucket.clone())),
-            work: misfits::loose_work(world, self.without, Arc::new(Faulty::<dyn BucketStore>::new(world, actor, work))),
+            work: misfits::loose_work(
+                world,
+                self.without,
+                Arc::new(Faulty::<dyn BucketStore>::new(world, actor, work)),
+            ),
         };
         Engine {
             checkpoints: Arc::new(Faulty::<dyn CheckpointStore>::new(world, actor, self.seen_table.clone())),

@@ -2,14 +2,14 @@
 
 use clap::Args as ClapArgs;
 use sluice_transfer::{
-    BucketUri, Compression, Format, Inflate, OnMisfit, Order, Placement, PositionSpec, ReadShare, SourceFormat, State, StreamUri,
-    TransferId,
+    BucketUri, Compression, Format, Inflate, OnMisfit, Order, Placement, PositionSpec, ReadShare, SourceFormat, State,
+    StreamUri, TransferId,
 };
 
 use super::SLICES;
 use super::values::{
-    Limit, bucket, compression, format, inflate, limit, on_misfit, order, placement, positive_size, size, source, source_format,
-    state, stream,
+    Limit, bucket, compression, format, inflate, limit, on_misfit, order, placement, positive_size, size, source,
+    source_format, state, stream,
 };
 
 #[derive(Debug, ClapArgs)]

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use sluice_transfer::limits::EVENT_BYTES;
-use sluice_transfer::{BucketUri, Compression, Format, Inflate, OnMisfit, Order, Placement, SourceFormat, State, StreamUri};
+use sluice_transfer::{
+    BucketUri, Compression, Format, Inflate, OnMisfit, Order, Placement, SourceFormat, State, StreamUri,
+};
 
 use crate::aws;
 use crate::places::{BUCKETS, STREAMS, is_local};

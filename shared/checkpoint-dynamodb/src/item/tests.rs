@@ -10,9 +10,9 @@ use sluice_transfer::record::{
 };
 use sluice_transfer::{
     Aggregates, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, Gap, HashRange, ImportRequest, Lacking, MisfitReason, Misfits, ObjectKeys, OnMisfit, Order, Pace, Placement,
-    Position, Range, ReadShare, Reason, Request, Sequence, ShardId, SourceFormat, State, StreamUri, TimeRange, Timestamp,
-    UploadId, Value,
+    Format, Gap, HashRange, ImportRequest, Lacking, MisfitReason, Misfits, ObjectKeys, OnMisfit, Order, Pace,
+    Placement, Position, Range, ReadShare, Reason, Request, Sequence, ShardId, SourceFormat, State, StreamUri,
+    TimeRange, Timestamp, UploadId, Value,
 };
 
 use super::*;

@@ -10,9 +10,9 @@ use sluice_transfer::record::{
 };
 use sluice_transfer::{
     Aggregates, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, Gap, HashRange, ImportRequest, Inflate, Lacking, MisfitReason, Misfits, OnMisfit, Order, Pace, Placement, Position, PositionSpec, Range,
-    Reason, Request, Sequence, ShardId, SourceFormat, State, StreamUri, TimeRange, Timestamp, TransferId, UploadId,
-    Value, Wanted,
+    Format, Gap, HashRange, ImportRequest, Inflate, Lacking, MisfitReason, Misfits, OnMisfit, Order, Pace, Placement,
+    Position, PositionSpec, Range, Reason, Request, Sequence, ShardId, SourceFormat, State, StreamUri, TimeRange,
+    Timestamp, TransferId, UploadId, Value, Wanted,
 };
 
 /// The largest number that a stream gives (Kinesis): 56 digits.

@@ -74,9 +74,9 @@ fn lines_are_written_and_read_as_the_golden_ones() {
 /// Each in a file of its own; here behind each other.
 #[test]
 fn misfits_are_written_and_read_as_the_golden_ones() {
-    let misfit = r#"{"source":"orders/data/shard=0/0.avro","entry":3,"unitAt":70,"within":2,"reason":"headers","why":"it"}"#;
-    let written: Vec<u8> =
-        golden_events().iter().flat_map(|event| misfit_line(&seed().shard, event, misfit)).collect();
+    let misfit =
+        r#"{"source":"orders/data/shard=0/0.avro","entry":3,"unitAt":70,"within":2,"reason":"headers","why":"it"}"#;
+    let written: Vec<u8> = golden_events().iter().flat_map(|event| misfit_line(&seed().shard, event, misfit)).collect();
     assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(MISFITS));
     let decoded = read_from(Box::new(JsonlDecoder::new(Compression::Plain)), MISFITS, None, &[]).unwrap();
     assert_same(&decoded, &golden_events());

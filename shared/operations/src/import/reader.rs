@@ -9,8 +9,8 @@ use sluice_ports::NewEvent;
 use sluice_transfer::manifest::{ListShard, SourceEntry};
 use sluice_transfer::record::{Check, SourceCursor};
 use sluice_transfer::{
-    Aggregate, Cutter, Decoded, Decoder, Lacking, Place, Range, Sequence, UnpackError, Unpacked, Value,
-    Wanted, key_hash,
+    Aggregate, Cutter, Decoded, Decoder, Lacking, Place, Range, Sequence, UnpackError, Unpacked, Value, Wanted,
+    key_hash,
 };
 
 use super::misfit::{Misfit, Stands, held};
@@ -150,7 +150,10 @@ impl<'a> Reader<'a> {
     }
 
     /// The event as the target will hold it: that is what is sent, counted and compared.
-    async fn as_stored(&mut self, Sourced { event, lacks, after, sequence, given, torn }: Sourced) -> Result<Next, Stop> {
+    async fn as_stored(
+        &mut self,
+        Sourced { event, lacks, after, sequence, given, torn }: Sourced,
+    ) -> Result<Next, Stop> {
         match held(self.route, event, torn) {
             Ok(event) => Ok(Next::Event(Sourced { event, lacks, after, sequence, given: None, torn })),
             Err(refusal) => {

@@ -9,8 +9,8 @@ use sluice_transfer::limits::{EVENT_BYTES, MISFITS, SHARDS};
 use sluice_transfer::manifest::SourceList;
 use sluice_transfer::record::{Config, ImportConfig, ImportRecord, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
-    Counts, EventDigest, Format, ImportRequest, ObjectKeys, OnMisfit, Placement, Position, Range, Request, ShardId, State, StreamUri,
-    Timestamp, TransferId, Value, counted,
+    Counts, EventDigest, Format, ImportRequest, ObjectKeys, OnMisfit, Placement, Position, Range, Request, ShardId,
+    State, StreamUri, Timestamp, TransferId, Value, counted,
 };
 
 use super::foreign::Asked;

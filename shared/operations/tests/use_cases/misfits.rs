@@ -8,8 +8,8 @@ use bytes::Bytes;
 use sluice_kit::{BucketLayer, CheckpointLayer, Layered, OtherPlaces, Rig, StreamLayer, append, shard};
 use sluice_memory::{MemoryClock, MemoryStream, now};
 use sluice_operations::{
-    Code, Finish, Settings, Settled, SliceOutcome, Verdict, describe, finish, import_slice, kept_for_import, plan, settle,
-    verify,
+    Code, Finish, Settings, Settled, SliceOutcome, Verdict, describe, finish, import_slice, kept_for_import, plan,
+    settle, verify,
 };
 use sluice_ports::{
     Appended, BucketStore, CheckpointStore, Error, ErrorKind, Metadata, NewEvent, Places, PutAnswer, Result, Stored,
@@ -39,8 +39,20 @@ fn mixed() -> Vec<NewEvent> {
     let large = |n| event(n, 60, 0);
     let headed = |n| event(n, 5, 2);
     vec![
-        headed(0), fits(1), fits(2), large(3), fits(4), headed(5), large(6), large(7), fits(8), fits(9), fits(10),
-        headed(11), fits(12), large(13),
+        headed(0),
+        fits(1),
+        fits(2),
+        large(3),
+        fits(4),
+        headed(5),
+        large(6),
+        large(7),
+        fits(8),
+        fits(9),
+        fits(10),
+        headed(11),
+        fits(12),
+        large(13),
     ]
 }
 
@@ -126,7 +138,9 @@ fn misfits_are_stored_counted_and_can_be_imported_again() {
             let files = files(&*work);
             assert_eq!(imported_again(&files), misfits, "{format:?}, {steps} steps");
             let first = String::from_utf8(files[0].1.to_vec()).unwrap();
-            for part in ["\"sequence\":\"0\"", "\"source\":\"export/data/shard=0/0000", "\"reason\":\"headers\"", "\"why\":"] {
+            for part in
+                ["\"sequence\":\"0\"", "\"source\":\"export/data/shard=0/0000", "\"reason\":\"headers\"", "\"why\":"]
+            {
                 assert!(first.contains(part), "{part} is not in {first}");
             }
             let kept = now(kept_for_import(&rig.engine, &id)).unwrap();
@@ -139,7 +153,11 @@ fn misfits_are_stored_counted_and_can_be_imported_again() {
 
             let proof = now(verify(&rig.engine, &id, &mut |_| {})).unwrap();
             assert_eq!((proof.verdict, proof.misfits.events), (Verdict::Misfits, 7), "{:?}", proof.findings);
-            assert!(proof.findings[0].starts_with("left out: 7 events (4 too large, 3 with headers)"), "{:?}", proof.findings);
+            assert!(
+                proof.findings[0].starts_with("left out: 7 events (4 too large, 3 with headers)"),
+                "{:?}",
+                proof.findings
+            );
         }
     }
 }
@@ -150,7 +168,9 @@ fn unless_it_is_asked_for_the_import_fails_and_says_how_to_go_on() {
         let rig = exported(MemoryStream::new().narrow(LARGEST), settings(), &mixed()[1..5], Format::Avro);
         let failure = rig.transfer("import", &Request::Import(import(asked)), 1_000_000).unwrap_err();
         assert_eq!(failure.code, Code::EventTooLarge.to_string());
-        for part in ["export/data/shard=0/", "(number 2 in the exported stream)", "--on-misfit store", "\"onMisfit\"", "Cancel"] {
+        for part in
+            ["export/data/shard=0/", "(number 2 in the exported stream)", "--on-misfit store", "\"onMisfit\"", "Cancel"]
+        {
             assert!(failure.message.contains(part), "{part} is not in {}", failure.message);
         }
         assert!(!failure.message.contains("xxx"), "no payload is told: {}", failure.message);
@@ -161,7 +181,12 @@ fn unless_it_is_asked_for_the_import_fails_and_says_how_to_go_on() {
 
 #[test]
 fn foreign_files_have_misfits_too() {
-    let rig = Rig::with(settings(), MemoryStream::new(), MemoryStream::new().narrow(LARGEST), Arc::new(MemoryClock::stepping()));
+    let rig = Rig::with(
+        settings(),
+        MemoryStream::new(),
+        MemoryStream::new().narrow(LARGEST),
+        Arc::new(MemoryClock::stepping()),
+    );
     let lines = ["one", &"2".repeat(50), "", "four", &"5".repeat(41)];
     rig.bucket.put_foreign("export/a.log", lines.join("\n").into_bytes());
     let request = ImportRequest { format: Some(SourceFormat::Lines), ..import(Some(OnMisfit::Store)) };
@@ -172,7 +197,10 @@ fn foreign_files_have_misfits_too() {
     let files = files(&*work(&*rig.engine.places));
     let again: Vec<_> = imported_again(&files).into_iter().map(payload).collect();
     assert_eq!(again, [lines[1], lines[4]]);
-    assert!(files[0].1.starts_with(br#"{"shard":"0","sequence":"0""#) && files[1].1.starts_with(br#"{"shard":"0","sequence":"1""#));
+    assert!(
+        files[0].1.starts_with(br#"{"shard":"0","sequence":"0""#)
+            && files[1].1.starts_with(br#"{"shard":"0","sequence":"1""#)
+    );
 }
 
 #[test]
@@ -193,7 +221,12 @@ fn gaps_win_over_misfits_and_both_are_told() {
     assert_eq!((report.state, report.gaps), (State::CompletedWithGaps, 1));
     assert_eq!(report.misfits.unwrap().misfits.events, 6);
     let proof = now(verify(&rig.engine, &id, &mut |_| {})).unwrap();
-    assert_eq!((proof.verdict, proof.misfits.events, proof.findings.len()), (Verdict::Gaps, 6, 2), "{:?}", proof.findings);
+    assert_eq!(
+        (proof.verdict, proof.misfits.events, proof.findings.len()),
+        (Verdict::Gaps, 6, 2),
+        "{:?}",
+        proof.findings
+    );
 }
 
 #[test]
@@ -255,7 +288,8 @@ impl Places for OwnWork {
 #[test]
 fn more_than_the_limit_fails_for_good() {
     let most = usize::try_from(MISFITS).unwrap();
-    let rig = Rig::with(settings(), MemoryStream::new(), MemoryStream::new().narrow(1), Arc::new(MemoryClock::stepping()));
+    let rig =
+        Rig::with(settings(), MemoryStream::new(), MemoryStream::new().narrow(1), Arc::new(MemoryClock::stepping()));
     rig.bucket.put_foreign("export/a.log", "no\n".repeat(most + 1).into_bytes());
     let request = ImportRequest { format: Some(SourceFormat::Lines), ..import(Some(OnMisfit::Store)) };
     let failure = rig.transfer("import", &Request::Import(request), 1_000_000_000).unwrap_err();
@@ -371,7 +405,11 @@ impl StreamLayer for Mortal<dyn StreamStore> {
         events: &[NewEvent],
     ) -> Result<Appended> {
         // Half of an append by key may be all that arrives of it.
-        let half = if self.inner.promises().appends == sluice_ports::Appends::ByKey { events.len().div_ceil(2) } else { events.len() };
+        let half = if self.inner.promises().appends == sluice_ports::Appends::ByKey {
+            events.len().div_ceil(2)
+        } else {
+            events.len()
+        };
         let dies = self.life.left.load(Ordering::Relaxed) == 0;
         let events = if dies { &events[..half] } else { events };
         self.life.write("append", self.inner.append(shard, writer, expected, events)).await

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, PLACED, RECORD_VERSION, TARGETED};
 use crate::{
     BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, LeftOut, OnMisfit,
-    Order, PackSpec, Placement, ReadShare, Request, ShardId, SourceFormat, State, Step, StreamUri, Timestamp, TransferId,
-    Wanted,
+    Order, PackSpec, Placement, ReadShare, Request, ShardId, SourceFormat, State, Step, StreamUri, Timestamp,
+    TransferId, Wanted,
 };
 
 /// The root of a transfer's manifest.

@@ -88,5 +88,8 @@ async fn keys_are_stored_as_they_were_in_the_source() {
     let (work, _) = world.engine.places.bucket(&world.engine.places.work()).await.unwrap();
     let file = work.list("imports/import/misfits/", None, 2).await.unwrap().remove(0);
     let line = String::from_utf8(work.get(&file.key, None, 0, file.size).await.unwrap().to_vec()).unwrap();
-    assert!(line.contains(r#""headers":[{"name":"h","value":null}],"payload":7"#) && !line.contains(r#""key":"#), "{line}");
+    assert!(
+        line.contains(r#""headers":[{"name":"h","value":null}],"payload":7"#) && !line.contains(r#""key":"#),
+        "{line}"
+    );
 }
