@@ -385,16 +385,12 @@ impl Stores {
         let source: Arc<dyn StreamStore> =
             Arc::new(Faulty::<dyn StreamStore>::new(world, actor, Arc::new(self.source.clone())));
         let (source, target) = (loose_source(self.without, source), loose_target(self.without, target));
-        let work = Arc::new(self.work.clone());
+        let work = Arc::new(Faulty::<dyn BucketStore>::new(world, actor, Arc::new(self.work.clone())));
         let places = ActorPlaces {
             source,
             target,
             bucket: Arc::new(Faulty::<dyn BucketStore>::new(world, actor, self.seen_bucket.clone())),
-            work: misfits::loose_work(
-                world,
-                self.without,
-                Arc::new(Faulty::<dyn BucketStore>::new(world, actor, work)),
-            ),
+            work: misfits::loose_work(world, self.without, work),
         };
         Engine {
             checkpoints: Arc::new(Faulty::<dyn CheckpointStore>::new(world, actor, self.seen_table.clone())),

@@ -339,7 +339,7 @@ fn records_of_version_6_are_read_and_written_as_ever() {
 #[test]
 fn records_of_misfits_are_read_and_written_as_ever() {
     let TransferRecord { id, execution, request, config, shards, .. } = all_files();
-    let (Request::Import(request), Config::Import(config)) = (request, config) else { panic!("an import") };
+    let (Request::Import(request), Config::Import(config)) = (request, config) else { panic!() };
     let request = Request::Import(ImportRequest { on_misfit: Some(OnMisfit::Store), ..request });
     let config = Config::Import(ImportConfig { on_misfit: OnMisfit::Store, ..config });
     let mut stored = TransferRecord::new(id.clone(), execution, request, config, shards, now());
@@ -348,11 +348,11 @@ fn records_of_misfits_are_read_and_written_as_ever() {
     stored.totals.misfits = 3;
     golden("meta-misfits", Key::Meta(&id), &stored);
     let mut passed = import();
-    let Work::Import(record) = &mut passed.work else { panic!("an import") };
+    let Work::Import(record) = &mut passed.work else { panic!() };
     for (within, reason) in [(8, MisfitReason::Headers), (9, MisfitReason::Size), (10, MisfitReason::Headers)] {
         let cursor = SourceCursor { within, ..record.cursor };
-        let file = (ObjectKeys::misfit(&shard_id(), cursor), Checksum::of(b"a line"));
-        record.passed_misfit(cursor, &Misfits::of(reason, 70), &file.0, file.1);
+        let name = ObjectKeys::misfit(&shard_id(), cursor);
+        record.passed_misfit(cursor, &Misfits::of(reason, 70), &name, Checksum::of(b"a line"));
     }
     golden("shard-import-misfits", Key::Shard(&id, &shard_id()), &passed);
 }
