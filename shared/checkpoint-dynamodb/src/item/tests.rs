@@ -10,7 +10,7 @@ use sluice_transfer::record::{
 };
 use sluice_transfer::{
     Aggregates, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, Gap, HashRange, ImportRequest, Lacking, MisfitReason, Misfits, ObjectKeys, OnMisfit, Order, Pace,
+    Format, Gap, HashRange, ImportRequest, Lacking, MisfitReason, Misfits, OnMisfit, Order, Pace,
     Placement, Position, Range, ReadShare, Reason, Request, Sequence, ShardId, SourceFormat, State, StreamUri,
     TimeRange, Timestamp, UploadId, Value,
 };
@@ -335,7 +335,6 @@ fn records_of_version_6_are_read_and_written_as_ever() {
     golden("meta-ordered", Key::Meta(&id), &ordered);
 }
 
-/// What the versions before 7 must not go on with.
 #[test]
 fn records_of_misfits_are_read_and_written_as_ever() {
     let TransferRecord { id, execution, request, config, shards, .. } = all_files();
@@ -344,15 +343,13 @@ fn records_of_misfits_are_read_and_written_as_ever() {
     let config = Config::Import(ImportConfig { on_misfit: OnMisfit::Store, ..config });
     let mut stored = TransferRecord::new(id.clone(), execution, request, config, shards, now());
     assert_eq!(stored.version, RECORD_VERSION);
-    stored.state = State::CompletedWithMisfits;
-    stored.totals.misfits = 3;
+    (stored.state, stored.totals.misfits) = (State::CompletedWithMisfits, 3);
     golden("meta-misfits", Key::Meta(&id), &stored);
     let mut passed = import();
     let Work::Import(record) = &mut passed.work else { panic!() };
     for (within, reason) in [(8, MisfitReason::Headers), (9, MisfitReason::Size), (10, MisfitReason::Headers)] {
         let cursor = SourceCursor { within, ..record.cursor };
-        let name = ObjectKeys::misfit(&shard_id(), cursor);
-        record.passed_misfit(cursor, &Misfits::of(reason, 70), &name, Checksum::of(b"a line"));
+        record.passed_misfit(cursor, &Misfits::of(reason, 70), "misfits/a.jsonl", Checksum::of(b"a line"));
     }
     golden("shard-import-misfits", Key::Shard(&id, &shard_id()), &passed);
 }
