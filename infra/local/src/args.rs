@@ -56,8 +56,8 @@ Examples:
   sluice export kinesis:orders s3://archive/orders   the same on AWS, in any mixture
   sluice status --watch                              how far it is
 
-Exit codes of export, import and resume: 0 completed, 3 paused or cancelled, 4 completed with gaps, 5 with failed \
-destinations, 2 the command line cannot be understood or a value is out of range, 1 anything else.
+Exit codes of export, import and resume: 0 completed, 3 paused or cancelled, 4 completed with gaps or misfits, 5 with \
+failed destinations, 2 the command line cannot be understood or a value is out of range, 1 anything else.
 
 An environment variable that is empty counts as one that is not set.
 
@@ -245,7 +245,7 @@ Examples:
     Remove(Remove),
     /// Read again all that a transfer moved, and compare it with its records
     #[command(after_help = "\
-Exit codes: 0 proved, 1 a mismatch, 4 gaps, 5 something could not be proved.
+Exit codes: 0 proved, 1 a mismatch, 4 gaps or misfits, 5 something could not be proved.
 
 Example:
   sluice verify orders-2026")]

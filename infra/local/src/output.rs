@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use serde::Serialize;
-use sluice_operations::{Replay, Report, Retention};
+use sluice_operations::{Replay, Report, Retention, StoredMisfits};
 use sluice_transfer::record::TransferRecord;
 use sluice_transfer::{Aggregates, Cut, Lacking, State, are, noun};
 
@@ -84,7 +84,7 @@ pub(crate) fn exit_of(state: State) -> u8 {
         State::Completed => 0,
         // Preparing: a pause came before anything was moved.
         State::Paused | State::Cancelled | State::Preparing => 3,
-        State::CompletedWithGaps => 4,
+        State::CompletedWithGaps | State::CompletedWithMisfits => 4,
         State::CompletedWithFailures => 5,
         State::Failed | State::Transferring | State::Verifying => 1,
     }
@@ -137,6 +137,9 @@ pub(crate) fn text_of(report: &Report) -> String {
     if let Some(lacking) = report.lacking.filter(|lacking| !lacking.is_none()) {
         line("lacking", &lacking_of(lacking));
     }
+    if let Some(StoredMisfits { misfits, folder }) = &report.misfits {
+        line("misfits", &format!("{misfits}; import them by --format jsonl from {folder}"));
+    }
     if !report.aggregates.is_none() {
         line("aggregates", &aggregates_of(report.aggregates));
     }
@@ -147,7 +150,7 @@ pub(crate) fn text_of(report: &Report) -> String {
         line("note", note);
     }
     line("cut", &cut_of(&report.cut));
-    let is_complete = matches!(report.state, State::Completed | State::CompletedWithGaps);
+    let is_complete = matches!(report.state, State::Completed | State::CompletedWithGaps | State::CompletedWithMisfits);
     if is_complete && report.kind == sluice_transfer::Kind::Import {
         line("live", "goes on at that cut: give it as --from to export or read what is written from now on");
     }
@@ -361,6 +364,8 @@ pub(crate) fn duration(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sluice_transfer::{MisfitReason, Misfits};
+
     use super::*;
 
     #[test]
@@ -415,6 +420,14 @@ manifest  dir:/b/nightly/manifest.json
         assert_eq!(text_of(&report()), expected);
         let import = Report { kind: sluice_transfer::Kind::Import, ..report() };
         assert!(text_of(&import).contains("cut       cut:0@1200\nlive      goes on at that cut: give it as --from"));
+        let odd = StoredMisfits {
+            misfits: Misfits::of(MisfitReason::Headers, 7),
+            folder: "dir:/h/work/imports/nightly/misfits/".to_owned(),
+        };
+        let odd = Report { state: State::CompletedWithMisfits, gaps: 0, misfits: Some(odd), ..import.clone() };
+        let said = "misfits   1 event (1 with headers); import them by --format jsonl from dir:/h/work/imports/nightly/misfits/";
+        assert!(text_of(&odd).contains(said) && text_of(&odd).contains("\nlive "), "{}", text_of(&odd));
+        assert_eq!(exit_of(odd.state), 4);
         let paused = Report { state: State::Paused, ..import };
         assert!(!text_of(&paused).contains("\nlive "), "more of it is to come");
     }

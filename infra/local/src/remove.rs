@@ -8,8 +8,8 @@ use serde::Serialize;
 use sluice_bucket_dir::DirBucket;
 use sluice_operations::{Code, Engine, OperationError, Owned, OwnedObject, Settings, ended, kept_for_import, owned};
 use sluice_ports::{ErrorKind, ObjectRemoval, TransferRemoval};
-use sluice_transfer::record::TransferRecord;
-use sluice_transfer::{BucketUri, Kind, TransferId, are};
+use sluice_transfer::record::{Config, TransferRecord};
+use sluice_transfer::{BucketUri, Kind, ObjectKeys, TransferId, are};
 
 use crate::args::{HostArgs, Remove};
 use crate::failure::Failure;
@@ -47,6 +47,14 @@ pub(crate) async fn run(host: &HostArgs, args: &Remove, output: Output) -> Resul
         told.others_left = found.others.len() as u64;
     }
     forget(&home, &engine, &transfer).await?;
+    if transfer.totals.misfits > 0 {
+        let (misfits, folder) = (transfer.totals.misfits, folder_of_misfits(&engine, &transfer));
+        output::note(&format!(
+            "{} that did not fit its target {} in {folder}",
+            counted(misfits, "event"),
+            stay(misfits)
+        ));
+    }
     match output {
         Output::Json => output::print_json(&told)?,
         Output::Text if args.objects => {
@@ -92,8 +100,8 @@ fn describe(found: &Owned) {
     show(found.objects.iter().map(|object| object.key.as_str()));
     if !found.others.is_empty() {
         let count = found.others.len() as u64;
-        let (others, stay) = (counted(count, "other"), if count == 1 { "stays" } else { "stay" });
-        output::note(&format!("{others} in its folder {stay}, not named by it or changed since:"));
+        let others = counted(count, "other");
+        output::note(&format!("{others} in its folder {}, not named by it or changed since:", stay(count)));
         show(found.others.iter().map(String::as_str));
     }
 }
@@ -106,6 +114,16 @@ fn show<'a>(keys: impl ExactSizeIterator<Item = &'a str>) {
     if left > 0 {
         output::note(&format!("  and {} more", grouped(left as u64)));
     }
+}
+
+fn stay(count: u64) -> &'static str {
+    if count == 1 { "stays" } else { "stay" }
+}
+
+/// Where events lie that an import's target could not hold.
+fn folder_of_misfits(engine: &Engine, transfer: &TransferRecord) -> String {
+    let Config::Import(config) = &transfer.config else { return String::new() };
+    engine.places.object(&config.work, &format!("{}/{}", config.folder(), ObjectKeys::MISFITS))
 }
 
 /// A person at a terminal says so.

@@ -114,6 +114,7 @@ pub(crate) async fn verify(host: &HostArgs, id: &TransferId, show: Show) -> Resu
         Verdict::Proved => (0, "proved"),
         Verdict::Mismatch => (1, "a mismatch"),
         Verdict::Gaps => (4, "proved, with gaps"),
+        Verdict::Misfits => (4, "proved, with misfits"),
         Verdict::Unproved => (5, "not proved"),
     };
     if exit == 1 {

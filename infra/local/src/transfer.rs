@@ -81,6 +81,7 @@ pub(crate) async fn import(host: &HostArgs, args: Import, show: Show) -> Result<
         placement: args.placement,
         order: args.order,
         pace: args.pace,
+        on_misfit: args.on_misfit,
         rate: rate.and_then(|Limit(rate)| rate),
     });
     start(&home, args.id, request, How::started(args.slices, rate), show).await

@@ -41,6 +41,7 @@ fn what_cannot_be_understood_ends_with_2() {
         "append local:b --event-bytes 0",
         "append local:b --event-bytes 33MiB",
         "import dir:out",
+        "import dir:out local:b --on-misfit drop",
         "status a b",
     ] {
         let done = stage.run(line).code(2);

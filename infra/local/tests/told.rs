@@ -48,6 +48,20 @@ fn files_left_out_are_named_on_stderr_in_report_and_json() {
 }
 
 #[test]
+fn where_misfits_would_lie_is_said_and_the_option_is_of_the_request() {
+    let stage = Stage::new();
+    folder(&stage, "d", &[("a.log", "kept\n")]);
+    let done = stage.ok("import dir:d local:x --format lines --id x --on-misfit store");
+    for part in ["note: misfits: events that local:x cannot hold", "/work/imports/x/misfits/", "10000 for each shard"] {
+        assert!(done.err.contains(part), "{part:?} is not in {}", done.err);
+    }
+    let json = stage.json("status x", 0);
+    assert_eq!((&json["state"], json.get("misfits")), (&"COMPLETED".into(), None));
+    let other = stage.run("import dir:d local:x --format lines --id x").code(1);
+    assert!(other.err.contains("RequestDiffers") || other.err.contains("another request"), "{}", other.err);
+}
+
+#[test]
 fn a_link_that_is_named_is_read_and_a_pipe_is_called_one() {
     let stage = Stage::new();
     folder(&stage, "d", &[("app-1.log", "one\n"), ("f/a", "x\n")]);

@@ -22,8 +22,8 @@ use sluice_transfer::record::{
 };
 use sluice_transfer::{
     Checksum, Compression, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, ImportRequest, Lacking, Pace, Position, Range, ReadShare, Reason, Request, Sequence, ShardId, SourceFormat,
-    Step, StreamUri, Timestamp, TransferId, Value,
+    Format, ImportRequest, Lacking, OnMisfit, Pace, Position, Range, ReadShare, Reason, Request, Sequence, ShardId,
+    SourceFormat, Step, StreamUri, Timestamp, TransferId, Value,
 };
 
 /// Without the exports that read a stream, and with them.
@@ -130,6 +130,7 @@ fn import() -> TransferRecord {
         pack: false,
         placement: None,
         order: None,
+        on_misfit: OnMisfit::Fail,
         time: at(0),
         rhythm: None,
         rate: None,

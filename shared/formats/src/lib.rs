@@ -39,7 +39,7 @@ pub use avro::encode::AvroEncoder;
 pub use avro::header::AVRO_SCHEMA;
 pub use foreign::{RECOGNISED, compression_of, foreign_decoder};
 pub use inflate::{Inflater, Piece};
-pub use jsonl::JsonlEncoder;
+pub use jsonl::{JsonlEncoder, misfit_line};
 
 /// The version of the encoders' output, recorded in manifests. It rises when the same events would give other bytes:
 /// another schema, another header, other ends of units.

@@ -59,7 +59,7 @@ const EXPORT: [&str; 12] = [
     "readShare",
     "rate",
 ];
-const IMPORT: [&str; 19] = [
+const IMPORT: [&str; 20] = [
     "source",
     "stream",
     "id",
@@ -78,6 +78,7 @@ const IMPORT: [&str; 19] = [
     "placement",
     "order",
     "pace",
+    "onMisfit",
     "rate",
 ];
 /// Fields that may be written as a size, such as 256MiB.
@@ -236,7 +237,7 @@ fn check_known(place: &str, key: &str, known: &[&str]) -> Result<(), OperationEr
 mod tests {
     use super::*;
     use serde_json::json;
-    use sluice_transfer::{ExportRequest, Format, Order, PositionSpec};
+    use sluice_transfer::{ExportRequest, Format, OnMisfit, Order, PositionSpec};
 
     fn refused(input: impl Into<Value>) -> String {
         Command::read(&input.into(), "run-1").unwrap_err().message
@@ -265,11 +266,12 @@ mod tests {
         assert_eq!(Command::read(&input, "run-1").unwrap().id().unwrap().as_str(), "mine");
         let import = json!({"import": {"source": "s3://archive/orders", "stream": "kinesis:copy",
             "from": "shardId-000000000000@7", "until": "2026-11-22T08:00:00Z", "createTarget": true, "order": "none",
-            "pace": "10x"}});
+            "pace": "10x", "onMisfit": "store"}});
         let Ok(Command::Start(_, read)) = Command::read(&import, "run-1") else { panic!("an import") };
         let Request::Import(read) = *read else { panic!("an import") };
         assert!(read.create_target && read.order == Some(Order::None));
         assert_eq!(read.pace.map(|pace| pace.to_string()).as_deref(), Some("10x"));
+        assert_eq!(read.on_misfit, Some(OnMisfit::Store));
         assert!(matches!((read.from, read.until), (Some(PositionSpec::Sequence { .. }), Some(PositionSpec::Time(_)))));
         let id: TransferId = "nightly".parse().unwrap();
         assert_eq!(Command::read(&json!({"resume": "nightly"}), "x"), Ok(Command::Resume(id.clone())));

@@ -94,7 +94,9 @@ pub(crate) async fn settled(
             turn = turn.telling(&report);
         }
         let moved = before.totals.moved;
-        measure(host, &report, report.events.saturating_sub(moved.events), report.bytes.saturating_sub(moved.bytes));
+        let misfits = report.misfits.as_ref().map_or(0, |stored| stored.misfits.events);
+        let counts = (report.events.saturating_sub(moved.events), report.bytes.saturating_sub(moved.bytes));
+        measure(host, &report, counts, misfits.saturating_sub(before.totals.misfits));
     }
     tracing::info!(state = %report.state, next = ?turn.next, "settled");
     Ok(turn)
@@ -110,8 +112,11 @@ pub(crate) fn ended(report: &Report) -> Turn {
     Turn { fails: report.state == State::Failed, ..Turn::new(Next::End, report, 0).telling(report) }
 }
 
-fn measure(host: &Host, report: &Report, events: u64, bytes: u64) {
+fn measure(host: &Host, report: &Report, (events, bytes): (u64, u64), misfits: u64) {
     let mut values = vec![("EventsMoved", "Count", events as f64), ("BytesMoved", "Bytes", bytes as f64)];
+    if misfits > 0 {
+        values.push(("Misfits", "Count", misfits as f64));
+    }
     if let Some(progress) = report.progress {
         values.push(("Progress", "Percent", progress * 100.0));
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use sluice_host::{Next, Refused, SliceNext};
-use sluice_operations::{Code, OperationError, Replay, Report, Retention};
-use sluice_transfer::{Aggregates, Cut, Kind, Lacking, LeftOut, Reason, State, TROUBLES};
+use sluice_operations::{Code, OperationError, Replay, Report, Retention, StoredMisfits};
+use sluice_transfer::{Aggregates, Cut, Kind, Lacking, LeftOut, MisfitReason, Misfits, Reason, State, TROUBLES};
 
 const WORKFLOW: &str = include_str!("../../../infra/workflow/transfer.asl.json");
 
@@ -119,6 +119,7 @@ fn events_are_as_their_schema_says() {
         gaps: 0,
         gap_ranges: Vec::new(),
         lacking: None,
+        misfits: None,
         aggregates: Aggregates::default(),
         created_at: "2026-11-23T00:00:00Z".to_owned(),
         ended_at: Some("2026-11-23T00:00:01Z".to_owned()),
@@ -147,6 +148,11 @@ fn events_are_as_their_schema_says() {
     report.aggregates = Aggregates { records: 12, user_records: 4_000 };
     let told = serde_json::to_value(&report).unwrap()["aggregates"].clone();
     assert_eq!(told, transfer["properties"]["aggregates"]["examples"][0]);
+    let (size, headers) = (Misfits::of(MisfitReason::Size, 2_000_000), Misfits::of(MisfitReason::Headers, 35));
+    let folder = "s3://work/imports/nightly/misfits/".to_owned();
+    report.misfits = Some(StoredMisfits { misfits: [&size, &headers, &headers].into_iter().sum(), folder });
+    let told = serde_json::to_value(&report).unwrap()["misfits"].clone();
+    assert_eq!(told, transfer["properties"]["misfits"]["examples"][0]);
     report.retention = Some(Retention {
         seconds: 86_400,
         headroom_seconds: Some(7_200),

@@ -37,6 +37,8 @@ pub struct MemoryStream {
     /// It knows its events by when they arrived.
     arrivals: Option<Arrivals>,
     limits: Option<ShardLimits>,
+    /// Bytes that it takes of an event, and then no headers.
+    largest: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +88,13 @@ impl MemoryStream {
         Self { limits: Some(limits), ..self }
     }
 
+    /// The same stream, but as Kinesis it takes no event of more than this many bytes (payload, key and headers), and none
+    /// with headers.
+    #[must_use]
+    pub fn narrow(self, largest: u64) -> Self {
+        Self { largest: Some(largest), ..self }
+    }
+
     /// Deletes the stream and all that it holds. It can be made again, and is another one then.
     pub fn delete(&self) {
         self.lock().held = None;
@@ -120,6 +129,21 @@ impl MemoryStream {
             }
             _ => append(held, kept),
         })
+    }
+
+    /// The event as poorer stores hold it.
+    fn as_stored_by_key(event: NewEvent) -> Result<NewEvent> {
+        let cannot = |what: &str| Error::new(ErrorKind::Invalid, format!("the stream in memory keeps no {what}"));
+        if !event.headers.is_empty() {
+            return Err(cannot("headers"));
+        }
+        let Value::Bytes(payload) = &event.payload else { return Err(cannot("event without a payload")) };
+        let key = match event.key {
+            Value::Absent => Value::Bytes(payload.slice(..payload.len().min(KEY_BYTES))),
+            Value::Bytes(key) => Value::Bytes(key),
+            Value::Null => return Err(cannot("null as a key")),
+        };
+        Ok(NewEvent { time: Timestamp::default(), key, headers: Vec::new(), payload: event.payload })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -179,7 +203,11 @@ impl StreamStore for MemoryStream {
                 let number = info.shard.as_str().parse::<u32>().unwrap_or(u32::MAX);
                 (info.hashes.map(|hashes| (info.closed, hashes)), number)
             });
-            Ok(StreamInfo { shards, writer: held.writer.clone(), largest_event: EVENT_BYTES as u64 })
+            Ok(StreamInfo {
+                shards,
+                writer: held.writer.clone(),
+                largest_event: self.largest.unwrap_or(EVENT_BYTES as u64),
+            })
         })
     }
 
@@ -277,20 +305,16 @@ impl StreamStore for MemoryStream {
     }
 
     fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
-        if !self.by_key {
-            return Ok(event);
-        }
-        let cannot = |what: &str| Error::new(ErrorKind::Invalid, format!("the stream in memory keeps no {what}"));
+        let event = if self.by_key { Self::as_stored_by_key(event)? } else { event };
+        let Some(largest) = self.largest else { return Ok(event) };
         if !event.headers.is_empty() {
-            return Err(cannot("headers"));
+            return Err(Error::new(ErrorKind::Invalid, "the stream in memory keeps no headers"));
         }
-        let Value::Bytes(payload) = &event.payload else { return Err(cannot("event without a payload")) };
-        let key = match event.key {
-            Value::Absent => Value::Bytes(payload.slice(..payload.len().min(KEY_BYTES))),
-            Value::Bytes(key) => Value::Bytes(key),
-            Value::Null => return Err(cannot("null as a key")),
-        };
-        Ok(NewEvent { time: Timestamp::default(), key, headers: Vec::new(), payload: event.payload })
+        if event.size() > largest {
+            let what = format!("an event of {} bytes is larger than the {largest} that it takes", event.size());
+            return Err(Error::new(ErrorKind::Invalid, what));
+        }
+        Ok(event)
     }
 
     async fn append(

@@ -67,6 +67,8 @@ codes! {
     SourceChanged,
     /// An event is larger than the target or the limits allow.
     EventTooLarge,
+    /// More events do not fit the target than an import stores.
+    TooManyMisfits,
     /// No room on a disk or in a store.
     NoRoom,
     /// A right is missing.
@@ -96,6 +98,7 @@ impl Code {
                 | Self::ForeignEvents
                 | Self::SourceChanged
                 | Self::EventTooLarge
+                | Self::TooManyMisfits
                 | Self::VerificationFailed
         )
     }

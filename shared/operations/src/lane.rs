@@ -20,6 +20,7 @@ pub(crate) fn admit(transfer: &TransferRecord) -> Result<(), SliceOutcome> {
         State::Preparing
         | State::Completed
         | State::CompletedWithGaps
+        | State::CompletedWithMisfits
         | State::CompletedWithFailures
         | State::Failed => Err(SliceOutcome::Fenced),
     }

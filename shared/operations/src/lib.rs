@@ -46,7 +46,7 @@ pub use import::run::import_slice;
 pub use plan::{Planned, bounds, check_bounds, check_ends, check_order, plan};
 pub use removal::{Owned, OwnedObject, ended, kept_for_import, owned};
 pub use replay::Replay;
-pub use report::{GapRange, Report, Transfers, describe, transfers};
+pub use report::{GapRange, Report, StoredMisfits, Transfers, describe, transfers};
 pub use retention::Retention;
 pub use settle::settle;
 pub use slice::SliceOrder;

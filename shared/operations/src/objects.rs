@@ -45,6 +45,26 @@ pub(crate) fn recognise<'a>(found: &ObjectInfo, ours: &Metadata, closing: &'a Cl
         .find(|c| c.checksum.len == found.size && found.checksum.is_none_or(|checksum| checksum == c.checksum))
 }
 
+/// Makes an object of a kind, or finds that it was made before. What stands there and differs is somebody else's.
+pub(crate) async fn put_same(bucket: &dyn BucketStore, key: &str, bytes: Bytes, kind: &str) -> Result<(), Fault> {
+    let (checksum, size) = (Checksum::of(&bytes), bytes.len() as u64);
+    if bucket.put(key, bytes.clone(), checksum, &document_metadata(kind)).await? != PutAnswer::Exists {
+        return Ok(());
+    }
+    let there = bucket.head(key).await?.filter(|info| info.size == size);
+    let same = match there {
+        Some(info) => bucket.get(key, Some(&info.etag), 0, size).await? == bytes,
+        None => false,
+    };
+    if same {
+        return Ok(());
+    }
+    let message = format!(
+        "{key} exists already and is not this transfer's; nothing was overwritten: choose another prefix or id"
+    );
+    Err(OperationError::new(Code::ForeignObject, message).into())
+}
+
 /// Makes a document, or finds that it was made before. What stands there and differs is somebody else's.
 pub(crate) async fn put_document<D: Document>(
     bucket: &dyn BucketStore,
@@ -52,17 +72,7 @@ pub(crate) async fn put_document<D: Document>(
     document: &D,
 ) -> Result<String, Fault> {
     let bytes = Bytes::from(document.to_bytes());
-    let checksum = Checksum::of(&bytes);
-    let metadata = document_metadata(D::KIND);
-    if bucket.put(key, bytes.clone(), checksum, &metadata).await? == PutAnswer::Exists {
-        let there = get_whole(bucket, key, MANIFEST_BYTES).await?;
-        if there != bytes {
-            let message = format!(
-                "{key} exists already and is not this transfer's; nothing was overwritten: choose another prefix or id"
-            );
-            return Err(OperationError::new(Code::ForeignObject, message).into());
-        }
-    }
+    put_same(bucket, key, bytes.clone(), D::KIND).await?;
     Ok(sha256_hex(&bytes))
 }
 

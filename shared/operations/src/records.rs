@@ -41,6 +41,7 @@ pub(crate) fn totals(transfer: &TransferRecord, shards: &[ShardRecord], state: S
         objects: shards.iter().map(ShardRecord::objects).sum(),
         slices: shards.iter().map(|shard| shard.slices).max().unwrap_or_default(),
         gaps: shards.iter().map(ShardRecord::gaps).sum(),
+        misfits: shards.iter().map(|shard| shard.misfits().events).sum(),
         left: Some((transfer.shards.len() - shards.iter().filter(|shard| shard.is_drained()).count()) as u64),
     }
 }

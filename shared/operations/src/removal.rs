@@ -151,12 +151,15 @@ impl Search<'_> {
     }
 }
 
-/// The documents of an import in the host's own bucket: its list of sources and its manifest.
+/// The documents of an import in the host's own bucket: its list of sources and its manifest. Not the events that its
+/// target could not hold: they may be nowhere else.
 pub async fn kept_for_import(engine: &Engine, id: &TransferId) -> Result<Vec<OwnedObject>, OperationError> {
     let (work, prefix) = engine.places().bucket(&engine.places().work()).await?;
     let place = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
     let mut kept = Vec::new();
-    for key in all_below(&*work, &format!("{place}imports/{id}/")).await? {
+    let folder = format!("{place}imports/{id}/");
+    let misfits = format!("{folder}{}", ObjectKeys::MISFITS);
+    for key in all_below(&*work, &folder).await?.into_iter().filter(|key| !key.starts_with(&misfits)) {
         if let Some(found) = work.head(&key).await? {
             kept.push(OwnedObject { key, etag: found.etag, size: found.size });
         }

@@ -84,7 +84,7 @@ pub(crate) fn seconds_left(
 #[cfg(test)]
 mod tests {
     use sluice_transfer::record::{Config, ImportConfig, ImportRecord};
-    use sluice_transfer::{Anchor, Factor, Format, ImportRequest, Position, Range, Request, Rhythm, Step};
+    use sluice_transfer::{Anchor, Factor, Format, ImportRequest, OnMisfit, Position, Range, Request, Rhythm, Step};
 
     use super::*;
 
@@ -108,6 +108,7 @@ mod tests {
             pack: false,
             placement: None,
             order: None,
+            on_misfit: OnMisfit::Fail,
             time: at(0),
             rhythm: Some(Rhythm { factor: Factor::ORIGINAL, from: at(-9_000), until }),
             rate: None,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sluice_transfer::record::{Config, Failure, ImportConfig, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
-    Aggregates, BucketUri, Counts, Cut, Kind, Lacking, LeftOut, Position, ShardId, State, StreamUri, Timestamp,
-    TransferId,
+    Aggregates, BucketUri, Counts, Cut, Kind, Lacking, LeftOut, Misfits, ObjectKeys, Position, ShardId, State,
+    StreamUri, Timestamp, TransferId,
 };
 
 use crate::engine::{Engine, Operation};
@@ -60,6 +60,9 @@ pub struct Report {
     /// The number of records without a named field, by field; not there where none was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lacking: Option<Lacking>,
+    /// Events that the target of an import cannot hold, and where they are stored; not there where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub misfits: Option<StoredMisfits>,
     /// Aggregates of the Kinesis Producer Library among the exported events; not there where none was seen.
     #[serde(default, skip_serializing_if = "Aggregates::is_none")]
     pub aggregates: Aggregates,
@@ -93,6 +96,17 @@ pub struct Report {
     /// The plan's notes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// Events that the target of an import cannot hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredMisfits {
+    /// How many, and why.
+    #[serde(flatten)]
+    pub misfits: Misfits,
+    /// The folder that holds them, as an import takes it: JSON Lines as Sluice writes them.
+    pub folder: String,
 }
 
 /// Events that the source had lost before they were read.
@@ -177,6 +191,7 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
         gaps: totals.gaps,
         gap_ranges: shards.iter().flat_map(gaps).take(GAPS_NAMED).collect(),
         lacking: lacking(&transfer.config, shards),
+        misfits: misfits(engine, &transfer.config, shards),
         aggregates: shards.iter().map(aggregates).sum(),
         created_at: transfer.created_at.to_string(),
         ended_at: (!transfer.state.is_active()).then(|| transfer.updated_at.to_string()),
@@ -224,6 +239,15 @@ fn lacking(config: &Config, shards: &[ShardRecord]) -> Option<Lacking> {
         Work::Export(_) => Lacking::default(),
     };
     (!files.fields.is_empty()).then(|| shards.iter().map(of).sum())
+}
+
+/// What the target of an import cannot hold, and where it is stored.
+fn misfits(engine: &Engine, config: &Config, shards: &[ShardRecord]) -> Option<StoredMisfits> {
+    let Config::Import(config) = config else { return None };
+    let all: Vec<Misfits> = shards.iter().map(ShardRecord::misfits).collect();
+    let misfits: Misfits = all.iter().sum();
+    let key = format!("{}/{}", config.folder(), ObjectKeys::MISFITS);
+    (!misfits.is_none()).then(|| StoredMisfits { misfits, folder: engine.places().object(&config.work, &key) })
 }
 
 fn manifest(engine: &Engine, transfer: &TransferRecord) -> Option<String> {
@@ -295,7 +319,8 @@ fn counted(shards: &[ShardRecord], state: State) -> Option<(f64, f64)> {
         // An event counts as a byte, so that empty ones count.
         let all = weight(shard.expected?);
         whole += all;
-        moved += if shard.is_drained() { all } else { weight(arrived(shard, state)).min(all) };
+        let done = arrived(shard, state) + shard.misfits().counts();
+        moved += if shard.is_drained() { all } else { weight(done).min(all) };
     }
     Some((moved, whole))
 }

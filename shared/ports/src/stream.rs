@@ -253,7 +253,8 @@ pub trait StreamStore: Send + Sync {
 
     /// The event as the store will keep it and as reading will answer it: some keep no time of their own (it becomes
     /// the default one) or need a key. What was kept once is kept as it is. `Invalid`, naming what is in the way, if
-    /// the store cannot hold the event without loss.
+    /// the store cannot hold the event without loss: such an event is a misfit. The answer is the same at every try as
+    /// long as the stream's own limits are. The reason names no payload and no key.
     fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
         Ok(event)
     }

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::limits::KEY_BYTES;
+use crate::record::SourceCursor;
 use crate::{Encoding, Position, Sequence, ShardId, TransferId};
 
 /// A key that is not followed, and why.
@@ -105,6 +106,20 @@ impl ObjectKeys {
         format!("manifest/shard={shard}/index/{number:08}.json")
     }
 
+    /// The folder of the events that an import's target cannot hold.
+    pub const MISFITS: &'static str = "misfits/";
+
+    /// The folder of those of one target shard.
+    pub fn misfits(shard: &ShardId) -> String {
+        format!("{}shard={shard}/", Self::MISFITS)
+    }
+
+    /// The file of such an event, by where the sources go on behind it. A listing shows them in the sources' order.
+    pub fn misfit(shard: &ShardId, behind: SourceCursor) -> String {
+        let SourceCursor { entry, offset, within } = behind;
+        format!("{}{entry:010}-{offset:020}-{within:012}.jsonl", Self::misfits(shard))
+    }
+
     /// The manifest's root.
     pub fn root() -> &'static str {
         "manifest.json"
@@ -184,6 +199,10 @@ mod tests {
         let key = |n, p| ObjectKeys::object(&shard, n, &Position::After(Sequence::new(p)), Encoding::AVRO);
         assert!(key(9, 99) < key(10, 1_000));
         assert_eq!(key(0, 4), "data/shard=0/00000000-00000000000000000005.avro");
+        let misfit = |entry, offset, within| ObjectKeys::misfit(&shard, SourceCursor { entry, offset, within });
+        assert!(misfit(9, 1 << 40, 999) < misfit(10, 0, 0) && misfit(1, 5, 9) < misfit(1, 5, 10));
+        assert_eq!(misfit(1, 5, 9), "misfits/shard=0/0000000001-00000000000000000005-000000000009.jsonl");
+        assert!(!ObjectKeys::is_own(&misfit(1, 5, 9)), "it is no part of an export");
     }
 
     fn keys() -> impl Strategy<Value = String> {

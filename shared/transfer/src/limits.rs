@@ -30,6 +30,8 @@ pub const LIST_ENTRIES: usize = 500;
 pub const LEFT_OUT_NAMES: usize = 5;
 /// Gaps recorded for one shard; a source that loses more than this while it is read cannot be followed.
 pub const GAPS: usize = 100;
+/// Events that one shard of an import's target cannot hold and that are stored; each is an object of its own.
+pub const MISFITS: u64 = 10_000;
 /// Slices without any movement before a transfer fails.
 pub const IDLE_SLICES: u32 = 20;
 

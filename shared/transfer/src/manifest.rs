@@ -3,7 +3,6 @@
 //! A manifest is a root that names segments; each is a JSON document whose body is covered by a SHA-256. Keys in it
 //! are relative to the root's folder, so a folder can be copied elsewhere and still be read.
 
-use std::collections::BTreeMap;
 use std::ops::Not;
 
 use serde::de::DeserializeOwned;
@@ -13,21 +12,23 @@ use serde_json::value::RawValue;
 use crate::limits::{MANIFEST_BYTES, excerpt};
 use crate::record::{Mark, SealedObject};
 use crate::{
-    Aggregates, BucketUri, Compression, Counts, Cursor, Encoding, EventDigest, Format, Gap, HashRange, Lacking,
-    LeftOut, Position, Range, ShardId, State, StreamUri, Timestamp, TransferId, sha256_hex,
+    Aggregates, Checksum, Compression, Counts, Cursor, Encoding, Format, Gap, HashRange, ShardId, State, StreamUri,
+    Timestamp, TransferId, sha256_hex,
 };
 
 /// The newest version of a document that this code writes and reads; it reads those before as well. Version 2 is the
 /// root of an export whose objects are compressed, version 3 a list of sources of which not all events are imported,
 /// version 4 one whose events are placed by their keys, or the root of an export whose events were taken out of
-/// aggregates; all others are as in version 1, and say so.
-pub const MANIFEST_VERSION: u32 = PLACED;
+/// aggregates, version 5 the root of an import that stored events which its target cannot hold; all others are as in version 1, and say so.
+pub const MANIFEST_VERSION: u32 = MISFITS;
 /// See [`MANIFEST_VERSION`].
 const COMPRESSED: u32 = 2;
 /// See [`MANIFEST_VERSION`].
 const RANGED: u32 = 3;
 /// See [`MANIFEST_VERSION`].
 const PLACED: u32 = 4;
+/// See [`MANIFEST_VERSION`].
+const MISFITS: u32 = 5;
 
 /// A document that is not to be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -181,6 +182,16 @@ impl SegmentChain {
         self.count += 1;
         self.digest = sha256_hex(format!("{}{sha256}", self.digest).as_bytes());
     }
+
+    /// True if there is none.
+    pub fn is_none(&self) -> bool {
+        self.count == 0
+    }
+
+    /// With one more file, which has a name of its own and is known by its checksum.
+    pub fn push_named(&mut self, name: &str, checksum: Checksum) {
+        self.push(&sha256_hex(format!("{name} {checksum}").as_bytes()));
+    }
 }
 
 /// A segment: some entries of a shard, in order.
@@ -300,78 +311,6 @@ impl Document for Segment<ManifestObject> {
     const KIND: &'static str = "export-segment";
 }
 
-/// A target shard in an import's manifest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ImportedShard {
-    /// The target shard.
-    pub shard: ShardId,
-    /// The shard its events came from, if they have one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<ShardId>,
-    /// The hashes of its events' keys, where keys decided which shard takes an event.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hashes: Option<HashRange>,
-    /// The shards its events came from, one after the other, where keys decided.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sources: Vec<ShardId>,
-    /// The range of the source's events that was imported; none for all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub taken: Option<Range>,
-    /// The place of its events in the target.
-    pub range: Range,
-    /// Where they end in the shards that continue the target shard, if the target was split or merged meanwhile. They
-    /// begin where those begin.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub continued: BTreeMap<ShardId, Position>,
-    /// The number of events and bytes.
-    pub counts: Counts,
-    /// Records among them without a field that was named.
-    #[serde(default, skip_serializing_if = "Lacking::is_none")]
-    pub lacking: Lacking,
-    /// The digest of the events in order; the target was read back and has the same.
-    pub digest: EventDigest,
-    /// The segments that hold the marks: places in the sources and the target's places that belong to them.
-    pub segments: SegmentChain,
-    /// The gaps in the sources' manifest.
-    pub gaps: Vec<Gap>,
-}
-
-/// An import's own manifest: its root.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ImportManifest {
-    /// The transfer.
-    pub transfer: TransferId,
-    /// The source as requested.
-    pub source: BucketUri,
-    /// The list of sources, a key in the same bucket.
-    pub list: String,
-    /// The target.
-    pub stream: StreamUri,
-    /// The transfer's last state.
-    pub state: State,
-    /// The time of planning.
-    pub created: Timestamp,
-    /// Events and bytes in all shards.
-    pub counts: Counts,
-    /// Records of all shards without a field that was named.
-    #[serde(default, skip_serializing_if = "Lacking::is_none")]
-    pub lacking: Lacking,
-    /// The target's shards that got something, in order.
-    pub shards: Vec<ImportedShard>,
-    /// Entries of the source that were not imported.
-    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
-    pub left_out: LeftOut,
-    /// The plan's notes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
-}
-
-impl Document for ImportManifest {
-    const KIND: &'static str = "import-manifest";
-}
-
 impl Document for Segment<Mark> {
     const KIND: &'static str = "import-segment";
 }
@@ -461,11 +400,13 @@ impl Tiles {
     }
 }
 
+mod import;
 mod index;
 mod root;
 mod sources;
 #[cfg(test)]
 mod tests;
 
+pub use import::{ImportManifest, ImportedShard};
 pub use index::{Extent, IndexedPart, ObjectIndex};
 pub use sources::{ListPart, ListPlace, ListShard, SegmentRef, SourceEntry, SourceList};

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BucketUri, Compression, Format, Inflate, Kind, PositionSpec, ReadShare, SourceFormat, StreamUri, Tempo};
+use crate::{
+    BucketUri, Compression, Format, Inflate, Kind, OnMisfit, PositionSpec, ReadShare, SourceFormat, StreamUri, Tempo,
+};
 
 /// Why a request cannot be carried out as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -110,6 +112,9 @@ pub struct ImportRequest {
     /// default max.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace: Option<Tempo>,
+    /// What is done with an event that the target cannot hold; default fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_misfit: Option<OnMisfit>,
     /// Bytes of payload a second, at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
@@ -200,6 +205,7 @@ impl ImportRequest {
             placement: None,
             order: None,
             pace: None,
+            on_misfit: None,
             rate: None,
         }
     }

@@ -31,6 +31,8 @@ pub enum State {
     /// Everything that the source still had arrived and was checked; the manifest names what was lost before it was
     /// read.
     CompletedWithGaps,
+    /// Everything that the target of an import can hold arrived and was checked; the rest is stored, and counted.
+    CompletedWithMisfits,
     /// Some destinations are complete, at least one is not.
     CompletedWithFailures,
     /// Stopped by an error; can be resumed.
@@ -66,6 +68,8 @@ pub enum Step {
     Verified,
     /// Everything checked; the source had lost some of it.
     VerifiedWithGaps,
+    /// Everything checked; the target could not hold some of it, which is stored.
+    VerifiedWithMisfits,
     /// Everything checked at some destinations.
     VerifiedWithFailures,
     /// An error that trying again does not mend.
@@ -86,13 +90,14 @@ pub struct Illegal {
 
 impl State {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Preparing,
         Self::Transferring,
         Self::Paused,
         Self::Verifying,
         Self::Completed,
         Self::CompletedWithGaps,
+        Self::CompletedWithMisfits,
         Self::CompletedWithFailures,
         Self::Failed,
         Self::Cancelled,
@@ -107,6 +112,7 @@ impl State {
             (Self::Transferring | Self::Verifying, Step::Paused) => Ok(Self::Paused),
             (Self::Verifying, Step::Verified) => Ok(Self::Completed),
             (Self::Verifying, Step::VerifiedWithGaps) => Ok(Self::CompletedWithGaps),
+            (Self::Verifying, Step::VerifiedWithMisfits) => Ok(Self::CompletedWithMisfits),
             (Self::Verifying, Step::VerifiedWithFailures) => Ok(Self::CompletedWithFailures),
             (Self::Preparing | Self::Transferring | Self::Verifying, Step::Failed) => Ok(Self::Failed),
             (Self::Preparing | Self::Transferring | Self::Verifying | Self::Paused | Self::Failed, Step::Cancelled) => {
@@ -123,7 +129,7 @@ impl State {
 
     /// True if nothing can follow.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::CompletedWithGaps | Self::Cancelled)
+        matches!(self, Self::Completed | Self::CompletedWithGaps | Self::CompletedWithMisfits | Self::Cancelled)
     }
 }
 
@@ -136,6 +142,7 @@ impl fmt::Display for State {
             Self::Verifying => "VERIFYING",
             Self::Completed => "COMPLETED",
             Self::CompletedWithGaps => "COMPLETED_WITH_GAPS",
+            Self::CompletedWithMisfits => "COMPLETED_WITH_MISFITS",
             Self::CompletedWithFailures => "COMPLETED_WITH_FAILURES",
             Self::Failed => "FAILED",
             Self::Cancelled => "CANCELLED",
@@ -147,30 +154,32 @@ impl fmt::Display for State {
 mod tests {
     use super::*;
 
-    const STEPS: [Step; 9] = [
+    const STEPS: [Step; 10] = [
         Step::Planned,
         Step::Drained,
         Step::Paused,
         Step::Resumed,
         Step::Verified,
         Step::VerifiedWithGaps,
+        Step::VerifiedWithMisfits,
         Step::VerifiedWithFailures,
         Step::Failed,
         Step::Cancelled,
     ];
 
     /// The whole table, a row a state, a column a step; `.` is illegal.
-    const TABLE: [(State, &str); 9] = [
-        //                              Pl Dr Pa Re Ve Vg Vf Fa Ca
-        (State::Preparing, "             T  .  .  .  .  .  .  F  X"),
-        (State::Transferring, "          .  V  P  .  .  .  .  F  X"),
-        (State::Paused, "                .  .  .  T  .  .  .  .  X"),
-        (State::Verifying, "             .  .  P  .  C  G  S  F  X"),
-        (State::Completed, "             .  .  .  .  .  .  .  .  ."),
-        (State::CompletedWithGaps, "     .  .  .  .  .  .  .  .  ."),
-        (State::CompletedWithFailures, " .  .  .  T  .  .  .  .  ."),
-        (State::Failed, "                .  .  .  T  .  .  .  .  X"),
-        (State::Cancelled, "             .  .  .  .  .  .  .  .  ."),
+    const TABLE: [(State, &str); 10] = [
+        //                              Pl Dr Pa Re Ve Vg Vm Vf Fa Ca
+        (State::Preparing, "             T  .  .  .  .  .  .  .  F  X"),
+        (State::Transferring, "          .  V  P  .  .  .  .  .  F  X"),
+        (State::Paused, "                .  .  .  T  .  .  .  .  .  X"),
+        (State::Verifying, "             .  .  P  .  C  G  M  S  F  X"),
+        (State::Completed, "             .  .  .  .  .  .  .  .  .  ."),
+        (State::CompletedWithGaps, "     .  .  .  .  .  .  .  .  .  ."),
+        (State::CompletedWithMisfits, "  .  .  .  .  .  .  .  .  .  ."),
+        (State::CompletedWithFailures, " .  .  .  T  .  .  .  .  .  ."),
+        (State::Failed, "                .  .  .  T  .  .  .  .  .  X"),
+        (State::Cancelled, "             .  .  .  .  .  .  .  .  .  ."),
     ];
 
     fn letter(state: State) -> char {
@@ -181,6 +190,7 @@ mod tests {
             State::Verifying => 'V',
             State::Completed => 'C',
             State::CompletedWithGaps => 'G',
+            State::CompletedWithMisfits => 'M',
             State::CompletedWithFailures => 'S',
             State::Failed => 'F',
             State::Cancelled => 'X',

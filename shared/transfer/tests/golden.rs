@@ -15,8 +15,8 @@ use sluice_transfer::manifest::{
 use sluice_transfer::record::{Mark, Origin, SealedObject, SourceCursor};
 use sluice_transfer::{
     Aggregates, BucketUri, Checksum, Compression, Counts, Cursor, EventDigest, Format, Gap, HashRange, Lacking,
-    LeftOut, Position, Range, Reason, Sequence, ShardId, State, StreamUri, TimeRange, Timestamp, TransferId, Value,
-    sha256_hex,
+    LeftOut, MisfitReason, Misfits, Position, Range, Reason, Sequence, ShardId, State, StreamUri, TimeRange, Timestamp,
+    TransferId, Value, sha256_hex,
 };
 
 fn golden<T: Document + PartialEq + Debug>(name: &str, document: &T) {
@@ -240,6 +240,8 @@ fn an_imports_root() {
         range: Range { from: behind(7), until: behind(67) },
         counts: Counts::new(60, 6_000),
         lacking: Lacking::default(),
+        misfits: Misfits::default(),
+        misfit_files: SegmentChain::default(),
         digest,
         segments: chain(2),
         gaps: vec![gap()],
@@ -254,6 +256,7 @@ fn an_imports_root() {
         created: time(0),
         counts: Counts::new(120, 12_000),
         lacking: Lacking::default(),
+        misfits: Misfits::default(),
         shards: vec![
             imported("0", Some(shard("0")), taken, digest(EventDigest::default())),
             // Order across keys is not known of targets that append by key.
@@ -278,7 +281,15 @@ fn an_imports_root() {
     let lacks = [Lacking { payload: 2, key: 0, time: 60 }, Lacking { payload: 0, key: 1, time: 0 }];
     let shards = root.shards.iter().zip(lacks);
     let shards = shards.map(|(shard, lacking)| ImportedShard { lacking, source: None, ..shard.clone() }).collect();
-    golden("import-root-lacking.json", &ImportManifest { lacking: lacks.into_iter().sum(), shards, ..root });
+    golden("import-root-lacking.json", &ImportManifest { lacking: lacks.into_iter().sum(), shards, ..root.clone() });
+    // Of events that the target cannot hold.
+    let misfits = [Misfits::of(MisfitReason::Size, 2_000_000), Misfits::default()];
+    let files = [chain(1), SegmentChain::default()];
+    let shards = root.shards.iter().zip(misfits.iter().cloned().zip(files));
+    let shards =
+        shards.map(|(shard, (misfits, misfit_files))| ImportedShard { misfits, misfit_files, ..shard.clone() });
+    let (misfits, shards) = (misfits.iter().sum(), shards.collect());
+    golden("import-root-misfits.json", &ImportManifest { state: State::CompletedWithMisfits, misfits, shards, ..root });
 }
 
 #[test]

@@ -17,6 +17,7 @@ use sluice_transfer::{
 };
 
 use crate::lineage::{Arrivals, FIRST, may_be_gone, number};
+use crate::misfits;
 use crate::pace::Rhythm;
 use crate::scenario::{Scenario, Stores};
 use crate::scheduler::Violation;
@@ -143,6 +144,9 @@ impl Checker {
             && import.marks.len() > SEGMENT_ENTRIES
         {
             return Err(format!("{name}: {} marks that no segment has", import.marks.len()));
+        }
+        if let Work::Import(import) = &record.work {
+            misfits::stored(&self.stores.work, &record.transfer, &record.shard, import)?;
         }
         if let Work::Export(destinations) = &record.work {
             if record.expected.is_some_and(|all| now.moved.bytes > all.bytes || now.moved.events > all.events) {

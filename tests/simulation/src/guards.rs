@@ -35,6 +35,8 @@ pub enum Guard {
     Placement,
     /// A source says that events are gone where reading was to go on.
     Horizon,
+    /// An event that the target cannot hold is in its file before a record passes over it.
+    MisfitFirst,
 }
 
 /// Checkpoints without the first or the third guard.

@@ -16,6 +16,7 @@ use sluice_transfer::{Answer, Budget, Call, Course, Kind, Pacing, Position, Requ
 use crate::checker::{Checker, decode};
 use crate::guards::Guard;
 use crate::lineage::reshards;
+use crate::misfits;
 use crate::scenario::{LEASE_MARGIN_MILLIS, Scenario, Stores, before, by_hashes, export_request, import_request};
 use crate::scheduler::{Ended, Scheduler, Violation};
 use crate::shrink::Edits;
@@ -128,10 +129,11 @@ impl Host {
         self.tally.completed += 1;
         self.tally.gaps += report.gaps;
         self.tally.ranges += u64::from(self.scenario.range.is_some());
-        self.checker.expected = Some(match self.scenario.placed {
-            Some(shards) => by_hashes(expected, shards),
-            None => expected,
-        });
+        if let Some(shards) = self.scenario.placed {
+            expected = by_hashes(expected, shards);
+        }
+        let misfits = misfits::split_off(&self.stores.target, &mut expected);
+        self.checker.expected = Some(expected);
         let import: TransferId = "import".parse().map_err(|_| "bad id")?;
         self.world.arm(self.scenario.fault_rate, self.scenario.faults);
         self.scenario.trims = false;
@@ -142,6 +144,8 @@ impl Host {
             return Ok(());
         }
         self.checker.all_arrived()?;
+        misfits::all_stored(&self.stores.work, &report, misfits)?;
+        self.tally.misfits += u64::from(report.misfits.is_some());
         if self.tally.zombies == 0 && self.world.landed() == 0 {
             let info = now(self.stores.target.describe()).map_err(|error| error.to_string())?;
             if let Some(writer) = info.writer {
@@ -199,7 +203,11 @@ impl Host {
         )?;
         let Ended::Answered(proof) = proof else { return Err("verifying did not answer".into()) };
         let proof = proof?;
-        let wanted = if report.gaps > 0 { Verdict::Gaps } else { Verdict::Proved };
+        let wanted = match (report.gaps, &report.misfits) {
+            (0, None) => Verdict::Proved,
+            (0, Some(_)) => Verdict::Misfits,
+            _ => Verdict::Gaps,
+        };
         if proof.verdict != wanted {
             return Err(format!("{id} is {:?}: {:?}", proof.verdict, proof.findings));
         }
@@ -248,7 +256,9 @@ impl Host {
     fn ended(&mut self, id: &TransferId, request: &Request) -> Result<ControlFlow<Report, Course>, Violation> {
         let report = self.report(id)?;
         match report.state {
-            State::Completed | State::CompletedWithGaps | State::Cancelled => Ok(ControlFlow::Break(report)),
+            State::Completed | State::CompletedWithGaps | State::CompletedWithMisfits | State::Cancelled => {
+                Ok(ControlFlow::Break(report))
+            }
             State::Failed | State::Paused => match self.at_rest(id, report)? {
                 Some(report) => Ok(ControlFlow::Break(report)),
                 None => self.begin(id, None).map(ControlFlow::Continue),

@@ -14,6 +14,7 @@ mod faulty;
 mod guards;
 mod host;
 mod lineage;
+mod misfits;
 mod pace;
 mod random;
 mod scenario;

@@ -11,9 +11,9 @@ const HELP: &str = "simulate [--schedules N] [--first SEED]   runs N schedules (
 simulate --seed N                         replays one and prints its steps
 simulate --seed N --story EDITS           replays what is left of it, as a failure was told
 simulate … --without GUARD                with a guard taken out: epoch, head, closing, reconcile, landing,
-                                          continued, lineage, placement or horizon";
+                                          continued, lineage, placement, horizon or misfit";
 
-const GUARDS: [(&str, Guard); 9] = [
+const GUARDS: [(&str, Guard); 10] = [
     ("epoch", Guard::EpochCondition),
     ("head", Guard::HeadAfterComplete),
     ("closing", Guard::ClosingAhead),
@@ -23,6 +23,7 @@ const GUARDS: [(&str, Guard); 9] = [
     ("lineage", Guard::Lineage),
     ("placement", Guard::Placement),
     ("horizon", Guard::Horizon),
+    ("misfit", Guard::MisfitFirst),
 ];
 
 fn main() -> ExitCode {

@@ -14,14 +14,15 @@ use sluice_ports::{
     StreamStore,
 };
 use sluice_transfer::{
-    BucketUri, Compression, Cut, Encoding, ExportRequest, Format, HashRange, Header, ImportRequest, Order, Position,
-    PositionSpec, ReadShare, Request, Sequence, ShardId, StreamUri, Tempo, Timestamp, Value, key_hash,
+    BucketUri, Compression, Cut, Encoding, ExportRequest, Format, HashRange, Header, ImportRequest, OnMisfit, Order,
+    Position, PositionSpec, ReadShare, Request, Sequence, ShardId, StreamUri, Tempo, Timestamp, Value, key_hash,
 };
 
 use crate::by_key::{BlindStream, LANDING_MILLIS, Unanswered};
 use crate::faulty::Faulty;
 use crate::guards::{CredulousBucket, Guard, LooseCheckpoints, loose_source, loose_target};
 use crate::lineage::{self, Lineage};
+use crate::misfits;
 use crate::pace::{self, LULL_MILLIS};
 use crate::random::Random;
 use crate::shrink::{Edits, Simpler};
@@ -68,6 +69,8 @@ pub(crate) struct Scenario {
     pub pace: Option<Tempo>,
     /// Keys lead to shards in source and target, and these are split and merged.
     pub lineage: Option<Lineage>,
+    /// Bytes that the target takes of an event, and then no headers; none if it holds every event.
+    pub largest: Option<u64>,
     /// The source cannot tell what a range holds.
     pub uncounted: bool,
     /// The user may cancel.
@@ -110,6 +113,7 @@ impl Scenario {
         let kept = lineage.as_ref().is_none_or(|lineage| lineage.horizon.is_none());
         Self {
             shards,
+            largest: misfits::draw(seed, encoding, &events),
             events,
             encoding,
             part_size,
@@ -180,9 +184,9 @@ impl Scenario {
         if edits.make(Simpler::AtOnce) {
             self.pace = None;
         }
-        if edits.make(Simpler::Kept) {
-            self.lineage.iter_mut().for_each(|lineage| lineage.horizon = None);
-        }
+        self.largest = self.largest.filter(|_| !edits.make(Simpler::Fitting));
+        let kept = edits.make(Simpler::Kept);
+        self.lineage.iter_mut().filter(|_| kept).for_each(|lineage| lineage.horizon = None);
         self.fresh_etags &= !edits.make(Simpler::SameEtags);
         self.uncounted &= !edits.make(Simpler::Counted);
         self.trims &= !edits.make(Simpler::Untrimmed);
@@ -347,6 +351,7 @@ impl Stores {
             None if scenario.by_key => MemoryStream::by_key(),
             None => MemoryStream::new(),
         };
+        let target = scenario.largest.map_or(target.clone(), |largest| target.narrow(largest));
         if let Some(shards) = scenario.placed {
             now(target.create(shards)).expect("a new stream can be made");
         }
@@ -387,11 +392,12 @@ impl Stores {
         let source: Arc<dyn StreamStore> =
             Arc::new(Faulty::<dyn StreamStore>::new(world, actor, Arc::new(self.source.clone())));
         let (source, target) = (loose_source(self.without, source), loose_target(self.without, target));
+        let work = Arc::new(Faulty::<dyn BucketStore>::new(world, actor, Arc::new(self.work.clone())));
         let places = ActorPlaces {
             source,
             target,
             bucket: Arc::new(Faulty::<dyn BucketStore>::new(world, actor, self.seen_bucket.clone())),
-            work: Arc::new(Faulty::<dyn BucketStore>::new(world, actor, Arc::new(self.work.clone()))),
+            work: misfits::loose_work(world, self.without, work),
         };
         Engine {
             checkpoints: Arc::new(Faulty::<dyn CheckpointStore>::new(world, actor, self.seen_table.clone())),
@@ -466,17 +472,14 @@ impl Places for ActorPlaces {
 
 pub(crate) fn export_request(scenario: &Scenario) -> Request {
     Request::Export(ExportRequest {
-        stream: StreamUri { scheme: "memory".into(), name: "source".into() },
-        to: BucketUri { scheme: "memory".into(), rest: "archive".into() },
         format: Some(scenario.encoding.format),
         compression: Some(scenario.encoding.compression),
-        from: None,
-        until: None,
         object_size: Some(scenario.object_size),
         part_size: Some(scenario.part_size),
-        deaggregate: false,
-        read_share: None,
-        rate: None,
+        ..ExportRequest::new(
+            StreamUri { scheme: "memory".into(), name: "source".into() },
+            BucketUri { scheme: "memory".into(), rest: "archive".into() },
+        )
     })
 }
 
@@ -491,6 +494,7 @@ pub(crate) fn import_request(scenario: &Scenario) -> Request {
         until: scenario.range.map(|(_, until)| bound(until)),
         order: scenario.order,
         pace: scenario.pace,
+        on_misfit: scenario.largest.map(|_| OnMisfit::Store),
         event_size: (scenario.encoding.format == Format::Raw).then_some(scenario.event_size),
         ..ImportRequest::new(
             BucketUri { scheme: "memory".into(), rest: "archive".into() },

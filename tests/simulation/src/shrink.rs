@@ -51,9 +51,11 @@ pub enum Simpler {
     Kept,
     /// Imports do not wait for the rhythm of their source.
     AtOnce,
+    /// The target holds every event.
+    Fitting,
 }
 
-const NAMES: [(Simpler, &str); 15] = [
+const NAMES: [(Simpler, &str); 16] = [
     (Simpler::Calm, "calm"),
     (Simpler::OneShard, "one-shard"),
     (Simpler::LongSlices, "long-slices"),
@@ -69,6 +71,7 @@ const NAMES: [(Simpler, &str); 15] = [
     (Simpler::ByKey, "by-key"),
     (Simpler::Kept, "kept"),
     (Simpler::AtOnce, "at-once"),
+    (Simpler::Fitting, "fitting"),
 ];
 
 /// What is taken away from a schedule. Happenings are its faults, its pauses, its trims and the slices that are left

@@ -31,6 +31,8 @@ pub struct Tally {
     pub ranges: u64,
     /// Imports in the rhythm of their source.
     pub paced: u64,
+    /// Imports whose target cannot hold all events.
+    pub misfits: u64,
     /// Transfers that were cancelled.
     pub cancelled: u64,
     /// Transfers that were stopped by a foreign object, rightly.
@@ -53,6 +55,7 @@ impl std::ops::AddAssign for Tally {
         self.reshards += other.reshards;
         self.ranges += other.ranges;
         self.paced += other.paced;
+        self.misfits += other.misfits;
         self.cancelled += other.cancelled;
         self.refused += other.refused;
     }

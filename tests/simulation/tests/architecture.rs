@@ -204,7 +204,7 @@ const OPERATIONS: &[&[&str]] = &[
     &["removal"],
     &["export/sharing"],
     &["export/target", "import/beat", "import/route", "import/units"],
-    &["export/in_flight", "import/source", "import/read_back"],
+    &["export/in_flight", "import/misfit", "import/source", "import/read_back"],
     &["export/shard", "import/reader", "import/read_behind"],
     &["export/by_time", "export/closing", "import/shard"],
     &["export/storing", "export/manifest", "import/reconcile"],

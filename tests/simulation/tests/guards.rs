@@ -103,6 +103,11 @@ fn without_the_hashes_of_shards_events_stand_where_no_consumer_looks() {
 }
 
 #[test]
+fn without_the_file_in_front_of_the_record_misfits_are_nowhere() {
+    is_needed(Guard::MisfitFirst, "passes over a misfit whose file is not there");
+}
+
+#[test]
 fn without_being_told_of_a_loss_events_are_missing_and_nobody_knows() {
     is_needed(Guard::Horizon, "that are not the source's");
 }

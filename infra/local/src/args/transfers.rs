@@ -2,14 +2,14 @@
 
 use clap::Args as ClapArgs;
 use sluice_transfer::{
-    BucketUri, Compression, Format, Inflate, Order, Placement, PositionSpec, ReadShare, SourceFormat, State, StreamUri,
-    Tempo, TransferId,
+    BucketUri, Compression, Format, Inflate, OnMisfit, Order, Placement, PositionSpec, ReadShare, SourceFormat, State,
+    StreamUri, Tempo, TransferId,
 };
 
 use super::SLICES;
 use super::values::{
-    Limit, bucket, compression, format, inflate, limit, order, placement, positive_size, size, source, source_format,
-    state, stream,
+    Limit, bucket, compression, format, inflate, limit, on_misfit, order, placement, positive_size, size, source,
+    source_format, state, stream,
 };
 
 #[derive(Debug, ClapArgs)]
@@ -156,6 +156,10 @@ pub(crate) struct Import {
     /// or as fast as it goes. Events must have times [default: max]
     #[arg(long, value_name = "original|10x|max")]
     pub pace: Option<Tempo>,
+    /// What is done with an event that the target cannot hold: `fail` in front of it, or `store` it beside the import's
+    /// manifest and go on, for at most 10,000 events a shard [default: fail]
+    #[arg(long, value_name = "fail|store", value_parser = on_misfit)]
+    pub on_misfit: Option<OnMisfit>,
     /// Bytes of payload a second, at most; none for no limit. `sluice rate` changes it while it runs
     #[arg(long, value_name = "BYTES/s", value_parser = limit)]
     pub rate: Option<Limit>,

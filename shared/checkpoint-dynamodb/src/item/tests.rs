@@ -10,8 +10,9 @@ use sluice_transfer::record::{
 };
 use sluice_transfer::{
     Aggregates, Anchor, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames,
-    ForeignFiles, Format, Gap, HashRange, ImportRequest, Lacking, Order, Pace, Placement, Position, Range, ReadShare,
-    Reason, Request, Rhythm, Sequence, ShardId, SourceFormat, StreamUri, TimeRange, Timestamp, UploadId, Value,
+    ForeignFiles, Format, Gap, HashRange, ImportRequest, Lacking, MisfitReason, Misfits, OnMisfit, Order, Pace,
+    Placement, Position, Range, ReadShare, Reason, Request, Rhythm, Sequence, ShardId, SourceFormat, State, StreamUri,
+    TimeRange, Timestamp, UploadId, Value,
 };
 
 use super::*;
@@ -240,6 +241,7 @@ fn all_files() -> TransferRecord {
         pack: false,
         placement: None,
         order: None,
+        on_misfit: OnMisfit::Fail,
         time: now(),
         rhythm: None,
         rate: None,
@@ -359,6 +361,25 @@ fn records_of_an_import_in_rhythm_are_read_and_written_as_ever() {
     record.late.sent(90_000);
     record.late.sent(0);
     golden("shard-import-paced", Key::Shard(&id, &shard_id()), &waits);
+}
+
+#[test]
+fn records_of_misfits_are_read_and_written_as_ever() {
+    let TransferRecord { id, execution, request, config, shards, .. } = all_files();
+    let (Request::Import(request), Config::Import(config)) = (request, config) else { panic!() };
+    let request = Request::Import(ImportRequest { on_misfit: Some(OnMisfit::Store), ..request });
+    let config = Config::Import(ImportConfig { on_misfit: OnMisfit::Store, ..config });
+    let mut stored = TransferRecord::new(id.clone(), execution, request, config, shards, now());
+    assert_eq!(stored.version, RECORD_VERSION);
+    (stored.state, stored.totals.misfits) = (State::CompletedWithMisfits, 3);
+    golden("meta-misfits", Key::Meta(&id), &stored);
+    let mut passed = import();
+    let Work::Import(record) = &mut passed.work else { panic!() };
+    for (within, reason) in [(8, MisfitReason::Headers), (9, MisfitReason::Size), (10, MisfitReason::Headers)] {
+        let cursor = SourceCursor { within, ..record.cursor };
+        record.passed_misfit(cursor, &Misfits::of(reason, 70), "misfits/a.jsonl", Checksum::of(b"a line"));
+    }
+    golden("shard-import-misfits", Key::Shard(&id, &shard_id()), &passed);
 }
 
 #[test]

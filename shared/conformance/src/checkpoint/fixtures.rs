@@ -10,9 +10,9 @@ use sluice_transfer::record::{
 };
 use sluice_transfer::{
     Aggregates, Anchor, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames,
-    ForeignFiles, Format, Gap, HashRange, ImportRequest, Inflate, Lacking, Order, Pace, Placement, Position,
-    PositionSpec, Range, Reason, Request, Rhythm, Sequence, ShardId, SourceFormat, State, StreamUri, TimeRange,
-    Timestamp, TransferId, UploadId, Value, Wanted,
+    ForeignFiles, Format, Gap, HashRange, ImportRequest, Inflate, Lacking, MisfitReason, Misfits, OnMisfit, Order,
+    Pace, Placement, Position, PositionSpec, Range, Reason, Request, Rhythm, Sequence, ShardId, SourceFormat, State,
+    StreamUri, TimeRange, Timestamp, TransferId, UploadId, Value, Wanted,
 };
 
 /// The largest number that a stream gives (Kinesis): 56 digits.
@@ -123,6 +123,7 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
         placement: full.then_some(Placement::AsSource),
         order: full.then_some(Order::Shard),
         pace: full.then(|| "10x".parse().expect("a pace")),
+        on_misfit: full.then_some(OnMisfit::Store),
         rate: full.then_some(9),
     };
     let config = ImportConfig {
@@ -141,6 +142,7 @@ fn import_transfer(name: &str, full: bool) -> TransferRecord {
         pack: full,
         placement: full.then_some(Placement::Key),
         order: full.then_some(Order::None),
+        on_misfit: if full { OnMisfit::Store } else { OnMisfit::Fail },
         time: Timestamp::from_micros(-1),
         rhythm: full.then(|| Rhythm {
             factor: "2.125x".parse().expect("a factor"),
@@ -272,6 +274,8 @@ fn full_import() -> ImportRecord {
         cursor,
         counts: counts(),
         lacking: Lacking { payload: 1, key: 1 << 50, time: 3 },
+        misfits: Misfits::of(MisfitReason::Aggregate, 1 << 50),
+        misfit_files: SegmentChain { count: 1, digest: "f".repeat(64) },
         digest,
         marks: vec![Mark {
             source: cursor,

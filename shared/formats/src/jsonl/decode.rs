@@ -58,6 +58,9 @@ struct Fields<'a> {
     payload: Option<&'a RawValue>,
     #[serde(borrow, default)]
     payload_base64: Option<Cow<'a, str>>,
+    /// Of an event that an import could not send: where it stood, and why. That is no part of the event.
+    #[serde(rename = "misfit", default)]
+    _misfit: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]

@@ -20,11 +20,27 @@ pub struct JsonlEncoder {
 impl JsonlEncoder {
     /// Writes the objects of one shard.
     pub fn new(shard: &ShardId, compression: Compression) -> Self {
-        let mut front = b"{\"shard\":".to_vec();
-        put_text(&mut front, shard.as_str());
-        front.extend_from_slice(b",\"sequence\":\"");
-        Self { front, frames: Frames::new(compression) }
+        Self { front: front(shard), frames: Frames::new(compression) }
     }
+}
+
+fn front(shard: &ShardId) -> Vec<u8> {
+    let mut front = b"{\"shard\":".to_vec();
+    put_text(&mut front, shard.as_str());
+    front.extend_from_slice(b",\"sequence\":\"");
+    front
+}
+
+/// The line of an event that the target of an import cannot hold. `misfit` is a JSON object without line breaks: where
+/// the event stood, and what is in the way. The line can be imported as any other.
+pub fn misfit_line(shard: &ShardId, event: &Event, misfit: &str) -> Vec<u8> {
+    let mut line = Vec::with_capacity(event.payload.len() / 3 * 4 + misfit.len() + 256);
+    put_line(&mut line, &front(shard), event);
+    line.truncate(line.len() - b"}\n".len());
+    put_name(&mut line, "misfit");
+    line.extend_from_slice(misfit.as_bytes());
+    line.extend_from_slice(b"}\n");
+    line
 }
 
 impl UnitEncoder for JsonlEncoder {

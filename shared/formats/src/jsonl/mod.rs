@@ -12,6 +12,8 @@
 //!   breaks, nothing around it); else `payloadBase64`.
 //! - A field that is not there means that the source has none, `null` that it has an explicit null, empty text that
 //!   it has no bytes. A payload whose bytes are the text `null` is in base64.
+//! - `misfit`, last: only of an event that the target of an import cannot hold ([`misfit_line`]). It says where the event
+//!   stood and what is in the way. Readers pass over it.
 //!
 //! - `encode`: events into lines.
 //! - `decode`: lines into events.
@@ -22,4 +24,4 @@ mod embed;
 mod encode;
 
 pub(crate) use decode::JsonlDecoder;
-pub use encode::JsonlEncoder;
+pub use encode::{JsonlEncoder, misfit_line};

@@ -2,9 +2,10 @@
 //! written before are at stake: raise the encoder's version, keep the files, add others beside them.
 
 use super::*;
-use crate::{ENCODER_VERSION, JsonlDecoder, JsonlEncoder};
+use crate::{ENCODER_VERSION, JsonlDecoder, JsonlEncoder, misfit_line};
 
 pub(super) const GOLDEN: &[u8] = include_bytes!("../../../../tests/golden/formats-v1/events.avro");
+const MISFITS: &[u8] = include_bytes!("../../../../tests/golden/formats-v1/misfit.jsonl");
 const LINES: &[u8] = include_bytes!("../../../../tests/golden/formats-v1/events.jsonl");
 
 /// All states of all fields.
@@ -67,5 +68,16 @@ fn lines_are_written_and_read_as_the_golden_ones() {
     let written = encode(&mut JsonlEncoder::new(&seed().shard, Compression::Plain), 7, &golden_events());
     assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(LINES));
     let decoded = read_from(Box::new(JsonlDecoder::new(Compression::Plain)), LINES, None, &[]).unwrap();
+    assert_same(&decoded, &golden_events());
+}
+
+/// Each in a file of its own; here behind each other.
+#[test]
+fn misfits_are_written_and_read_as_the_golden_ones() {
+    let misfit =
+        r#"{"source":"orders/data/shard=0/0.avro","entry":3,"unitAt":70,"within":2,"reason":"headers","why":"it"}"#;
+    let written: Vec<u8> = golden_events().iter().flat_map(|event| misfit_line(&seed().shard, event, misfit)).collect();
+    assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(MISFITS));
+    let decoded = read_from(Box::new(JsonlDecoder::new(Compression::Plain)), MISFITS, None, &[]).unwrap();
     assert_same(&decoded, &golden_events());
 }

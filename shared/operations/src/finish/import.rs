@@ -3,12 +3,13 @@
 use futures::stream::{self, StreamExt};
 use sluice_transfer::manifest::{ImportManifest, ImportedShard, ListShard, SourceList};
 use sluice_transfer::record::{ImportConfig, ImportRecord, ImportWork, ManifestRef, TransferRecord};
-use sluice_transfer::{Counts, Format, ObjectKeys, Range, ShardId, State, Wanted};
+use sluice_transfer::{Counts, Format, Misfits, ObjectKeys, Range, ShardId, State, Wanted};
 use tracing::Instrument;
 
 use super::checked::Checked;
 use crate::claimed::{Claimed, Taken};
 use crate::error::{Code, OperationError, Stop};
+use crate::import::misfit::difference;
 use crate::import::read_back::{ReadOn, read_more};
 use crate::import::route::{Route, open_route};
 use crate::import::shard::write_segments;
@@ -46,17 +47,19 @@ pub(super) async fn check(
         return Ok(Checked::More);
     }
     let counts = shards.iter().map(|shard| shard.counts).sum::<Counts>();
-    check_sum(config, route.list.counts, counts)?;
+    let misfits: Misfits = shards.iter().map(|shard| &shard.misfits).sum();
+    check_sum(config, route.list.counts, counts + misfits.counts())?;
     let gaps = shards.iter().any(|shard| !shard.gaps.is_empty());
     let manifest = ImportManifest {
         transfer: transfer.id.clone(),
         source: config.bucket.clone(),
         list: config.list.clone(),
         stream: config.stream.clone(),
-        state: if gaps { State::CompletedWithGaps } else { State::Completed },
+        state: ends_as(gaps, &misfits),
         created: transfer.created_at,
         counts,
         lacking: shards.iter().map(|shard| shard.lacking).sum(),
+        misfits,
         shards,
         left_out: transfer.left_out.clone(),
         notes: transfer.notes.clone(),
@@ -88,6 +91,15 @@ async fn look(slice: &Slice<'_>, route: &Route, shard: &ShardId) -> Result<Look,
     Ok(claimed.conclude(listed).await?.map_or(Look::More, |listed| Look::Compared(Box::new(listed))))
 }
 
+/// As [`super::finish`] ends it.
+fn ends_as(gaps: bool, misfits: &Misfits) -> State {
+    match (gaps, misfits.is_none()) {
+        (true, _) => State::CompletedWithGaps,
+        (false, false) => State::CompletedWithMisfits,
+        (false, true) => State::Completed,
+    }
+}
+
 async fn check_shard(
     slice: &Slice<'_>,
     route: &Route,
@@ -105,7 +117,11 @@ async fn check_shard(
     let record = &claimed.record.work;
     check_digest(&route.config.stream.to_string(), &shard, record)?;
     let listed = route.list.shards.iter().find(|listed| listed.shard == shard);
-    check_listed(&route.config, listed, record.counts)?;
+    check_listed(&route.config, listed, record.counts + record.misfits.counts())?;
+    let at_once = slice.engine.settings.read_bytes;
+    if let Some(what) = difference(&*route.work, route.folder(), &shard, record, at_once).await? {
+        return Err(failed(&what));
+    }
     Ok(Some(ImportedShard {
         source: listed.and_then(|listed| listed.source.clone()),
         hashes: listed.and_then(|listed| listed.hashes),
@@ -115,6 +131,8 @@ async fn check_shard(
         range,
         counts: record.counts,
         lacking: record.lacking,
+        misfits: record.misfits.clone(),
+        misfit_files: record.misfit_files.clone(),
         digest: record.digest,
         segments: record.segments.clone(),
         continued: record.continued.clone(),

@@ -52,7 +52,12 @@ pub fn finish<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<'a, Fi
 async fn complete(engine: &Engine, transfer: &TransferRecord, manifest: ManifestRef) -> Result<Finish, OperationError> {
     let shards = shard_records(engine, transfer).await?;
     let totals = totals(transfer, &shards, transfer.state);
-    let step = if totals.gaps > 0 { Step::VerifiedWithGaps } else { Step::Verified };
+    // What is lost weighs more than what is kept elsewhere; the report tells both.
+    let step = match (totals.gaps, totals.misfits) {
+        (0, 0) => Step::Verified,
+        (0, _) => Step::VerifiedWithMisfits,
+        _ => Step::VerifiedWithGaps,
+    };
     for shard in &transfer.shards {
         engine.checkpoints().drop_ledger(&transfer.id, shard).await?;
     }

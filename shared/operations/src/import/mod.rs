@@ -1,6 +1,7 @@
 //! One slice of an import: objects to events.
 
 mod beat;
+pub(crate) mod misfit;
 pub(crate) mod read_back;
 mod read_behind;
 mod reader;

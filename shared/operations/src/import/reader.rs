@@ -9,9 +9,10 @@ use sluice_ports::NewEvent;
 use sluice_transfer::manifest::{ListShard, SourceEntry};
 use sluice_transfer::record::{Check, SourceCursor};
 use sluice_transfer::{
-    Aggregate, Cutter, Decoded, Decoder, Lacking, Place, Range, Sequence, StreamUri, Timestamp, Value, Wanted, key_hash,
+    Aggregate, Cutter, Decoded, Decoder, Lacking, Place, Range, Sequence, Timestamp, Value, Wanted, key_hash,
 };
 
+use super::misfit::{Misfit, Stands, held};
 use super::route::Route;
 use super::source::{Compared, Source, damaged, unreadable};
 use super::units::{cut, raw_event, take_apart};
@@ -29,11 +30,18 @@ pub(crate) struct Sourced {
     pub sequence: Option<Sequence>,
     /// Its time at the source; once it is handed out, the highest one of all up to it. None where none has one.
     pub time: Option<Timestamp>,
+    /// What it had for a key, if it was given one.
+    given: Option<Value>,
+    /// True if it is an aggregate whose events belong to several shards of the target.
+    torn: bool,
 }
 
 /// What the reader answers.
+#[expect(clippy::large_enum_variant, reason = "nearly always an event, which would be allocated in vain")]
 pub(crate) enum Next {
     Event(Sourced),
+    /// An event that the target cannot hold. All in front of it is to be sent first.
+    Misfit(Box<Misfit>),
     /// The sources are at their end; trailing ones may have been empty.
     End(SourceCursor),
     /// There is no more time for what comes next; so far it is compared up to here.
@@ -119,12 +127,12 @@ impl<'a> Reader<'a> {
         loop {
             if let Some(sourced) = self.ready.pop_front() {
                 self.skipped = None;
-                return self.as_stored(sourced).await.map(Next::Event);
+                return self.as_stored(sourced).await;
             }
             if self.open.is_none() {
                 if self.cursor.entry >= self.listed.entries {
                     return match self.last_event() {
-                        Next::Event(sourced) => self.as_stored(sourced).await.map(Next::Event),
+                        Next::Event(sourced) => self.as_stored(sourced).await,
                         end => Ok(end),
                     };
                 }
@@ -148,29 +156,19 @@ impl<'a> Reader<'a> {
     }
 
     /// The event as the target will hold it: that is what is sent, counted and compared.
-    async fn as_stored(&mut self, sourced: Sourced) -> Result<Sourced, Stop> {
-        let Sourced { event, lacks, after, sequence, time } = sourced;
+    async fn as_stored(
+        &mut self,
+        Sourced { event, lacks, after, sequence, time, given, torn }: Sourced,
+    ) -> Result<Next, Stop> {
         self.highest = self.highest.max(time);
         let time = self.highest;
-        let largest = self.route.config.largest_event.unwrap_or(u64::MAX);
-        let too_large = event.size() > largest;
-        let (code, why) = match self.route.stream.as_stored(event) {
-            Ok(event) if event.size() <= largest => return Ok(Sourced { event, lacks, after, sequence, time }),
-            Ok(event) => {
-                let why = format!("it has {} bytes (payload, key and headers) of at most {largest}", event.size());
-                (Code::EventTooLarge, why)
+        match held(self.route, event, torn) {
+            Ok(event) => Ok(Next::Event(Sourced { event, lacks, after, sequence, time, given: None, torn })),
+            Err(refusal) => {
+                let entry = self.source.entry(after.entry_before()).await?;
+                refusal.misfit(self.route, Stands::new(entry, after, sequence), given).map(Next::Misfit)
             }
-            Err(error) if too_large => (Code::EventTooLarge, error.to_string()),
-            Err(error) => (Code::Invalid, error.to_string()),
-        };
-        let key = self.source.entry(entry_before(after)).await?.key;
-        let which = match after.within {
-            0 if after.offset == 0 => "its last event".to_owned(),
-            0 => format!("the event that ends at byte {}", after.offset),
-            within => format!("the event that ends at {within} of the unit at byte {}", after.offset),
-        };
-        let stream = &self.route.config.stream;
-        Err(OperationError::new(code, format!("{key}: {stream} cannot hold {which}: {why}")).into())
+        }
     }
 
     /// Joined bytes that wait at the end of all sources are a last, shorter event.
@@ -404,27 +402,15 @@ fn taken(
         return Err(damaged(entry, "its manifest says otherwise of the keys of its shard"));
     }
     if let Some(key) = spread.filter(|_| needs_key) {
-        event.key = key.into_bytes().into();
+        sourced.given = Some(std::mem::replace(&mut event.key, key.into_bytes().into()));
     }
     let Some(hashes) = listed.hashes else { return Ok(Some(sourced)) };
     if !hashes.contains(hash) {
         return Ok(None);
     }
-    if needs_key && aggregate.is_some_and(|aggregate| !aggregate.hashes().all(|hash| hashes.contains(hash))) {
-        return Err(torn(entry, &route.config.stream));
-    }
+    sourced.torn =
+        needs_key && aggregate.is_some_and(|aggregate| !aggregate.hashes().all(|hash| hashes.contains(hash)));
     Ok(Some(sourced))
-}
-
-/// The error for an aggregate whose events belong to several shards. Consumers of one shard drop the events of others.
-fn torn(entry: &SourceEntry, stream: &StreamUri) -> Stop {
-    let what = format!(
-        "{} holds an aggregate of the Kinesis Producer Library whose events belong to several shards of {stream}: consumers \
-         would drop some of them without a word. Cancel this import; export with deaggregate and import that, or import \
-         with the placement as-source",
-        entry.key
-    );
-    OperationError::new(Code::Invalid, what).into()
 }
 
 /// Whether an event is one of those that are imported: parts at a range's ends hold others, too. Of raw bytes only
@@ -447,10 +433,5 @@ fn sourced(route: &Route, decoded: Decoded, after: SourceCursor) -> Sourced {
         headers: decoded.headers,
         payload: decoded.payload,
     };
-    Sourced { event, lacks, after, sequence: decoded.sequence, time: decoded.time }
-}
-
-/// The entry of the event in front of a cursor, which may be at the beginning of the next.
-pub(super) fn entry_before(after: SourceCursor) -> u64 {
-    if after.offset == 0 && after.within == 0 { after.entry.saturating_sub(1) } else { after.entry }
+    Sourced { event, lacks, after, sequence: decoded.sequence, time: decoded.time, given: None, torn: false }
 }

@@ -256,9 +256,17 @@ impl ShardImport<'_, '_> {
     async fn pull(&mut self) -> Result<Pulled, Stop> {
         // It cannot be asked again once it failed: it has perhaps dropped what it failed at.
         self.fail()?;
+        if self.misfit.is_some() {
+            return Ok(Pulled::End);
+        }
         match self.reader.next().await? {
             Next::Event(sourced) => self.unsent.push_back(sourced),
             Next::End(_) => return Ok(Pulled::End),
+            // Nothing behind it was ever sent.
+            Next::Misfit(misfit) => {
+                self.misfit = Some(misfit);
+                return Ok(Pulled::End);
+            }
             Next::NoTime(check) => {
                 if self.unsent.is_empty() {
                     self.leave_off(check)?;
@@ -312,7 +320,7 @@ impl ShardImport<'_, '_> {
 #[derive(PartialEq, Eq)]
 enum Pulled {
     Event,
-    /// There are no more.
+    /// There are no more, or none that may have been sent.
     End,
 }
 

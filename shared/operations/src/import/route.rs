@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::lock::Mutex;
 use sluice_ports::{BucketStore, Places, StreamStore};
 use sluice_transfer::manifest::SourceList;
 use sluice_transfer::record::{Config, ImportConfig, TransferRecord};
@@ -25,6 +26,8 @@ pub(crate) struct Route {
     pub list: SourceList,
     pub stream: Arc<dyn StreamStore>,
     pub config: ImportConfig,
+    /// Held while a misfit is stored: it is in memory twice then, however many shards are imported side by side.
+    pub one_misfit: Mutex<()>,
 }
 
 impl Route {
@@ -35,7 +38,7 @@ impl Route {
 
     /// The folder of the import's own manifest, in the work bucket.
     pub(crate) fn folder(&self) -> &str {
-        self.list_folder().rsplit_once('/').map_or("", |(folder, _)| folder)
+        self.config.folder()
     }
 }
 
@@ -44,5 +47,5 @@ pub(crate) async fn open_route(places: &dyn Places, config: &ImportConfig) -> Re
     let (sources, _) = places.source(&config.bucket).await?;
     let (work, _) = places.bucket(&config.work).await?;
     let list = get_document(&*work, &config.list, None).await?;
-    Ok(Route { sources, work, list, stream, config: config.clone() })
+    Ok(Route { sources, work, list, stream, config: config.clone(), one_misfit: Mutex::new(()) })
 }

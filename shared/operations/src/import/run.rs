@@ -6,6 +6,7 @@ use sluice_transfer::record::{Check, ShardRecord, SourceCursor};
 use sluice_transfer::{Order, Remaining, SliceOutcome, Wanted};
 
 use super::beat::{Beat, Step, Waits, anchored, shared};
+use super::misfit::Misfit;
 use super::reader::{Next, Sourced};
 use super::route::{Route, import_config, open_route};
 use super::shard::{Sent, ShardImport};
@@ -111,6 +112,8 @@ enum Fill {
     Full,
     End(SourceCursor),
     NoTime(Option<Check>),
+    /// The next event cannot be sent, and all in front of it was.
+    Misfit(Box<Misfit>),
 }
 
 /// Bytes that a target without conditional appends takes of one shard in a millisecond, at least; and of events one
@@ -155,6 +158,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
                     Fill::End(cursor) => self.skip_to(cursor).await?,
                     // For want of time, or since it is wanted that the transfer rests.
                     Fill::NoTime(check) => self.leave_off(check)?,
+                    Fill::Misfit(misfit) => self.pass_misfit(*misfit).await?,
                     Fill::Full => {}
                 }
                 continue;
@@ -227,12 +231,13 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
             // However long that takes, the record says what there was before.
             self.flush().await?;
         }
-        while self.failed.is_none() && self.unsent.len() < events && bytes < most_bytes && !self.is_ahead() {
+        while self.reads_on() && self.unsent.len() < events && bytes < most_bytes && !self.is_ahead() {
             if !self.unsent.is_empty() && !slice.has_time() {
                 break;
             }
             match self.read_one().await? {
-                None => {}
+                // [`Self::read_one`] keeps a misfit.
+                None | Some(Next::Misfit(_)) => {}
                 Some(Next::Event(sourced)) => {
                     bytes += sourced.event.payload.len();
                     self.unsent.push_back(sourced);
@@ -243,16 +248,23 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         }
         if self.unsent.is_empty() {
             self.fail()?;
+            if let Some(misfit) = self.misfit.take() {
+                return Ok(Fill::Misfit(misfit));
+            }
         }
         Ok(Fill::Full)
     }
 
     /// The next batch; none if it cannot be read. A read error is reported only after all events before it were
-    /// appended.
+    /// appended, and a misfit is passed over only then.
     async fn read_one(&mut self) -> Result<Option<Next>, Stop> {
         match self.reader.next().await {
             Err(Stop::Failed(error)) => {
                 self.failed = Some(error);
+                Ok(None)
+            }
+            Ok(Next::Misfit(misfit)) => {
+                self.misfit = Some(misfit);
                 Ok(None)
             }
             answer => answer.map(Some),
@@ -261,6 +273,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
 
     /// Appends a batch of unsent events. Whatever the answer, the record then says what the target holds.
     async fn send(&mut self) -> Result<(), Stop> {
+        self.flush_misfits().await?;
         if let Some((beat, time)) = self.beat.zip(self.unsent.front().and_then(|sourced| sourced.time)) {
             let now = self.claimed.slice.engine.clock.now();
             let work = &mut self.claimed.record.work;
@@ -307,7 +320,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let slice = self.claimed.slice;
         let (events, most_bytes) = self.limits();
         let mut bytes: usize = self.unsent.iter().skip(sent).map(|sourced| sourced.event.payload.len()).sum();
-        while self.failed.is_none()
+        while self.reads_on()
             && self.unsent.len() - sent < events
             && bytes < most_bytes
             && slice.has_time()

@@ -12,8 +12,9 @@ use sluice_transfer::record::{Check, ImportWork, Mark, Origin, Share, SourceCurs
 use sluice_transfer::{Counts, EventDigest, Lacking, ObjectKeys, Order, Placement, Position};
 
 use super::beat::Beat;
+use super::misfit::Misfit;
 use super::read_behind::ReadBehind;
-use super::reader::{Reader, Sourced, entry_before};
+use super::reader::{Reader, Sourced};
 use super::route::Route;
 use crate::claimed::Claimed;
 use crate::error::{Code, OperationError, Stop};
@@ -33,6 +34,10 @@ pub(super) struct ShardImport<'a, 'h> {
     pub(super) failed: Option<OperationError>,
     /// The comparison of what is written; none where a target is not read back meanwhile.
     pub(super) behind: Option<ReadBehind<'a>>,
+    /// What stands behind what is unsent and cannot be sent. Nothing is read behind it before it is passed over.
+    pub(super) misfit: Option<Box<Misfit>>,
+    /// The record is to be written before anything is sent: it passes over a misfit.
+    behind_misfit: bool,
 }
 
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
@@ -48,12 +53,55 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         // Where appends are conditional they are as fast as reading is, and nothing is gained.
         let by_key = route.stream.promises().appends == Appends::ByKey;
         let behind = by_key.then(|| ReadBehind::new(claimed.slice, &*route.stream, &claimed.record));
-        Ok(Self { route, claimed, beat, reader, unsent: VecDeque::new(), marked: None, failed: None, behind })
+        Ok(Self {
+            route,
+            claimed,
+            beat,
+            reader,
+            unsent: VecDeque::new(),
+            marked: None,
+            failed: None,
+            behind,
+            misfit: None,
+            behind_misfit: false,
+        })
     }
 
     /// Tells why no more can be read.
     pub(super) fn fail(&mut self) -> Result<(), Stop> {
         self.failed.take().map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// True if more can be read of the sources.
+    pub(super) fn reads_on(&self) -> bool {
+        self.failed.is_none() && self.misfit.is_none()
+    }
+
+    /// Puts the misfit into its file and passes over it. All in front of it is known to have arrived.
+    pub(super) async fn pass_misfit(&mut self, misfit: Misfit) -> Result<(), Stop> {
+        debug_assert!(self.unsent.is_empty(), "something in front of a misfit is unsent");
+        let (cursor, counted, counts) = (misfit.after(), misfit.counted(), misfit.counts());
+        let list = &self.route.list;
+        let place = listed(self.route, self.claimed)?.place(list, cursor.entry_before());
+        let (record, from) = (&self.claimed.record, place.and_then(|place| place.source));
+        let (name, checksum) = misfit.store(self.route, &record.work, &record.shard, from).await?;
+        let record = &mut self.claimed.record.work;
+        record.passed_misfit(cursor, &counted, &name, checksum);
+        record.check = self.reader.check().filter(|check| check.entry == cursor.entry);
+        self.behind_misfit = true;
+        self.tell_progress(cursor)?;
+        self.claimed.touch();
+        // A run of misfits shares writes of the record: whoever does not find one on it finds its file.
+        if self.claimed.is_due() {
+            self.flush().await?;
+        }
+        self.claimed.slice.count_and_wait(counts).await;
+        Ok(())
+    }
+
+    /// Before anything is sent: what stands behind the record's tail is always in front of the next misfit.
+    pub(super) async fn flush_misfits(&mut self) -> Result<(), Stop> {
+        if self.behind_misfit { self.flush().await } else { Ok(()) }
     }
 
     pub(super) async fn append(&mut self, expected: &Position, events: &[NewEvent]) -> Result<Sent, Stop> {
@@ -137,7 +185,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     /// Where an event stood in the exported stream, if that is known.
     fn origin(&self, sourced: &Sourced) -> Option<Origin> {
         let sequence = sourced.sequence.clone()?;
-        let place = listed(self.route, self.claimed).ok()?.place(&self.route.list, entry_before(sourced.after))?;
+        let place = listed(self.route, self.claimed).ok()?.place(&self.route.list, sourced.after.entry_before())?;
         Some(Origin { shard: place.source?.clone(), sequence })
     }
 
@@ -220,6 +268,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     pub(super) async fn flush(&mut self) -> Result<(), Stop> {
         self.note_read_back();
         self.claimed.flush().await?;
+        self.behind_misfit = false;
         self.write_segments().await
     }
 

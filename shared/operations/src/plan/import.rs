@@ -5,12 +5,12 @@ use std::sync::Arc;
 use sluice_ports::{
     Appends, BucketStore, ErrorKind, NewEvent, Reservation, ShardInfo, StreamInfo, StreamStore, WriterAnswer,
 };
-use sluice_transfer::limits::{EVENT_BYTES, SHARDS};
+use sluice_transfer::limits::{EVENT_BYTES, MISFITS, SHARDS};
 use sluice_transfer::manifest::SourceList;
 use sluice_transfer::record::{Config, ImportConfig, ImportRecord, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
-    Counts, EventDigest, Format, ImportRequest, Placement, Position, Range, Request, Rhythm, ShardId, State, StreamUri,
-    Tempo, Timestamp, TransferId, Value, counted,
+    Counts, EventDigest, Format, ImportRequest, ObjectKeys, OnMisfit, Placement, Position, Range, Request, Rhythm,
+    ShardId, State, StreamUri, Tempo, Timestamp, TransferId, Value, counted,
 };
 
 use super::foreign::Asked;
@@ -70,7 +70,8 @@ pub(super) async fn resolve(
         ));
     }
     let info = made_target(engine, &*stream, request, &mut sources, id).await?;
-    let (taken, notes) = place(request.placement, &sources, &info, &request.stream)?;
+    let on_misfit = request.on_misfit.unwrap_or_default();
+    let (taken, notes) = place((request.placement, on_misfit), &sources, &info, &request.stream)?;
     sources.notes.extend(notes);
     let rhythm = in_rhythm(request, &sources, &taken)?;
     sources.notes.extend(rhythm.map(|rhythm| note(&rhythm, engine.clock.now())));
@@ -98,10 +99,14 @@ pub(super) async fn resolve(
         pack: request.pack || sources.joined,
         placement: placement(&*stream, &taken),
         order: order::resolved(request.order, &*stream),
+        on_misfit,
         time: engine.clock.now(),
         rhythm,
         rate: request.rate,
     };
+    if on_misfit == OnMisfit::Store {
+        sources.notes.push(misfits(engine, &config, info.largest_event));
+    }
     let shards = shards(engine, id, &config).await?;
     let (left_out, notes) = (sources.left_out, sources.notes);
     Ok(Resolved { config: Config::Import(config), shards, left_out, notes })
@@ -111,6 +116,16 @@ pub(super) async fn resolve(
 fn in_rhythm(request: &ImportRequest, sources: &Sources, taken: &[Taken]) -> Result<Option<Rhythm>, OperationError> {
     let factor = request.pace.and_then(Tempo::factor);
     factor.map_or(Ok(None), |factor| rhythm(factor, sources, taken))
+}
+
+/// What is told of events that the target cannot hold.
+fn misfits(engine: &Engine, config: &ImportConfig, largest: u64) -> String {
+    let folder = engine.places().object(&config.work, &format!("{}/{}", config.folder(), ObjectKeys::MISFITS));
+    format!(
+        "misfits: events that {} cannot hold, such as those of more than {largest} bytes, are stored in {folder}, at most \
+         {MISFITS} for each shard of it",
+        config.stream
+    )
 }
 
 /// The placement as slices need to know it.
@@ -168,7 +183,8 @@ async fn made_target(
             ErrorKind::NotFound => {
                 let shards = shards_to_make(request.placement, sources);
                 // What cannot be placed is said before a stream is made, which may cost money.
-                let (taken, _) = place(request.placement, sources, &new_stream(shards)?, &request.stream)?;
+                let placement = (request.placement, request.on_misfit.unwrap_or_default());
+                let (taken, _) = place(placement, sources, &new_stream(shards)?, &request.stream)?;
                 in_rhythm(request, sources, &taken)?;
                 if make(stream, request, shards).await? {
                     let made = counted(shards.into(), "shard");

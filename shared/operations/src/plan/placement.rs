@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use sluice_ports::{ShardInfo, StreamInfo};
 use sluice_transfer::limits::SHARDS;
-use sluice_transfer::{Aggregates, HashRange, Placement, ShardId, StreamUri, counted, parents_first};
+use sluice_transfer::{Aggregates, HashRange, OnMisfit, Placement, ShardId, StreamUri, counted, parents_first};
 
 use super::list::{ListedShard, Sources, Taken};
 use crate::error::{Code, OperationError};
@@ -26,7 +26,7 @@ pub(super) fn shards_to_make(asked: Option<Placement>, sources: &Sources) -> u32
 
 /// Decides what each shard of the target takes. A reason that the request does not show is answered as a note.
 pub(super) fn place(
-    asked: Option<Placement>,
+    (asked, on_misfit): (Option<Placement>, OnMisfit),
     sources: &Sources,
     info: &StreamInfo,
     stream: &StreamUri,
@@ -59,15 +59,21 @@ pub(super) fn place(
         return Err(OperationError::new(Code::OutOfRange, what));
     }
     if placement == Placement::Key && of_its_own {
-        check_aggregates(&sources.shards, &taken, stream)?;
+        notes.extend(check_aggregates(&sources.shards, &taken, stream, on_misfit)?);
     }
     notes.extend(read_again(&sources.shards, &taken));
     Ok((taken, notes))
 }
 
 /// Refuses aggregates whose events may belong to several shards: consumers would drop those of the others. Where one
-/// shard takes all that a shard of the source held, each of them stays whole.
-fn check_aggregates(sources: &[ListedShard], taken: &[Taken], stream: &StreamUri) -> Result<(), OperationError> {
+/// shard takes all that a shard of the source held, each of them stays whole. A note where those that are torn are
+/// stored.
+fn check_aggregates(
+    sources: &[ListedShard],
+    taken: &[Taken],
+    stream: &StreamUri,
+    on_misfit: OnMisfit,
+) -> Result<Option<String>, OperationError> {
     let is_torn = |source: &&ListedShard| {
         let fits = |one: &Taken| match (one.hashes, source.hashes) {
             (Some(hashes), Some(held)) => hashes.holds(held),
@@ -77,16 +83,23 @@ fn check_aggregates(sources: &[ListedShard], taken: &[Taken], stream: &StreamUri
         !source.aggregates.is_none() && !taken.iter().any(fits)
     };
     let torn: Vec<_> = sources.iter().filter(is_torn).collect();
-    let Some(first) = torn.first() else { return Ok(()) };
+    let Some(first) = torn.first() else { return Ok(None) };
     let aggregates: Aggregates = torn.iter().map(|source| source.aggregates).sum();
     let name = first.source.as_ref().map_or_else(String::new, |shard| format!(" such as {shard}"));
+    let aggregates = counted(aggregates.records, "aggregate");
+    if on_misfit == OnMisfit::Store {
+        return Ok(Some(format!(
+            "misfits: {aggregates} of the Kinesis Producer Library, in shards{name}, may hold events for several shards of \
+             {stream}; those that do are stored, each as one event"
+        )));
+    }
     Err(OperationError::new(
         Code::Invalid,
         format!(
-            "{} of the Kinesis Producer Library, in shards{name}, may hold events for several shards of {stream}, and \
+            "{aggregates} of the Kinesis Producer Library, in shards{name}, may hold events for several shards of {stream}, and \
              consumers would drop some of them without a word: export again with deaggregate and import that, or use \
-             the placement as-source, with as many shards as the source has and the same hashes",
-            counted(aggregates.records, "aggregate")
+             the placement as-source, with as many shards as the source has and the same hashes; with --on-misfit store \
+             (\"onMisfit\": \"store\") those that do are stored beside the import's manifest"
         ),
     ))
 }
@@ -185,7 +198,7 @@ mod tests {
     }
 
     fn placed(asked: Option<Placement>, sources: &Sources, info: &StreamInfo) -> Result<Vec<Taken>, OperationError> {
-        place(asked, sources, info, &"memory:target".parse().unwrap()).map(|(taken, _)| taken)
+        place((asked, OnMisfit::Fail), sources, info, &"memory:target".parse().unwrap()).map(|(taken, _)| taken)
     }
 
     fn reads(taken: &[Taken]) -> Vec<(&str, &[usize])> {
@@ -206,7 +219,7 @@ mod tests {
     fn other_numbers_of_shards_are_placed_by_key_and_said() {
         let four = sources((0..4).map(|n| source(&n.to_string(), &[], None)).collect());
         let into = target(&[None, None]);
-        let (taken, notes) = place(None, &four, &into, &"memory:target".parse().unwrap()).unwrap();
+        let (taken, notes) = place((None, OnMisfit::Fail), &four, &into, &"memory:target".parse().unwrap()).unwrap();
         assert_eq!(reads(&taken), [("t0", &[0, 1, 2, 3][..]), ("t1", &[0, 1, 2, 3])]);
         let hashes: Vec<_> = taken.iter().map(|one| one.hashes.unwrap()).collect();
         assert_eq!(hashes, HashRange::equal(2));

@@ -1,7 +1,7 @@
 //! The findings of a verification.
 
 use serde::{Deserialize, Serialize};
-use sluice_transfer::{Counts, TransferId};
+use sluice_transfer::{Counts, Misfits, TransferId};
 
 use crate::error::{Code, OperationError};
 
@@ -21,6 +21,8 @@ const FINDINGS_BYTES: usize = 40_000;
 pub enum Verdict {
     /// Everything that the transfer moved is there.
     Proved,
+    /// Everything that it moved is there, and so are the files of events that its target cannot hold.
+    Misfits,
     /// Everything that it moved is there, and its record lists gaps.
     Gaps,
     /// A part could not be read, so nothing is proved.
@@ -44,7 +46,10 @@ pub struct Verification {
     /// Events of an import that its target dropped since, by age or by hand; not there where none was.
     #[serde(default, skip_serializing_if = "is_none")]
     pub expired: u64,
-    /// The differences, the unreadable parts and the gaps; at most 100 lines of 500 characters. The first is one that
+    /// Events of an import that its target cannot hold, whose files are there; not there where there is none.
+    #[serde(default, skip_serializing_if = "Misfits::is_none")]
+    pub misfits: Misfits,
+    /// The differences, the unreadable parts, the gaps and the misfits; at most 100 lines of 500 characters. The first is one that
     /// the verdict rests on.
     pub findings: Vec<String>,
 }
@@ -57,7 +62,8 @@ const fn is_none(count: &u64) -> bool {
 impl Verification {
     pub(super) fn new(id: &TransferId) -> Self {
         let (verdict, counts) = (Verdict::Proved, Counts::default());
-        Self { id: id.clone(), verdict, counts, read: 0, expired: 0, findings: Vec::new() }
+        let misfits = Misfits::default();
+        Self { id: id.clone(), verdict, counts, read: 0, expired: 0, misfits, findings: Vec::new() }
     }
 
     pub(super) fn find(&mut self, verdict: Verdict, what: &str) {

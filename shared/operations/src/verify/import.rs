@@ -7,6 +7,7 @@ use sluice_transfer::{Counts, ShardId, counted};
 use super::found::Verdict;
 use super::run::{End, Run};
 use crate::error::{Code, OperationError};
+use crate::import::misfit::difference;
 use crate::import::read_back::{ReadOn, read_more};
 
 pub(super) async fn verify(run: &mut Run<'_>, config: &ImportConfig) -> Result<End, OperationError> {
@@ -23,6 +24,10 @@ pub(super) async fn verify(run: &mut Run<'_>, config: &ImportConfig) -> Result<E
             return Ok(End::Time);
         }
         run.next_shard();
+    }
+    if !run.found.misfits.is_none() {
+        let of = format!("left out: {}, which {} cannot hold and which are stored", run.found.misfits, config.stream);
+        run.found.find(Verdict::Misfits, &of);
     }
     if transfer.totals.gaps > 0 {
         let what = format!(
@@ -82,6 +87,15 @@ async fn verify_shard(run: &mut Run<'_>, config: &ImportConfig, record: &ShardRe
     if whole && !back.proves(sent) {
         let may_expire = run.at.trimmed || has_expired(run, &*stream).await?;
         compare(run, config, shard, (sent.counts, back.counts), may_expire);
+    }
+    if !sent.misfits.is_none() {
+        let (work, _) = engine.places().bucket(&config.work).await?;
+        let folder = config.folder();
+        match difference(&*work, folder, shard, sent, engine.settings.read_bytes).await.map_err(OperationError::from) {
+            Ok(None) => run.found.misfits += &sent.misfits,
+            Ok(Some(what)) => run.found.find(Verdict::Mismatch, &what),
+            Err(error) => run.found.find_error(&error),
+        }
     }
     Ok(End::All)
 }

@@ -56,7 +56,11 @@ fn run<'a>(
         tracing::Span::current().record("generation", transfer.generation);
         let ended = matches!(
             transfer.state,
-            State::Completed | State::CompletedWithGaps | State::CompletedWithFailures | State::Cancelled
+            State::Completed
+                | State::CompletedWithGaps
+                | State::CompletedWithMisfits
+                | State::CompletedWithFailures
+                | State::Cancelled
         );
         if !ended {
             return Err(OperationError::new(

@@ -9,6 +9,7 @@ mod by_key;
 mod control;
 mod error_codes;
 mod foreign;
+mod misfits;
 mod pace;
 mod position_map;
 mod ranges;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::SEGMENT_ENTRIES;
 use crate::manifest::SegmentChain;
-use crate::{Checksum, Counts, EventDigest, Lacking, Position, Sequence, ShardId, Timestamp};
+use crate::{Checksum, Counts, EventDigest, Lacking, Misfits, Position, Sequence, ShardId, Timestamp};
 
 /// A place in a shard's sources. Raw: the byte at which the next event begins. Units: where the next event's unit
 /// begins, and how many of its events are consumed.
@@ -18,6 +18,13 @@ pub struct SourceCursor {
     pub offset: u64,
     /// Events of the unit at that byte.
     pub within: u64,
+}
+
+impl SourceCursor {
+    /// The entry of the event in front of it: it may be at the beginning of the next.
+    pub fn entry_before(self) -> u64 {
+        if self.offset == 0 && self.within == 0 { self.entry.saturating_sub(1) } else { self.entry }
+    }
 }
 
 /// The part of an object that is being, or was, compared with its checksum; an object without an index is compared as
@@ -141,6 +148,12 @@ pub struct ImportRecord {
     /// Records among them without a field that was named.
     #[serde(default, skip_serializing_if = "Lacking::is_none")]
     pub lacking: Lacking,
+    /// Events in front of the cursor that were not sent, since the target cannot hold them. Each is in a file.
+    #[serde(default, skip_serializing_if = "Misfits::is_none")]
+    pub misfits: Misfits,
+    /// Those files, in the order of the sources: their names below the import's folder, and their checksums.
+    #[serde(default, skip_serializing_if = "SegmentChain::is_none")]
+    pub misfit_files: SegmentChain,
     /// The digest of the events sent; without their order where the target does not keep it.
     pub digest: EventDigest,
     /// Gaps that the sources' manifest has on record for this shard.
@@ -209,6 +222,8 @@ impl ImportRecord {
             unsettled_since: None,
             counts: Counts::default(),
             lacking: Lacking::default(),
+            misfits: Misfits::default(),
+            misfit_files: SegmentChain::default(),
             digest: EventDigest::default(),
             gaps,
             segments: SegmentChain::default(),
@@ -239,6 +254,14 @@ impl ImportRecord {
         self.counts += counts;
         self.lacking += lacking;
         self.digest = digest;
+    }
+
+    /// An event is passed over that the target cannot hold. It is in that file.
+    pub fn passed_misfit(&mut self, cursor: SourceCursor, misfit: &Misfits, name: &str, checksum: Checksum) {
+        debug_assert!(cursor >= self.cursor);
+        self.cursor = cursor;
+        self.misfits += misfit;
+        self.misfit_files.push_named(name, checksum);
     }
 
     /// Nothing of this shard's events stands up to there.

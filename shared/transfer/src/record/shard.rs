@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::work::{Kind, ShardWork, Work};
 use super::{Claim, FIRST_VERSION, Owner, Proof, TimeBounds};
-use crate::{Counts, HashRange, Pace, Position, Range, Sequence, ShardId, Timestamp, TransferId};
+use crate::{Counts, HashRange, Misfits, Pace, Position, Range, Sequence, ShardId, Timestamp, TransferId};
 
 /// The progress of a shard whose source cannot count its range: told from times of arrival, from sequence numbers,
 /// which grow with time and not with bytes, or from bytes of files that may be compressed; so an estimate. It never
@@ -253,6 +253,11 @@ impl<W: ShardWork> ShardRecord<W> {
     /// Events and bytes that stay if nothing more is done: those in complete objects, or in the target.
     pub fn kept(&self) -> Counts {
         self.work.kept()
+    }
+
+    /// Events that an import's target cannot hold, and that are stored.
+    pub fn misfits(&self) -> Misfits {
+        self.work.misfits()
     }
 
     /// Gaps on record.

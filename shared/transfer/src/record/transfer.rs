@@ -5,11 +5,11 @@ use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, ORDERED, PACED, PLACED};
+use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, ORDERED, PLACED, TOLD_HOW};
 use crate::{
     Anchor, BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, LeftOut,
-    Order, PackSpec, Placement, ReadShare, Request, Rhythm, Schedule, ShardId, SourceFormat, State, Step, StreamUri,
-    Timestamp, TransferId, Wanted,
+    OnMisfit, Order, PackSpec, Placement, ReadShare, Request, Rhythm, Schedule, ShardId, SourceFormat, State, Step,
+    StreamUri, Timestamp, TransferId, Wanted,
 };
 
 /// The root of a transfer's manifest.
@@ -141,6 +141,9 @@ pub struct ImportConfig {
     /// The order that events keep where the target does not keep all of it anyway; none for that of keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// What is done with an event that the target cannot hold.
+    #[serde(default, skip_serializing_if = "OnMisfit::is_fail")]
+    pub on_misfit: OnMisfit,
     /// Time of events that have none of their own: when the import was planned.
     pub time: Timestamp,
     /// The rhythm in which events are appended; none for as fast as they can be.
@@ -155,6 +158,11 @@ impl ImportConfig {
     /// The format and compression of an export's objects.
     pub fn encoding(&self) -> Encoding {
         Encoding { format: self.format, compression: self.compression }
+    }
+
+    /// The folder of the import in its work bucket: of its manifest, and of events that its target cannot hold.
+    pub fn folder(&self) -> &str {
+        self.list.rsplitn(3, '/').nth(2).unwrap_or_default()
     }
 
     /// True if its sources' bytes are cut into events, which have no keys.
@@ -188,6 +196,9 @@ pub struct Totals {
     pub slices: u64,
     /// Gaps on record.
     pub gaps: u64,
+    /// Events that an import's target cannot hold and that are stored.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub misfits: u64,
     /// Shards that are not through. None before the transfer was settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<u64>,
@@ -250,8 +261,8 @@ pub struct TransferRecord {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-fn is_nothing(millis: &u64) -> bool {
-    *millis == 0
+fn is_nothing(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Config {
@@ -284,7 +295,7 @@ impl TransferRecord {
     ) -> Self {
         Self {
             version: match &request {
-                Request::Import(request) if request.pace.is_some() => PACED,
+                Request::Import(request) if request.pace.is_some() || request.on_misfit.is_some() => TOLD_HOW,
                 Request::Import(request) if request.create_target || request.order.is_some() => ORDERED,
                 Request::Export(request) if request.read_share.is_some() => ORDERED,
                 Request::Import(request) if request.placement.is_some() => config.version().max(PLACED),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Check, DestinationRecord, ImportRecord, LedgerPage, SourceCursor};
-use crate::{Counts, DestinationName, Position, ShardId, Timestamp};
+use crate::{Counts, DestinationName, Misfits, Position, ShardId, Timestamp};
 
 /// The work on a shard of an export: one read, any number of destinations, each with its own cursors.
 pub type ExportWork = BTreeMap<DestinationName, DestinationRecord>;
@@ -82,6 +82,8 @@ pub trait ShardWork {
     fn moved(&self, until: &Position) -> Counts;
     /// What stays if nothing more is done.
     fn kept(&self) -> Counts;
+    /// Events that an import's target cannot hold, and that are stored.
+    fn misfits(&self) -> Misfits;
     /// Gaps on record.
     fn gaps(&self) -> u64;
     /// Bytes that were written.
@@ -135,6 +137,10 @@ impl ShardWork for ExportWork {
     fn kept(&self) -> Counts {
         let kept = self.values().map(|destination| destination.counts);
         kept.min_by_key(|counts| counts.bytes).unwrap_or_default()
+    }
+
+    fn misfits(&self) -> Misfits {
+        Misfits::default()
     }
 
     fn gaps(&self) -> u64 {
@@ -192,6 +198,10 @@ impl ShardWork for ImportWork {
 
     fn kept(&self) -> Counts {
         self.counts
+    }
+
+    fn misfits(&self) -> Misfits {
+        self.misfits.clone()
     }
 
     fn gaps(&self) -> u64 {
@@ -256,6 +266,10 @@ impl ShardWork for Work {
 
     fn kept(&self) -> Counts {
         either!(self, work => work.kept())
+    }
+
+    fn misfits(&self) -> Misfits {
+        either!(self, work => ShardWork::misfits(work))
     }
 
     fn gaps(&self) -> u64 {

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use sluice_fake_kinesis::{Entry, Fault, Faults, Hashes, Lineage, Mode, Operation, Record, hash_of};
 use sluice_kit::aggregate;
 use sluice_operations::{Code, plan};
-use sluice_transfer::{Aggregate, Event, ExportRequest, ImportRequest, Kind, Request, Sequence, State, Value};
+use sluice_transfer::{
+    Aggregate, Event, ExportRequest, ImportRequest, Kind, MisfitReason, OnMisfit, Request, Sequence, State, Value,
+};
 
 use crate::MINUTE;
 use crate::world::World;
@@ -135,6 +137,26 @@ async fn what_consumers_would_drop_is_refused_and_goes_one_by_one() {
     assert_eq!(report.state, State::Completed, "{:?}", report.error);
     assert_eq!(consumed(&world.all("copy")), consumed(&world.all("orders")));
     assert_eq!(report.events, (2 * EACH * HELD) as u64);
+}
+
+/// The others are stored, an aggregate as one event.
+#[tokio::test(start_paused = true)]
+async fn what_consumers_would_drop_is_stored_if_that_is_asked_for() {
+    let world = World::new(Faults::real(), 2, Vec::new());
+    produce(&world).await;
+    exported(&world, false).await;
+    made(&world, "copy", 8).await;
+    let Request::Import(request) = import("copy") else { panic!("an import") };
+    let request = Request::Import(ImportRequest { on_misfit: Some(OnMisfit::Store), ..request });
+    let id = world.plan("import", &request).await;
+    let report = world.run(Kind::Import, &id, 200).await;
+    assert_eq!(report.state, State::CompletedWithMisfits, "{:?}", report.error);
+    let told = report.misfits.unwrap().misfits;
+    assert_eq!(told.reasons, BTreeMap::from([(MisfitReason::Aggregate, told.events)]));
+    assert_eq!(told.events + report.events, 2 * EACH as u64);
+    assert!(report.notes.iter().any(|note| note.starts_with("misfits: 60 aggregates")), "{:?}", report.notes);
+    let copied: usize = world.all("copy").iter().map(|(_, records)| records.len()).sum();
+    assert_eq!(copied as u64, report.events, "no torn aggregate is sent");
 }
 
 /// The stream was split after the plan had looked at it.

@@ -5,6 +5,7 @@ mod aggregates;
 mod created;
 mod expired;
 mod live;
+mod misfits;
 mod ordered;
 mod pace;
 mod placed;
