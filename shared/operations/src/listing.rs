@@ -51,7 +51,7 @@ pub(crate) struct Listing<'a> {
     /// The segments behind it that are being read, in order.
     ahead: FuturesOrdered<BoxFuture<'a, Result<Bytes, Fault>>>,
     /// The number of the last of these.
-    asked: u64,
+    asked: u32,
     at_once: usize,
 }
 

@@ -23,16 +23,23 @@ use sluice_transfer::{Event, Timestamp, Value};
 /// How long an answer may take to arrive, in milliseconds: it has 14 MB at most.
 const ARRIVAL_MILLIS: u64 = 60_000;
 
-/// What `GetRecords` answered.
+/// What `GetRecords` answered, or a subscription pushed. `N` is where reading goes on.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Answer<N = String> {
     pub events: Vec<Event>,
     /// None: the shard is closed, and this was the last of it.
-    pub next: Option<String>,
+    pub next: Option<N>,
     /// Nothing lay behind this answer.
     pub at_tip: bool,
     /// All that arrived before this lies in it or in front of it.
     pub reached: Option<Timestamp>,
+}
+
+impl<N> Answer<N> {
+    pub(crate) fn map<M>(self, next: impl FnOnce(N) -> M) -> Answer<M> {
+        let Self { events, next: from, at_tip, reached } = self;
+        Answer { events, next: from.map(next), at_tip, reached }
+    }
 }
 
 /// Takes the body of a good answer away before the SDK reads it. One for each call.

@@ -6,6 +6,7 @@ use sluice_ports::{Error, ErrorKind, Result, ShardInfo, StreamInfo};
 use sluice_transfer::{Event, Position, Sequence, ShardId, Timestamp};
 
 use crate::KinesisStream;
+use crate::answer::Answer;
 use crate::pace::Usage;
 use crate::search::{Mark, Records, last};
 use crate::shards::Shard;

@@ -468,6 +468,7 @@ pub(crate) fn export_request(scenario: &Scenario) -> Request {
         part_size: Some(scenario.part_size),
         deaggregate: false,
         read_share: None,
+        read: None,
         rate: None,
     })
 }

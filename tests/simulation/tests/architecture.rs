@@ -202,6 +202,7 @@ const OPERATIONS: &[&[&str]] = &[
     &["slice", "records", "control", "objects", "retention"],
     &["claimed", "lane", "listing", "report"],
     &["removal"],
+    &["export/reader"],
     &["export/sharing"],
     &["export/target", "import/route"],
     &["export/in_flight", "import/source"],

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use sluice_transfer::limits::EVENT_BYTES;
-use sluice_transfer::{BucketUri, Compression, Format, Inflate, Order, Placement, SourceFormat, State, StreamUri};
+use sluice_transfer::{BucketUri, Compression, Format, Inflate, Order, Placement, ReadMode, SourceFormat, State, StreamUri};
 
 use crate::aws;
 use crate::places::{BUCKETS, STREAMS, is_local};
@@ -177,6 +177,10 @@ pub(super) fn inflate(text: &str) -> Result<Inflate, String> {
 
 pub(super) fn placement(text: &str) -> Result<Placement, String> {
     one_of(text, [Placement::Key, Placement::AsSource], Placement::name)
+}
+
+pub(super) fn read_mode(text: &str) -> Result<ReadMode, String> {
+    one_of(text, [ReadMode::Polling, ReadMode::Fanout], ReadMode::name)
 }
 
 pub(super) fn order(text: &str) -> Result<Order, String> {

@@ -78,6 +78,7 @@ fn meta() -> TransferRecord {
         part_size: None,
         deaggregate: false,
         read_share: None,
+        read: None,
         rate: None,
     };
     let destination = DestinationConfig {

@@ -7,6 +7,7 @@ use sluice_transfer::{Counts, Event, Packer, Position, Remaining, Seal, SliceOut
 
 use super::closing::{abandon_upload, complete};
 use super::in_flight::{InFlight, beside};
+use super::reader::read_as;
 use super::shard::{Setback, ShardExport};
 use super::sharing::Sharing;
 use super::target::{Target, export_config, open_target};
@@ -45,6 +46,9 @@ pub fn export_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
             Ok(facts) => facts,
             Err(stop) => return Ok(gather(vec![Err(stop)])),
         };
+        if let Err(stop) = read_as(&slice, &*target.stream, config).await {
+            return Ok(gather(vec![Err(stop)]));
+        }
         target.sharing = Sharing::of(config, facts, &engine.settings);
         if let Some(sharing) = &target.sharing {
             match sharing.begin(&slice, &*target.stream).await {
