@@ -83,6 +83,8 @@ pub(crate) struct Subscription {
     read: Timestamp,
     /// What the last event told of the tip, and how far it came; none before the first event.
     told: Option<(bool, Option<Timestamp>)>,
+    /// True if its last event had records and named the shard's children: if nothing follows, it was the end.
+    ending: bool,
 }
 
 impl std::fmt::Debug for Subscription {
@@ -110,7 +112,9 @@ enum Heard {
     Event(SubscribeToShardEvent),
     /// Nothing yet.
     Nothing,
-    /// It has ended, or another one took its place.
+    /// It has ended by itself.
+    Ended,
+    /// Another one took its place.
     Over,
 }
 
@@ -170,7 +174,7 @@ impl KinesisStream {
                 Ok(Asked::Subscribed(output)) => {
                     let heard = clock.now();
                     self.subscribed.now(shard, heard);
-                    return Ok(Some(Subscription { output: *output, asked, heard, read: heard, told: None }));
+                    return Ok(Some(Subscription { output: *output, asked, heard, read: heard, told: None, ending: false }));
                 }
                 Ok(Asked::Refused) => return Ok(None),
                 Ok(Asked::NotNow(error)) => {
@@ -215,7 +219,11 @@ impl KinesisStream {
         let now = clock.now();
         subscription.read = now;
         match heard {
-            Heard::Over => Ok(None),
+            Heard::Ended if subscription.ending => {
+                let reached = Some(subscription.asked);
+                Ok(Some(Answer { events: Vec::new(), next: None, at_tip: true, reached }))
+            }
+            Heard::Ended | Heard::Over => Ok(None),
             Heard::Nothing if now.millis_since(subscription.heard) >= BROKEN_MILLIS => Ok(None),
             Heard::Nothing => {
                 let (at_tip, reached) = subscription.told.unwrap_or_default();
@@ -224,7 +232,10 @@ impl KinesisStream {
             }
             Heard::Event(event) => {
                 subscription.heard = now;
-                let ends = !event.child_shards().is_empty();
+                // Servers may name the children early: only with nothing behind it that is the end.
+                let children = !event.child_shards().is_empty();
+                let ends = children && event.records.is_empty();
+                subscription.ending = children && !ends;
                 let behind = u64::try_from(event.millis_behind_latest).unwrap_or(0);
                 let events = events(event)?;
                 let at_tip = ends || behind == 0;
@@ -252,7 +263,7 @@ impl KinesisStream {
             Ok(Some(SubscribeToShardEventStream::SubscribeToShardEvent(event))) => Ok(Heard::Event(event)),
             // A kind of event that this version does not know.
             Ok(Some(_)) => Ok(Heard::Nothing),
-            Ok(None) => Ok(Heard::Over),
+            Ok(None) => Ok(Heard::Ended),
             Err(error) => match error.as_service_error() {
                 // Subscribing again tells what there is.
                 Some(ResourceInUseException(_) | ResourceNotFoundException(_)) => Ok(Heard::Over),

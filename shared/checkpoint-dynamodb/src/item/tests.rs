@@ -10,7 +10,7 @@ use sluice_transfer::record::{
 };
 use sluice_transfer::{
     Aggregates, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames, ForeignFiles,
-    Format, Gap, HashRange, ImportRequest, Lacking, Order, Pace, Placement, Position, Range, ReadShare, Reason,
+    Format, Gap, HashRange, ImportRequest, Lacking, Order, Pace, Placement, Position, Range, ReadMode, ReadShare, Reason,
     Request, Sequence, ShardId, SourceFormat, StreamUri, TimeRange, Timestamp, UploadId, Value,
 };
 
@@ -358,6 +358,14 @@ fn records_of_how_a_source_is_read_are_read_and_written_as_ever() {
     told.totals.left = Some(1);
     assert_eq!(told.version, RECORD_VERSION);
     golden("meta-read-share", Key::Meta(&id), &told);
+
+    let own = meta();
+    let (Config::Export(config), Request::Export(request)) = (own.config, own.request) else { panic!() };
+    let request = Request::Export(ExportRequest { read: Some(ReadMode::Fanout), ..request });
+    let config = Config::Export(ExportConfig { reader: Some("sluice-export-2026-1f0c33ab".to_owned()), ..config });
+    let own = TransferRecord::new(own.id, own.execution, request, config, own.shards, now());
+    assert_eq!(own.version, RECORD_VERSION);
+    golden("meta-reader", Key::Meta(&id), &own);
 
     let stream: StreamUri = "kinesis:orders".parse().unwrap();
     let mut readers = ReadersRecord::new(stream.clone());

@@ -31,6 +31,7 @@ pub(super) async fn resolve(
     id: &TransferId,
     request: &ExportRequest,
 ) -> Result<Resolved, OperationError> {
+    let reader = reader(engine, id, request).await?;
     let (bucket, prefix) = engine.places().bucket(&request.to).await?;
     let capabilities = bucket.capabilities().await?;
     if !capabilities.create_only {
@@ -61,7 +62,7 @@ pub(super) async fn resolve(
         rate: request.rate,
         deaggregate: request.deaggregate,
         read_share: Some(request.read_share.unwrap_or(engine.settings.read_share)),
-        reader: reader(engine, id, request).await?,
+        reader,
         ..ExportConfig::new(request.stream.clone(), [(DestinationName::only(), destination)].into())
     };
     let Found { shards, facts, notes } = shards(engine, id, request, &config).await?;

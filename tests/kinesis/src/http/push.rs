@@ -5,7 +5,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use bytes::Bytes;
-use futures::stream::{Stream, unfold};
+use futures::stream::{Stream, StreamExt, unfold};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use serde_json::Value;
@@ -54,6 +54,7 @@ fn frames(kinesis: Kinesis, subscription: Subscription) -> impl Stream<Item = Pu
             }
         }
     })
+    .fuse()
 }
 
 fn event(kind: &'static str, payload: &Value) -> Frame<Bytes> {
