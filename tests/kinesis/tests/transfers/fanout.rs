@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sluice_fake_kinesis::{Behind, Faults, Filter, Millis, Operation, Start};
-use sluice_operations::{OperationError, cancel, describe, pause, plan, resume, settle};
+use futures::future::join_all;
+use sluice_operations::{
+    OperationError, SliceOutcome, cancel, describe, export_slice, pause, plan, resume, settle,
+};
 use sluice_ports::{Read, ReadLimit};
 use sluice_transfer::{
     ExportRequest, ImportRequest, Kind, Position, PositionSpec, ReadMode, ReadShare, Request, State, TransferId,
@@ -67,6 +70,7 @@ async fn each_event_arrives_once_from_slices_that_are_killed() {
         }
         let report = world.run(Kind::Export, &id, 100).await;
         assert_eq!((report.state, report.events), (State::Completed, 2_000), "{:?}", report.error);
+        world.pass(MINUTE).await;
         assert_eq!((consumers(&world).len(), polls(&world)), (0, 0), "it never polls, and its consumer is gone");
         assert_eq!(keys(&world).await, (0..2_000).collect::<Vec<_>>());
     }
@@ -181,6 +185,25 @@ async fn a_cancelled_export_leaves_no_consumer() {
         world.pass(MINUTE).await;
         assert!(consumers(&world).is_empty(), "after {after} ms");
     }
+}
+
+/// Lanes that begin together register one consumer, though an account has few such calls a second.
+#[tokio::test(start_paused = true)]
+async fn lanes_that_begin_together_register_one_consumer() {
+    let world = backlog(24, 480, 500).await;
+    let id = world.plan_export(PositionSpec::Latest).await;
+    let name = consumers(&world).remove(0);
+    world.kinesis.call("somebody", |call| call.deregister_stream_consumer("orders", &name)).unwrap();
+    world.pass(MINUTE).await;
+    let shards = world.engine.checkpoints.transfer(&id).await.unwrap().unwrap().shards;
+    let orders: Vec<_> = shards.into_iter().map(|shard| world.order_of(&id, vec![shard])).collect();
+    for outcome in join_all(orders.iter().map(|order| export_slice(&world.engine, order))).await {
+        let outcome = outcome.unwrap();
+        assert!(!matches!(outcome, SliceOutcome::Failed(_)), "{outcome:?}");
+    }
+    assert_eq!(consumers(&world), [name]);
+    let report = world.run(Kind::Export, &id, 60).await;
+    assert_eq!((report.state, report.events), (State::Completed, 480), "{:?}", report.error);
 }
 
 /// Somebody removes the consumer while a slice reads: the next slice registers it.
