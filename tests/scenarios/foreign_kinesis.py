@@ -106,6 +106,24 @@ def resharded(world):
     return f"{out['events']} events of {shards} shards"
 
 
+def fanned_out(world):
+    """By enhanced fan-out, out of a stream that was split: the same, by a consumer that is gone afterwards."""
+    source, target = world.stream("fanned", 2), world.stream("fanned-copy", 2)
+    patient(world, source, world.even(300_000, 500))
+    split(world, source, 0)
+    patient(world, source, world.even(300_000, 500))
+    time.sleep(1.5)
+    out = world.moves("export", source.uri, "dir:fanned", "--id", "fanned", "--read", "fanout")
+    world.moves("import", "dir:fanned/fanned", target.uri, "--id", "fanned-back")
+    there = source.by_key()
+    check(out["events"] == sum(map(len, there.values())), f"{out['events']} events are not what boto3 reads")
+    check(target.by_key() == there, "the copy is not the source")
+    arn = source.kinesis.describe_stream_summary(StreamName=source.name)["StreamDescriptionSummary"]["StreamARN"]
+    left = source.kinesis.list_stream_consumers(StreamARN=arn)["Consumers"]
+    check(all(one["ConsumerStatus"] == "DELETING" for one in left), f"consumers are left: {left}")
+    return f"{out['events']} events"
+
+
 def kills(world, count):
     """Killed at random moments, and when a request was carried out and not answered. The target is split between."""
     source, target = world.stream("killed", 2), world.stream("killed-copy", 2)
@@ -158,7 +176,9 @@ def run(stage, args):
     with Server(args.server, args.at, stage.folder) as server:
         stage.environment = dict(server.environment(), SLUICE_HOME=stage.environment["SLUICE_HOME"])
         world = World(stage, server, args.seed)
-        for part in (there_and_back, limited, resharded, lambda world: kills(world, args.kills)):
+        # Only this one pushes.
+        pushed = [fanned_out] if args.server == "ferrokinesis" else []
+        for part in (there_and_back, limited, resharded, *pushed, lambda world: kills(world, args.kills)):
             since = time.monotonic()
             found = part(world)
             name = getattr(part, "__name__", "").replace("<lambda>", "kills")

@@ -54,6 +54,7 @@ pub(crate) async fn export(host: &HostArgs, args: Export, show: Show) -> Result<
         part_size: args.part_size,
         deaggregate: args.deaggregate,
         read_share: args.read_share,
+        read: args.read,
         rate: rate.and_then(|Limit(rate)| rate),
         ..ExportRequest::new(args.stream, args.bucket)
     });

@@ -32,6 +32,7 @@ fn what_cannot_be_understood_ends_with_2() {
         "export local:a dir:out --read-share 0",
         "export local:a dir:out --read-share 1.5",
         "export local:a dir:out --read-share half",
+        "export local:a dir:out --read push",
         "export local:a dir:out --id a/b",
         "export local:a dir:out --slice-seconds 0",
         "export local:a dir:out --slice-events 0",
@@ -68,6 +69,9 @@ fn values_out_of_range_end_with_2_and_name_the_range() {
         let done = stage.run(&format!("export local:a dir:out {options} --id t --output json")).fails(2, what);
         assert_eq!(done.json()["error"]["code"], "OutOfRange");
     }
+    let done = stage.run("export local:a dir:out --read fanout --id t --output json").fails(2, "no enhanced fan-out");
+    assert_eq!(done.json()["error"]["code"], "Invalid");
+    assert!(stage.json("list", 0)["transfers"].as_array().unwrap().is_empty(), "a refused plan leaves no record");
     std::fs::write(stage.path("f"), "x").unwrap();
     stage.run("import dir:f local:b --event-size 0").fails(2, "eventSize: 0 bytes");
     stage.run("import dir:f local:b --event-size 33MiB").fails(2, "eventSize");

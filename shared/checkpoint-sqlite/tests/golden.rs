@@ -82,6 +82,7 @@ fn export() -> TransferRecord {
         part_size: None,
         deaggregate: false,
         read_share: None,
+        read: None,
         rate: Some(1 << 20),
     };
     let destination = DestinationConfig {

@@ -45,7 +45,7 @@ pub struct Stopped {
 
 const COMMANDS: [&str; 8] = ["export", "import", "resume", "pause", "cancel", "rate", "verify", "describe"];
 const RATE: [&str; 2] = ["id", "rate"];
-const EXPORT: [&str; 12] = [
+const EXPORT: [&str; 13] = [
     "stream",
     "to",
     "id",
@@ -57,6 +57,7 @@ const EXPORT: [&str; 12] = [
     "partSize",
     "deaggregate",
     "readShare",
+    "read",
     "rate",
 ];
 const IMPORT: [&str; 20] = [
@@ -237,7 +238,7 @@ fn check_known(place: &str, key: &str, known: &[&str]) -> Result<(), OperationEr
 mod tests {
     use super::*;
     use serde_json::json;
-    use sluice_transfer::{ExportRequest, Format, OnMisfit, Order, PositionSpec};
+    use sluice_transfer::{ExportRequest, Format, OnMisfit, Order, PositionSpec, ReadMode};
 
     fn refused(input: impl Into<Value>) -> String {
         Command::read(&input.into(), "run-1").unwrap_err().message
@@ -246,7 +247,8 @@ mod tests {
     #[test]
     fn what_a_person_types_is_understood() {
         let input = json!({"export": {"stream": "kinesis://orders", "to": "s3://bucket/prefix", "format": "avro",
-            "from": "earliest", "until": "ago:1h", "objectSize": "256MiB", "readShare": 0.25, "rate": "1MB/s"}});
+            "from": "earliest", "until": "ago:1h", "objectSize": "256MiB", "readShare": 0.25, "read": "fanout",
+            "rate": "1MB/s"}});
         let request = ExportRequest {
             stream: "kinesis:orders".parse().unwrap(),
             to: "s3://bucket/prefix".parse().unwrap(),
@@ -258,6 +260,7 @@ mod tests {
             part_size: None,
             deaggregate: false,
             read_share: Some("0.25".parse().unwrap()),
+            read: Some(ReadMode::Fanout),
             rate: Some(1_000_000),
         };
         let read = Command::read(&input, "run-1");
@@ -300,6 +303,7 @@ mod tests {
         assert!(share(1.5).starts_with("export.readShare: a part of a shard's limits is a number"), "{}", share(1.5));
         let pace = json!({"import": {"source": "s3://b", "stream": "kinesis:a", "pace": "fast"}});
         assert!(refused(pace).starts_with("import.pace: 'fast' is not a pace: write original, max"));
+        assert!(refused(body("read", json!("push"))).starts_with("export.read: "));
         assert!(refused(body("format", json!("parquet"))).starts_with("export.format: "));
         assert!(refused(body("id", json!("a/b"))).starts_with("export.id: "));
         assert!(refused(json!({"export": {"to": "s3://b"}})).contains("'stream' is missing"));

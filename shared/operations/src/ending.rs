@@ -21,7 +21,7 @@ pub(crate) async fn end(
     // As they are now: bringing the transfer to rest may have sealed or dropped something.
     let shards = shard_records(engine, transfer).await?;
     let totals = totals(transfer, &shards, transfer.state);
-    leave(engine, transfer).await?;
+    let note = leave(engine, transfer).await?;
     let ended = engine
         .change(&transfer.id, |record| {
             // A failure stays one, whatever else was written meanwhile, unless a person began anew.
@@ -34,6 +34,7 @@ pub(crate) async fn end(
             }
             record.step(step)?;
             record.totals = totals;
+            record.note(note.as_deref());
             record.failure.clone_from(&failure);
             Ok(())
         })
@@ -85,7 +86,7 @@ pub(crate) async fn end_cancelled(
         engine.checkpoints().drop_ledger(&transfer.id, shard).await?;
     }
     release(engine, transfer).await?;
-    leave(engine, transfer).await?;
+    let note = leave(engine, transfer).await?;
     engine
         .change(&transfer.id, |record| {
             if record.state.is_final() {
@@ -93,6 +94,7 @@ pub(crate) async fn end_cancelled(
             }
             record.step(Step::Cancelled)?;
             record.totals = totals;
+            record.note(note.as_deref());
             record.manifest.clone_from(&manifest);
             Ok(())
         })

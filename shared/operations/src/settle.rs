@@ -41,7 +41,11 @@ pub fn settle<'a>(engine: &'a Engine, order: &'a SliceOrder, failure: Option<Fai
             return match rest_or_drop(engine, order, &transfer).await {
                 Rest::Busy(wait_millis) => Ok(Settled::Busy { wait_millis }),
                 Rest::Failed(error) => end(engine, &transfer, Step::Failed, Some(error.to_failure())).await,
-                Rest::Quiet if transfer.state == State::Preparing => Ok(Settled::Ended),
+                Rest::Quiet if transfer.state == State::Preparing => {
+                    // Whoever plans it again registers a reader again.
+                    leave(engine, &transfer).await?;
+                    Ok(Settled::Ended)
+                }
                 // A rest that was wanted for a reason keeps it; unless that was a stop from outside, it is a failure.
                 Rest::Quiet => {
                     let failed =
@@ -58,8 +62,9 @@ pub fn settle<'a>(engine: &'a Engine, order: &'a SliceOrder, failure: Option<Fai
         let shards = shard_records(engine, &transfer).await?;
         let totals = totals(&transfer, &shards, transfer.state);
         let drained = !shards.is_empty() && shards.iter().all(ShardRecord::is_drained);
+        let mut note = None;
         if transfer.state == State::Transferring && drained {
-            leave(engine, &transfer).await?;
+            note = leave(engine, &transfer).await?;
         }
         let next = if transfer.state == State::Verifying || drained { Settled::Finish } else { Settled::Again };
         engine
@@ -68,6 +73,7 @@ pub fn settle<'a>(engine: &'a Engine, order: &'a SliceOrder, failure: Option<Fai
                     return Ok(());
                 }
                 record.totals = totals;
+                record.note(note.as_deref());
                 if record.state == State::Transferring && drained {
                     record.step(Step::Drained)?;
                 }

@@ -8,7 +8,7 @@ use sluice_transfer::{
     Value,
 };
 
-use crate::{Promises, Result};
+use crate::{Error, ErrorKind, Promises, Result};
 
 /// A shard as the store describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,6 +237,27 @@ pub trait StreamStore: Send + Sync {
     /// From now on this handle of the stream takes at most this part of the limits that the store sets for readers. A
     /// store without limits ignores it.
     fn share_reading(&self, _share: ReadShare) {}
+
+    /// The name under which a transfer registers a reader of its own with [`Self::register_reader`]. `place` tells the
+    /// transfer from others of the same id, such as those of another host. None for a store that registers no readers.
+    /// Pure. Example: `sluice-nightly-1f0c33ab` for Kinesis.
+    fn reader_name(&self, _transfer: &TransferId, _place: &str) -> Option<String> {
+        None
+    }
+
+    /// Registers a reader of that name, if there is none, and waits until it may read. From then on reads through this
+    /// handle are that reader's: they take nothing of the limits that other readers share. A reader costs money until it
+    /// is removed. May be repeated. `Full` if the stream has as many readers as it can have, `Unavailable` if the reader
+    /// is not ready in time, `Invalid` for a store that registers none.
+    async fn register_reader(&self, _name: &str) -> Result<()> {
+        Err(Error::new(ErrorKind::Invalid, "this store registers no readers of their own"))
+    }
+
+    /// Removes the reader of that name, if there is one. May be repeated; a stream that is gone has none. `Invalid` for
+    /// a store that registers none.
+    async fn remove_reader(&self, _name: &str) -> Result<()> {
+        Err(Error::new(ErrorKind::Invalid, "this store registers no readers of their own"))
+    }
 
     /// The number of events and bytes of payload in a range, as exactly as the store can tell; none if it cannot.
     async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>>;

@@ -10,16 +10,23 @@ use sluice_transfer::{Event, Timestamp, Value};
 
 use crate::body::{Text, parsed};
 
-/// What `GetRecords` answered.
+/// What `GetRecords` answered, or a subscription pushed. `N` is where reading goes on.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Answer<N = String> {
     pub events: Vec<Event>,
     /// None: the shard is closed, and this was the last of it.
-    pub next: Option<String>,
+    pub next: Option<N>,
     /// Nothing lay behind this answer.
     pub at_tip: bool,
     /// All that arrived before this lies in it or in front of it.
     pub reached: Option<Timestamp>,
+}
+
+impl<N> Answer<N> {
+    pub(crate) fn map<M>(self, next: impl FnOnce(N) -> M) -> Answer<M> {
+        let Self { events, next: from, at_tip, reached } = self;
+        Answer { events, next: from.map(next), at_tip, reached }
+    }
 }
 
 /// The answer as JSON has it (API reference, `GetRecords`).

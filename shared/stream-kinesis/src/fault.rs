@@ -61,6 +61,9 @@ impl Call<'_> {
                  kms:GenerateDataKey to write?)"
                     .to_owned()
             }
+            (ErrorKind::Denied, _) if self.operation == "SubscribeToShard" => {
+                " (is kinesis:SubscribeToShard allowed on the stream's consumers?)".to_owned()
+            }
             (ErrorKind::Denied, _) => format!(" (is kinesis:{} allowed on the stream?)", self.operation),
             (ErrorKind::NotFound, _) => " (is it in this region and account?)".to_owned(),
             _ => String::new(),

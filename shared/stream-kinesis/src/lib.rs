@@ -12,6 +12,9 @@
 //! losses cannot be found: records that were trimmed before the first look at a shard, records of an open shard that is
 //! empty now, and earlier records of a shard that is read from its beginning.
 //!
+//! A registered consumer (enhanced fan-out) is pushed records instead, with limits of its own ([`fanout`]). What is said
+//! above is the same for it.
+//!
 //! **Writing.** `PutRecords` goes on past records that fail, so it keeps no order; a request here has one event of a
 //! key at most, and a refused one is sent again before the next of its key. Where the order of a whole shard is kept, a
 //! request has one event; where none is, requests are filled and several are in flight. What may have happened is never sent
@@ -32,7 +35,9 @@ mod append;
 mod arn;
 mod batch;
 mod body;
+mod consumers;
 mod describe;
+mod fanout;
 mod fault;
 mod held;
 mod number;
@@ -61,6 +66,7 @@ use sluice_ports::{
 use sluice_transfer::{Counts, Order, Placement, Position, Range, ReadShare, ShardId, Timestamp, TransferId};
 
 pub use crate::arn::{StreamArn, arn};
+use crate::fanout::Subscribed;
 use crate::open::Open;
 use crate::shards::{Known, Shard};
 use crate::wire::Wire;
@@ -83,6 +89,9 @@ pub struct KinesisStream {
     wire: Wire,
     known: Mutex<Option<Arc<Known>>>,
     open: Mutex<BTreeMap<(ShardId, Position), Open>>,
+    /// The ARN of the registered consumer that this handle reads as; none for a reader by polling.
+    reader: Mutex<Option<Arc<str>>>,
+    subscribed: Subscribed,
     /// Why this host makes no stream of that name; none if it may.
     makes_none: Option<String>,
 }
@@ -92,7 +101,14 @@ impl KinesisStream {
     /// [`configure`].
     pub fn new(client: Client, name: &str, clock: Arc<dyn Clock>) -> Self {
         let wire = Wire::new(client, name, clock);
-        Self { wire, known: Mutex::default(), open: Mutex::default(), makes_none: None }
+        Self {
+            wire,
+            known: Mutex::default(),
+            open: Mutex::default(),
+            reader: Mutex::default(),
+            subscribed: Subscribed::default(),
+            makes_none: None,
+        }
     }
 
     /// Where the host may not make the stream: `create` of a missing one is `Denied` for this reason.
@@ -177,6 +193,18 @@ impl StreamStore for KinesisStream {
 
     fn share_reading(&self, share: ReadShare) {
         self.wire.pace().share(share);
+    }
+
+    fn reader_name(&self, transfer: &TransferId, place: &str) -> Option<String> {
+        Some(consumers::name(transfer, place))
+    }
+
+    async fn register_reader(&self, name: &str) -> Result<()> {
+        self.register(name).await
+    }
+
+    async fn remove_reader(&self, name: &str) -> Result<()> {
+        self.deregister(name).await
     }
 
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {

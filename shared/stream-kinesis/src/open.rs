@@ -10,10 +10,12 @@
 use std::collections::VecDeque;
 
 use sluice_ports::{Error, ErrorKind, ReadLimit, Result};
+use sluice_transfer::record::TimeBounds;
 use sluice_transfer::{Event, Position, Sequence, ShardId, Timestamp};
 
 use crate::KinesisStream;
 use crate::answer::Answer;
+use crate::fanout::Next;
 use crate::pace::Usage;
 use crate::wire::{RECORDS, Start};
 
@@ -39,8 +41,8 @@ pub(crate) struct Open {
     pub from: Position,
     /// Records behind `from` that Kinesis answered and no read has taken.
     pub ready: VecDeque<Event>,
-    /// The iterator behind `ready`; none at a closed shard's end.
-    pub next: Option<String>,
+    /// The iterator or subscription behind `ready`; none at a closed shard's end.
+    pub next: Option<Next>,
     /// True if nothing lay behind `ready`.
     pub at_tip: bool,
     /// The last answer was empty, and all that arrived before this time lies in front of `next`.
@@ -60,11 +62,11 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    fn at(from: &Position, start: Start, iterator: String, doubtful: bool) -> Self {
+    fn at(from: &Position, start: Start, next: Next, doubtful: bool) -> Self {
         Self {
             from: from.clone(),
             ready: VecDeque::new(),
-            next: Some(iterator),
+            next: Some(next),
             at_tip: false,
             reached: None,
             mean: None,
@@ -97,6 +99,13 @@ impl Open {
         self.hung > if began_there { HUNG } else { 0 }
     }
 
+    /// Where to look for the place again: behind the last record, or at a time in the silence that was crossed since,
+    /// if that is later. None for the record.
+    pub(crate) fn since(&self) -> Option<Timestamp> {
+        let silent = self.reached.map(|reached| reached.minus_millis(TimeBounds::DOUBT_MILLIS))?;
+        self.last.as_ref().is_none_or(|(_, time)| *time < silent).then_some(silent)
+    }
+
     /// Learns the size of a record.
     fn weigh(&mut self, events: &[Event]) {
         let bytes: usize = events.iter().map(|event| event.payload.len() + event.key.len()).sum();
@@ -106,7 +115,7 @@ impl Open {
     }
 
     /// Adds an answer behind what is ready.
-    fn take(&mut self, answer: Answer) {
+    fn take(&mut self, answer: Answer<Next>) {
         self.weigh(&answer.events);
         if let Some(last) = answer.events.last() {
             self.last = Some((last.sequence.clone(), last.time));
@@ -132,8 +141,8 @@ impl KinesisStream {
             _ => Start::Horizon,
         };
         let doubtful = start == Start::Horizon && *from != Position::Beginning;
-        if let Some(iterator) = self.wire.iterator(shard, &start).await? {
-            return Ok(Open::at(from, start, iterator, doubtful));
+        if let Some(next) = self.begin(shard, &start).await? {
+            return Ok(Open::at(from, start, next, doubtful));
         }
         let what = format!("{} takes no iterator at {start:?} of shard {shard}", self.wire.name());
         Err(Error::new(ErrorKind::Unavailable, what))
@@ -145,14 +154,14 @@ impl KinesisStream {
         let numbering = self.shard(shard).await?.numbering;
         for number in numbering.candidates(last) {
             let start = Start::At(numbering.text(&number));
-            let Some(iterator) = self.wire.iterator(shard, &start).await? else { continue };
-            let mut open = Open::at(&Position::After(last.clone()), start, iterator, false);
+            let Some(next) = self.begin(shard, &start).await? else { continue };
+            let mut open = Open::at(&Position::After(last.clone()), start, next, false);
             for _ in 0..PROBES {
-                let Some(iterator) = open.next.clone() else { break };
+                let Some(next) = open.next.take() else { break };
                 // The record itself comes along, if it is the one in front.
                 let usage = self.wire.pace().usage();
                 let wanted = open.wanted(limit, usage).saturating_add(1);
-                let answer = self.wire.records(shard, &iterator, wanted, usage).await?;
+                let answer = self.go_on(shard, next, wanted, usage).await?;
                 let answer = answer.ok_or_else(|| self.expired(shard))?;
                 if let Some(first) = answer.events.first() {
                     if first.sequence != number {
@@ -173,15 +182,17 @@ impl KinesisStream {
     /// Looks whether the records behind an answer are about to be trimmed. If it is the first answer, drops it and
     /// begins again with a larger one: small steps would lose the race against the horizon. Answers true if it began
     /// again.
-    pub(crate) async fn hurry(&self, shard: &ShardId, open: &mut Open, answer: &Answer) -> Result<bool> {
+    pub(crate) async fn hurry(&self, shard: &ShardId, open: &mut Open, answer: &Answer<Next>) -> Result<bool> {
         let Some(last) = answer.events.last() else { return Ok(false) };
         let is_near = last.time <= self.horizon().await?.plus_millis(EDGE_MILLIS);
         let begins = open.from == Position::Beginning && open.last.is_none();
-        let begins_again = is_near && begins && !open.hurried;
+        // A subscription pushes as much as it can anyway.
+        let polls = !matches!(answer.next, Some(Next::Subscription(_)));
+        let begins_again = is_near && begins && polls && !open.hurried;
         open.hurried = is_near;
         if begins_again && let Some(iterator) = self.wire.iterator(shard, &open.start).await? {
             open.weigh(&answer.events);
-            open.next = Some(iterator);
+            open.next = Some(Next::Iterator(iterator));
             return Ok(true);
         }
         Ok(false)
@@ -192,7 +203,7 @@ impl KinesisStream {
         &self,
         shard: &ShardId,
         open: &mut Open,
-        answer: Answer,
+        answer: Answer<Next>,
     ) -> Result<Option<Position>> {
         open.hung = if self.is_behind_the_horizon(&answer).await? { open.hung + 1 } else { 0 };
         let first = answer.events.iter().find(|event| !open.from.covers(&event.sequence));
@@ -228,7 +239,24 @@ impl KinesisStream {
         if time > horizon || open.reached.is_some_and(|walked| walked > horizon) {
             return Ok(false);
         }
-        Ok(self.open_behind(shard, &last, &ReadLimit::new(1, 1)).await?.is_none())
+        Ok(!self.is_there(shard, &last).await?)
+    }
+
+    /// True if the record of that number is still there. Always by polling: a subscription would take the place of the
+    /// one that reads.
+    async fn is_there(&self, shard: &ShardId, number: &Sequence) -> Result<bool> {
+        let start = Start::At(self.shard(shard).await?.numbering.text(number));
+        let Some(mut iterator) = self.wire.iterator(shard, &start).await? else { return Ok(false) };
+        for _ in 0..PROBES {
+            let answer = self.wire.records(shard, &iterator, 1, self.wire.pace().usage()).await?;
+            let answer = answer.ok_or_else(|| self.expired(shard))?;
+            match (answer.events.first(), answer.next) {
+                (Some(first), _) => return Ok(first.sequence == *number),
+                (None, Some(next)) if !answer.at_tip => iterator = next,
+                _ => break,
+            }
+        }
+        Ok(false)
     }
 
     /// A reader that has come to this or behind it may find that records are gone.
@@ -238,7 +266,7 @@ impl KinesisStream {
     }
 
     /// Whether an answer has nothing to say but that its iterator is as far behind as records are kept.
-    async fn is_behind_the_horizon(&self, answer: &Answer) -> Result<bool> {
+    async fn is_behind_the_horizon(&self, answer: &Answer<Next>) -> Result<bool> {
         match answer.reached {
             Some(reached) if answer.events.is_empty() && !answer.at_tip => Ok(reached <= self.horizon().await?),
             _ => Ok(false),

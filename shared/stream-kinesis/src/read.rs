@@ -3,7 +3,6 @@
 use std::sync::PoisonError;
 
 use sluice_ports::{Read, ReadLimit, Result};
-use sluice_transfer::record::TimeBounds;
 use sluice_transfer::{Event, Position, ShardId};
 
 use crate::KinesisStream;
@@ -29,9 +28,12 @@ impl KinesisStream {
             None => self.open_at(shard, from, &limit).await?,
         };
         let begun = self.wire.clock().now();
-        while let Some(iterator) = open.next.clone().filter(|_| open.ready.is_empty()) {
-            let usage = open.usage(self.wire.pace().usage());
-            match self.wire.records(shard, &iterator, open.wanted(&limit, usage), usage).await {
+        self.drop_idle();
+        while open.ready.is_empty()
+            && let Some(next) = open.next.take()
+        {
+            let (usage, again) = (open.usage(self.wire.pace().usage()), next.again());
+            match self.go_on(shard, next, open.wanted(&limit, usage), usage).await {
                 Ok(Some(answer)) if self.hurry(shard, &mut open, &answer).await? => {}
                 Ok(Some(answer)) => {
                     if let Some(earliest) = self.take_answer(shard, &mut open, answer).await? {
@@ -42,15 +44,17 @@ impl KinesisStream {
                         open = self.open_at(shard, from, &limit).await?;
                     }
                 }
-                // The iterator has expired. Its place is known.
+                // The iterator has expired, or the subscription is over. Its place is known.
                 Ok(None) => {
-                    let since =
-                        limit.since.max(open.reached.map(|reached| reached.minus_millis(TimeBounds::DOUBT_MILLIS)));
+                    let since = limit.since.max(open.since());
                     open = self.open_at(shard, from, &ReadLimit { since, ..limit }).await?;
                 }
                 Err(error) => {
-                    // The iterator is as good as before.
-                    self.keep(shard, open);
+                    // An iterator is as good as before.
+                    if again.is_some() {
+                        open.next = again;
+                        self.keep(shard, open);
+                    }
                     return Err(error);
                 }
             }

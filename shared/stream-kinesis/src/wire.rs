@@ -96,7 +96,11 @@ impl Wire {
         self.is_arn.then(|| self.name.clone())
     }
 
-    fn call(&self, operation: &'static str) -> Call<'_> {
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn call(&self, operation: &'static str) -> Call<'_> {
         Call { operation, stream: &self.name, endpoint: self.endpoint.as_deref(), unanswered: ErrorKind::Unavailable }
     }
 
@@ -117,6 +121,21 @@ impl Wire {
             ErrorKind::Throttled => Error::with(ErrorKind::Full, format!("no room for {shards} shards"), error),
             _ => error,
         })
+    }
+
+    /// The stream's ARN, which is asked for where only its name was given.
+    pub(crate) async fn arn(&self) -> Result<String> {
+        if self.is_arn {
+            return Ok(self.name.clone());
+        }
+        let answer = self.patiently(move || async move {
+            let request = self.client.describe_stream_summary().stream_name(&self.name);
+            request.send().await.map_err(|error| self.call("DescribeStreamSummary").failed(error))
+        });
+        let answer = answer.await?.stream_description_summary;
+        answer
+            .map(|summary| summary.stream_arn)
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("{} has no summary", self.name)))
     }
 
     /// What concerns the whole stream. `NotFound` if it is not there, or will not be; `Unavailable` if not yet.
@@ -248,7 +267,7 @@ impl Wire {
         }
     }
 
-    async fn patiently<T, F>(&self, call: impl Fn() -> F) -> Result<T>
+    pub(crate) async fn patiently<T, F>(&self, call: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
@@ -266,6 +285,6 @@ impl Wire {
 }
 
 /// The first millisecond that does not lie before that time: Kinesis' times have no more.
-fn millis_from(time: Timestamp) -> i64 {
+pub(crate) fn millis_from(time: Timestamp) -> i64 {
     time.micros().saturating_add(999).div_euclid(1_000)
 }

@@ -6,8 +6,13 @@ mod world;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use async_trait::async_trait;
 use sluice_fake_kinesis::{Behind, Faults, Kinesis};
-use sluice_ports::StreamStore;
+use sluice_kit::{Layered, StreamLayer};
+use sluice_ports::{Read, ReadLimit, Result, StreamStore};
+use sluice_stream_kinesis::KinesisStream;
+use sluice_transfer::{Position, ShardId};
+use tokio::sync::OnceCell;
 
 use crate::world::stream;
 
@@ -20,6 +25,46 @@ async fn conforms(faults: Faults) {
         std::future::ready(Arc::new(stream(&kinesis, &name)) as Arc<dyn StreamStore>)
     })
     .await;
+}
+
+/// A stream that is read as a registered consumer, once it is there.
+struct Fanned {
+    stream: KinesisStream,
+    registered: OnceCell<()>,
+}
+
+#[async_trait]
+impl StreamLayer for Fanned {
+    fn inner(&self) -> &dyn StreamStore {
+        &self.stream
+    }
+
+    async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
+        self.registered.get_or_try_init(|| self.stream.register_reader("sluice-suite")).await?;
+        self.stream.read(shard, from, limit).await
+    }
+}
+
+async fn conforms_by_fanout(faults: Faults) {
+    let kinesis = Kinesis::new();
+    kinesis.set(faults);
+    let streams = AtomicU32::new(0);
+    sluice_conformance::stream::run(|_| {
+        let name = format!("stream-{}", streams.fetch_add(1, Ordering::Relaxed));
+        let fanned = Fanned { stream: stream(&kinesis, &name), registered: OnceCell::new() };
+        std::future::ready(Arc::new(Layered(fanned)) as Arc<dyn StreamStore>)
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kinesis_without_faults_by_fanout() {
+    conforms_by_fanout(Faults { latency: 10, ..Faults::default() }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kinesis_with_limits_and_silence_by_fanout() {
+    conforms_by_fanout(Faults::real()).await;
 }
 
 #[tokio::test(start_paused = true)]

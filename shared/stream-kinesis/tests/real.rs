@@ -125,6 +125,34 @@ async fn a_loss_is_told_where_iterators_answer_nothing() {
     a_loss_is_told(Behind::EmptyForEver).await;
 }
 
+/// Row 11: what was pushed a while ago says nothing of what arrived since.
+#[tokio::test(start_paused = true)]
+async fn what_lay_in_a_buffer_is_not_taken_for_news() {
+    let kinesis = with(Faults::real(), 1);
+    let number = put(&kinesis);
+    let stream = stream(&kinesis, "orders");
+    stream.register_reader("sluice-test").await.unwrap();
+    let (mut from, mut late) = (Position::Beginning, None);
+    for _ in 0..200 {
+        let answer = stream.read(&first(), &from, MUCH).await.unwrap();
+        let Read::Events { events, next, reached, .. } = answer else { panic!("nothing is lost, but {answer:?}") };
+        from = next;
+        if let Some((number, arrived)) = &late {
+            if from.covers(number) {
+                assert_eq!(events.len(), 1);
+                return;
+            }
+            assert!(reached.is_none_or(|reached| reached <= *arrived), "it is not read yet");
+        } else if reached.is_some() {
+            assert!(from.covers(&number));
+            // Events without a record are pushed meanwhile, and nobody reads them.
+            kinesis.clock().pass(17_000).await;
+            late = Some((put(&kinesis), Clock::now(&kinesis.clock())));
+        }
+    }
+    panic!("no read came to the record");
+}
+
 /// Row 9: a writer has a pace. What is refused was sent in vain.
 #[tokio::test(start_paused = true)]
 async fn a_writer_keeps_to_what_a_shard_takes() {

@@ -59,7 +59,7 @@ pub use pace::{Pace, Throttle};
 pub use packing::{PackError, PackSpec, Packed, Packer, Seal, UnitEncoder};
 pub use position::{Cursor, Cut, Gap, Position, PositionError, Range};
 pub use read_share::{ReadShare, ReadShareError};
-pub use request::{ExportRequest, ImportRequest, Order, Placement, Request, RequestError};
+pub use request::{ExportRequest, ImportRequest, Order, Placement, ReadMode, Request, RequestError};
 pub use sequence::Sequence;
 pub use spec::{PositionSpec, SpecError};
 pub use state::{Illegal, Kind, State, Step, Wanted};

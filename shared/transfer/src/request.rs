@@ -52,6 +52,9 @@ pub struct ExportRequest {
     /// as the host is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_share: Option<ReadShare>,
+    /// The way to read the source; default polling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<ReadMode>,
     /// Bytes of payload a second, at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
@@ -140,6 +143,26 @@ impl Placement {
     }
 }
 
+/// The way an export reads its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadMode {
+    /// By calls, within limits that all readers of the stream share.
+    Polling,
+    /// As a reader of its own, registered for this export, with limits of its own: Kinesis' enhanced fan-out.
+    Fanout,
+}
+
+impl ReadMode {
+    /// The name in a request.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Polling => "polling",
+            Self::Fanout => "fanout",
+        }
+    }
+}
+
 /// The order that an import's events keep, in a target that does not keep all of it anyway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -179,6 +202,7 @@ impl ExportRequest {
             part_size: None,
             deaggregate: false,
             read_share: None,
+            read: None,
             rate: None,
         }
     }

@@ -42,11 +42,13 @@ pub enum Operation {
     DescribeStreamConsumer,
     /// `ListStreamConsumers`
     ListStreamConsumers,
+    /// `SubscribeToShard`
+    SubscribeToShard,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::CreateStream,
         Self::DeleteStream,
         Self::DescribeStreamSummary,
@@ -64,6 +66,7 @@ impl Operation {
         Self::DeregisterStreamConsumer,
         Self::DescribeStreamConsumer,
         Self::ListStreamConsumers,
+        Self::SubscribeToShard,
     ];
 
     /// The operation of that name on the wire.
@@ -74,7 +77,9 @@ impl Operation {
     /// Calls a second that the account has for it (API reference, each operation); none where shards limit it.
     pub(crate) fn per_second(self) -> Option<u32> {
         match self {
-            Self::GetShardIterator | Self::GetRecords | Self::PutRecord | Self::PutRecords => None,
+            Self::GetShardIterator | Self::GetRecords | Self::PutRecord | Self::PutRecords | Self::SubscribeToShard => {
+                None
+            }
             Self::DescribeStreamSummary | Self::DescribeStreamConsumer => Some(20),
             Self::ListShards => Some(1_000),
             Self::UpdateShardCount => Some(10),
@@ -98,7 +103,7 @@ pub struct Count {
     pub records: u64,
     /// Records of a `PutRecords` that were refused for now, inside a call that was answered.
     pub records_throttled: u64,
-    /// Answers of `GetRecords` without a record.
+    /// Answers of `GetRecords`, and pushed events, without a record.
     pub empty: u64,
 }
 

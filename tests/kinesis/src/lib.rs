@@ -44,8 +44,8 @@ pub use crate::faults::{Behind, Fault, Faults};
 pub use crate::hash::{Hashes, hash_of};
 pub use crate::refused::{Answer, Code, Refused};
 pub use crate::service::{
-    Call, ChildShard, ConsumerInfo, Entry, Filter, Landed, Lineage, Mode, Record, Records, Service, ShardPage, Start,
-    Status, Summary,
+    Call, ChildShard, ConsumerInfo, ConsumerStatus, Entry, Filter, Landed, Lineage, Mode, Pushed, Record, Records,
+    Service, ShardPage, Start, Status, Subscription, Summary,
 };
 
 /// Milliseconds: since 1970, or of a span.

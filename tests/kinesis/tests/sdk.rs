@@ -4,7 +4,10 @@
 use aws_sdk_kinesis::config::{BehaviorVersion, Region};
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::{PutRecordsRequestEntry, ShardIteratorType, StreamMode, StreamModeDetails};
+use aws_sdk_kinesis::types::{
+    PutRecordsRequestEntry, ShardIteratorType, StartingPosition, StreamMode, StreamModeDetails,
+    SubscribeToShardEventStream,
+};
 use aws_sdk_kinesis::{Client, Config};
 use sluice_fake_kinesis::{Code, Fault, Kinesis, Mode, Operation};
 use sluice_stream_kinesis::configure;
@@ -95,6 +98,47 @@ async fn consumers_are_registered_and_told() {
     client.deregister_stream_consumer().stream_arn(arn).consumer_name("sluice").send().await.unwrap();
     let gone = client.describe_stream_consumer().consumer_arn(&consumer.consumer_arn).send().await.unwrap_err();
     assert!(gone.into_service_error().is_resource_not_found_exception());
+}
+
+/// Row 11: what is pushed, when a subscription ends, and what it refuses.
+#[tokio::test(start_paused = true)]
+async fn a_shard_is_subscribed_to() {
+    let kinesis = Kinesis::new();
+    let client = client(&kinesis, "sdk");
+    kinesis.call("owner", |call| call.create_stream("orders", 1, Mode::Provisioned)).unwrap();
+    let arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
+    let made = client.register_stream_consumer().stream_arn(arn).consumer_name("sluice").send().await.unwrap();
+    let consumer = made.consumer.unwrap().consumer_arn;
+    client.put_record().stream_arn(arn).partition_key("a").data(Blob::new("1")).send().await.unwrap();
+    let position = StartingPosition::builder().r#type(ShardIteratorType::TrimHorizon).build().unwrap();
+    let subscribe = || {
+        let request = client.subscribe_to_shard().consumer_arn(&consumer).shard_id("shardId-000000000000");
+        request.starting_position(position.clone()).send()
+    };
+    let mut events = subscribe().await.unwrap().event_stream;
+    let Some(SubscribeToShardEventStream::SubscribeToShardEvent(first)) = events.recv().await.unwrap() else {
+        panic!()
+    };
+    assert_eq!((first.records.len(), first.records[0].data.as_ref()), (1, &b"1"[..]));
+    assert_eq!(first.continuation_sequence_number, first.records[0].sequence_number);
+    assert_eq!(first.millis_behind_latest, 0);
+    let again = subscribe().await.unwrap_err();
+    assert!(again.into_service_error().is_resource_in_use_exception(), "one every 5 seconds");
+    // Nothing arrives: events without a record, and the end after 5 minutes.
+    let (began, mut empty) = (kinesis.clock().millis(), 0);
+    while let Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) = events.recv().await.unwrap() {
+        assert!(event.records.is_empty());
+        empty += 1;
+    }
+    assert!((50..=61).contains(&empty), "{empty}");
+    assert!((299_000..=300_100).contains(&(kinesis.clock().millis() - began)));
+    let mut events = subscribe().await.unwrap().event_stream;
+    assert!(events.recv().await.unwrap().is_some());
+    kinesis.clock().pass(5_000).await;
+    let _other = subscribe().await.unwrap();
+    let taken = events.recv().await.unwrap_err();
+    assert!(taken.into_service_error().is_resource_in_use_exception(), "the later one takes over");
+    assert_eq!(kinesis.count("sdk", Operation::GetRecords).calls, 0);
 }
 
 /// Row 9: a put without an answer may have landed, may land later, or never.

@@ -148,6 +148,18 @@ impl StreamStore for Faulty<dyn StreamStore> {
         self.inner.share_reading(share);
     }
 
+    fn reader_name(&self, transfer: &TransferId, place: &str) -> Option<String> {
+        self.inner.reader_name(transfer, place)
+    }
+
+    async fn register_reader(&self, name: &str) -> Result<()> {
+        call!(self, true, "stream.register_reader", inner, [name = name.to_owned()], inner.register_reader(&name).await)
+    }
+
+    async fn remove_reader(&self, name: &str) -> Result<()> {
+        call!(self, true, "stream.remove_reader", inner, [name = name.to_owned()], inner.remove_reader(&name).await)
+    }
+
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
         call!(self, false, "stream.position_at", inner, [shard = shard.clone()], inner.position_at(&shard, time).await)
     }

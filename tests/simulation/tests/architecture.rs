@@ -202,6 +202,7 @@ const OPERATIONS: &[&[&str]] = &[
     &["slice", "records", "control", "objects", "replay", "retention"],
     &["claimed", "lane", "listing", "report"],
     &["removal"],
+    &["export/reader"],
     &["export/sharing"],
     &["export/target", "import/beat", "import/route", "import/units"],
     &["export/in_flight", "import/misfit", "import/source", "import/read_back"],

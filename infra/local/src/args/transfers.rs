@@ -2,14 +2,14 @@
 
 use clap::Args as ClapArgs;
 use sluice_transfer::{
-    BucketUri, Compression, Format, Inflate, OnMisfit, Order, Placement, PositionSpec, ReadShare, SourceFormat, State,
-    StreamUri, Tempo, TransferId,
+    BucketUri, Compression, Format, Inflate, OnMisfit, Order, Placement, PositionSpec, ReadMode, ReadShare,
+    SourceFormat, State, StreamUri, Tempo, TransferId,
 };
 
 use super::SLICES;
 use super::values::{
-    Limit, bucket, compression, format, inflate, limit, on_misfit, order, placement, positive_size, size, source,
-    source_format, state, stream,
+    Limit, bucket, compression, format, inflate, limit, on_misfit, order, placement, positive_size, read_mode, size,
+    source, source_format, state, stream,
 };
 
 #[derive(Debug, ClapArgs)]
@@ -82,6 +82,10 @@ pub(crate) struct Export {
     /// to other consumers. For Kinesis [default: 0.5]
     #[arg(long, value_name = "PART")]
     pub read_share: Option<ReadShare>,
+    /// By calls, within limits that all readers share, or as a registered consumer of its own (enhanced fan-out), for
+    /// which AWS charges by the hour and the byte. For Kinesis [default: polling]
+    #[arg(long, value_name = "polling|fanout", value_parser = read_mode)]
+    pub read: Option<ReadMode>,
     /// First event, inclusive [default: earliest]
     #[arg(long, value_name = "P")]
     pub from: Option<PositionSpec>,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sluice_transfer::limits::EVENT_BYTES;
 use sluice_transfer::{
-    BucketUri, Compression, Format, Inflate, OnMisfit, Order, Placement, SourceFormat, State, StreamUri,
+    BucketUri, Compression, Format, Inflate, OnMisfit, Order, Placement, ReadMode, SourceFormat, State, StreamUri,
 };
 
 use crate::aws;
@@ -183,6 +183,10 @@ pub(super) fn placement(text: &str) -> Result<Placement, String> {
 
 pub(super) fn on_misfit(text: &str) -> Result<OnMisfit, String> {
     one_of(text, [OnMisfit::Fail, OnMisfit::Store], OnMisfit::name)
+}
+
+pub(super) fn read_mode(text: &str) -> Result<ReadMode, String> {
+    one_of(text, [ReadMode::Polling, ReadMode::Fanout], ReadMode::name)
 }
 
 pub(super) fn order(text: &str) -> Result<Order, String> {

@@ -11,8 +11,8 @@ use sluice_transfer::record::{
 use sluice_transfer::{
     Aggregates, Anchor, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames,
     ForeignFiles, Format, Gap, HashRange, ImportRequest, Lacking, MisfitReason, Misfits, OnMisfit, Order, Pace,
-    Placement, Position, Range, ReadShare, Reason, Request, Rhythm, Sequence, ShardId, SourceFormat, State, StreamUri,
-    TimeRange, Timestamp, UploadId, Value,
+    Placement, Position, Range, ReadMode, ReadShare, Reason, Request, Rhythm, Sequence, ShardId, SourceFormat, State,
+    StreamUri, TimeRange, Timestamp, UploadId, Value,
 };
 
 use super::*;
@@ -79,6 +79,7 @@ fn meta() -> TransferRecord {
         part_size: None,
         deaggregate: false,
         read_share: None,
+        read: None,
         rate: None,
     };
     let destination = DestinationConfig {
@@ -406,6 +407,14 @@ fn records_of_how_a_source_is_read_are_read_and_written_as_ever() {
     told.totals.left = Some(1);
     assert_eq!(told.version, 6);
     golden("meta-read-share", Key::Meta(&id), &told);
+
+    let own = meta();
+    let (Config::Export(config), Request::Export(request)) = (own.config, own.request) else { panic!() };
+    let request = Request::Export(ExportRequest { read: Some(ReadMode::Fanout), ..request });
+    let config = Config::Export(ExportConfig { reader: Some("sluice-export-2026-1f0c33ab".to_owned()), ..config });
+    let own = TransferRecord::new(own.id, own.execution, request, config, own.shards, now());
+    assert_eq!(own.version, RECORD_VERSION);
+    golden("meta-reader", Key::Meta(&id), &own);
 
     let stream: StreamUri = "kinesis:orders".parse().unwrap();
     let mut readers = ReadersRecord::new(stream.clone());

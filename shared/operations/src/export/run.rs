@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::closing::{abandon_upload, complete};
 use super::in_flight::{InFlight, beside};
+use super::reader::read_as;
 use super::shard::{Setback, ShardExport};
 use super::sharing::Sharing;
 use super::target::{Target, export_config, open_target};
@@ -46,6 +47,9 @@ pub fn export_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
             Ok(facts) => facts,
             Err(stop) => return Ok(gather(engine.clock.now(), vec![Err(stop)])),
         };
+        if let Err(stop) = read_as(&slice, &*target.stream, config).await {
+            return Ok(gather(engine.clock.now(), vec![Err(stop)]));
+        }
         target.sharing = Sharing::of(config, facts, &engine.settings);
         if let Some(sharing) = &target.sharing {
             match sharing.begin(&slice, &*target.stream).await {

@@ -7,6 +7,7 @@ use sluice_ports::{Stored, StreamFacts, StreamStore};
 use sluice_transfer::record::{Config, ExportConfig, Look, ReadersRecord, TransferRecord};
 use sluice_transfer::{ReadShare, StreamUri, Timestamp};
 
+use super::reader::remove;
 use crate::engine::{Engine, Settings};
 use crate::error::{OperationError, Stop};
 use crate::slice::Slice;
@@ -28,9 +29,11 @@ pub(crate) struct Sharing {
 }
 
 impl Sharing {
-    /// None for a source without limits. A plan of an earlier version did not say which part may be taken.
+    /// None for a source without limits, and for a reader of its own. A plan of an earlier version did not say which part
+    /// may be taken.
     pub(crate) fn of(config: &ExportConfig, facts: StreamFacts, settings: &Settings) -> Option<Self> {
-        let read_bytes = usize::try_from(facts.limits?.read).unwrap_or(usize::MAX).max(1);
+        let limits = facts.limits.filter(|_| config.reader.is_none())?;
+        let read_bytes = usize::try_from(limits.read).unwrap_or(usize::MAX).max(1);
         let share = config.read_share.unwrap_or(settings.read_share);
         Some(Self { stream: config.stream.clone(), share, looked: Mutex::default(), read_bytes })
     }
@@ -94,9 +97,11 @@ impl Sharing {
     }
 }
 
-/// An export that reads no more leaves its share to the others.
-pub(crate) async fn leave(engine: &Engine, transfer: &TransferRecord) -> Result<(), OperationError> {
-    let Config::Export(ExportConfig { stream, read_share: Some(_), .. }) = &transfer.config else { return Ok(()) };
+/// An export that reads no more leaves its share to the others, or removes the reader that it registered. Answers what
+/// goes on record for a person.
+pub(crate) async fn leave(engine: &Engine, transfer: &TransferRecord) -> Result<Option<String>, OperationError> {
+    let note = remove(engine, transfer).await?;
+    let Config::Export(ExportConfig { stream, read_share: Some(_), .. }) = &transfer.config else { return Ok(note) };
     while let Some(mut record) = engine.checkpoints().readers(stream).await? {
         if !record.leave(&transfer.id) {
             break;
@@ -106,5 +111,5 @@ pub(crate) async fn leave(engine: &Engine, transfer: &TransferRecord) -> Result<
             break;
         }
     }
-    Ok(())
+    Ok(note)
 }

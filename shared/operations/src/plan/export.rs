@@ -6,7 +6,7 @@ use sluice_transfer::record::{
     Config, DestinationConfig, DestinationRecord, ExportConfig, ShardRecord, TimeBounds, Work,
 };
 use sluice_transfer::{
-    DestinationName, Encoding, ExportRequest, LeftOut, ObjectKeys, Position, PositionSpec, Range, ReadShare,
+    DestinationName, Encoding, ExportRequest, LeftOut, ObjectKeys, Position, PositionSpec, Range, ReadMode, ReadShare,
     ReadShareError, ShardId, Timestamp, TransferId, are, counted, parents_first,
 };
 
@@ -31,6 +31,7 @@ pub(super) async fn resolve(
     id: &TransferId,
     request: &ExportRequest,
 ) -> Result<Resolved, OperationError> {
+    let reader = reader(engine, id, request).await?;
     let (bucket, prefix) = engine.places().bucket(&request.to).await?;
     let capabilities = bucket.capabilities().await?;
     if !capabilities.create_only {
@@ -61,13 +62,28 @@ pub(super) async fn resolve(
         rate: request.rate,
         deaggregate: request.deaggregate,
         read_share: Some(request.read_share.unwrap_or(engine.settings.read_share)),
+        reader,
         ..ExportConfig::new(request.stream.clone(), [(DestinationName::only(), destination)].into())
     };
     let Found { shards, facts, notes } = shards(engine, id, request, &config).await?;
     config.by_time = shards.iter().any(|shard| shard.times.is_some());
     (config.source_created, config.retention_millis) = (facts.created, facts.retention_millis);
-    config.read_share = config.read_share.filter(|_| facts.limits.is_some());
+    let shares = facts.limits.is_some() && config.reader.is_none();
+    config.read_share = config.read_share.filter(|_| shares);
     Ok(Resolved { config: Config::Export(config), shards, left_out: LeftOut::default(), notes })
+}
+
+/// The name of the export's own reader, if it asks for one. `Invalid` where the source registers none.
+async fn reader(engine: &Engine, id: &TransferId, request: &ExportRequest) -> Result<Option<String>, OperationError> {
+    if request.read != Some(ReadMode::Fanout) {
+        return Ok(None);
+    }
+    let stream = engine.places().stream(&request.stream).await?;
+    let name = stream.reader_name(id, &request.to.to_string());
+    name.map(Some).ok_or_else(|| {
+        let what = format!("read: {} has no enhanced fan-out, which Kinesis has: read it by polling", request.stream);
+        OperationError::new(Code::Invalid, what)
+    })
 }
 
 /// Part and object size, checked against what the bucket takes.
@@ -147,7 +163,8 @@ pub(super) async fn shards(
     let mut notes = Notes::default();
     window.note_retention(listing.facts.retention_millis, &mut notes);
     notes.extend(window.note_headroom(config, &listing));
-    if request.read_share.is_some() && listing.facts.limits.is_none() {
+    note_reader(request, config, listing.shards.len(), &mut notes);
+    if request.read_share.is_some() && config.reader.is_none() && listing.facts.limits.is_none() {
         notes.push(format!("readShare: {} sets no limits for readers, so there is nothing to share", config.stream));
     }
     let mut records = Vec::with_capacity(listing.shards.len());
@@ -176,6 +193,23 @@ pub(super) async fn shards(
         window.note_late(&mut notes);
     }
     Ok(Found { shards: records, facts: listing.facts, notes })
+}
+
+/// Says what a reader of its own costs and what it spares others.
+fn note_reader(request: &ExportRequest, config: &ExportConfig, shards: usize, notes: &mut Notes) {
+    let Some(reader) = &config.reader else { return };
+    notes.push(format!(
+        "read: fanout: {} is read as the registered consumer {reader}. AWS charges for it: each hour of it for each of \
+         {}, and each byte that it reads. It is removed when the export comes to rest or ends. Other readers are not \
+         throttled",
+        config.stream,
+        counted(shards as u64, "shard"),
+    ));
+    if request.read_share.is_some() {
+        notes.push(
+            "readShare has no effect: an export by fanout takes nothing of the limits that readers share".to_owned(),
+        );
+    }
 }
 
 /// The bounds of a shard whose ends are known.
@@ -275,7 +309,8 @@ impl Window {
         }
         let until = self.until_time.map_or(self.now, |until| until.min(self.now));
         let (from, shards, rate) = (self.from_time, listing.shards.len(), config.rate);
-        let share = config.read_share.unwrap_or(ReadShare::HALF);
+        let shared = config.read_share.unwrap_or(ReadShare::HALF);
+        let share = if config.reader.is_some() { ReadShare::ALL } else { shared };
         Slowest { from, until, shards, rate, share }.note(listing.facts, self.now)
     }
 

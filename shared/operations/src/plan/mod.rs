@@ -26,6 +26,7 @@ use sluice_transfer::{Request, ShardId, State, Step, TransferId};
 use crate::control::limit;
 use crate::engine::{Engine, Operation};
 use crate::error::{Code, OperationError};
+use crate::export::reader::register;
 
 /// A planned transfer.
 #[derive(Clone, Debug, PartialEq)]
@@ -171,6 +172,7 @@ async fn record(
         // Only from here on nobody else can move the target's end.
         shards = import::shards(engine, &transfer.id, config).await?;
     }
+    register(engine, &transfer).await?;
     for shard in &shards {
         engine.checkpoints().create_shard(shard).await?;
     }

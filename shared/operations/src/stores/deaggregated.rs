@@ -138,6 +138,18 @@ impl StreamStore for Deaggregated {
         self.inner.share_reading(share);
     }
 
+    fn reader_name(&self, transfer: &TransferId, place: &str) -> Option<String> {
+        self.inner.reader_name(transfer, place)
+    }
+
+    async fn register_reader(&self, name: &str) -> Result<()> {
+        self.inner.register_reader(name).await
+    }
+
+    async fn remove_reader(&self, name: &str) -> Result<()> {
+        self.inner.remove_reader(name).await
+    }
+
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
         self.inner.position_at(shard, time).await
     }

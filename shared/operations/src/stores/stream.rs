@@ -39,6 +39,18 @@ impl StreamStore for Patient<dyn StreamStore> {
         self.store.share_reading(share);
     }
 
+    fn reader_name(&self, transfer: &TransferId, place: &str) -> Option<String> {
+        self.store.reader_name(transfer, place)
+    }
+
+    async fn register_reader(&self, name: &str) -> Result<()> {
+        self.patience.again(|| self.store.register_reader(name)).await
+    }
+
+    async fn remove_reader(&self, name: &str) -> Result<()> {
+        self.patience.again(|| self.store.remove_reader(name)).await
+    }
+
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
         self.patience.again(|| self.store.position_at(shard, time)).await
     }

@@ -89,6 +89,7 @@ fn export(object_size: Option<u64>, part_size: Option<u64>) -> Request {
         part_size,
         deaggregate: false,
         read_share: None,
+        read: None,
         rate: None,
     })
 }

@@ -40,6 +40,7 @@ fn export(from: Option<PositionSpec>, until: Option<PositionSpec>) -> ExportRequ
         part_size: None,
         deaggregate: false,
         read_share: None,
+        read: None,
         rate: None,
     }
 }

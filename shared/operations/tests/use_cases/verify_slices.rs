@@ -138,6 +138,7 @@ fn export(format: Format, object_size: u64) -> Request {
         part_size: Some(50_000.min(object_size)),
         deaggregate: false,
         read_share: None,
+        read: None,
         rate: None,
     })
 }

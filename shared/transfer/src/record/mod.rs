@@ -32,9 +32,10 @@ pub use work::{ExportWork, ImportWork, Kind, ShardWork, Work};
 /// numbers, which versions before would read without an end; version 5 an import whose events are placed by their keys,
 /// or are given keys, which versions before would write into each shard, or without a key, or an export that takes events
 /// out of aggregates, which versions before would leave in them; version 6 an import that may make its target or says
-/// in which order events stand there, and an export whose request says what part of the reading limits it may take, none
-/// of which versions before can compare; version 7 an import whose request says a pace, which versions before would run as
-/// fast as they can, or what is done with events that its target cannot hold; all other records are as in version 1, and say so.
+/// in which order events stand there, and an export whose request says what part of the reading limits it may take or how it
+/// reads, none of which versions before can compare; version 7 an import whose request says a pace, which versions before
+/// would run as fast as they can, or what is done with events that its target cannot hold; all other records are as in
+/// version 1, and say so.
 pub const RECORD_VERSION: u32 = TOLD_HOW;
 /// See [`RECORD_VERSION`].
 const TOLD_HOW: u32 = 7;

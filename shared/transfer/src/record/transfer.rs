@@ -89,6 +89,9 @@ pub struct ExportConfig {
     /// source without limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_share: Option<ReadShare>,
+    /// The name of the reader that this export registers for itself; none for one that shares the source with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader: Option<String>,
 }
 
 impl ExportConfig {
@@ -103,6 +106,7 @@ impl ExportConfig {
             source_created: None,
             retention_millis: None,
             read_share: None,
+            reader: None,
         }
     }
 }
@@ -255,7 +259,8 @@ pub struct TransferRecord {
     /// Entries of an import's source that are not imported.
     #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
     pub left_out: LeftOut,
-    /// The plan's notes on the request, for a person: bounds that mean less than they seem to.
+    /// Notes for a person: the plan's on the request, such as bounds that mean less than they seem to, and what the
+    /// transfer could not give back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -297,7 +302,7 @@ impl TransferRecord {
             version: match &request {
                 Request::Import(request) if request.pace.is_some() || request.on_misfit.is_some() => TOLD_HOW,
                 Request::Import(request) if request.create_target || request.order.is_some() => ORDERED,
-                Request::Export(request) if request.read_share.is_some() => ORDERED,
+                Request::Export(request) if request.read_share.is_some() || request.read.is_some() => ORDERED,
                 Request::Import(request) if request.placement.is_some() => config.version().max(PLACED),
                 Request::Export(request) if request.deaggregate => config.version().max(PLACED),
                 Request::Import(request) if request.all_files => config.version().max(HIDDEN_FILES),
@@ -355,6 +360,13 @@ impl TransferRecord {
     /// True if it is at work and nobody wants it to rest.
     fn is_running(&self) -> bool {
         self.state.is_active() && self.wanted == Wanted::Running
+    }
+
+    /// Adds a note for a person, once.
+    pub fn note(&mut self, note: Option<&str>) {
+        if let Some(note) = note.filter(|note| !self.notes.iter().any(|known| known == note)) {
+            self.notes.push(note.to_owned());
+        }
     }
 
     /// Milliseconds from when it was planned to `now` or to when it came to rest, without those at rest.

@@ -82,8 +82,18 @@ impl<'a> Body<'a> {
     }
 
     fn start(self) -> Answer<Start> {
-        let number = || Ok(self.text("StartingSequenceNumber")?.to_owned());
-        match self.text("ShardIteratorType")? {
+        self.start_at("ShardIteratorType", "StartingSequenceNumber")
+    }
+
+    /// The shard of a subscription, the consumer's ARN, and where it begins.
+    pub(super) fn subscription(self) -> Answer<(&'a str, &'a str, Start)> {
+        let position = Body(&self.0["StartingPosition"]);
+        Ok((self.text("ConsumerARN")?, self.text("ShardId")?, position.start_at("Type", "SequenceNumber")?))
+    }
+
+    fn start_at(self, kind: &str, numbered: &str) -> Answer<Start> {
+        let number = || Ok(self.text(numbered)?.to_owned());
+        match self.text(kind)? {
             "TRIM_HORIZON" => Ok(Start::TrimHorizon),
             "LATEST" => Ok(Start::Latest),
             "AT_SEQUENCE_NUMBER" => number().map(Start::AtSequenceNumber),
@@ -189,6 +199,12 @@ pub(super) fn carry_out(call: &mut Call<'_>, operation: Operation, body: Body<'_
             let mut described = encode::consumer(&call.describe_stream_consumer(&stream, &name)?);
             described["StreamARN"] = json!(stream);
             Ok(json!({ "ConsumerDescription": described }))
+        }
+        // Where nobody listens to it.
+        Operation::SubscribeToShard => {
+            let (consumer, shard, start) = body.subscription()?;
+            call.subscribe_to_shard(consumer, shard, &start)?;
+            Ok(Value::Null)
         }
         Operation::ListStreamConsumers => {
             let consumers = call.list_stream_consumers(body.text("StreamARN")?)?;

@@ -61,18 +61,32 @@ fn child(child: &ChildShard) -> Value {
 }
 
 pub(super) fn records(answer: &Records) -> Value {
+    told(json!({
+        "Records": read(answer), "NextShardIterator": answer.next, "MillisBehindLatest": answer.behind,
+        "ChildShards": children(answer),
+    }))
+}
+
+/// A pushed event, with the number to continue at.
+pub(super) fn pushed(event: &Records, continues: &str) -> Value {
+    told(json!({
+        "Records": read(event), "ContinuationSequenceNumber": continues, "MillisBehindLatest": event.behind,
+        "ChildShards": children(event),
+    }))
+}
+
+fn children(answer: &Records) -> Option<Vec<Value>> {
+    (!answer.children.is_empty()).then(|| answer.children.iter().map(child).collect())
+}
+
+fn read(answer: &Records) -> Vec<Value> {
     let records = answer.records.iter().map(|record| {
         json!({
             "SequenceNumber": record.number, "ApproximateArrivalTimestamp": seconds(record.arrived),
             "Data": STANDARD.encode(&record.data), "PartitionKey": record.key, "EncryptionType": "NONE",
         })
     });
-    let records: Vec<_> = records.collect();
-    let children = (!answer.children.is_empty()).then(|| answer.children.iter().map(child).collect::<Vec<_>>());
-    told(json!({
-        "Records": records, "NextShardIterator": answer.next, "MillisBehindLatest": answer.behind,
-        "ChildShards": children,
-    }))
+    records.collect()
 }
 
 pub(super) fn landed(landed: &Landed) -> Value {
@@ -90,7 +104,7 @@ pub(super) fn results(results: &[Answer<Landed>]) -> Value {
 
 pub(super) fn consumer(consumer: &ConsumerInfo) -> Value {
     json!({
-        "ConsumerName": consumer.name, "ConsumerARN": consumer.arn, "ConsumerStatus": "ACTIVE",
+        "ConsumerName": consumer.name, "ConsumerARN": consumer.arn, "ConsumerStatus": consumer.status.as_str(),
         "ConsumerCreationTimestamp": seconds(consumer.created),
     })
 }

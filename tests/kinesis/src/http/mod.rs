@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod push;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +40,11 @@ pub(crate) fn client(kinesis: Kinesis, caller: &str) -> SharedHttpClient {
 /// The answer to one request of a caller's, for a server on a socket: status and body. Nothing scripted happens to it,
 /// and it takes no time.
 pub(crate) fn answer(kinesis: &Kinesis, caller: &str, target: &str, content: &str, body: &[u8]) -> (u16, String) {
-    let understood = understood(target, content, Some(body));
+    let understood = understood(target, content, Some(body)).and_then(|(operation, body)| match operation {
+        // Its answer has no end.
+        Operation::SubscribeToShard => Err(Refused::new(Code::UnknownOperation, target)),
+        _ => Ok((operation, body)),
+    });
     told(
         &understood
             .and_then(|(operation, body)| kinesis.call(caller, |call| decode::carry_out(call, operation, Body(&body)))),
@@ -78,6 +83,16 @@ impl Wire {
         let body = Body(&body);
         let carry_out = || self.kinesis.call(&self.caller, |call| decode::carry_out(call, operation, body));
         match fault {
+            Fault::Passed if operation == Operation::SubscribeToShard => {
+                let subscribed = self.kinesis.call(&self.caller, |call| {
+                    let (consumer, shard, start) = body.subscription()?;
+                    call.subscribe_to_shard(consumer, shard, &start)
+                });
+                return Ok(match subscribed {
+                    Ok(subscription) => push::response(self.kinesis.clone(), subscription),
+                    Err(refused) => response(&Err(refused)),
+                });
+            }
             Fault::Passed => return Ok(response(&carry_out())),
             Fault::Refused(code) => {
                 let refused = Err(Refused::new(code, "It was scripted so."));
@@ -174,7 +189,8 @@ mod tests {
             (list, JSON, "{", 400, "SerializationException"),
             (list, JSON, "{}", 400, "InvalidArgumentException"),
             (list, JSON, r#"{"StreamName":7}"#, 400, "SerializationException"),
-            ("Kinesis_20131202.SubscribeToShard", JSON, "{}", 400, "UnknownOperationException"),
+            ("Kinesis_20131202.SubscribeToShard", JSON, "{}", 400, "ValidationException"),
+            ("Kinesis_20131202.ListStreams", JSON, "{}", 400, "UnknownOperationException"),
             ("DynamoDB_20120810.GetItem", JSON, "{}", 400, "UnknownOperationException"),
         ] {
             let answer = wire.answer(&request(target, content, body)).await.unwrap();

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use crate::Millis;
 
-/// Bytes that a shard gives in a second, to all polling readers together.
-const READ_BYTES: u64 = 2 << 20;
+/// Bytes that a shard gives in a second: to all polling readers together, and to each registered consumer.
+pub(super) const READ_BYTES: u64 = 2 << 20;
 /// Bytes of payload and key that a shard takes in a second.
 const WRITE_BYTES: u64 = 1 << 20;
 /// Records that a shard takes in a second.

@@ -26,15 +26,17 @@ mod read;
 mod reshard;
 mod stream;
 mod streams;
+mod subscribe;
 mod write;
 
 use std::collections::{BTreeMap, VecDeque};
 
-pub use self::consumers::ConsumerInfo;
+pub use self::consumers::{ConsumerInfo, ConsumerStatus};
 pub use self::list::{Filter, Lineage, ShardPage};
 pub use self::read::{ChildShard, Record, Records, Start};
 pub use self::stream::{Mode, Status};
 pub use self::streams::Summary;
+pub use self::subscribe::{Pushed, Subscription};
 pub use self::write::{Entry, Landed};
 use crate::Millis;
 use crate::counts::{Count, Counts, Operation};

@@ -76,17 +76,17 @@ pub struct Records {
 
 /// What an iterator says to whoever can open it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Cursor {
-    stream: String,
-    created: Millis,
-    shard: String,
-    given: Millis,
+pub(super) struct Cursor {
+    pub stream: String,
+    pub created: Millis,
+    pub shard: String,
+    pub given: Millis,
     /// The first index that it has not answered; 0 for the horizon, wherever it is.
-    index: u64,
+    pub index: u64,
     /// Nothing in front of this time is still to be answered.
-    reached: Millis,
+    pub reached: Millis,
     /// Row 2: it answers nothing for ever.
-    stuck: bool,
+    pub stuck: bool,
 }
 
 impl Cursor {
@@ -95,7 +95,7 @@ impl Cursor {
         STANDARD.encode(format!("{stream} {created} {shard} {given} {index} {reached} {stuck}"))
     }
 
-    fn unseal(text: &str) -> Option<Self> {
+    pub(super) fn unseal(text: &str) -> Option<Self> {
         let text = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
         let mut parts = text.split(' ');
         let mut next = || parts.next();
@@ -115,20 +115,15 @@ impl Call<'_> {
     /// An address in a shard that lives for 5 minutes.
     pub fn get_shard_iterator(&mut self, stream: &str, shard: &str, start: &Start) -> Answer<String> {
         self.counted(Operation::GetShardIterator, |service, now| {
-            let limited = service.faults.call_limits;
+            let (limited, account) = (service.faults.call_limits, service.account.clone());
             service.usable(stream, now)?;
-            let (account, horizon) = (service.account.clone(), service.horizon(stream, now)?);
-            let behind = service.faults.behind;
-            let stream = service.stream_mut(stream)?;
-            let name = stream.name.clone();
-            let Some(found) = stream.shard_mut(shard) else { return Err(no_shard(shard, &name, &account)) };
-            if limited && !found.reads.iterators.admit(now, Reads::PER_SECOND) {
+            let found = service.stream_mut(stream)?;
+            let name = found.name.clone();
+            let Some(own) = found.shard_mut(shard) else { return Err(no_shard(shard, &name, &account)) };
+            if limited && !own.reads.iterators.admit(now, Reads::PER_SECOND) {
                 return Err(rate_exceeded(shard, &name, &account));
             }
-            let context = format!("in stream {name} under account {account}");
-            let (index, reached, stuck) = stream.place(shard, start, behind, [horizon, now], &context)?;
-            let shard = shard.to_owned();
-            Ok(Cursor { stream: name, created: stream.created, shard, given: now, index, reached, stuck }.seal())
+            Ok(service.cursor(stream, shard, start, now)?.seal())
         })
     }
 
@@ -203,6 +198,19 @@ impl Stream {
 }
 
 impl Service {
+    /// Where a start lies.
+    pub(super) fn cursor(&self, stream: &str, shard: &str, start: &Start, now: Millis) -> Answer<Cursor> {
+        let (account, horizon, behind) = (&self.account, self.horizon(stream, now)?, self.faults.behind);
+        let stream = self.usable(stream, now)?;
+        let name = stream.name.clone();
+        if stream.shard(shard).is_none() {
+            return Err(no_shard(shard, &name, account));
+        }
+        let context = format!("in stream {name} under account {account}");
+        let (index, reached, stuck) = stream.place(shard, start, behind, [horizon, now], &context)?;
+        Ok(Cursor { stream: name, created: stream.created, shard: shard.to_owned(), given: now, index, reached, stuck })
+    }
+
     fn records(&mut self, iterator: &str, limit: u32, now: Millis) -> Answer<Records> {
         if limit == 0 {
             return Err(Refused::validation(limit, "limit", "have value greater than or equal to 1"));
@@ -221,37 +229,51 @@ impl Service {
         }
         let (missing, account) = (self.missing(&from.stream), self.account.clone());
         let limited = self.faults.read_limits;
-        // The stream's own time and age stay what they are while its shard is read.
-        let stream =
-            self.streams.get_mut(&from.stream).filter(|stream| stream.created == from.created).ok_or(missing)?;
-        let (retention, name) = (stream.retention(), stream.name.clone());
+        let stream = self.streams.get_mut(&from.stream).filter(|stream| stream.created == from.created);
+        let stream = stream.ok_or(missing)?;
+        let name = stream.name.clone();
         let Some(shard) = stream.shard_mut(&from.shard) else { return Err(no_shard(&from.shard, &name, &account)) };
         if limited && !shard.reads.admit(now) {
             return Err(rate_exceeded(&shard.id, &name, &account));
         }
         from.given = now;
+        let id = from.shard.clone();
+        let (answer, bytes) = self.behind(from, (limit as usize, ANSWER_BYTES), now)?;
+        if let Some(shard) = self.stream_mut(&name)?.shard_mut(&id) {
+            shard.reads.answered(bytes);
+        }
+        Ok(answer)
+    }
+
+    /// What lies behind a cursor at that time, up to so many records and bytes; and its bytes.
+    pub(super) fn behind(&self, from: Cursor, most: (usize, u64), at: Millis) -> Answer<(Records, u64)> {
+        // The stream's own time and age stay what they are while its shard is read.
+        let stream = self.streams.get(&from.stream).filter(|stream| stream.created == from.created);
+        let stream = stream.ok_or_else(|| self.missing(&from.stream))?;
+        let (name, account) = (&stream.name, &self.account);
+        let Some(shard) = stream.shard(&from.shard) else { return Err(no_shard(&from.shard, name, account)) };
         let overtaken = from.index > 0 && from.index <= shard.trimmed;
         if from.stuck || (overtaken && self.faults.behind == Behind::EmptyForEver) {
-            let next = Cursor { stuck: true, ..from }.seal();
-            return Ok(Records { records: Vec::new(), next: Some(next), behind: retention, children: Vec::new() });
+            let next = Some(Cursor { stuck: true, ..from }.seal());
+            let (records, children) = (Vec::new(), Vec::new());
+            return Ok((Records { records, next, behind: stream.retention(), children }, 0));
         }
-        let id = shard.id.clone();
-        let (answer, bytes) = answer(shard, from, limit as usize, &self.faults, now);
-        shard.reads.answered(bytes);
-        let children = if answer.next.is_none() { stream.children(&id) } else { Vec::new() };
-        Ok(Records { children, ..answer })
+        let (answer, bytes) = answer(shard, from, most, &self.faults, at);
+        let children = if answer.next.is_none() { stream.children(&shard.id) } else { Vec::new() };
+        Ok((Records { children, ..answer }, bytes))
     }
 }
 
 /// The answer, and its bytes.
-fn answer(shard: &Shard, from: Cursor, limit: usize, faults: &Faults, now: Millis) -> (Records, u64) {
+fn answer(shard: &Shard, from: Cursor, (limit, most): (usize, u64), faults: &Faults, now: Millis) -> (Records, u64) {
     let place = shard.place_of(from.index);
     let (mut reached, mut bytes, mut taken) = (from.reached, 0, Vec::<&Stored>::new());
     let (end, mut cut, mut rest) = (shard.end(now), false, false);
-    for record in shard.records.range(place..) {
+    // What is pushed may be of a moment ago.
+    for record in shard.records.range(place..).take_while(|record| record.arrived <= now) {
         rest = true;
         let silent = faults.silence.is_some_and(|silence| record.arrived > reached + silence);
-        cut = taken.len() == limit || (bytes + record.size() > ANSWER_BYTES && !taken.is_empty());
+        cut = taken.len() == limit || (bytes + record.size() > most && !taken.is_empty());
         if silent || cut {
             break;
         }

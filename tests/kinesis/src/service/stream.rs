@@ -96,6 +96,14 @@ pub(super) struct Consumer {
     pub name: String,
     pub arn: String,
     pub created: Millis,
+    /// It is active from then on.
+    pub active: Millis,
+    /// When it will be gone, if it is being removed.
+    pub gone: Option<Millis>,
+    /// The last subscription to each shard: when it was made, and its number.
+    pub subscribed: BTreeMap<String, (Millis, u64)>,
+    /// Subscriptions that were made.
+    pub subscriptions: u64,
 }
 
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 mod aggregates;
 mod created;
 mod expired;
+mod fanout;
 mod live;
 mod misfits;
 mod ordered;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sluice_fake_kinesis::{Behind, Fault, Faults, Millis, Mode, Operation, Record, Start};
 use sluice_ports::NewEvent;
-use sluice_transfer::{ImportRequest, Kind, Position, PositionSpec, Request, State, Timestamp, Value};
+use sluice_transfer::{ImportRequest, Kind, Position, PositionSpec, ReadMode, Request, State, Timestamp, Value};
 
 use crate::world::{FIRST, World};
 
@@ -50,8 +51,8 @@ async fn earliest_of_a_busy_stream_completes_without_a_gap() {
 }
 
 /// An export that slept for longer than the retention tells exactly what it lost, and moves the rest.
-async fn a_pause_longer_than_the_retention(behind: Behind) {
-    let world = World::new(Faults { behind, ..Faults::real() }, 1, Vec::new());
+pub(crate) async fn a_pause_longer_than_the_retention(behind: Behind, read: Option<ReadMode>) {
+    let world = World { read, ..World::new(Faults { behind, ..Faults::real() }, 1, Vec::new()) };
     world.traffic(20 * 60, MINUTE, 100);
     world.pass(20 * HOUR - 1).await;
     let id = world.plan_export(PositionSpec::Latest).await;
@@ -74,17 +75,17 @@ async fn a_pause_longer_than_the_retention(behind: Behind) {
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_longer_than_the_retention_where_iterators_begin_at_the_horizon() {
-    a_pause_longer_than_the_retention(Behind::AtHorizon).await;
+    a_pause_longer_than_the_retention(Behind::AtHorizon, None).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_longer_than_the_retention_where_old_numbers_are_refused() {
-    a_pause_longer_than_the_retention(Behind::Refused).await;
+    a_pause_longer_than_the_retention(Behind::Refused, None).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_longer_than_the_retention_where_iterators_answer_nothing() {
-    a_pause_longer_than_the_retention(Behind::EmptyForEver).await;
+    a_pause_longer_than_the_retention(Behind::EmptyForEver, None).await;
 }
 
 /// Row 5: a closed shard disappears with its last record. Nobody named its records, so the export completes without
@@ -140,8 +141,8 @@ async fn a_stream_that_was_made_again_is_refused() {
 }
 
 /// Silence is progress (row 3): a hole of many days is crossed by slices of a minute.
-async fn a_hole_is_crossed(days: u64) {
-    let world = World::new(Faults::real(), 1, Vec::new());
+pub(crate) async fn a_hole_is_crossed(days: u64, read: Option<ReadMode>) {
+    let world = World { read, ..World::new(Faults::real(), 1, Vec::new()) };
     world.kinesis.call("owner", |call| call.increase_stream_retention_period("orders", 8_760)).unwrap();
     world.traffic(10, 1_000, 100);
     world.pass(days * DAY).await;
@@ -154,12 +155,12 @@ async fn a_hole_is_crossed(days: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn a_hole_of_three_days_is_crossed() {
-    a_hole_is_crossed(3).await;
+    a_hole_is_crossed(3, None).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_hole_of_thirty_days_is_crossed() {
-    a_hole_is_crossed(30).await;
+    a_hole_is_crossed(30, None).await;
 }
 
 fn events(count: u32) -> Vec<NewEvent> {

@@ -15,7 +15,8 @@ use sluice_ports::{BucketStore, NewEvent, Places, Result, StreamStore};
 use sluice_stream_kinesis::{KinesisStream, configure};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{
-    BucketUri, Budget, Compression, ExportRequest, Format, Kind, PositionSpec, Request, ShardId, StreamUri, TransferId,
+    BucketUri, Budget, Compression, ExportRequest, Format, Kind, PositionSpec, ReadMode, Request, ShardId, StreamUri,
+    TransferId,
 };
 
 /// How long a slice may run, in milliseconds of virtual time, unless told.
@@ -31,6 +32,8 @@ pub(crate) struct World {
     pub kinesis: Kinesis,
     pub engine: Engine,
     pub slice_millis: Millis,
+    /// How exports read.
+    pub read: Option<ReadMode>,
 }
 
 /// `kinesis:NAME` leads to the fake, by an adapter that remembers nothing, as each function begins; other names lead
@@ -90,7 +93,7 @@ impl World {
         let places = KinesisPlaces { kinesis: kinesis.clone(), others: engine.places.clone(), makes_none: None };
         engine.places = Arc::new(places);
         engine.clock = Arc::new(kinesis.clock());
-        Self { kinesis, engine, slice_millis: SLICE_MILLIS }
+        Self { kinesis, engine, slice_millis: SLICE_MILLIS, read: None }
     }
 
     /// No stream is made from now on, for this reason.
@@ -153,6 +156,7 @@ impl World {
             from: Some(PositionSpec::Earliest),
             until: Some(until),
             object_size: Some(OBJECT_BYTES),
+            read: self.read,
             ..ExportRequest::new("kinesis:orders".parse().unwrap(), "memory:archive".parse().unwrap())
         };
         self.plan("export", &Request::Export(request)).await
@@ -187,6 +191,17 @@ impl World {
         let outcome = export_slice(&self.engine, &self.order(id, 0, Some(events))).await.unwrap();
         assert_eq!(outcome, SliceOutcome::More);
         usize::try_from(describe(&self.engine, id).await.unwrap().events).unwrap()
+    }
+
+    /// One slice of an export, as if its function were killed after so many milliseconds.
+    pub(crate) async fn export_killed(&self, id: &TransferId, slice: u32, killed_after: Millis) {
+        let order = self.order(id, slice, None);
+        tokio::select! {
+            outcome = export_slice(&self.engine, &order) => {
+                outcome.unwrap();
+            }
+            () = self.pass(killed_after) => {}
+        }
     }
 
     /// One slice of an import of this many events at most, as if its function were killed after so many milliseconds,

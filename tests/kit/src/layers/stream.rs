@@ -58,6 +58,21 @@ pub trait StreamLayer: Send + Sync {
         self.inner().share_reading(share);
     }
 
+    /// As [`StreamStore::reader_name`].
+    fn reader_name(&self, transfer: &TransferId, place: &str) -> Option<String> {
+        self.inner().reader_name(transfer, place)
+    }
+
+    /// As [`StreamStore::register_reader`].
+    async fn register_reader(&self, name: &str) -> Result<()> {
+        self.inner().register_reader(name).await
+    }
+
+    /// As [`StreamStore::remove_reader`].
+    async fn remove_reader(&self, name: &str) -> Result<()> {
+        self.inner().remove_reader(name).await
+    }
+
     /// As [`StreamStore::measure`].
     async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
         self.inner().measure(shard, range).await
@@ -176,6 +191,20 @@ impl<L: StreamLayer> StreamStore for Layered<L> {
 
     fn share_reading(&self, share: ReadShare) {
         self.0.share_reading(share);
+    }
+
+    fn reader_name(&self, transfer: &TransferId, place: &str) -> Option<String> {
+        self.0.reader_name(transfer, place)
+    }
+
+    async fn register_reader(&self, name: &str) -> Result<()> {
+        self.0.called("register_reader", true);
+        self.0.register_reader(name).await
+    }
+
+    async fn remove_reader(&self, name: &str) -> Result<()> {
+        self.0.called("remove_reader", true);
+        self.0.remove_reader(name).await
     }
 
     async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>> {
