@@ -69,7 +69,7 @@ fn values_out_of_range_end_with_2_and_name_the_range() {
         let done = stage.run(&format!("export local:a dir:out {options} --id t --output json")).fails(2, what);
         assert_eq!(done.json()["error"]["code"], "OutOfRange");
     }
-    let done = stage.run("export local:a dir:out --read fanout --id t --output json").fails(2, "no enhanced fan-out");
+    let done = stage.run("export local:a dir:out --read fanout --id t --output json").fails(1, "no enhanced fan-out");
     assert_eq!(done.json()["error"]["code"], "Invalid");
     assert!(stage.json("list", 0)["transfers"].as_array().unwrap().is_empty(), "a refused plan leaves no record");
     std::fs::write(stage.path("f"), "x").unwrap();

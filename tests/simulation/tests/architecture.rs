@@ -85,7 +85,7 @@ fn allowed(layer: Layer) -> &'static [Layer] {
         // The command runs an engine that keeps no records over a store in memory.
         Layer::Host => &[Core, Formats, Ports, Memory, Operations, Adapter, Embedded, Places, Start],
         Kit => &[Core, Ports, Memory, Operations],
-        Layer::Tests => &[Core, Formats, Ports, Memory, Operations, Kit],
+        Layer::Tests => &[Core, Formats, Ports, Memory, Operations, Kit, Layer::Fake],
         Layer::Fuzz => &[Core, Formats, Ports, Memory, Operations, Adapter, Start, Kit],
     }
 }
