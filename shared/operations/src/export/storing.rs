@@ -135,7 +135,10 @@ impl ShardExport<'_, '_> {
             return Ok(());
         }
         let entry = self.destination_mut()?.part_stored(&part, PartEntry { etag, checksum })?;
-        self.spare.push(part.bytes);
+        // Shards that share the line are many, and fill their parts slowly: they keep no memory for the next one.
+        if self.target.line.is_none() {
+            self.spare.push(part.bytes);
+        }
         self.ledger.push(entry);
         self.claimed.touch();
         self.stored = true;
