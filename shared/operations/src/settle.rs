@@ -43,7 +43,14 @@ pub fn settle<'a>(engine: &'a Engine, order: &'a SliceOrder, failure: Option<Fai
                 Rest::Failed(error) => end(engine, &transfer, Step::Failed, Some(error.to_failure())).await,
                 Rest::Quiet if transfer.state == State::Preparing => {
                     // Whoever plans it again registers a reader again.
-                    leave(engine, &transfer).await?;
+                    if let Some(note) = leave(engine, &transfer).await? {
+                        engine
+                            .change(&transfer.id, |record| {
+                                record.note(Some(&note));
+                                Ok(())
+                            })
+                            .await?;
+                    }
                     Ok(Settled::Ended)
                 }
                 // A rest that was wanted for a reason keeps it; unless that was a stop from outside, it is a failure.

@@ -241,10 +241,10 @@ impl KinesisStream {
             Heard::Event(event) => {
                 subscription.heard = now;
                 // Servers may name the children early: only with nothing behind it that is the end.
-                let children = !event.child_shards().is_empty();
+                let behind = u64::try_from(event.millis_behind_latest).unwrap_or(0);
+                let children = behind == 0 && !event.child_shards().is_empty();
                 let ends = children && event.records.is_empty();
                 subscription.ending = children && !ends;
-                let behind = u64::try_from(event.millis_behind_latest).unwrap_or(0);
                 let events = events(event)?;
                 let at_tip = ends || behind == 0;
                 let reached = (ends || events.is_empty()).then(|| subscription.asked.minus_millis(behind));

@@ -36,7 +36,7 @@ pub(crate) enum Usage {
 }
 
 impl Usage {
-    /// All of the limits.
+    /// All of the limits, less a little.
     pub(crate) const WHOLE: Self = Self::Part(MOST);
 
     /// The usage of a client of this endpoint that was not told otherwise; none is Amazon's own.
@@ -64,7 +64,7 @@ impl Usage {
         }
     }
 
-    /// All of Amazon's limits, if there are any.
+    /// All of Amazon's limits, less a little, if there are any.
     pub(crate) fn hurried(self) -> Self {
         match self {
             Self::Part(_) => Self::WHOLE,

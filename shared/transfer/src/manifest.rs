@@ -19,7 +19,8 @@ use crate::{
 /// The newest version of a document that this code writes and reads; it reads those before as well. Version 2 is the
 /// root of an export whose objects are compressed, version 3 a list of sources of which not all events are imported,
 /// version 4 one whose events are placed by their keys, or the root of an export whose events were taken out of
-/// aggregates, version 5 the root of an import that stored events which its target cannot hold; all others are as in version 1, and say so.
+/// aggregates, version 5 the root of an import that stored events which its target cannot hold; all others are as in
+/// version 1, and say so.
 pub const MANIFEST_VERSION: u32 = MISFITS;
 /// See [`MANIFEST_VERSION`].
 const COMPRESSED: u32 = 2;

@@ -25,7 +25,7 @@ struct Sent<'a> {
     call: LocalBoxFuture<'a, Answer>,
     begun: Timestamp,
     answer: Option<Answer>,
-    /// Its turn on a line that shards share, until it is answered.
+    /// Its turn on a line that shards share: kept as long as its bytes are.
     turn: Option<SemaphorePermit<'a>>,
 }
 
@@ -76,12 +76,14 @@ impl<'a> InFlight<'a> {
         line: Option<&'a Semaphore>,
         call: LocalBoxFuture<'a, Answer>,
     ) {
+        // The wait for a turn is a part of what a part takes: a slice must not end in the line.
+        let begun = self.clock.now();
         let turn = match line {
             // It is never closed.
             Some(line) => beside(self, line.acquire()).await.ok(),
             None => None,
         };
-        self.queue.push_back(Sent { part, checksum, call, begun: self.clock.now(), answer: None, turn });
+        self.queue.push_back(Sent { part, checksum, call, begun, answer: None, turn });
         self.has_arrived().await;
     }
 
@@ -90,7 +92,7 @@ impl<'a> InFlight<'a> {
             if sent.answer.is_none()
                 && let Poll::Ready(answer) = sent.call.as_mut().poll(context)
             {
-                (sent.answer, sent.turn) = (Some(answer), None);
+                sent.answer = Some(answer);
                 self.slowest = self.slowest.max(self.clock.now().millis_since(sent.begun));
             }
         }
@@ -116,7 +118,8 @@ impl<'a> InFlight<'a> {
             if self.queue.is_empty() || self.first_is_known() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        let sent = self.queue.pop_front()?;
+        let mut sent = self.queue.pop_front()?;
+        sent.turn = None;
         Some((sent.part, sent.checksum, sent.answer?))
     }
 

@@ -43,7 +43,14 @@ pub(crate) async fn read_as(slice: &Slice<'_>, source: &dyn StreamStore, config:
 async fn remove_if_late(engine: &Engine, id: &TransferId, generation: Option<u32>) -> Result<bool, OperationError> {
     let transfer = engine.transfer(id).await?;
     if !matches!(transfer.state, State::Preparing | State::Transferring) {
-        remove(engine, &transfer).await?;
+        if let Some(note) = remove(engine, &transfer).await? {
+            engine
+                .change(id, |record| {
+                    record.note(Some(&note));
+                    Ok(())
+                })
+                .await?;
+        }
         return Ok(true);
     }
     Ok(generation.is_some_and(|generation| generation != transfer.generation))

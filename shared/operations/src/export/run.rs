@@ -91,7 +91,8 @@ fn at_once(settings: &Settings, config: &DestinationConfig, limits: Option<Shard
         let most = whole(settings.memory_bytes.saturating_sub(part) / each).clamp(1, SHARDS_AT_ONCE);
         let shards = shards.clamp(1, most);
         let line = whole(settings.memory_bytes.saturating_sub(shards as u64 * each) / part).max(1);
-        return AtOnce { shards, parts: settings.parts_at_once.clamp(1, line), line: Some(line) };
+        // One part of each: whoever waits for a turn holds none, so no two wait for each other.
+        return AtOnce { shards, parts: 1, line: Some(line) };
     }
     let but_sent = part + read + part.max(read);
     let most = whole(settings.memory_bytes / (but_sent + part)).clamp(1, SHARDS_AT_ONCE);
@@ -458,7 +459,7 @@ mod tests {
             let AtOnce { shards, parts, line } = at_once(&settings(memory), &config, limits, shards);
             (shards, parts, line.unwrap())
         };
-        assert_eq!([of(64, 1), of(64, 9), of(128, 8)], [(1, 3, 6), (4, 2, 2), (8, 3, 4)]);
-        assert_eq!([of(8, 4), of(800, 64), of(64, 0)], [(1, 1, 1), (32, 3, 52), (1, 3, 6)]);
+        assert_eq!([of(64, 1), of(64, 9), of(128, 8)], [(1, 1, 6), (4, 1, 2), (8, 1, 4)]);
+        assert_eq!([of(8, 4), of(800, 64), of(64, 0)], [(1, 1, 1), (32, 1, 52), (1, 1, 6)]);
     }
 }

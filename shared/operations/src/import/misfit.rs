@@ -116,11 +116,7 @@ impl Refusal {
     /// the target takes no event at all, an error.
     pub(super) fn misfit(self, route: &Route, stands: Stands, key: Option<Value>) -> Result<Box<Misfit>, Stop> {
         let Some(mut event) = self.event else { return Err(refused(route, &stands, (self.code, &self.why), true)) };
-        let reason = match (self.torn, self.code) {
-            (true, _) => Some(MisfitReason::Aggregate),
-            (false, Code::EventTooLarge) => Some(MisfitReason::Size),
-            _ => in_the_way(route, &event),
-        };
+        let reason = if self.torn { Some(MisfitReason::Aggregate) } else { in_the_way(route, &event) };
         let Some(reason) = reason else { return Err(refused(route, &stands, (self.code, &self.why), false)) };
         if let Some(key) = key {
             event.key = key;
@@ -238,8 +234,8 @@ impl Misfit {
     }
 }
 
-/// What differs between a shard's record and the files of its misfits; none if nothing does. Files behind those on
-/// record are of a slice that died, and no difference.
+/// What differs between a shard's record and the files of its misfits; none if nothing does. A file behind those on record
+/// is of an event that was sent after all, and who imports the files would have it twice.
 pub(crate) async fn difference(
     work: &dyn BucketStore,
     folder: &str,
@@ -265,10 +261,12 @@ pub(crate) async fn difference(
             chain.push_named(key.strip_prefix(&of).unwrap_or(&key), checksum);
         }
     }
-    if chain == record.misfit_files && said == record.misfits.events {
+    let more = !work.list(&below, after.as_deref(), 1).await?.is_empty();
+    if !more && chain == record.misfit_files && said == record.misfits.events {
         return Ok(None);
     }
     let files = counted(chain.count.into(), "file");
+    let files = if more { format!("more than {files}") } else { files };
     Ok(Some(format!(
         "{below} holds {files} where the {} of the import were stored that do not fit shard {shard}, or others than these",
         counted(said, "event")

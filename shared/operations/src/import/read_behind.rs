@@ -15,6 +15,7 @@ use sluice_transfer::record::{ImportWork, ReadBack, ShardRecord};
 use sluice_transfer::{Position, ShardId};
 
 use super::read_back::{Ahead, ReadOn, read_more};
+use crate::error::{Fault, OperationError};
 use crate::slice::Slice;
 
 /// The comparison of a shard of the target behind what is written into it.
@@ -97,7 +98,15 @@ async fn read_on(slice: &Slice<'_>, stream: &dyn StreamStore, shard: ShardId, re
             Ok(ReadOn::Further) => (reading.back, reading.ahead) = (back, ahead),
             // It is not shown yet.
             Ok(ReadOn::End) => return,
-            Ok(ReadOn::Trimmed(_)) | Err(_) => {
+            Ok(ReadOn::Trimmed(earliest)) => {
+                tracing::warn!(%earliest, "the target drops what is not read back yet: the import will fail at its end");
+                reading.is_left_to_the_end = true;
+                return;
+            }
+            // Tried again behind the next append.
+            Err(Fault::Store(error)) if error.kind().is_transient() => return,
+            Err(fault) => {
+                tracing::info!(error = %OperationError::from(fault), "the rest is read back at the end");
                 reading.is_left_to_the_end = true;
                 return;
             }

@@ -160,10 +160,13 @@ impl<'a> Reader<'a> {
         &mut self,
         Sourced { event, lacks, after, sequence, time, given, torn }: Sourced,
     ) -> Result<Next, Stop> {
-        self.highest = self.highest.max(time);
-        let time = self.highest;
         match held(self.route, event, torn) {
-            Ok(event) => Ok(Next::Event(Sourced { event, lacks, after, sequence, time, given: None, torn })),
+            Ok(event) => {
+                // A misfit's time is not waited for: nothing behind it would be due before, until somebody dies.
+                self.highest = self.highest.max(time);
+                let time = self.highest;
+                Ok(Next::Event(Sourced { event, lacks, after, sequence, time, given: None, torn }))
+            }
             Err(refusal) => {
                 let entry = self.source.entry(after.entry_before()).await?;
                 refusal.misfit(self.route, Stands::new(entry, after, sequence), given).map(Next::Misfit)

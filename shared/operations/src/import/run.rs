@@ -188,7 +188,11 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
                 self.flush().await?;
             }
         }
-        Ok(beat.step(slice, &self.claimed.record.shard, time).await)
+        let step = beat.step(slice, &self.claimed.record.shard, time);
+        Ok(match &mut self.behind {
+            Some(behind) => behind.beside(step).await,
+            None => step.await,
+        })
     }
 
     /// True if the last unsent event is not due: none behind it is.

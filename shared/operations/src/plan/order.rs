@@ -50,7 +50,7 @@ pub(super) fn note(asked: Option<Order>, stream: &dyn StreamStore, uri: &StreamU
 }
 
 /// Whether the target keeps events for as long as it takes to write all of them, `at_least` so many seconds in their
-/// rhythm, and to read them back. Refused is what cannot be, with shards that are filled evenly and as fast as they take
+/// rhythm, and to read them back, if that cannot be done meanwhile. Refused is what cannot be, with shards that are filled evenly and as fast as they take
 /// events; what may not be is told.
 pub(super) fn in_time(
     counts: Counts,
@@ -72,8 +72,8 @@ pub(super) fn in_time(
         return Ok(None);
     }
     let what = format!(
-        "retention: {uri} keeps events for {} h, and all of these take {} h at least to be written and {} h to be read \
-         back; raise its retention to {} h or more{}",
+        "retention: {uri} keeps events for {} h, and all of these take {} h at least to be written, and {} h more to be \
+         read back if a pause or a split leaves that to the end; raise its retention to {} h or more{}",
         kept / 3_600,
         hours(writing),
         hours(reading),
@@ -147,7 +147,7 @@ mod tests {
         // In its rhythm it is written for longer, and read back as fast as ever.
         let paced = |hours: u64| in_time(Counts::new(3_600_000, 1), intake, hours * 3_600, day, &uri, 1);
         assert_eq!(paced(23), Ok(None));
-        assert!(paced(24).unwrap().unwrap().contains("take 24 h at least to be written and 1 h to be read back"));
+        assert!(paced(24).unwrap().unwrap().contains("take 24 h at least to be written, and 1 h more to be read back"));
         let refused = paced(25).unwrap_err();
         assert!(
             refused.code == Code::OutOfRange && refused.message.ends_with("or import at a faster pace"),

@@ -49,8 +49,8 @@ pub struct Verification {
     /// Events of an import that its target cannot hold, whose files are there; not there where there is none.
     #[serde(default, skip_serializing_if = "Misfits::is_none")]
     pub misfits: Misfits,
-    /// The differences, the unreadable parts, the gaps and the misfits; at most 100 lines of 500 characters. The first is one that
-    /// the verdict rests on.
+    /// The differences, the unreadable parts, the gaps and the misfits; at most 100 lines of 500 characters. The first
+    /// is one that the verdict rests on.
     pub findings: Vec<String>,
 }
 

@@ -97,7 +97,7 @@ pub struct Mark {
     pub continued: BTreeMap<ShardId, Position>,
 }
 
-/// The comparison at the end: the target with the events that were sent.
+/// The comparison of the target with the events that were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadBack {
     /// Read up to here.
@@ -168,7 +168,7 @@ pub struct ImportRecord {
     /// Of an import in rhythm: how late its events were sent. Absent while they were in time.
     #[serde(default, skip_serializing_if = "Lateness::is_none")]
     pub late: Lateness,
-    /// The comparison at the end; none before.
+    /// The comparison of the target with what was sent. Where appends go by key it is begun while events are sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_back: Option<ReadBack>,
 }
