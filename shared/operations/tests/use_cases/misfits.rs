@@ -243,6 +243,20 @@ fn a_file_that_is_gone_or_changed_refutes_the_import() {
     assert!(proof.findings[0].contains("holds 6 files where the 7 events"), "{:?}", proof.findings);
 }
 
+/// Whoever imports the files would have it twice.
+#[test]
+fn a_file_of_an_event_that_was_sent_refutes_the_import() {
+    let rig = exported(MemoryStream::new().narrow(LARGEST), settings(), &mixed(), Format::Avro);
+    rig.transfer("import", &Request::Import(import(Some(OnMisfit::Store))), 1_000_000).unwrap();
+    let work = work(&*rig.engine.places);
+    let (last, bytes) = files(&*work).pop().unwrap();
+    let checksum = Checksum::of(&bytes);
+    now(work.put(&last.replace(".jsonl", "9.jsonl"), bytes, checksum, &Metadata::new())).unwrap();
+    let proof = now(verify(&rig.engine, &"import".parse().unwrap(), &mut |_| {})).unwrap();
+    assert_eq!(proof.verdict, Verdict::Mismatch);
+    assert!(proof.findings[0].contains("holds more than 7 files where the 7 events"), "{:?}", proof.findings);
+}
+
 /// Places whose work bucket may lose a file of a misfit.
 struct OwnWork {
     places: Arc<dyn Places>,
