@@ -10,6 +10,7 @@
 
 mod by_key;
 mod checker;
+mod events;
 mod faulty;
 mod guards;
 mod host;

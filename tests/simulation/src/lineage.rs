@@ -10,8 +10,8 @@ use sluice_ports::{Appended, NewEvent, StreamStore};
 use sluice_transfer::manifest::ShardManifest;
 use sluice_transfer::{Encoding, Format, Position, Sequence, ShardId, Timestamp, Value, key_hash};
 
+use crate::events::plain;
 use crate::random::Random;
-use crate::scenario::plain;
 use crate::scheduler::Violation;
 use crate::world::{VirtualClock, World};
 

@@ -29,7 +29,7 @@ pub(crate) fn draw(seed: u64, encoding: Encoding, events: &[Vec<NewEvent>]) -> O
     (encoding.format != Format::Raw && apart.chance(330)).then_some(largest)
 }
 
-/// Takes out of what an import brings all that the target cannot hold.
+/// Removes from an import's events all that the target cannot hold.
 pub(crate) fn split_off(target: &MemoryStream, expected: &mut BTreeMap<ShardId, Vec<NewEvent>>) -> Vec<NewEvent> {
     let mut misfits = Vec::new();
     for events in expected.values_mut() {

@@ -1,3 +1,5 @@
+mod size;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
@@ -172,6 +174,29 @@ fn indexed(mut record: ShardRecord) -> ShardRecord {
         panic!("an upload")
     };
     upload.tail = (0..upload.tail.len() as u64).map(indexed_part).collect();
+    record
+}
+
+/// The same while its object is being closed; `again` if its end had to be fixed a second time.
+fn closing(tail: usize, unlisted: usize, again: bool) -> ShardRecord {
+    let mut record = export(tail, unlisted, Vec::new());
+    let Work::Export(destinations) = &mut record.work else { panic!("an export") };
+    let destination = destinations.values_mut().next().unwrap();
+    let Phase::Open(upload) = destination.phase.clone() else { panic!("an open upload") };
+    let once = Closing {
+        last: Some(part(0).part.checksum),
+        until: cursor(9),
+        checksum: upload.checksum,
+        counts: upload.counts,
+        times: upload.times,
+        aggregates: upload.aggregates,
+        last_times: upload.times,
+        upload: Some(upload),
+        superseded: None,
+    };
+    let superseded = again.then(|| Box::new(Closing { upload: None, ..once.clone() }));
+    let last = once.last.filter(|_| !again);
+    destination.phase = Phase::Closing(Closing { last, superseded, ..once });
     record
 }
 
@@ -463,75 +488,4 @@ fn what_is_no_record_is_corrupt_and_named() {
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{change:?}: {error}");
         assert!(error.to_string().contains("#shard#shardId-000000000012 SHARD"), "{error}");
     }
-}
-
-/// Bytes of an item as `DynamoDB` counts them (Amazon `DynamoDB` developer guide, "Item sizes and formats").
-fn size(item: &Item) -> usize {
-    item.iter().map(|(name, value)| name.len() + size_of_value(value)).sum()
-}
-
-fn size_of_value(value: &AttributeValue) -> usize {
-    match value {
-        AttributeValue::S(text) => text.len(),
-        AttributeValue::N(number) => {
-            let digits = number.bytes().filter(u8::is_ascii_digit).count();
-            digits.div_ceil(2) + 1 + usize::from(number.starts_with('-'))
-        }
-        AttributeValue::Bool(_) | AttributeValue::Null(_) => 1,
-        AttributeValue::L(values) => 3 + values.iter().map(|value| 1 + size_of_value(value)).sum::<usize>(),
-        AttributeValue::M(map) => 3 + map.len() + size(map),
-        other => panic!("records have no {other:?}"),
-    }
-}
-
-/// The same while its object is being closed; `again` if its end had to be fixed a second time.
-fn closing(tail: usize, unlisted: usize, again: bool) -> ShardRecord {
-    let mut record = export(tail, unlisted, Vec::new());
-    let Work::Export(destinations) = &mut record.work else { panic!("an export") };
-    let destination = destinations.values_mut().next().unwrap();
-    let Phase::Open(upload) = destination.phase.clone() else { panic!("an open upload") };
-    let once = Closing {
-        last: Some(part(0).part.checksum),
-        until: cursor(9),
-        checksum: upload.checksum,
-        counts: upload.counts,
-        times: upload.times,
-        aggregates: upload.aggregates,
-        last_times: upload.times,
-        upload: Some(upload),
-        superseded: None,
-    };
-    let superseded = again.then(|| Box::new(Closing { upload: None, ..once.clone() }));
-    let last = once.last.filter(|_| !again);
-    destination.phase = Phase::Closing(Closing { last, superseded, ..once });
-    record
-}
-
-#[test]
-fn a_shard_of_one_destination_fits_4_kb() {
-    let (id, shard) = (id(), shard_id());
-    let bytes = |record: &ShardRecord| {
-        let mut record = record.clone();
-        if let Work::Export(destinations) = &mut record.work {
-            for destination in destinations.values_mut() {
-                destination.written = Some(1 << 40);
-            }
-        }
-        size(&to_item(Key::Shard(&id, &shard), &record).unwrap())
-    };
-    let open = |tail, unlisted| bytes(&indexed(export(tail, unlisted, Vec::new())));
-    // A full tail becomes a page with the write that closes, too.
-    let closing = |again| bytes(&indexed(closing(LEDGER_TAIL - 1, SEGMENT_ENTRIES, again)));
-    let (tail, unlisted) = (LEDGER_TAIL, SEGMENT_ENTRIES);
-    println!(
-        "SHARD: {} bytes, {} an entry of the tail, {} an unlisted object; full: {}, closing {}, for the second time {}",
-        open(0, 0),
-        open(1, 0) - open(0, 0),
-        open(0, 1) - open(0, 0),
-        open(tail, unlisted),
-        closing(false),
-        closing(true),
-    );
-    assert!(open(tail, unlisted) <= 4_096);
-    assert!(closing(false) <= 4_096);
 }
