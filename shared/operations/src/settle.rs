@@ -7,6 +7,7 @@ use tracing::Span;
 use crate::ending::{cancel_transfer, end, end_cancelled};
 use crate::engine::{Engine, Operation};
 use crate::error::{Code, OperationError};
+use crate::export::reader::add_note;
 use crate::export::sharing::leave;
 use crate::records::{shard_records, totals};
 use crate::rest::{Rest, bring_to_rest, rest_or_drop};
@@ -42,14 +43,9 @@ pub fn settle<'a>(engine: &'a Engine, order: &'a SliceOrder, failure: Option<Fai
                 Rest::Busy(wait_millis) => Ok(Settled::Busy { wait_millis }),
                 Rest::Failed(error) => end(engine, &transfer, Step::Failed, Some(error.to_failure())).await,
                 Rest::Quiet if transfer.state == State::Preparing => {
-                    // Whoever plans it again registers a reader again.
+                    // The next plan registers a reader again.
                     if let Some(note) = leave(engine, &transfer).await? {
-                        engine
-                            .change(&transfer.id, |record| {
-                                record.note(Some(&note));
-                                Ok(())
-                            })
-                            .await?;
+                        add_note(engine, &transfer.id, &note).await?;
                     }
                     Ok(Settled::Ended)
                 }

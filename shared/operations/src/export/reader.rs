@@ -24,36 +24,44 @@ fn name(transfer: &TransferRecord) -> Option<(&ExportConfig, &str)> {
 pub(crate) async fn register(engine: &Engine, transfer: &TransferRecord) -> Result<(), OperationError> {
     let Some((config, reader)) = name(transfer) else { return Ok(()) };
     engine.places().stream(&config.stream).await?.register_reader(reader).await?;
-    remove_if_late(engine, &transfer.id, None).await?;
+    remove_at_rest(engine, &transfer.id).await?;
     Ok(())
 }
 
-/// Reads the source of a slice as the export's reader, if it has one.
+/// Reads the source of a slice as the export's reader, if it has one. Fenced if the slice comes too late.
 pub(crate) async fn read_as(slice: &Slice<'_>, source: &dyn StreamStore, config: &ExportConfig) -> Result<(), Stop> {
     let Some(reader) = &config.reader else { return Ok(()) };
     source.register_reader(reader).await?;
-    if remove_if_late(slice.engine, &slice.order.id, Some(slice.generation)).await? {
-        return Err(Stop::Fenced);
-    }
-    Ok(())
+    let transfer = remove_at_rest(slice.engine, &slice.order.id).await?;
+    let is_current = may_read(&transfer) && transfer.generation == slice.generation;
+    if is_current { Ok(()) } else { Err(Stop::Fenced) }
 }
 
-/// The export may have come to rest, and its reader may have been removed, just before it was registered. Then nobody
-/// else would remove it. Answers true for a slice that comes too late.
-async fn remove_if_late(engine: &Engine, id: &TransferId, generation: Option<u32>) -> Result<bool, OperationError> {
+/// True while slices of the export may read.
+fn may_read(transfer: &TransferRecord) -> bool {
+    matches!(transfer.state, State::Preparing | State::Transferring)
+}
+
+/// Removes a reader that was registered right after the export had come to rest and lost it: nobody else would.
+/// Answers the transfer as it is now.
+async fn remove_at_rest(engine: &Engine, id: &TransferId) -> Result<TransferRecord, OperationError> {
     let transfer = engine.transfer(id).await?;
-    if !matches!(transfer.state, State::Preparing | State::Transferring) {
-        if let Some(note) = remove(engine, &transfer).await? {
-            engine
-                .change(id, |record| {
-                    record.note(Some(&note));
-                    Ok(())
-                })
-                .await?;
-        }
-        return Ok(true);
+    if !may_read(&transfer)
+        && let Some(note) = remove(engine, &transfer).await?
+    {
+        add_note(engine, id, &note).await?;
     }
-    Ok(generation.is_some_and(|generation| generation != transfer.generation))
+    Ok(transfer)
+}
+
+/// Adds a note to the transfer's record.
+pub(crate) async fn add_note(engine: &Engine, id: &TransferId, note: &str) -> Result<(), OperationError> {
+    let change = |record: &mut TransferRecord| {
+        record.note(Some(note));
+        Ok(())
+    };
+    engine.change(id, change).await?;
+    Ok(())
 }
 
 /// Removes it. Answers what a person has to know if the right to do so is missing: an export must come to its end all

@@ -118,7 +118,7 @@ fn in_rhythm(request: &ImportRequest, sources: &Sources, taken: &[Taken]) -> Res
     factor.map_or(Ok(None), |factor| rhythm(factor, sources, taken))
 }
 
-/// What is told of events that the target cannot hold.
+/// The note on events that the target cannot hold.
 fn misfits(engine: &Engine, config: &ImportConfig, largest: u64) -> String {
     let folder = engine.places().object(&config.work, &format!("{}/{}", config.folder(), ObjectKeys::MISFITS));
     format!(
@@ -186,10 +186,7 @@ async fn made_target(
                 let placement = (request.placement, request.on_misfit.unwrap_or_default());
                 let (taken, _) = place(placement, sources, &new_stream(shards)?, &request.stream)?;
                 in_rhythm(request, sources, &taken)?;
-                if make(stream, request, shards).await? {
-                    let made = counted(shards.into(), "shard");
-                    sources.notes.push(format!("target: {} was made, with {made}", request.stream));
-                }
+                sources.notes.extend(make(stream, request, shards).await?);
                 if !std::mem::replace(&mut asked, true) {
                     continue;
                 }
@@ -224,15 +221,21 @@ fn new_stream(shards: u32) -> Result<StreamInfo, OperationError> {
     Ok(StreamInfo { shards, writer: None, largest_event: EVENT_BYTES as u64 })
 }
 
-/// Makes the target, if streams of its store cost nothing or the request asks for it. Answers whether it was made now
-/// and that is worth a note.
-async fn make(stream: &dyn StreamStore, request: &ImportRequest, shards: u32) -> Result<bool, OperationError> {
+/// Makes the target, if streams of its store cost nothing or the request asks for it. Answers a note if it was made now
+/// and costs money.
+async fn make(
+    stream: &dyn StreamStore,
+    request: &ImportRequest,
+    shards: u32,
+) -> Result<Option<String>, OperationError> {
     let Some(command) = stream.create_command(shards) else {
         stream.create(shards).await?;
-        return Ok(false);
+        return Ok(None);
     };
     if request.create_target {
-        return Ok(stream.create(shards).await?);
+        let is_new = stream.create(shards).await?;
+        let made = || format!("target: {} was made, with {}", request.stream, counted(shards.into(), "shard"));
+        return Ok(is_new.then(made));
     }
     let what = format!(
         "there is no stream {}: make it with `{command}`, or let the import make it (--create-target, \"createTarget\": \
