@@ -4,7 +4,7 @@ much of a shard's limits they use.
 The service is the model of `tests/kinesis` behind a socket, S3 is the sink of `baseline s3-sink`; both run in processes
 of their own and are not counted. Each case has a fresh service. The loops (`tests/bench/src/kinesis`) do no more than
 read and upload, or put: no checkpoint, no checksum of objects, no proof. Of Sluice the whole process counts, of a loop
-the job alone. Under limits the command takes all that a shard gives (`--read-share 1`); what is told is the part of the
+the job alone. Under limits the command takes all that a shard gives (`--read-share 1`); the figure is the part of the
 shards' limits that it used, from its start to its end.
 """
 

@@ -52,7 +52,7 @@ impl VirtualClock {
         self.timers().passed += millis;
     }
 
-    /// Runs a future to its end; whatever it waits for by this clock comes at once.
+    /// Runs a future to its end; waits on this clock end at once.
     ///
     /// # Panics
     /// If it waits for anything else.

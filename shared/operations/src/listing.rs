@@ -69,7 +69,7 @@ impl<'a> Listing<'a> {
         Self { bucket, folder, shard, place, entries: None, ahead: FuturesOrdered::new(), asked, at_once: 1 }
     }
 
-    /// Reads this number of segments at the same time: for whoever goes over many of them and reads nothing else.
+    /// Reads this number of segments at the same time, for a caller that passes over many and reads nothing else.
     #[must_use]
     pub(crate) fn at_once(self, segments: usize) -> Self {
         Self { at_once: segments.max(1), ..self }

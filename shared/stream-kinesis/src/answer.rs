@@ -167,7 +167,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever payloads and keys are, and however their texts are escaped.
+        /// For any payloads, keys and escapes.
         #[test]
         fn records_come_back_as_they_were_put(
             records in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..200), ".{0,40}"), 0..20),

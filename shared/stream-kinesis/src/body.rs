@@ -1,6 +1,6 @@
 //! Bodies of the calls that carry records, past the SDK.
 //!
-//! The SDK would make an object of each record, each text copied byte by byte: most of what a transfer costs. So it does
+//! The SDK would make an object of each record, each text copied byte by byte: most of a transfer's cost. So it does
 //! all that surrounds such a call (endpoint, signature, connection, errors), and neither writes its request's body nor
 //! reads that of a good answer.
 
@@ -30,7 +30,7 @@ const LENGTH: &str = "content-length";
 /// The bodies of one call: as an interceptor it takes the body of a good answer away before the SDK reads it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bodies {
-    /// Sent in place of what the SDK makes of its input; none to send that.
+    /// Replaces the body that the SDK makes of its input; none to send that.
     request: Option<Bytes>,
     answer: Arc<Mutex<Option<SdkBody>>>,
 }

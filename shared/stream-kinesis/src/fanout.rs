@@ -136,7 +136,7 @@ impl KinesisStream {
     }
 
     /// The next answer; none if reading has to begin again, at a place that is known. `count` and `usage` are for
-    /// polling: the size of what is pushed is the server's.
+    /// polling: the server decides on the size of its events.
     pub(crate) async fn go_on(
         &self,
         shard: &ShardId,

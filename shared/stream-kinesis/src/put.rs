@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whatever keys and payloads are.
+        /// For any keys and payloads.
         #[test]
         fn a_request_is_the_json_that_it_should_be(
             records in prop::collection::vec((".{1,40}", prop::collection::vec(any::<u8>(), 0..100), any::<Option<u128>>()), 0..20),

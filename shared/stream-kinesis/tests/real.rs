@@ -125,7 +125,7 @@ async fn a_loss_is_told_where_iterators_answer_nothing() {
     a_loss_is_told(Behind::EmptyForEver).await;
 }
 
-/// Row 11: what was pushed a while ago says nothing of what arrived since.
+/// Row 11: a pushed event is silent on later arrivals.
 #[tokio::test(start_paused = true)]
 async fn what_lay_in_a_buffer_is_not_taken_for_news() {
     let kinesis = with(Faults::real(), 1);

@@ -48,7 +48,7 @@ pub enum MisfitReason {
     Headers,
     /// Its key.
     Key,
-    /// Its payload, whatever its size: that it has none, for example.
+    /// Its payload for another reason than size: it has none, for example.
     Payload,
     /// It is an aggregate of the Kinesis Producer Library whose events belong to several shards.
     Aggregate,

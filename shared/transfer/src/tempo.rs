@@ -407,7 +407,7 @@ mod tests {
             }
         }
 
-        /// Shards share their anchor: whatever one of them sends, those of the others are due in the order of their
+        /// Shards share their anchor: independent of the progress of one, events of the others are due in the order of their
         /// times, and two events of one time are due at one instant.
         #[test]
         fn many_shards_keep_step(factor in any_factor(), times in proptest::collection::vec(0_i64..1_000_000, 2..50)) {

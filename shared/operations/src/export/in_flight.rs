@@ -76,7 +76,7 @@ impl<'a> InFlight<'a> {
         line: Option<&'a Semaphore>,
         call: LocalBoxFuture<'a, Answer>,
     ) {
-        // The wait for a turn is a part of what a part takes: a slice must not end in the line.
+        // The wait for a turn counts as time of the part: a slice must not end in the line.
         let begun = self.clock.now();
         let turn = match line {
             // It is never closed.

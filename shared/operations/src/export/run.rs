@@ -91,7 +91,7 @@ fn at_once(settings: &Settings, config: &DestinationConfig, limits: Option<Shard
         let most = whole(settings.memory_bytes.saturating_sub(part) / each).clamp(1, SHARDS_AT_ONCE);
         let shards = shards.clamp(1, most);
         let line = whole(settings.memory_bytes.saturating_sub(shards as u64 * each) / part).max(1);
-        // One part of each: whoever waits for a turn holds none, so no two wait for each other.
+        // One part of each: a shard that waits for a turn holds none, so there is no deadlock.
         return AtOnce { shards, parts: 1, line: Some(line) };
     }
     let but_sent = part + read + part.max(read);

@@ -74,7 +74,7 @@ enum Look {
     Compared(Box<ImportedShard>),
     /// Time ran out, or it is wanted that the transfer rests.
     More,
-    /// Another slice may be alive for so many milliseconds.
+    /// Another slice may be alive; wait this number of milliseconds.
     Busy(u64),
 }
 

@@ -235,7 +235,7 @@ impl Misfit {
 }
 
 /// What differs between a shard's record and the files of its misfits; none if nothing does. A file behind those on record
-/// is of an event that was sent after all, and who imports the files would have it twice.
+/// belongs to an event that was sent after all: an import of the files would bring it twice.
 pub(crate) async fn difference(
     work: &dyn BucketStore,
     folder: &str,

@@ -2,7 +2,7 @@
 //!
 //! A target that appends by key takes its time: Kinesis takes 1 MB a second of a shard. What is on record as written is
 //! read back and compared meanwhile, so little is left for the end, and nothing expires before it was compared.
-//! Whatever goes wrong here is left to the end, which reads on from here and says what it is.
+//! An error here is left to the end, which reads on from here and reports it.
 
 use std::cell::RefCell;
 use std::future::poll_fn;

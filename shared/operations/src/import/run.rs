@@ -57,7 +57,7 @@ fn append_bytes(settings: &Settings, stream: &dyn StreamStore) -> usize {
     settings.append_bytes.min(usize::try_from(taken).unwrap_or(usize::MAX)).max(1)
 }
 
-/// A shard in a slice. The others are told when it has ended.
+/// A shard in a slice. Shards that wait for it learn when it has ended.
 async fn import_shard(
     slice: &Slice<'_>,
     route: &Route,

@@ -32,7 +32,7 @@ pub(super) struct ShardImport<'a, 'h> {
     pub(super) marked: Option<u64>,
     /// Why nothing can be read behind what is unsent: it is told once that has arrived.
     pub(super) failed: Option<OperationError>,
-    /// The comparison of what is written; none where a target is not read back meanwhile.
+    /// The comparison behind the writer; none if the target is not read back meanwhile.
     pub(super) behind: Option<ReadBehind<'a>>,
     /// What stands behind what is unsent and cannot be sent. Nothing is read behind it before it is passed over.
     pub(super) misfit: Option<Box<Misfit>>,
@@ -91,7 +91,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         self.behind_misfit = true;
         self.tell_progress(cursor)?;
         self.claimed.touch();
-        // A run of misfits shares writes of the record: whoever does not find one on it finds its file.
+        // Misfits in a row share writes of the record: one that is not on record is found by its file.
         if self.claimed.is_due() {
             self.flush().await?;
         }

@@ -8,7 +8,7 @@ use sluice_transfer::{Cutter, Decoded, Decoder, Place, UnpackError, Unpacked, Va
 pub(super) fn cut(inflater: &mut Inflater, cutter: &mut Cutter) -> Result<Vec<Decoded>, UnpackError> {
     let mut events = Vec::new();
     while let Some(piece) = inflater.piece()? {
-        // Bytes of the piece in front of the end of the event at hand; what was held is of an earlier one.
+        // Bytes of the piece in front of the current event's end; held bytes belong to an earlier piece.
         let (mut end, mut held) = (0, cutter.held());
         let mut payloads = Vec::new();
         cutter.feed(piece.bytes.clone(), &mut payloads);
@@ -34,7 +34,7 @@ pub(super) fn raw_event(payload: Bytes, after: Place) -> Decoded {
     }
 }
 
-/// Events that were fed whole, until there are so many of them, or this many bytes; and where reading can go on, if the
+/// Events that were fed whole, up to this number of events or bytes; and where reading can go on, if the
 /// decoder says so. What stands in front of an error comes first; the decoder answers it again.
 pub(super) fn take_apart(
     decoder: &mut dyn Decoder,

@@ -65,7 +65,7 @@ impl ListedShard {
         self.entries == 0
     }
 
-    /// More sources are listed, with so many bytes.
+    /// More sources are listed, with this number of bytes.
     pub(super) fn count(&mut self, entries: u64, bytes: u64) {
         self.entries += entries;
         self.bytes += bytes;

@@ -49,9 +49,9 @@ pub(super) fn note(asked: Option<Order>, stream: &dyn StreamStore, uri: &StreamU
     })
 }
 
-/// Whether the target keeps events for as long as it takes to write all of them, `at_least` so many seconds in their
+/// Whether the target keeps events for as long as it takes to write all of them, `at_least` this number of seconds in their
 /// rhythm, and to read them back, if that cannot be done meanwhile. Refused is what cannot be, with shards that are filled evenly and as fast as they take
-/// events; what may not be is told.
+/// events; a doubt is noted.
 pub(super) fn in_time(
     counts: Counts,
     intake: Intake,

@@ -116,7 +116,7 @@ pub(super) struct ShardRange<'a> {
     seen: Seen,
 }
 
-/// The times of what is taken, of whole parts.
+/// The times of the parts that are taken, as whole parts.
 #[derive(Default)]
 struct Seen {
     times: Option<TimeRange>,

@@ -46,7 +46,7 @@ fn refuse_overlap(shard: &ShardId) -> OperationError {
     refuse_untimed(&what)
 }
 
-/// What is told of the rhythm: how long the import takes, and until when.
+/// The note on the rhythm: how long the import takes, and until when.
 pub(super) fn note(rhythm: &Rhythm, now: Timestamp) -> String {
     let how = rhythm.factor.in_words();
     match rhythm.millis() {

@@ -1,4 +1,4 @@
-//! Events that a target cannot hold: refused by name, or stored, counted and passed over, whoever dies at whatever step.
+//! Events that a target cannot hold: refused by name, or stored, counted and passed over, with a death at each step.
 
 mod deaths;
 
@@ -175,7 +175,7 @@ fn unless_it_is_asked_for_the_import_fails_and_says_how_to_go_on() {
         {
             assert!(failure.message.contains(part), "{part} is not in {}", failure.message);
         }
-        assert!(!failure.message.contains("xxx"), "no payload is told: {}", failure.message);
+        assert!(!failure.message.contains("xxx"), "no payload is quoted: {}", failure.message);
         assert_eq!(of_target(&rig.target).len(), 2, "all in front of it arrived");
         assert_eq!(files(&*work(&*rig.engine.places)).len(), 0);
     }
@@ -243,7 +243,7 @@ fn a_file_that_is_gone_or_changed_refutes_the_import() {
     assert!(proof.findings[0].contains("holds 6 files where the 7 events"), "{:?}", proof.findings);
 }
 
-/// Whoever imports the files would have it twice.
+/// An import of the files would bring it twice.
 #[test]
 fn a_file_of_an_event_that_was_sent_refutes_the_import() {
     let rig = exported(MemoryStream::new().narrow(LARGEST), settings(), &mixed(), Format::Avro);

@@ -40,7 +40,7 @@ pub(crate) struct Serve {
     latency: u64,
 }
 
-/// Serves until its process is ended. Prints the port first, so that whoever started it knows where and when.
+/// Serves until its process is ended. Prints the port first: its caller then knows where and when.
 /// `GET /counts` answers what was asked so far.
 pub(crate) fn serve(service: &Serve) -> Result<()> {
     let kinesis = filled(service)?;

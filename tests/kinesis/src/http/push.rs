@@ -17,7 +17,7 @@ use crate::service::{Pushed, Subscription};
 
 const FRAMES: &str = "application/vnd.amazon.eventstream";
 
-/// The answer to whoever subscribed.
+/// The subscriber's answer.
 pub(super) fn response(kinesis: Kinesis, subscription: Subscription) -> HttpResponse {
     let body = StreamBody::new(frames(kinesis, subscription));
     let mut response = HttpResponse::new(200.try_into().expect("a status of HTTP"), SdkBody::from_body_1_x(body));

@@ -245,7 +245,7 @@ impl Service {
         Ok(answer)
     }
 
-    /// What lies behind a cursor at that time, up to so many records and bytes; and its bytes.
+    /// Records behind a cursor at that time, up to this number of records and bytes; and their bytes.
     pub(super) fn behind(&self, from: Cursor, most: (usize, u64), at: Millis) -> Answer<(Records, u64)> {
         // The stream's own time and age stay what they are while its shard is read.
         let stream = self.streams.get(&from.stream).filter(|stream| stream.created == from.created);

@@ -22,7 +22,7 @@ const EVENT_BYTES: u64 = 1 << 20;
 /// How often a caller that waits looks again.
 const LOOK_MILLIS: Millis = 50;
 
-/// A subscription, as whoever reads it holds it.
+/// A subscription on its reader's side.
 #[derive(Clone, Debug)]
 pub struct Subscription {
     caller: String,
@@ -41,7 +41,7 @@ pub struct Subscription {
 pub enum Pushed {
     /// An event: its records, and the number to continue at.
     Event(Records, String),
-    /// Nothing yet: look again after so many milliseconds.
+    /// Nothing yet: look again after this number of milliseconds.
     Wait(Millis),
     /// It has ended, with an error if it did not end by itself.
     Over(Option<Refused>),

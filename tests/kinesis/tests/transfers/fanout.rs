@@ -15,7 +15,7 @@ use crate::{HOUR, MINUTE, a_hole_is_crossed, a_pause_longer_than_the_retention};
 
 const FANOUT: Option<ReadMode> = Some(ReadMode::Fanout);
 
-/// A stream of so many shards with a backlog, and consumers that take some seconds to come and go.
+/// A stream of this number of shards with a backlog, and consumers that take some seconds to come and go.
 async fn backlog(shards: u32, records: u64, bytes: usize) -> World {
     let faults = Faults { changing: 3_000, ..Faults::real() };
     let world = World { read: FANOUT, ..World::new(faults, shards, Vec::new()) };
@@ -167,7 +167,7 @@ async fn a_plan_that_died_leaves_no_second_consumer() {
     }
 }
 
-/// Who ends a cancelled export dies at any moment. Whoever settles next removes the consumer.
+/// The settling of a cancelled export dies at any moment. The next one removes the consumer.
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_export_leaves_no_consumer() {
     for after in (0..300).step_by(10) {

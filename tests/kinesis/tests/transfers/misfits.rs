@@ -46,7 +46,7 @@ async fn files(world: &World) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_kinesis_cannot_hold_is_stored_once_whoever_dies() {
+async fn misfits_of_kinesis_are_stored_once_through_deaths() {
     let world = World::with(Faults::real(), 3, &[mixed()]);
     let id = planned(&world, "orders").await;
     for slice in 0..8 {

@@ -38,7 +38,7 @@ async fn little_is_left_for_the_end_and_nothing_is_read_twice() {
     assert!(all < events * 11 / 10, "{all} were read to compare {events}");
 }
 
-/// What was compared stays compared, whoever dies, and what is in doubt is not compared too early.
+/// Deaths lose no comparison, and doubtful events are not compared too early.
 #[tokio::test(start_paused = true)]
 async fn it_goes_on_behind_deaths_and_doubts() {
     for seed in 0..20_u64 {

@@ -193,7 +193,7 @@ impl World {
         usize::try_from(describe(&self.engine, id).await.unwrap().events).unwrap()
     }
 
-    /// One slice of an export, as if its function were killed after so many milliseconds.
+    /// One slice of an export, as if its function were killed after this number of milliseconds.
     pub(crate) async fn export_killed(&self, id: &TransferId, slice: u32, killed_after: Millis) {
         let order = self.order(id, slice, None);
         tokio::select! {

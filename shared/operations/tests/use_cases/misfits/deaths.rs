@@ -182,7 +182,7 @@ fn dies(target: MemoryStream, settings: Settings, order: Option<Order>, writes: 
 }
 
 #[test]
-fn whoever_dies_at_whatever_step_no_event_is_lost_or_there_twice() {
+fn a_death_at_any_step_loses_no_event_and_doubles_none() {
     for by_key in [false, true] {
         for record_millis in [0, 250] {
             for order in [None, Some(Order::None)] {

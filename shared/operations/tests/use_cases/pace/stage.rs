@@ -31,7 +31,7 @@ pub(super) fn first() -> Timestamp {
     "2026-11-22T08:00:00Z".parse().unwrap()
 }
 
-/// An event of so many milliseconds later.
+/// An event this number of milliseconds later.
 pub(super) fn event(millis: u64) -> NewEvent {
     let payload = Value::from(format!("at {millis}"));
     let time = first().plus_millis(millis);
@@ -42,7 +42,7 @@ pub(super) fn events(millis: impl IntoIterator<Item = u64>) -> Vec<NewEvent> {
     millis.into_iter().map(event).collect()
 }
 
-/// A target that notes what arrives, each append of which takes so many milliseconds.
+/// A target that notes what arrives, each append of which takes this number of milliseconds.
 struct Noted {
     inner: MemoryStream,
     clock: VirtualClock,
@@ -168,7 +168,7 @@ impl Stage {
         SliceOrder { id: id.clone(), lane: Vec::new(), slice, budget, proof: Proof::SoleOwner }
     }
 
-    /// A slice that dies after so many milliseconds, if it has not ended by then. What it answered.
+    /// A slice that dies after this number of milliseconds unless it has ended. Answers its outcome.
     pub(super) fn slice(&self, dies_after: u64) -> Option<SliceOutcome> {
         self.slices.fetch_add(1, Ordering::Relaxed);
         let order = self.order(&self.id);
