@@ -320,9 +320,10 @@ impl Stage {
 #[test]
 fn shards_keep_their_names_and_take_turns() {
     let stage = Stage::new();
-    let input = (0..1_200).map(|event| format!("{event:0500}\n")).collect::<Vec<_>>().concat();
-    stage.with_input("append local:a --shards 12", input.as_bytes()).code(0);
-    stage.with_input("append local:b --shards 12", b"").code(0);
+    // More shards than are at work at once, each of more bytes than a slice may move.
+    let input = (0..4_000).map(|event| format!("{event:0500}\n")).collect::<Vec<_>>().concat();
+    stage.with_input("append local:a --shards 40", input.as_bytes()).code(0);
+    stage.with_input("append local:b --shards 40", b"").code(0);
     // A slice reaches a few of the shards only.
     let slices = "--slice-bytes 16KiB --part-size 2KiB --object-size 16KiB";
     let report = stage.json(&format!("export local:a dir:out --id e {slices}"), 0);
