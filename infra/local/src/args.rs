@@ -17,7 +17,7 @@ use crate::output;
 use crate::progress::Progress;
 
 pub(crate) use streams::{Append, By, Delete, Read, Streams, StreamsCommand, Trim};
-pub(crate) use transfers::{Export, Import, List, Named, Rate, Remove, Resume, SliceArgs, Status};
+pub(crate) use transfers::{Export, Import, List, Named, Proof, Rate, Remove, Resume, SliceArgs, Status, Verify};
 use values::account;
 pub(crate) use values::{Limit, absolute};
 
@@ -243,13 +243,18 @@ Examples:
   sluice remove orders-2026
   sluice remove orders-2026 --objects --yes")]
     Remove(Remove),
-    /// Read again all that a transfer moved, and compare it with its records
+    /// Read again all that a transfer moved, or all exports that lie in a place, and compare it with what is on record
     #[command(after_help = "\
+A place is verified by its manifests alone, on any machine: each export in it, and of each series that its runs go on
+exactly where the one before ended.
+
 Exit codes: 0 proved, 1 a mismatch, 4 gaps or misfits, 5 something could not be proved.
 
-Example:
-  sluice verify orders-2026")]
-    Verify(Named),
+Examples:
+  sluice verify orders-2026
+  sluice verify dir:/backup
+  sluice verify s3://archive/orders --series nightly")]
+    Verify(Verify),
     /// Print what makes a shell complete this command's words
     #[command(after_help = "\
 Examples:

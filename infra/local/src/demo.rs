@@ -21,8 +21,8 @@ use crate::drive::{Driver, SliceBounds};
 use crate::failure::Failure;
 use crate::home::{Home, quoted};
 use crate::output::{self, Output, bytes, grouped, rate};
-use crate::status::findings;
 use crate::transfer::new_id;
+use crate::verify::findings;
 
 /// Events to cut the file into, about.
 const EVENTS: u64 = 5_000;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! home.json            says which version this is
+//! id                   tells this home from all others, also from one of the same path on another machine
 //! streams/NAME.sqlite  local streams
 //! checkpoints.sqlite   the records of transfers
 //! work/                a bucket of the host's own: lists of sources, manifests of imports
@@ -13,7 +14,9 @@
 //!
 //! **Invariant.** `home.json` is made first and whole, so what has none is no home, and nothing else is touched in it.
 
+use std::collections::hash_map::RandomState;
 use std::fs::{self, File, TryLockError};
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +36,7 @@ use crate::places::LocalPlaces;
 /// The version of homes that this command makes.
 const VERSION: u32 = 2;
 const MARKER: &str = "home.json";
+const ID: &str = "id";
 /// What a bucket keeps in its own `.sluice`, which is where the default home of that folder lies too. None of it has a
 /// name of the home's.
 const BUCKETS_OWN: [&str; 4] = ["lock", "objects", "puts", "uploads"];
@@ -177,7 +181,36 @@ impl Home {
                 .map_err(|error| Failure::of_io(&error, format!("{} cannot be written", self.path.display())))?;
         }
         let checkpoints = SqliteCheckpoints::open(self.checkpoints()).await?;
-        Ok(self.engine_over(Arc::new(checkpoints), settings))
+        let host = self
+            .host()
+            .map_err(|error| Failure::of_io(&error, format!("{} cannot be written", self.path.join(ID).display())))?;
+        let places = self.places().of_host(host);
+        Ok(Self::engine_over(Arc::new(checkpoints), places, settings))
+    }
+
+    /// The name of this home, for people: the machine, the folder, and what tells it from all others.
+    fn host(&self) -> io::Result<String> {
+        let path = self.path.join(ID);
+        if !path.exists() {
+            // Made whole under a name of its own, and put in its place only if there is none: of two processes that do
+            // so at the same time, both read what one of them wrote.
+            let new = self.path.join(format!("{ID}.{}", std::process::id()));
+            let mut file = File::create(&new)?;
+            // Seeded anew by the system.
+            let random = || RandomState::new().build_hasher().finish();
+            writeln!(file, "{:016x}", random())?;
+            file.sync_all()?;
+            let made = fs::hard_link(&new, &path);
+            fs::remove_file(&new)?;
+            match made {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                answer => answer?,
+            }
+            File::open(&self.path)?.sync_all()?;
+        }
+        let id = fs::read_to_string(&path)?;
+        let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Ok(format!("{machine}:{} ({})", self.path.display(), id.trim()))
     }
 
     /// What forgets transfers that are at their end.
@@ -187,16 +220,16 @@ impl Home {
 
     /// The engine over this home, to look at transfers: nothing is made, and no right to write is needed.
     pub(crate) fn looking(&self, settings: Settings) -> Engine {
-        self.engine_over(Arc::new(SqliteCheckpoints::looking(self.checkpoints())), settings)
+        Self::engine_over(Arc::new(SqliteCheckpoints::looking(self.checkpoints())), self.places(), settings)
     }
 
     /// The engine over this home's streams, for what needs no transfers.
     pub(crate) fn without_checkpoints(&self, settings: Settings) -> Engine {
-        self.engine_over(Arc::new(MemoryCheckpoints::new()), settings)
+        Self::engine_over(Arc::new(MemoryCheckpoints::new()), self.places(), settings)
     }
 
-    fn engine_over(&self, checkpoints: Arc<dyn CheckpointStore>, settings: Settings) -> Engine {
-        Engine { checkpoints, places: Arc::new(self.places()), clock: Arc::new(SystemClock), settings }
+    fn engine_over(checkpoints: Arc<dyn CheckpointStore>, places: LocalPlaces, settings: Settings) -> Engine {
+        Engine { checkpoints, places: Arc::new(places), clock: Arc::new(SystemClock), settings }
     }
 
     /// Takes the run lock of a transfer; none if another process has it.

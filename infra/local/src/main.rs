@@ -35,6 +35,7 @@ mod stop;
 mod streams;
 mod table;
 mod transfer;
+mod verify;
 mod version;
 
 use std::process::ExitCode;
@@ -96,7 +97,7 @@ async fn command(args: Args) -> Result<ExitCode, Failure> {
         Command::Cancel(named) => control::cancel(host, &named.id, output).await,
         Command::Status(status) => status::status(host, &status, show).await,
         Command::List(args) => list::list(host, &args, output).await,
-        Command::Verify(named) => status::verify(host, &named.id, show).await,
+        Command::Verify(verify) => verify::verify(host, &verify, show).await,
         Command::Remove(args) => remove::run(host, &args, output).await,
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),

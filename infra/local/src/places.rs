@@ -30,6 +30,7 @@ pub(crate) fn is_local(uri: &StreamUri) -> bool {
 pub(crate) struct LocalPlaces {
     streams: PathBuf,
     work: BucketUri,
+    host: Option<String>,
     aws: Aws,
 }
 
@@ -38,7 +39,12 @@ impl LocalPlaces {
     /// the buckets of S3.
     pub(crate) fn new(streams: PathBuf, work: &Path, bucket_owner: Option<String>) -> Self {
         let work = BucketUri { scheme: "dir".to_owned(), rest: work.to_string_lossy().into_owned() };
-        Self { streams, work, aws: Aws::new(bucket_owner) }
+        Self { streams, work, host: None, aws: Aws::new(bucket_owner) }
+    }
+
+    /// The same, of a host that has a name which no other one has.
+    pub(crate) fn of_host(self, host: String) -> Self {
+        Self { host: Some(host), ..self }
     }
 
     /// The local stream of that name; it need not exist.
@@ -148,6 +154,10 @@ impl Places for LocalPlaces {
 
     fn work(&self) -> BucketUri {
         self.work.clone()
+    }
+
+    fn host(&self) -> String {
+        self.host.clone().unwrap_or_else(|| self.work.to_string())
     }
 
     fn object(&self, bucket: &BucketUri, key: &str) -> String {

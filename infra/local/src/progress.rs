@@ -90,21 +90,21 @@ impl Meter {
         self.tell(phase, report.progress, &numbers, report.id.as_str());
     }
 
-    /// Shows that so many of this many bytes were read again, `millis` after it began.
-    pub(crate) fn read(&self, id: &str, read: u64, of: u64, millis: u64) {
+    /// Shows that so many of this many bytes, if that is known, were read again, `millis` after it began.
+    pub(crate) fn read(&self, id: &str, read: u64, of: Option<u64>, millis: u64) {
         if let Self::Lines(told) = self {
             let minutes = millis / LINE_MILLIS;
             if told.replace(minutes) == minutes {
                 return;
             }
         }
-        let done = if of == 0 { 1.0 } else { read as f64 / of as f64 };
+        let done = of.map(|of| if of == 0 { 1.0 } else { read as f64 / of as f64 });
         let speed = read as f64 * 1_000.0 / millis.max(1) as f64;
         let mut numbers = vec![bytes(read), rate(speed)];
-        if speed >= 1.0 {
+        if let Some(of) = of.filter(|_| speed >= 1.0) {
             numbers.push(format!("{} to go", duration(of.saturating_sub(read) / whole(speed).max(1))));
         }
-        self.tell("verifying", Some(done), &numbers, id);
+        self.tell("verifying", done, &numbers, id);
     }
 
     fn tell(&self, phase: &str, done: Option<f64>, numbers: &[String], id: &str) {

@@ -1,15 +1,13 @@
-//! Status and verify: what looks and changes nothing.
+//! Status: what looks and changes nothing.
 
-use std::cell::Cell;
 use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;
 
-use serde::Serialize;
-use sluice_operations::{Code, Engine, Report, Settings, Verdict, describe};
-use sluice_transfer::{Counts, TransferId};
+use sluice_operations::{Code, Engine, Report, Settings, describe};
+use sluice_transfer::TransferId;
 
 use crate::args::{HostArgs, Status};
-use crate::clock::{now, sleep};
+use crate::clock::sleep;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::list::Local;
@@ -83,73 +81,4 @@ fn changed(last: &mut String, text: String) -> Result<(), Failure> {
 fn line(report: &Report) -> String {
     let (events, bytes) = (counted(report.events, "event"), bytes(report.bytes));
     format!("{}  {}  {events}  {bytes}\n", report.state, output::share(report.progress))
-}
-
-pub(crate) async fn verify(host: &HostArgs, id: &TransferId, show: Show) -> Result<ExitCode, Failure> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Verified {
-        #[serde(flatten)]
-        report: Report,
-        verdict: Verdict,
-        seen: Counts,
-        read: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        expired: Option<u64>,
-        findings: Vec<String>,
-    }
-    let home = Home::open(host)?;
-    let engine = home.looking(Settings::default());
-    let report = describe(&engine, id).await?;
-    let meter = Meter::new(show.progress);
-    let (read, since) = (Cell::new(0), now());
-    let verification = sluice_operations::verify(&engine, id, &mut |more| {
-        read.set(read.get() + more);
-        meter.read(id.as_str(), read.get(), report.bytes, now().millis_since(since));
-    })
-    .await;
-    meter.clear();
-    let verification = verification?;
-    let (exit, said) = match verification.verdict {
-        Verdict::Proved => (0, "proved"),
-        Verdict::Mismatch => (1, "a mismatch"),
-        Verdict::Gaps => (4, "proved, with gaps"),
-        Verdict::Misfits => (4, "proved, with misfits"),
-        Verdict::Unproved => (5, "not proved"),
-    };
-    if exit == 1 {
-        for finding in &verification.findings {
-            output::note(&format!("error: {finding}"));
-        }
-    }
-    match show.output {
-        Output::Json => output::print_json(&Verified {
-            report,
-            verdict: verification.verdict,
-            seen: verification.counts,
-            read: verification.read,
-            expired: (verification.expired > 0).then_some(verification.expired),
-            findings: verification.findings,
-        })?,
-        Output::Text => {
-            let counts = verification.counts;
-            let mut text = format!("{id}: {said}; {}, {}\n", counted(counts.events, "event"), bytes(counts.bytes));
-            for finding in verification.findings.iter().filter(|_| exit != 1) {
-                text.push_str(finding);
-                text.push('\n');
-            }
-            output::print(&text)?;
-        }
-    }
-    Ok(ExitCode::from(exit))
-}
-
-/// Verifies without a word, for the demo: what was seen, and what is wrong.
-pub(crate) async fn findings(engine: &Engine, id: &TransferId) -> Result<(Counts, Vec<String>), Failure> {
-    let verification = sluice_operations::verify(engine, id, &mut |_| {}).await?;
-    let mut findings = verification.findings;
-    if verification.verdict != Verdict::Proved && findings.is_empty() {
-        findings.push(format!("{id} could not be proved"));
-    }
-    Ok((verification.counts, findings))
 }

@@ -5,7 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::process::ExitCode;
 
-use sluice_operations::{Begun, Code, Engine, Report, Runner, Wish, begin, describe};
+use sluice_operations::{Begun, Code, Engine, NextRun, Report, Runner, SeriesOrder, Wish, begin, describe, next_run};
 use sluice_transfer::record::TransferRecord;
 use sluice_transfer::{Call, ExportRequest, ImportRequest, Kind, Request, State, TransferId, Wanted};
 
@@ -45,7 +45,8 @@ pub(crate) async fn export(host: &HostArgs, args: Export, show: Show) -> Result<
     // A stream of the home is there already, or there is no such stream.
     let home = if is_local(&args.stream) { Home::open(host)? } else { Home::create(host)? };
     let rate = args.rate;
-    let request = Request::Export(ExportRequest {
+    let request = ExportRequest {
+        series: args.series,
         format: args.format,
         compression: args.compression,
         from: args.from,
@@ -57,8 +58,47 @@ pub(crate) async fn export(host: &HostArgs, args: Export, show: Show) -> Result<
         read: args.read,
         rate: rate.and_then(|Limit(rate)| rate),
         ..ExportRequest::new(args.stream, args.bucket)
-    });
-    start(&home, args.id, request, How::started(args.slices, rate), show).await
+    };
+    let how = How::started(args.slices, rate);
+    if request.series.is_some() {
+        return series(&home, request, args.take_over, how, show).await;
+    }
+    start(&home, args.id, Request::Export(request), how, show).await
+}
+
+/// Makes the next run of a series. A run before that is not at its end comes first, so that behind this everything is
+/// exported that the stream held when this was called.
+async fn series(
+    home: &Home,
+    request: ExportRequest,
+    take_over: bool,
+    how: How,
+    show: Show,
+) -> Result<ExitCode, Failure> {
+    let engine = home.engine(how.bounds.settings()).await?;
+    let mut worst = exit_of(State::Completed);
+    loop {
+        // What was taken once is not taken again.
+        let order = SeriesOrder { repeated_by: None, take_over };
+        let (next, notes) = next_run(&engine, &request, order).await?;
+        for note in notes {
+            output::note(&note);
+        }
+        let (id, how, request) = match next {
+            NextRun::Begin(id) => (id, how, Request::Export(request.clone())),
+            NextRun::GoOn(id) => {
+                output::note(&format!("the run before, {id}, is not at its end: it goes on first"));
+                let request = stored(&engine, &id).await?.request.without_rate();
+                (id, How { resumed: true, ..how }, request)
+            }
+        };
+        let code = run(home, &engine, &id, &request, how, show).await?;
+        let ended = stored(&engine, &id).await?.state;
+        if !how.resumed || !ended.is_complete() {
+            return Ok(if ended.is_complete() { ExitCode::from(worst.max(exit_of(ended))) } else { code });
+        }
+        worst = worst.max(exit_of(ended));
+    }
 }
 
 pub(crate) async fn import(host: &HostArgs, args: Import, show: Show) -> Result<ExitCode, Failure> {

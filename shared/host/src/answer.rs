@@ -66,6 +66,9 @@ pub struct Turn {
     pub emit: bool,
     /// Whether the execution is to fail with the transfer's error.
     pub fails: bool,
+    /// Whether the execution is to plan again: it has ended a run of a series that another one began, and its own is
+    /// still to come.
+    pub again: bool,
     /// How far a verification is; null where there is none.
     pub verification: Option<Progress>,
     /// What the execution ends with, and the bus is told: the transfer's shape, or a verification.
@@ -89,6 +92,7 @@ impl Turn {
             troubles: 0,
             emit: false,
             fails: false,
+            again: false,
             verification: None,
             result: None,
         }

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sluice_operations::OperationError;
 use sluice_transfer::limits::excerpt;
-use sluice_transfer::{Request, TransferId};
+use sluice_transfer::{ExportRequest, Request, TransferId};
 
 use crate::error::invalid;
 
@@ -14,6 +14,8 @@ use crate::error::invalid;
 pub enum Command {
     /// A transfer begins, or goes on if it is there with the same request.
     Start(TransferId, Box<Request>),
+    /// The next run of a series begins; true to take the place of one that another host began and cannot end.
+    Series(Box<ExportRequest>, bool),
     /// A paused, failed or stopped transfer goes on.
     Resume(TransferId),
     /// A transfer comes to rest.
@@ -33,8 +35,8 @@ pub enum Command {
 /// A stopped execution, as the bus tells of it, and the transfer that it ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stopped {
-    /// The transfer.
-    pub id: TransferId,
+    /// What it ran.
+    pub ran: Ran,
     /// The execution's ARN.
     pub execution: String,
     /// How it ended, such as ABORTED.
@@ -43,9 +45,18 @@ pub struct Stopped {
     pub why: String,
 }
 
+/// What an execution ran, as its input tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// A transfer.
+    Transfer(TransferId),
+    /// The last run of a series, or one that it did not come to.
+    Series(Box<ExportRequest>),
+}
+
 const COMMANDS: [&str; 8] = ["export", "import", "resume", "pause", "cancel", "rate", "verify", "describe"];
 const RATE: [&str; 2] = ["id", "rate"];
-const EXPORT: [&str; 13] = [
+const EXPORT: [&str; 15] = [
     "stream",
     "to",
     "id",
@@ -59,6 +70,8 @@ const EXPORT: [&str; 13] = [
     "readShare",
     "read",
     "rate",
+    "series",
+    "takeOver",
 ];
 const IMPORT: [&str; 20] = [
     "source",
@@ -114,10 +127,7 @@ impl Command {
             _ => Err(invalid(format!(r#"{command}: write the transfer's id, as in {{"{command}": "nightly"}}"#))),
         };
         Ok(match command.as_str() {
-            "export" => {
-                let (id, body) = fields(command, body, name, &EXPORT, &["stream", "to"])?;
-                Self::Start(id, Box::new(Request::Export(typed(command, body)?)))
-            }
+            "export" => read_export(command, body, name)?,
             "import" => {
                 let (id, body) = fields(command, body, name, &IMPORT, &["source", "stream"])?;
                 Self::Start(id, Box::new(Request::Import(typed(command, body)?)))
@@ -131,9 +141,11 @@ impl Command {
         })
     }
 
-    /// The transfer that it is about, if it is about one.
+    /// The transfer that it is about, if it is about one that the input names.
     pub fn id(&self) -> Option<&TransferId> {
         match self {
+            Self::Series(..) | Self::Stopped(None | Some(Stopped { ran: Ran::Series(_), .. })) => None,
+            Self::Stopped(Some(Stopped { ran: Ran::Transfer(id), .. })) => Some(id),
             Self::Start(id, _)
             | Self::Resume(id)
             | Self::Pause(id)
@@ -141,9 +153,30 @@ impl Command {
             | Self::Rate(id, _)
             | Self::Verify(id)
             | Self::Describe(id) => Some(id),
-            Self::Stopped(stopped) => stopped.as_ref().map(|stopped| &stopped.id),
         }
     }
+}
+
+/// An export, or the next run of a series, which has an id of its own.
+fn read_export(command: &str, body: &Value, name: &str) -> Result<Command, OperationError> {
+    let is_run = body.get("series").is_some();
+    if is_run && body.get("id").is_some() {
+        return Err(invalid(
+            "export.id: a run of a series has an id of its own, such as nightly-2026-11-29: leave it out",
+        ));
+    }
+    let name = if is_run { "series" } else { name };
+    let (id, mut body) = fields(command, body, name, &EXPORT, &["stream", "to"])?;
+    let take_over = match body.remove("takeOver") {
+        None => false,
+        Some(Value::Bool(take_over)) if is_run => take_over,
+        Some(_) => return Err(invalid("export.takeOver: write true, and name the series")),
+    };
+    let request: ExportRequest = typed(command, body)?;
+    if is_run {
+        return Ok(Command::Series(Box::new(request), take_over));
+    }
+    Ok(Command::Start(id, Box::new(Request::Export(request))))
 }
 
 /// `{"id": "nightly", "rate": "20MB"}`; null for no limit.
@@ -176,11 +209,14 @@ fn read_stopped(said: &Value) -> Option<Stopped> {
     }
     let detail = Detail::deserialize(said).ok().filter(|detail| detail.execution_arn.len() <= ARN_BYTES)?;
     let input: Value = serde_json::from_str(&detail.input).ok()?;
-    let id = Command::read(&input, &detail.name).ok()?.id()?.clone();
+    let ran = match Command::read(&input, &detail.name).ok()? {
+        Command::Series(request, _) => Ran::Series(request),
+        command => Ran::Transfer(command.id()?.clone()),
+    };
     // A cause has up to 32 KiB, and a person may type more; it goes on record.
     let said: Vec<String> = [detail.error, detail.cause].into_iter().flatten().map(excerpt).collect();
     let (status, why) = (excerpt(detail.status), said.join(": "));
-    Some(Stopped { id, execution: detail.execution_arn, status, why })
+    Some(Stopped { ran, execution: detail.execution_arn, status, why })
 }
 
 /// A body's fields, all known and the needed ones there, with sizes as numbers; and the transfer's id.
@@ -238,7 +274,7 @@ fn check_known(place: &str, key: &str, known: &[&str]) -> Result<(), OperationEr
 mod tests {
     use super::*;
     use serde_json::json;
-    use sluice_transfer::{ExportRequest, Format, OnMisfit, Order, PositionSpec, ReadMode};
+    use sluice_transfer::{Format, OnMisfit, Order, PositionSpec, ReadMode};
 
     fn refused(input: impl Into<Value>) -> String {
         Command::read(&input.into(), "run-1").unwrap_err().message
@@ -258,6 +294,7 @@ mod tests {
             until: Some(PositionSpec::Ago(3_600_000)),
             object_size: Some(256 << 20),
             part_size: None,
+            series: None,
             deaggregate: false,
             read_share: Some("0.25".parse().unwrap()),
             read: Some(ReadMode::Fanout),
@@ -276,6 +313,15 @@ mod tests {
         assert_eq!(read.pace.map(|pace| pace.to_string()).as_deref(), Some("10x"));
         assert_eq!(read.on_misfit, Some(OnMisfit::Store));
         assert!(matches!((read.from, read.until), (Some(PositionSpec::Sequence { .. }), Some(PositionSpec::Time(_)))));
+        let run = |more: (&str, Value)| {
+            let mut input = json!({"export": {"stream": "kinesis:a", "to": "s3://b", "series": "nightly"}});
+            input["export"][more.0] = more.1;
+            Command::read(&input, "run-1")
+        };
+        let Ok(Command::Series(request, true)) = run(("takeOver", json!(true))) else { panic!("a run") };
+        assert_eq!(request.series.map(String::from).as_deref(), Some("nightly"));
+        assert!(matches!(run(("format", json!("jsonl"))), Ok(Command::Series(_, false))));
+        assert!(run(("id", json!("mine"))).unwrap_err().message.contains("an id of its own"));
         let id: TransferId = "nightly".parse().unwrap();
         assert_eq!(Command::read(&json!({"resume": "nightly"}), "x"), Ok(Command::Resume(id.clone())));
         assert_eq!(Command::read(&json!({"pause": "nightly"}), "x"), Ok(Command::Pause(id.clone())));
@@ -306,6 +352,7 @@ mod tests {
         assert!(refused(body("read", json!("push"))).starts_with("export.read: "));
         assert!(refused(body("format", json!("parquet"))).starts_with("export.format: "));
         assert!(refused(body("id", json!("a/b"))).starts_with("export.id: "));
+        assert!(refused(body("takeOver", json!(true))).contains("name the series"));
         assert!(refused(json!({"export": {"to": "s3://b"}})).contains("'stream' is missing"));
         assert!(refused(json!({"import": {"source": "s3://b"}})).contains("'stream' is missing"));
         assert!(refused(json!({"resume": {}})).contains(r#"{"resume": "nightly"}"#));
@@ -328,10 +375,13 @@ mod tests {
         };
         let stopped = |id: &str| {
             let (execution, status, why) = ("arn:e".to_owned(), "ABORTED".to_owned(), "by hand".to_owned());
-            Ok(Command::Stopped(Some(Stopped { id: id.parse().unwrap(), execution, status, why })))
+            Ok(Command::Stopped(Some(Stopped { ran: Ran::Transfer(id.parse().unwrap()), execution, status, why })))
         };
         assert_eq!(said(&json!({"export": {"stream": "kinesis:a", "to": "s3://b"}})), stopped("run-1"));
         assert_eq!(said(&json!({"resume": "nightly"})), stopped("nightly"));
+        let series = json!({"export": {"stream": "kinesis:a", "to": "s3://b", "series": "nightly"}});
+        let Ok(Command::Stopped(Some(Stopped { ran: Ran::Series(request), .. }))) = said(&series) else { panic!() };
+        assert_eq!(request.series, Some("nightly".parse().unwrap()));
         let detail = json!({"executionArn": "arn:e", "name": "run-1", "status": "FAILED", "error": "e".repeat(9_000),
             "cause": "c".repeat(9_000), "input": json!({"resume": "nightly"}).to_string()});
         let Ok(Command::Stopped(Some(long))) = Command::read(&json!({ "stopped": detail }), "other") else { panic!() };

@@ -64,12 +64,12 @@ async fn check(host: &Host, handed: &Handed, invocation: &Invocation) -> Result<
     let at = Course { troubles: handed.troubles, ..Course::from(Call::Finish) };
     let course = at.after(Answer::Finish(finished), &PACING);
     if let Call::Settle(failure) = &course.call {
-        return settled(host, id, failure.clone(), invocation).await;
+        return settled(host, id, handed.execution.as_deref(), failure.clone(), invocation).await;
     }
     let report = describe(engine, id).await?;
     let mut turn = match &course.call {
         // A pause may have come in between: what is at rest is at its end here too.
-        Call::End => ended(&report),
+        Call::End => ended(&report, handed.execution.as_deref()),
         _ => Turn::along(&course, &report, 0),
     };
     turn.emit = report.state != State::Verifying;

@@ -38,7 +38,7 @@ pub async fn settle(host: &Host, wave: Wave, invocation: &Invocation) -> Result<
         if let Some(turn) = superseded(host, &wave.id, wave.execution.as_deref()).await? {
             return Ok(turn);
         }
-        settled(host, &wave.id, failure, invocation).await
+        settled(host, &wave.id, wave.execution.as_deref(), failure, invocation).await
     }
     .instrument(span)
     .await
@@ -67,6 +67,7 @@ const PLAN_MILLIS: u64 = 900_000;
 pub(crate) async fn settled(
     host: &Host,
     id: &TransferId,
+    execution: Option<&str>,
     failure: Option<Failure>,
     invocation: &Invocation,
 ) -> Result<Turn, Refused> {
@@ -85,7 +86,7 @@ pub(crate) async fn settled(
         Call::End if before.as_ref().is_some_and(|before| is_being_planned(host, before)) => {
             Turn { wait_seconds: seconds(PACING.rest_millis), ..Turn::new(Next::Settle, &report, shards) }
         }
-        Call::End => ended(&report),
+        Call::End => ended(&report, execution),
         _ => Turn::along(&course, &report, shards),
     };
     if let Some(before) = before {
@@ -107,9 +108,12 @@ fn is_being_planned(host: &Host, record: &TransferRecord) -> bool {
     record.state == State::Preparing && record.wanted != Wanted::Running && since < PLAN_MILLIS
 }
 
-/// The execution's end: a failed transfer fails it, gaps do not.
-pub(crate) fn ended(report: &Report) -> Turn {
-    Turn { fails: report.state == State::Failed, ..Turn::new(Next::End, report, 0).telling(report) }
+/// The execution's end: a failed transfer fails it, gaps do not. Behind a run of a series that another execution began
+/// comes one of its own.
+pub(crate) fn ended(report: &Report, execution: Option<&str>) -> Turn {
+    let of_another = report.series.as_ref().is_some_and(|run| Some(run.begun_by.as_str()) != execution);
+    let again = of_another && report.state.is_complete();
+    Turn { fails: report.state == State::Failed, again, ..Turn::new(Next::End, report, 0).telling(report) }
 }
 
 fn measure(host: &Host, report: &Report, (events, bytes): (u64, u64), misfits: u64) {

@@ -8,6 +8,7 @@ use crate::error::{OperationError, Stop};
 use crate::export::manifest::list_cancelled;
 use crate::export::sharing::leave;
 use crate::records::{shard_records, totals};
+use crate::series;
 use crate::slice::{Purpose, Slice, SliceOrder};
 
 /// Takes a step that was decided on `transfer` as it was read, if it still is that: who decides late on what was
@@ -62,7 +63,13 @@ pub(crate) async fn cancel_transfer(engine: &Engine, order: &SliceOrder) -> Resu
     let transfer = engine.transfer(&order.id).await?;
     let slice = Slice::with_purpose(engine, order, &transfer, Purpose::Rest);
     let listed = match &transfer.config {
-        Config::Export(config) => list_cancelled(&slice, &transfer, config).await,
+        Config::Export(config) => {
+            let listed = list_cancelled(&slice, &transfer, config).await;
+            if listed.is_ok() {
+                series::end_given_up(engine, &transfer).await?;
+            }
+            listed
+        }
         Config::Import(_) => Ok(None),
     };
     let manifest = match listed {

@@ -65,6 +65,8 @@ codes! {
     NothingToImport,
     /// The source stream is not the one that was read before.
     SourceChanged,
+    /// Another host has the run of a series, or took its place.
+    SeriesTaken,
     /// An event is larger than the target or the limits allow.
     EventTooLarge,
     /// More events do not fit the target than an import stores.
@@ -97,6 +99,7 @@ impl Code {
             Self::ObjectUnreadable
                 | Self::ForeignEvents
                 | Self::SourceChanged
+                | Self::SeriesTaken
                 | Self::EventTooLarge
                 | Self::TooManyMisfits
                 | Self::VerificationFailed

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sluice_transfer::record::{Config, Failure, ImportConfig, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
-    Aggregates, BucketUri, Counts, Cut, Kind, Lacking, LeftOut, Misfits, ObjectKeys, Position, ShardId, State,
-    StreamUri, Timestamp, TransferId,
+    Aggregates, BucketUri, Counts, Cut, Kind, Lacking, LeftOut, Misfits, ObjectKeys, Position, SeriesName, ShardId,
+    State, StreamUri, Timestamp, TransferId,
 };
 
 use crate::engine::{Engine, Operation};
@@ -87,6 +87,9 @@ pub struct Report {
     /// once all is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
+    /// The run of a series that an export is; not there for one of no series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<ReportedRun>,
     /// How an import keeps its rhythm; not there where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<Replay>,
@@ -96,6 +99,18 @@ pub struct Report {
     /// The plan's notes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// A run of a series.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportedRun {
+    /// The series.
+    pub name: SeriesName,
+    /// The number of the run, from 1.
+    pub number: u32,
+    /// The execution that began it.
+    pub begun_by: String,
 }
 
 /// Events that the target of an import cannot hold.
@@ -200,10 +215,17 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
         bytes_written: shards.iter().map(ShardRecord::written).sum(),
         rate: transfer.rate(),
         retention: retention(transfer, shards, now),
+        series: series(&transfer.config),
         replay: replay(transfer, shards, now),
         left_out: transfer.left_out.clone(),
         notes: transfer.notes.clone(),
     }
+}
+
+fn series(config: &Config) -> Option<ReportedRun> {
+    let Config::Export(config) = config else { return None };
+    let run = config.series.as_ref()?;
+    Some(ReportedRun { name: run.series.clone(), number: run.number, begun_by: run.execution.clone() })
 }
 
 /// To whole bytes, so that it reads back as it was.

@@ -29,6 +29,12 @@ pub trait Places: Send + Sync {
     /// The host's own bucket, for lists of sources and the manifests of imports.
     fn work(&self) -> BucketUri;
 
+    /// Where this host's records are kept, for a person and for no other host: two hosts that keep records apart have
+    /// different answers. It goes into the documents of a series. By default the host's own bucket says it.
+    fn host(&self) -> String {
+        self.work().to_string()
+    }
+
     /// An object as a person names it, so that it can be given as a source.
     fn object(&self, bucket: &BucketUri, key: &str) -> String {
         format!("{bucket}/{key}")

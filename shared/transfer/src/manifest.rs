@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use crate::limits::{MANIFEST_BYTES, excerpt};
 use crate::record::{Mark, SealedObject};
 use crate::{
-    Aggregates, Checksum, Compression, Counts, Cursor, Encoding, Format, Gap, HashRange, ShardId, State, StreamUri,
-    Timestamp, TransferId, sha256_hex,
+    Aggregates, Checksum, Compression, Counts, Cursor, Encoding, Format, Gap, HashRange, SeriesPlace, ShardId, State,
+    StreamUri, Timestamp, TransferId, sha256_hex,
 };
 
 /// The newest version of a document that this code writes and reads; it reads those before as well. Version 2 is the
@@ -282,8 +282,11 @@ pub struct ExportManifest {
     pub objects: u64,
     /// The shards, in order.
     pub shards: Vec<ShardManifest>,
-    /// The manifest of the export that this one continues.
+    /// The manifest of the export that this one continues, by its key relative to the folder that holds both exports'.
     pub previous: Option<String>,
+    /// The place in its series, if it is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<SeriesPlace>,
     /// The plan's notes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -86,6 +86,10 @@ plain_name! {
     TransferId, "transfer's id", 80
 }
 plain_name! {
+    /// A series of exports. It leaves room for the day in the ids of its runs.
+    SeriesName, "series' name", 60
+}
+plain_name! {
     /// A destination of an export. A transfer with one destination calls it [`DestinationName::only`].
     DestinationName, "destination's name", 64
 }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BucketUri, Compression, Format, Inflate, Kind, OnMisfit, PositionSpec, ReadShare, SourceFormat, StreamUri, Tempo,
+    BucketUri, Compression, Format, Inflate, Kind, OnMisfit, PositionSpec, ReadShare, SeriesName, SourceFormat,
+    StreamUri, Tempo,
 };
 
 /// Why a request cannot be carried out as it stands.
@@ -33,7 +34,10 @@ pub struct ExportRequest {
     /// The compression of the objects; default zstd for avro, none for the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
-    /// First event, inclusive; default earliest.
+    /// The series of which this is the next run: it begins where the last one ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<SeriesName>,
+    /// First event, inclusive; default earliest. Of a series only the first run begins there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PositionSpec>,
     /// End, exclusive; default latest.
@@ -196,6 +200,7 @@ impl ExportRequest {
             to,
             format: None,
             compression: None,
+            series: None,
             from: None,
             until: None,
             object_size: None,

@@ -127,6 +127,11 @@ impl State {
         matches!(self, Self::Preparing | Self::Transferring | Self::Verifying)
     }
 
+    /// True if everything that could be moved is there and was checked.
+    pub fn is_complete(self) -> bool {
+        matches!(self, Self::Completed | Self::CompletedWithGaps | Self::CompletedWithMisfits)
+    }
+
     /// True if nothing can follow.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::CompletedWithGaps | Self::CompletedWithMisfits | Self::Cancelled)

@@ -12,11 +12,11 @@ use sluice_transfer::manifest::{
     Document, ExportManifest, ImportManifest, ImportedShard, ListPart, ListShard, ManifestObject, Segment,
     SegmentChain, SegmentRef, ShardManifest, SourceEntry, SourceList,
 };
-use sluice_transfer::record::{Mark, Origin, SealedObject, SourceCursor};
+use sluice_transfer::record::{ManifestRef, Mark, Origin, SealedObject, SourceCursor};
 use sluice_transfer::{
-    Aggregates, BucketUri, Checksum, Compression, Counts, Cursor, EventDigest, Format, Gap, HashRange, Lacking,
-    LeftOut, MisfitReason, Misfits, Position, Range, Reason, Sequence, ShardId, State, StreamUri, TimeRange, Timestamp,
-    TransferId, Value, sha256_hex,
+    Aggregates, BucketUri, Checksum, Compression, Counts, Cursor, Cut, EventDigest, Format, Gap, HashRange, Lacking,
+    LeftOut, MisfitReason, Misfits, Position, PreviousRun, Range, Reason, RunEnding, Sequence, SeriesEnd, SeriesPlace,
+    SeriesRun, ShardId, State, StreamUri, TimeRange, Timestamp, TransferId, Value, sha256_hex,
 };
 
 fn golden<T: Document + PartialEq + Debug>(name: &str, document: &T) {
@@ -99,7 +99,33 @@ fn root(compression: Compression, state: State) -> ExportManifest {
             one("shardId-000000000001", 50, vec![gap()], vec![shard("shardId-000000000000")]),
         ],
         previous: Some("s3://archive/orders/nightly-2025/manifest.json".to_owned()),
+        series: None,
         notes: Vec::new(),
+    }
+}
+
+fn previous() -> PreviousRun {
+    let manifest = ManifestRef { key: "nightly-2026-11-28/manifest.json".to_owned(), sha256: sha256_hex(b"a root") };
+    PreviousRun { transfer: "nightly-2026-11-28".parse().unwrap(), manifest, reached: Some(time(400)) }
+}
+
+fn hole() -> Option<TimeRange> {
+    Some(TimeRange { min: time(400), max: time(500) })
+}
+
+fn run() -> SeriesRun {
+    SeriesRun {
+        series: "nightly".parse().unwrap(),
+        number: 2,
+        transfer: "nightly-2026-11-29".parse().unwrap(),
+        stream: stream(),
+        source_created: Some(time(-1)),
+        from: Some(Cut::of(shard("shardId-000000000000"), behind(60))),
+        previous: Some(previous()),
+        host: "laptop:/home/me/.sluice (0123456789abcdef)".to_owned(),
+        execution: "local-7".to_owned(),
+        created: time(0),
+        hole: hole(),
     }
 }
 
@@ -142,8 +168,22 @@ fn an_exports_root_of_each_version_and_end() {
     let mut by_time = whole.clone();
     by_time.shards.iter_mut().for_each(|shard| (shard.began, shard.reached) = (Some(time(5)), Some(time(900))));
     golden("export-root-by-time.json", &by_time);
+    let series = Some(SeriesPlace::from(&run()));
+    golden("export-root-series.json", &ExportManifest { series, ..whole.clone() });
     let notes = vec!["shard 0: until lies behind the stream's end".to_owned()];
     golden("export-root-told.json", &ExportManifest { notes, ..whole });
+}
+
+#[test]
+fn a_run_of_a_series() {
+    golden("series-run.json", &run());
+    let first = SeriesRun { number: 1, source_created: None, from: None, previous: None, hole: None, ..run() };
+    golden("series-run-first.json", &first);
+    let root = ManifestRef { key: "nightly-2026-11-29/manifest.json".to_owned(), sha256: sha256_hex(b"another") };
+    let end = SeriesEnd::completed(&run(), &self::root(Compression::Zstd, State::CompletedWithGaps), root);
+    golden("series-end.json", &end);
+    golden("series-end-taken-over.json", &SeriesEnd::without(&run(), RunEnding::TakenOver));
+    golden("series-end-cancelled.json", &SeriesEnd::without(&first, RunEnding::Cancelled));
 }
 
 #[test]

@@ -201,7 +201,9 @@ const OPERATIONS: &[&[&str]] = &[
     &["engine"],
     &["slice", "records", "control", "objects", "replay", "retention"],
     &["claimed", "lane", "listing", "report"],
-    &["removal"],
+    &["removal", "series/documents"],
+    &["series/chain"],
+    &["series"],
     &["export/reader"],
     &["export/sharing"],
     &["export/target", "import/beat", "import/route", "import/units"],
@@ -230,6 +232,7 @@ const OPERATIONS: &[&[&str]] = &[
     &["verify/run"],
     &["verify/object"],
     &["verify/export", "verify/import"],
+    &["verify/place"],
     &["verify"],
 ];
 

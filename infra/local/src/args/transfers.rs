@@ -2,14 +2,14 @@
 
 use clap::Args as ClapArgs;
 use sluice_transfer::{
-    BucketUri, Compression, Format, Inflate, OnMisfit, Order, Placement, PositionSpec, ReadMode, ReadShare,
+    BucketUri, Compression, Format, Inflate, OnMisfit, Order, Placement, PositionSpec, ReadMode, ReadShare, SeriesName,
     SourceFormat, State, StreamUri, Tempo, TransferId,
 };
 
 use super::SLICES;
 use super::values::{
-    Limit, bucket, compression, format, inflate, limit, on_misfit, order, placement, positive_size, read_mode, size,
-    source, source_format, state, stream,
+    Limit, bucket, compression, format, inflate, limit, on_misfit, order, placement, positive_size, proof, read_mode,
+    size, source, source_format, state, stream,
 };
 
 #[derive(Debug, ClapArgs)]
@@ -86,7 +86,14 @@ pub(crate) struct Export {
     /// which AWS charges by the hour and the byte. For Kinesis [default: polling]
     #[arg(long, value_name = "polling|fanout", value_parser = read_mode)]
     pub read: Option<ReadMode>,
-    /// First event, inclusive [default: earliest]
+    /// Make the next run of the series of that name: it begins exactly where the last one ended, and has an id of its
+    /// own, such as nightly-2026-11-29. The series is on record in the bucket, so any machine can go on with it
+    #[arg(long, value_name = "NAME", conflicts_with = "id")]
+    pub series: Option<SeriesName>,
+    /// Take the place of the series' last run, which another home began, if that home is lost for good
+    #[arg(long, requires = "series")]
+    pub take_over: bool,
+    /// First event, inclusive; of a series only for its first run [default: earliest]
     #[arg(long, value_name = "P")]
     pub from: Option<PositionSpec>,
     /// End, exclusive [default: latest, as of now]
@@ -187,6 +194,25 @@ pub(crate) struct Status {
 pub(crate) struct Named {
     /// The transfer
     pub id: TransferId,
+}
+
+/// What is to be proved.
+#[derive(Clone, Debug)]
+pub(crate) enum Proof {
+    /// A transfer of this home.
+    Transfer(TransferId),
+    /// Exports in a place, or one by its manifest.
+    Place(BucketUri),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Verify {
+    /// A transfer's id, or a place such as `dir:/backup` or `s3://archive/orders`; or a manifest there
+    #[arg(value_name = "ID|PLACE", value_parser = proof)]
+    pub what: Proof,
+    /// Only the series of that name in the place
+    #[arg(long, value_name = "NAME")]
+    pub series: Option<SeriesName>,
 }
 
 #[derive(Debug, ClapArgs)]

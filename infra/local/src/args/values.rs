@@ -5,9 +5,11 @@ use std::str::FromStr;
 
 use sluice_transfer::limits::EVENT_BYTES;
 use sluice_transfer::{
-    BucketUri, Compression, Format, Inflate, OnMisfit, Order, Placement, ReadMode, SourceFormat, State, StreamUri,
+    BucketUri, Compression, Format, Inflate, NameError, OnMisfit, Order, Placement, ReadMode, SourceFormat, State,
+    StreamUri,
 };
 
+use super::transfers::Proof;
 use crate::aws;
 use crate::places::{BUCKETS, STREAMS, is_local};
 
@@ -48,6 +50,15 @@ fn local(text: &str, otherwise: &str) -> Result<StreamUri, String> {
 }
 
 /// A place to read from: as a bucket, but a slash at its end stays, since it means a folder.
+/// A place has a colon, and the id of a transfer has none.
+pub(super) fn proof(text: &str) -> Result<Proof, String> {
+    if text.contains(':') {
+        source(text).map(Proof::Place)
+    } else {
+        text.parse().map(Proof::Transfer).map_err(|error: NameError| error.to_string())
+    }
+}
+
 pub(super) fn source(text: &str) -> Result<BucketUri, String> {
     let mut uri = BucketUri::from_str(text).map_err(|error| error.to_string())?;
     if uri.scheme == "s3" {

@@ -13,8 +13,8 @@ use sluice_transfer::record::{
 use sluice_transfer::{
     Aggregates, Anchor, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames,
     ForeignFiles, Format, Gap, HashRange, ImportRequest, Lacking, MisfitReason, Misfits, OnMisfit, Order, Pace,
-    Placement, Position, Range, ReadMode, ReadShare, Reason, Request, Rhythm, Sequence, ShardId, SourceFormat, State,
-    StreamUri, TimeRange, Timestamp, UploadId, Value,
+    Placement, Position, Range, ReadMode, ReadShare, Reason, Request, Rhythm, Sequence, SeriesName, SeriesRun, ShardId,
+    SourceFormat, State, StreamUri, TimeRange, Timestamp, UploadId, Value,
 };
 
 use super::*;
@@ -75,6 +75,7 @@ fn meta() -> TransferRecord {
         to: "s3:archive/orders".parse().unwrap(),
         format: Some(Format::Raw),
         compression: None,
+        series: None,
         from: Some("2026-11-21T00:00:00Z".parse().unwrap()),
         until: None,
         object_size: Some(1 << 30),
@@ -440,6 +441,28 @@ fn records_of_how_a_source_is_read_are_read_and_written_as_ever() {
     let own = TransferRecord::new(own.id, own.execution, request, config, own.shards, now());
     assert_eq!(own.version, 6);
     golden("meta-reader", Key::Meta(&id), &own);
+
+    let run = meta();
+    let (Config::Export(config), Request::Export(request)) = (run.config, run.request) else { panic!() };
+    let series: SeriesName = "nightly".parse().unwrap();
+    let begun = SeriesRun {
+        series: series.clone(),
+        number: 1,
+        transfer: id.clone(),
+        stream: config.stream.clone(),
+        source_created: None,
+        from: None,
+        previous: None,
+        host: "s3://work".to_owned(),
+        execution: run.execution.clone(),
+        created: now(),
+        hole: None,
+    };
+    let request = Request::Export(ExportRequest { series: Some(series), ..request });
+    let config = Config::Export(ExportConfig { series: Some(Box::new(begun)), ..config });
+    let run = TransferRecord::new(run.id, run.execution, request, config, run.shards, now());
+    assert_eq!(run.version, 8);
+    golden("meta-series", Key::Meta(&id), &run);
 
     let stream: StreamUri = "kinesis:orders".parse().unwrap();
     let mut readers = ReadersRecord::new(stream.clone());

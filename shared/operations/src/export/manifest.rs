@@ -2,7 +2,7 @@
 
 use sluice_transfer::manifest::{ExportManifest, ShardManifest};
 use sluice_transfer::record::{ExportConfig, ExportWork, ManifestRef, ShardRecord, TransferRecord};
-use sluice_transfer::{Counts, Cursor, ObjectKeys, State};
+use sluice_transfer::{Counts, Cursor, ObjectKeys, SeriesPlace, State};
 
 use super::shard::ShardExport;
 use super::target::{Target, open_target};
@@ -10,6 +10,7 @@ use crate::claimed::{Claimed, Taken};
 use crate::error::{Code, OperationError, Stop};
 use crate::objects::put_document;
 use crate::records::shard_records;
+use crate::series::previous_key;
 use crate::slice::Slice;
 
 impl ShardExport<'_, '_> {
@@ -80,7 +81,8 @@ pub(crate) async fn write_root(
         deaggregated: config.deaggregate,
         objects: shards.iter().map(|shard| shard.objects).sum(),
         shards,
-        previous: None,
+        previous: previous_key(config.series.as_deref()),
+        series: config.series.as_deref().map(SeriesPlace::from),
         notes: transfer.notes.clone(),
     };
     let name = if state == State::Cancelled { ObjectKeys::cancelled() } else { ObjectKeys::root() };

@@ -12,8 +12,9 @@ use checked::Checked;
 
 use crate::ending::{end, release};
 use crate::engine::{Engine, Operation};
-use crate::error::{OperationError, Stop};
+use crate::error::{Code, OperationError, Stop};
 use crate::records::{shard_records, totals};
+use crate::series;
 use crate::settle::settle;
 use crate::slice::{Purpose, Slice, SliceOrder};
 
@@ -39,21 +40,28 @@ pub fn finish<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<'a, Fi
         match checked {
             Ok(Checked::More) | Err(Stop::Fenced | Stop::Deadline | Stop::Rest) => Ok(Finish::Again),
             Ok(Checked::Busy(wait_millis)) => Ok(Finish::Busy { wait_millis }),
-            Ok(Checked::All { manifest }) => complete(engine, &transfer, manifest).await,
+            Ok(Checked::All { manifest }) => match series::end_completed(engine, &transfer).await {
+                Ok(()) => complete(engine, &transfer, manifest).await,
+                Err(error) if error.code == Code::Unavailable => Ok(Finish::Interrupted(error.to_failure())),
+                Err(error) => fail(engine, &transfer, &error).await,
+            },
             Err(Stop::Trouble(error)) => Ok(Finish::Interrupted(error.to_failure())),
-            Err(Stop::Failed(error)) => {
-                let ended = end(engine, &transfer, Step::Failed, Some(error.to_failure())).await?;
-                Ok(if ended == Settled::Ended { Finish::Ended } else { Finish::Again })
-            }
+            Err(Stop::Failed(error)) => fail(engine, &transfer, &error).await,
         }
     })
+}
+
+async fn fail(engine: &Engine, transfer: &TransferRecord, error: &OperationError) -> Result<Finish, OperationError> {
+    let ended = end(engine, transfer, Step::Failed, Some(error.to_failure())).await?;
+    Ok(if ended == Settled::Ended { Finish::Ended } else { Finish::Again })
 }
 
 async fn complete(engine: &Engine, transfer: &TransferRecord, manifest: ManifestRef) -> Result<Finish, OperationError> {
     let shards = shard_records(engine, transfer).await?;
     let totals = totals(transfer, &shards, transfer.state);
     // What is lost weighs more than what is kept elsewhere; the report tells both.
-    let step = match (totals.gaps, totals.misfits) {
+    let hole = matches!(&transfer.config, Config::Export(config) if config.series.as_ref().is_some_and(|run| run.hole.is_some()));
+    let step = match (totals.gaps + u64::from(hole), totals.misfits) {
         (0, 0) => Step::Verified,
         (0, _) => Step::VerifiedWithMisfits,
         _ => Step::VerifiedWithGaps,

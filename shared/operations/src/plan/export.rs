@@ -1,13 +1,15 @@
 //! Planning an export: bounds, sizes, destination.
 
+use std::collections::BTreeMap;
+
 use sluice_ports::{Capabilities, ErrorKind, ListedShard, ShardInfo, StreamFacts, StreamListing, StreamStore};
 use sluice_transfer::limits::{LARGEST_OBJECT, PARTS_PER_OBJECT, SHARDS};
 use sluice_transfer::record::{
     Config, DestinationConfig, DestinationRecord, ExportConfig, ShardRecord, TimeBounds, Work,
 };
 use sluice_transfer::{
-    DestinationName, Encoding, ExportRequest, LeftOut, ObjectKeys, Position, PositionSpec, Range, ReadMode, ReadShare,
-    ReadShareError, ShardId, Timestamp, TransferId, are, counted, parents_first,
+    Cut, DestinationName, Encoding, ExportRequest, LeftOut, ObjectKeys, Position, PositionSpec, Range, ReadMode,
+    ReadShare, ReadShareError, SeriesRun, ShardId, Timestamp, TransferId, are, counted, parents_first,
 };
 
 use super::bounds::{check_bounds, check_ends, check_order, check_shards, check_whole, number_in, position, time_of};
@@ -17,6 +19,7 @@ use super::resolved::{Resolved, unknown_stream};
 use crate::engine::{Engine, Settings};
 use crate::error::{Code, OperationError};
 use crate::export::target::{same_source, source};
+use crate::series::{PlannedRun, planned_notes, same_stream};
 
 /// Encoded bytes of an object, unless told otherwise.
 const OBJECT_SIZE: u64 = 256 << 20;
@@ -30,6 +33,7 @@ pub(super) async fn resolve(
     engine: &Engine,
     id: &TransferId,
     request: &ExportRequest,
+    execution: &str,
 ) -> Result<Resolved, OperationError> {
     let reader = reader(engine, id, request).await?;
     let (bucket, prefix) = engine.places().bucket(&request.to).await?;
@@ -65,11 +69,21 @@ pub(super) async fn resolve(
         reader,
         ..ExportConfig::new(request.stream.clone(), [(DestinationName::only(), destination)].into())
     };
-    let Found { shards, facts, notes } = shards(engine, id, request, &config).await?;
+    let planned = PlannedRun::of(engine, id, request, execution).await?;
+    config.series = planned.as_ref().map(PlannedRun::run);
+    let Found { shards, facts, mut notes } = shards(engine, id, request, &config).await?;
     config.by_time = shards.iter().any(|shard| shard.times.is_some());
     (config.source_created, config.retention_millis) = (facts.created, facts.retention_millis);
     let shares = facts.limits.is_some() && config.reader.is_none();
     config.read_share = config.read_share.filter(|_| shares);
+    if let (Some(planned), Some(run)) = (planned, config.series.take()) {
+        let names: Vec<_> = shards.iter().map(|shard| shard.shard.clone()).collect();
+        let hole = run.hole(&names, facts.retention_millis, engine.clock.now());
+        // The last thing that a plan does before the transfer is on record: what is refused begins no run.
+        let run = planned.begin(SeriesRun { source_created: facts.created, hole, ..*run }).await?;
+        notes.extend(planned_notes(&run));
+        config.series = Some(run);
+    }
     Ok(Resolved { config: Config::Export(config), shards, left_out: LeftOut::default(), notes })
 }
 
@@ -145,6 +159,11 @@ pub(super) async fn shards(
         answer => answer?,
     };
     same_source(config, listing.facts)?;
+    let listed: Vec<_> = listing.shards.iter().map(|shard| &shard.shard).collect();
+    let request = &continued(config, request, &listed);
+    if let Some(run) = &config.series {
+        same_stream(run, listing.facts)?;
+    }
     if listing.shards.len() > SHARDS {
         let found = listing.shards.len();
         return Err(OperationError::new(
@@ -195,6 +214,14 @@ pub(super) async fn shards(
     Ok(Found { shards: records, facts: listing.facts, notes })
 }
 
+/// The request of a run of a series, which begins where the last one ended. A shard that is no longer listed has no
+/// events any more; one that the last run did not know begins with its first event.
+fn continued(config: &ExportConfig, request: &ExportRequest, listed: &[&ShardId]) -> ExportRequest {
+    let Some(Cut(cut)) = config.series.as_ref().and_then(|run| run.from.clone()) else { return request.clone() };
+    let there: BTreeMap<_, _> = cut.into_iter().filter(|(shard, _)| listed.contains(&shard)).collect();
+    ExportRequest { from: (!there.is_empty()).then_some(PositionSpec::Cut(Cut(there))), ..request.clone() }
+}
+
 /// Says what a reader of its own costs and what it spares others.
 fn note_reader(request: &ExportRequest, config: &ExportConfig, shards: usize, notes: &mut Notes) {
     let Some(reader) = &config.reader else { return };
@@ -231,6 +258,12 @@ async fn range(
     let end = end.unwrap_or_else(|| shard.tail.clone());
     // An end behind the tail is the tail: an export is bounded by what is there. An end in front of the start is an
     // empty range.
+    if request.series.is_some() && start < shard.earliest {
+        notes.push(format!(
+            "shard {}: what lies between {start}, where the run before ended, and {} is gone: it is a gap",
+            shard.shard, shard.earliest
+        ));
+    }
     let range = Range { until: end.min(shard.tail.clone()).max(start.clone()), from: start };
     window.note_strays(stream, shard, &range, notes).await?;
     Ok(range)

@@ -71,7 +71,7 @@ pub fn plan<'a>(
         }
         let resolved = match request {
             // Large, and once in a plan.
-            Request::Export(request) => Box::pin(export::resolve(engine, id, request)).await?,
+            Request::Export(request) => Box::pin(export::resolve(engine, id, request, execution)).await?,
             Request::Import(request) => Box::pin(import::resolve(engine, id, request)).await?,
         };
         let shards: Vec<ShardId> = resolved.shards.iter().map(|shard| shard.shard.clone()).collect();

@@ -33,6 +33,10 @@ impl Places for Patient<dyn Places> {
         self.store.work()
     }
 
+    fn host(&self) -> String {
+        self.store.host()
+    }
+
     fn object(&self, bucket: &BucketUri, key: &str) -> String {
         self.store.object(bucket, key)
     }

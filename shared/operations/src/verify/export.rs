@@ -15,8 +15,12 @@ use crate::listing::Listing;
 use crate::objects::get_document;
 use crate::records::shard_records;
 
-pub(super) async fn verify(run: &mut Run<'_>, config: &ExportConfig) -> Result<End, OperationError> {
-    let (engine, transfer) = (run.engine, run.transfer);
+pub(super) async fn verify(
+    run: &mut Run<'_>,
+    transfer: &TransferRecord,
+    config: &ExportConfig,
+) -> Result<End, OperationError> {
+    let engine = run.engine;
     let target = match open_target(&*engine.places(), config).await {
         Ok(target) => target,
         // Not there, or not within reach: an unmounted disk is no mismatch.
@@ -55,16 +59,33 @@ pub(super) async fn verify(run: &mut Run<'_>, config: &ExportConfig) -> Result<E
         }
     };
     if run.fresh {
-        judge(run, root, &manifest, moved);
+        judge(run, transfer, root, &manifest, moved);
+    }
+    Ok(verify_manifest(run, bucket, root, &manifest).await)
+}
+
+/// All that a manifest lists.
+pub(super) async fn verify_manifest(
+    run: &mut Run<'_>,
+    bucket: &dyn BucketStore,
+    root: &str,
+    manifest: &ExportManifest,
+) -> End {
+    if run.fresh
+        && let Some(hole) = manifest.series.as_ref().and_then(|series| series.hole)
+    {
+        let what =
+            format!("what arrived between {} and {} was lost before it was read, if anything did", hole.min, hole.max);
+        run.found.find(Verdict::Gaps, &what);
     }
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
     while let Some(shard) = manifest.shards.get(run.at.shard) {
-        if verify_shard(run, bucket, folder, &manifest, shard).await == End::Time {
-            return Ok(End::Time);
+        if verify_shard(run, bucket, folder, manifest, shard).await == End::Time {
+            return End::Time;
         }
         run.next_shard();
     }
-    Ok(End::All)
+    End::All
 }
 
 /// What arrived, as the records say. The totals of an export that an earlier version cancelled also count what it had
@@ -77,8 +98,8 @@ async fn moved(engine: &Engine, transfer: &TransferRecord) -> Result<Counts, Ope
 }
 
 /// What the root says and what the records say.
-fn judge(run: &mut Run<'_>, root: &str, manifest: &ExportManifest, moved: Counts) {
-    if manifest.transfer == run.transfer.id && manifest.counts == moved {
+fn judge(run: &mut Run<'_>, transfer: &TransferRecord, root: &str, manifest: &ExportManifest, moved: Counts) {
+    if manifest.transfer == transfer.id && manifest.counts == moved {
         return;
     }
     let what =

@@ -1,7 +1,7 @@
 //! The proof of an import: what its target holds.
 
 use sluice_ports::StreamStore;
-use sluice_transfer::record::{ImportConfig, ShardRecord, Work};
+use sluice_transfer::record::{ImportConfig, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{Counts, ShardId, counted};
 
 use super::found::Verdict;
@@ -10,8 +10,12 @@ use crate::error::{Code, OperationError};
 use crate::import::misfit::difference;
 use crate::import::read_back::{ReadOn, read_more};
 
-pub(super) async fn verify(run: &mut Run<'_>, config: &ImportConfig) -> Result<End, OperationError> {
-    let (engine, transfer) = (run.engine, run.transfer);
+pub(super) async fn verify(
+    run: &mut Run<'_>,
+    transfer: &TransferRecord,
+    config: &ImportConfig,
+) -> Result<End, OperationError> {
+    let engine = run.engine;
     while let Some(shard) = transfer.shards.get(run.at.shard) {
         if run.is_over() {
             return Ok(End::Time);
@@ -85,7 +89,7 @@ async fn verify_shard(run: &mut Run<'_>, config: &ImportConfig, record: &ShardRe
     run.found.counts += back.counts;
     run.found.read += 1;
     if whole && !back.proves(sent) {
-        let may_expire = run.at.trimmed || has_expired(run, &*stream).await?;
+        let may_expire = run.at.trimmed || has_expired(run, config, &*stream).await?;
         compare(run, config, shard, (sent.counts, back.counts), may_expire);
     }
     if !sent.misfits.is_none() {
@@ -106,9 +110,9 @@ async fn is_gone(stream: &dyn StreamStore, shard: &ShardId) -> bool {
 }
 
 /// True if the stream no longer keeps all events that arrived since the import was planned.
-async fn has_expired(run: &Run<'_>, stream: &dyn StreamStore) -> Result<bool, OperationError> {
+async fn has_expired(run: &Run<'_>, config: &ImportConfig, stream: &dyn StreamStore) -> Result<bool, OperationError> {
     let listing = stream.list().await?;
-    let age = run.engine.clock.now().millis_since(run.transfer.created_at);
+    let age = run.engine.clock.now().millis_since(config.time);
     Ok(listing.facts.retention_millis.is_some_and(|retention| age > retention))
 }
 

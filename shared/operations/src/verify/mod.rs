@@ -11,9 +11,11 @@ mod export;
 mod found;
 mod import;
 mod object;
+mod place;
 mod run;
 
 pub use found::{Verdict, Verification};
+pub use place::{PlaceVerification, verify_place};
 pub use run::{Progress, VerifyCursor};
 
 use sluice_transfer::record::Config;
@@ -80,10 +82,10 @@ fn run<'a>(
             Some(before) => (before.verification, before.at, false),
             None => (Verification::new(id), VerifyCursor::default(), true),
         };
-        let mut run = Run { engine, transfer: &transfer, deadline, seen, fresh, came_further: false, found, at };
+        let mut run = Run { engine, deadline, seen, fresh, came_further: false, found, at };
         let end = match &transfer.config {
-            Config::Export(config) => export::verify(&mut run, config).await?,
-            Config::Import(config) => import::verify(&mut run, config).await?,
+            Config::Export(config) => export::verify(&mut run, &transfer, config).await?,
+            Config::Import(config) => import::verify(&mut run, &transfer, config).await?,
         };
         let (verification, at) = (run.found, run.at);
         Ok(Progress { verification, done: end == End::All, at })

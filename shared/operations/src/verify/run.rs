@@ -1,7 +1,7 @@
 //! One slice of a verification: how far it is, and when it ends.
 
 use serde::{Deserialize, Serialize};
-use sluice_transfer::record::{ReadBack, TransferRecord};
+use sluice_transfer::record::ReadBack;
 use sluice_transfer::{Checksum, Counts, Timestamp};
 
 use super::found::Verification;
@@ -43,7 +43,6 @@ pub struct VerifyCursor {
 /// One slice of a verification.
 pub(super) struct Run<'a> {
     pub engine: &'a Engine,
-    pub transfer: &'a TransferRecord,
     /// None to go on to the end.
     pub deadline: Option<Timestamp>,
     pub seen: &'a mut dyn FnMut(u64),

@@ -83,6 +83,7 @@ fn export(object_size: Option<u64>, part_size: Option<u64>) -> Request {
         to: "memory:archive".parse().unwrap(),
         format: Some(Format::Jsonl),
         compression: Some(Compression::Plain),
+        series: None,
         from: None,
         until: None,
         object_size,

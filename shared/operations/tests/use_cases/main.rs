@@ -13,6 +13,7 @@ mod misfits;
 mod pace;
 mod position_map;
 mod ranges;
+mod series;
 mod settle;
 mod source_changed;
 mod told;

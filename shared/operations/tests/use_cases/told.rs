@@ -34,6 +34,7 @@ fn export(from: Option<PositionSpec>, until: Option<PositionSpec>) -> ExportRequ
         to: "memory:archive".parse().unwrap(),
         format: Some(Format::Jsonl),
         compression: Some(Compression::Plain),
+        series: None,
         from,
         until,
         object_size: None,

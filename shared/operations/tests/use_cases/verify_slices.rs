@@ -132,6 +132,7 @@ fn export(format: Format, object_size: u64) -> Request {
         to: "memory:archive".parse().unwrap(),
         format: Some(format),
         compression: Some(sluice_transfer::Compression::Plain),
+        series: None,
         from: None,
         until: None,
         object_size: Some(object_size),

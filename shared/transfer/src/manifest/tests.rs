@@ -102,6 +102,7 @@ fn root(shards: Vec<ShardManifest>) -> ExportManifest {
         objects: shards.iter().map(|shard| shard.objects).sum(),
         shards,
         previous: None,
+        series: None,
         notes: Vec::new(),
     }
 }

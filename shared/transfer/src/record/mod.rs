@@ -34,9 +34,11 @@ pub use work::{ExportWork, ImportWork, Kind, ShardWork, Work};
 /// out of aggregates, which versions before would leave in them; version 6 an import that may make its target or says
 /// in which order events stand there, and an export whose request says what part of the reading limits it may take or how it
 /// reads, none of which versions before can compare; version 7 an import whose request says a pace, which versions before
-/// would run as fast as they can, or what is done with events that its target cannot hold; all other records are as in
-/// version 1, and say so.
-pub const RECORD_VERSION: u32 = TOLD_HOW;
+/// would run as fast as they can, or what is done with events that its target cannot hold; version 8 an export that is a run
+/// of a series, whose end versions before would not tell its bucket; all other records are as in version 1, and say so.
+pub const RECORD_VERSION: u32 = SERIES;
+/// See [`RECORD_VERSION`].
+const SERIES: u32 = 8;
 /// See [`RECORD_VERSION`].
 const TOLD_HOW: u32 = 7;
 /// See [`RECORD_VERSION`].

@@ -5,11 +5,11 @@ use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, ORDERED, PLACED, TOLD_HOW};
+use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, ORDERED, PLACED, SERIES, TOLD_HOW};
 use crate::{
     Anchor, BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, LeftOut,
-    OnMisfit, Order, PackSpec, Placement, ReadShare, Request, Rhythm, Schedule, ShardId, SourceFormat, State, Step,
-    StreamUri, Timestamp, TransferId, Wanted,
+    OnMisfit, Order, PackSpec, Placement, ReadShare, Request, Rhythm, Schedule, SeriesRun, ShardId, SourceFormat,
+    State, Step, StreamUri, Timestamp, TransferId, Wanted,
 };
 
 /// The root of a transfer's manifest.
@@ -92,6 +92,9 @@ pub struct ExportConfig {
     /// The name of the reader that this export registers for itself; none for one that shares the source with others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reader: Option<String>,
+    /// The run of a series that this export is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<Box<SeriesRun>>,
 }
 
 impl ExportConfig {
@@ -107,6 +110,7 @@ impl ExportConfig {
             retention_millis: None,
             read_share: None,
             reader: None,
+            series: None,
         }
     }
 }
@@ -300,6 +304,8 @@ impl TransferRecord {
     ) -> Self {
         Self {
             version: match &request {
+                // An older version would end a run without a word in the bucket.
+                Request::Export(request) if request.series.is_some() => SERIES,
                 Request::Import(request) if request.pace.is_some() || request.on_misfit.is_some() => TOLD_HOW,
                 Request::Import(request) if request.create_target || request.order.is_some() => ORDERED,
                 Request::Export(request) if request.read_share.is_some() || request.read.is_some() => ORDERED,

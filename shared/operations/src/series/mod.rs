@@ -1,0 +1,332 @@
+//! Series of exports: which run comes next, who has it, and its end.
+//!
+//! **Invariant.** What is decided here is decided by documents in the bucket that are made only where there is none, so
+//! it holds between machines that know nothing of each other. A machine's own records say only whether a run is its own.
+
+pub(crate) mod chain;
+pub(crate) mod documents;
+
+use std::collections::BTreeSet;
+
+use sluice_ports::StreamFacts;
+use sluice_transfer::record::{Config, ExportConfig, TransferRecord};
+use sluice_transfer::{ExportRequest, ObjectKeys, RunEnding, SeriesEnd, SeriesRun, State, TransferId, counted};
+
+use crate::engine::{Engine, Operation};
+use crate::error::{Code, OperationError};
+use documents::{Series, Standing, taken};
+
+/// Runs of one day for which a name is looked for.
+const RUNS_OF_A_DAY: u32 = 10_000;
+
+/// What comes next in a series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NextRun {
+    /// The last run is this host's own and not at its end: that comes first. With a name of who repeats it, the run
+    /// that it began, in whatever state.
+    GoOn(TransferId),
+    /// A run begins, under this id.
+    Begin(TransferId),
+}
+
+/// What a host may do to a series beside its next run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeriesOrder<'a> {
+    /// Who asks, if it may ask again for the run that it began: an execution, whose plan may be repeated.
+    pub repeated_by: Option<&'a str>,
+    /// Take the place of a run that another host began and cannot bring to its end.
+    pub take_over: bool,
+}
+
+/// The next run of the request's series. It may be asked again at any time. The run is put on record by its plan.
+///
+/// # Errors
+/// `SeriesTaken` if another host has a run that is not at its end, `Invalid` if the request names no series, or the
+/// series is of another stream.
+pub fn next_run<'a>(
+    engine: &'a Engine,
+    request: &'a ExportRequest,
+    order: SeriesOrder<'a>,
+) -> Operation<'a, (NextRun, Vec<String>)> {
+    Box::pin(async move {
+        let Some(name) = &request.series else {
+            return Err(OperationError::new(Code::Invalid, "the export names no series"));
+        };
+        let series = Series::open(engine, &request.to, name).await?;
+        let mut notes = Vec::new();
+        loop {
+            let run = match series.standing().await? {
+                Standing::New => return Ok((NextRun::Begin(new_id(engine, &series, 0).await?), notes)),
+                Standing::Ended(run, _) => {
+                    check_stream(engine, request, &run).await?;
+                    let is_its = run.host == engine.places().host();
+                    if is_its && order.repeated_by.is_some_and(|execution| execution == run.execution) {
+                        return Ok((NextRun::GoOn(run.transfer), notes));
+                    }
+                    return Ok((NextRun::Begin(new_id(engine, &series, run.number).await?), notes));
+                }
+                Standing::Open(run) => run,
+            };
+            check_stream(engine, request, &run).await?;
+            if run.host == engine.places().host() {
+                match engine.checkpoints().transfer(&run.transfer).await? {
+                    // Its plan was cut off.
+                    None => return Ok((NextRun::Begin(run.transfer), notes)),
+                    Some(record) if !record.state.is_final() => return Ok((NextRun::GoOn(run.transfer), notes)),
+                    Some(record) => end_of(&series, &run, &record).await?,
+                }
+            } else if let Some((manifest, root)) = series.manifest(&run).await? {
+                // Whoever ended it died in front of the last document. It follows from the manifest.
+                series.put_end(&SeriesEnd::completed(&run, &manifest, root)).await?;
+            } else if order.take_over {
+                notes.extend(take_over(&series, &run).await?);
+            } else {
+                return Err(taken(&run));
+            }
+        }
+    })
+}
+
+/// The transfer of the last run of the request's series, if this host has it; whatever became of it.
+pub fn last_run<'a>(engine: &'a Engine, request: &'a ExportRequest) -> Operation<'a, Option<TransferId>> {
+    Box::pin(async move {
+        let Some(name) = &request.series else { return Ok(None) };
+        let series = Series::open(engine, &request.to, name).await?;
+        let run = match series.standing().await? {
+            Standing::New => return Ok(None),
+            Standing::Open(run) | Standing::Ended(run, _) => run,
+        };
+        Ok((run.host == engine.places().host()).then_some(run.transfer))
+    })
+}
+
+/// A run continues the stream of those before.
+async fn check_stream(engine: &Engine, request: &ExportRequest, run: &SeriesRun) -> Result<(), OperationError> {
+    let stream = engine.places().canonical(&request.stream).await?;
+    if stream == run.stream {
+        return Ok(());
+    }
+    let what = format!(
+        "series {} in {} is of {}, not of {stream}: give this stream's series another name",
+        run.series, request.to, run.stream
+    );
+    Err(OperationError::new(Code::Invalid, what))
+}
+
+/// A name for a run of today that no transfer and no export has, and no run behind which `last` is the last one: also
+/// one that was given up may still have a host that writes.
+async fn new_id(engine: &Engine, series: &Series, last: u32) -> Result<TransferId, OperationError> {
+    let (name, today) = (&series.name, engine.clock.now());
+    let id = |nth| name.run_id(today, nth).map_err(|error| OperationError::new(Code::Invalid, error.to_string()));
+    let (of_today, mut taken) = (id(1)?, BTreeSet::new());
+    for number in (1..=last).rev() {
+        let run = series.run(number).await?.transfer;
+        if !run.as_str().starts_with(of_today.as_str()) {
+            break;
+        }
+        taken.insert(run);
+    }
+    for nth in 1..=RUNS_OF_A_DAY {
+        let id = id(nth)?;
+        if taken.contains(&id) {
+            continue;
+        }
+        let folder = format!("{}/", ObjectKeys::new(&series.prefix, &id).folder());
+        let is_free = engine.checkpoints().transfer(&id).await?.is_none()
+            && series.bucket.list(&folder, None, 1).await?.is_empty();
+        if is_free {
+            return Ok(id);
+        }
+    }
+    let what = format!("series {name}: it has {RUNS_OF_A_DAY} runs of today");
+    Err(OperationError::new(Code::OutOfRange, what))
+}
+
+/// Puts the end of a run on record whose transfer is at its end: its host died in between.
+async fn end_of(series: &Series, run: &SeriesRun, record: &TransferRecord) -> Result<(), OperationError> {
+    let end = match series.manifest(run).await? {
+        Some((manifest, root)) => SeriesEnd::completed(run, &manifest, root),
+        None if record.state == State::Cancelled => SeriesEnd::without(run, RunEnding::Cancelled),
+        None => {
+            let what = format!("the manifest of {}, which is {}, is missing: put it back", run.transfer, record.state);
+            return Err(OperationError::new(Code::ObjectMissing, what));
+        }
+    };
+    series.put_end(&end).await.map(drop)
+}
+
+/// Takes the place of a run that another host began. From here on that host cannot complete it.
+async fn take_over(series: &Series, run: &SeriesRun) -> Result<Option<String>, OperationError> {
+    let end = series.put_end(&SeriesEnd::without(run, RunEnding::TakenOver)).await?;
+    if end.ending != RunEnding::TakenOver {
+        // It came to its end at this moment.
+        return Ok(None);
+    }
+    let folder = format!("{}/", ObjectKeys::new(&series.prefix, &run.transfer).folder());
+    let uploads = series.bucket.list_uploads(&folder).await?;
+    for upload in &uploads {
+        series.bucket.abort(&upload.key, &upload.id).await?;
+    }
+    let (mut objects, mut bytes, mut after) = (0_u64, 0_u64, None::<String>);
+    loop {
+        let page = series.bucket.list(&folder, after.as_deref(), 1_000).await?;
+        objects += page.len() as u64;
+        bytes += page.iter().map(|file| file.size).sum::<u64>();
+        if page.len() < 1_000 {
+            break;
+        }
+        after = page.last().map(|file| file.key.clone());
+    }
+    Ok(Some(format!(
+        "run {} of series {}, {}, was begun at {} and is given up: its range is exported again. It left {} of {bytes} \
+         bytes in {folder}, which no manifest names, and {} that were aborted",
+        run.number,
+        run.series,
+        run.transfer,
+        run.host,
+        counted(objects, "object"),
+        counted(uploads.len() as u64, "open upload"),
+    )))
+}
+
+/// A run that is planned, and whether its beginning is in the bucket already.
+pub(crate) struct PlannedRun {
+    series: Series,
+    run: SeriesRun,
+    begun: bool,
+}
+
+impl PlannedRun {
+    /// The run of that transfer; none for an export of no series.
+    ///
+    /// # Errors
+    /// `SeriesTaken` if the series has another run that is not at its end.
+    pub(crate) async fn of(
+        engine: &Engine,
+        id: &TransferId,
+        request: &ExportRequest,
+        execution: &str,
+    ) -> Result<Option<Self>, OperationError> {
+        let Some(name) = &request.series else { return Ok(None) };
+        let series = Series::open(engine, &request.to, name).await?;
+        if ObjectKeys::new(&series.prefix, id).folder() == series.keys.folder() {
+            let what = format!("series: the export and its series are both called {id}: choose another id");
+            return Err(OperationError::new(Code::Invalid, what));
+        }
+        let (number, end) = match series.standing().await? {
+            Standing::New => (1, None),
+            Standing::Ended(run, end) => {
+                check_stream(engine, request, &run).await?;
+                (run.number + 1, Some((run, end)))
+            }
+            Standing::Open(run) if run.transfer == *id && run.host == engine.places().host() => {
+                return Ok(Some(Self { series, run: *run, begun: true }));
+            }
+            Standing::Open(run) => return Err(taken(&run)),
+        };
+        let (before, end) = end.unzip();
+        let run = SeriesRun {
+            series: name.clone(),
+            number,
+            transfer: id.clone(),
+            stream: request.stream.clone(),
+            source_created: before.and_then(|run| run.source_created),
+            from: end.as_ref().and_then(|end| end.cut.clone()),
+            previous: end.and_then(|end| end.previous),
+            host: engine.places().host(),
+            execution: execution.to_owned(),
+            created: engine.clock.now(),
+            hole: None,
+        };
+        Ok(Some(Self { series, run, begun: false }))
+    }
+
+    /// As the export's configuration has it.
+    pub(crate) fn run(&self) -> Box<SeriesRun> {
+        Box::new(self.run.clone())
+    }
+
+    /// Puts the run on record in the bucket, with what its plan has learnt; answers it as it stands there. From here
+    /// on nobody else can have it.
+    pub(crate) async fn begin(mut self, run: SeriesRun) -> Result<Box<SeriesRun>, OperationError> {
+        if !self.begun {
+            self.run = run;
+            self.series.put_run(&self.run).await?;
+        }
+        Ok(Box::new(self.run))
+    }
+}
+
+/// Refuses a source that is another stream than the one of the runs before.
+pub(crate) fn same_stream(run: &SeriesRun, facts: StreamFacts) -> Result<(), OperationError> {
+    match (run.source_created, facts.created) {
+        (Some(before), Some(now)) if before != now => {
+            let what = format!(
+                "{} was deleted and made again: that of series {} was made at {before}, this one at {now}. Begin a \
+                 series of another name with it",
+                run.stream, run.series
+            );
+            Err(OperationError::new(Code::SourceChanged, what))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts the end of a completed run on record in its bucket. Nothing to do for an export of no series.
+///
+/// # Errors
+/// `SeriesTaken` if another host took its place.
+pub(crate) async fn end_completed(engine: &Engine, transfer: &TransferRecord) -> Result<(), OperationError> {
+    let Some((run, series)) = of(engine, transfer).await? else { return Ok(()) };
+    let Some((manifest, root)) = series.manifest(run).await? else {
+        let what = format!("the manifest of {} was written and is missing", transfer.id);
+        return Err(OperationError::new(Code::ObjectMissing, what));
+    };
+    let end = SeriesEnd::completed(run, &manifest, root);
+    let there = series.put_end(&end).await?;
+    if there == end {
+        return Ok(());
+    }
+    let what = format!(
+        "series {}: another host took the place of run {} while it was not at its end, so {} is no part of the series. \
+         Its events are in the run after it. Its manifest is complete, and can be imported by itself",
+        run.series, run.number, transfer.id
+    );
+    Err(OperationError::new(Code::SeriesTaken, what))
+}
+
+/// Puts the end of a run that was given up on record in its bucket, if it has none.
+pub(crate) async fn end_given_up(engine: &Engine, transfer: &TransferRecord) -> Result<(), OperationError> {
+    let Some((run, series)) = of(engine, transfer).await? else { return Ok(()) };
+    series.put_end(&SeriesEnd::without(run, RunEnding::Cancelled)).await.map(drop)
+}
+
+/// The run that a transfer is, and its series.
+async fn of<'a>(
+    engine: &Engine,
+    transfer: &'a TransferRecord,
+) -> Result<Option<(&'a SeriesRun, Series)>, OperationError> {
+    let Config::Export(ExportConfig { series: Some(run), destinations, .. }) = &transfer.config else {
+        return Ok(None);
+    };
+    let Some(destination) = destinations.values().next() else { return Ok(None) };
+    Ok(Some((run, Series::open(engine, &destination.bucket, &run.series).await?)))
+}
+
+/// The key of the manifest that a run continues, as its own manifest tells it.
+pub(crate) fn previous_key(run: Option<&SeriesRun>) -> Option<String> {
+    run?.previous.as_ref().map(|previous| previous.manifest.key.clone())
+}
+
+/// What the plan of a run notes for a person.
+pub(crate) fn planned_notes(run: &SeriesRun) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(hole) = run.hole {
+        notes.push(format!(
+            "the run before reached {}, and the stream keeps events since {}: what arrived between them is lost, if \
+             anything did",
+            hole.min, hole.max
+        ));
+    }
+    notes
+}

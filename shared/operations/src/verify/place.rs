@@ -1,0 +1,213 @@
+//! The proof of what lies in a place, by its documents alone: exports, and series of them. No record is needed, so any
+//! machine can do it, also one that never ran the transfers.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use sluice_ports::BucketStore;
+use sluice_transfer::manifest::{Document, ExportManifest};
+use sluice_transfer::{BucketUri, Counts, ObjectKeys, RunEnding, SeriesKeys, SeriesName, State};
+
+use super::export::verify_manifest;
+use super::found::{Verdict, Verification};
+use super::run::{Run, VerifyCursor};
+use crate::engine::{Engine, Operation};
+use crate::error::{Code, OperationError};
+use crate::objects::get_document;
+use crate::series::chain::{Chain, Met};
+use crate::series::documents::Series;
+
+/// Objects asked for in one listing.
+const LISTED_AT_ONCE: usize = 1_000;
+
+/// What was found in a place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlaceVerification {
+    /// The worst of all verdicts.
+    pub verdict: Verdict,
+    /// Events and bytes in all exports.
+    pub counts: Counts,
+    /// Each export that lies there, by its transfer.
+    pub exports: Vec<Verification>,
+    /// What is to be said of series: runs that are no part of them, and where one does not go on with the one before.
+    pub series: Vec<String>,
+}
+
+impl PlaceVerification {
+    fn find(&mut self, verdict: Verdict, what: String) {
+        self.verdict = self.verdict.max(verdict);
+        self.series.push(what);
+    }
+
+    fn add(&mut self, export: Verification) {
+        self.verdict = self.verdict.max(export.verdict);
+        self.counts += export.counts;
+        self.exports.push(export);
+    }
+}
+
+/// Verifies all exports and all series in a place, or one series of them. A manifest that is named is one export. `seen`
+/// is told each time more bytes were read.
+///
+/// # Errors
+/// `NotFound` if the place, or the series, is not there, or holds no export; what is wrong with an export is a finding.
+pub fn verify_place<'a>(
+    engine: &'a Engine,
+    place: &'a BucketUri,
+    series: Option<&'a SeriesName>,
+    seen: &'a mut dyn FnMut(u64),
+) -> Operation<'a, PlaceVerification> {
+    Box::pin(async move {
+        let mut found = PlaceVerification {
+            verdict: Verdict::Proved,
+            counts: Counts::default(),
+            exports: Vec::new(),
+            series: Vec::new(),
+        };
+        if let Some(name) = series {
+            verify_series(engine, place, name, &mut found, &mut BTreeSet::new(), seen).await?;
+            return Ok(found);
+        }
+        let (bucket, path) = engine.places().source(place).await?;
+        let is_file = !path.is_empty() && !path.ends_with('/') && bucket.head(&path).await?.is_some();
+        let there = if is_file { There::one(path) } else { There::below(&*bucket, &path).await? };
+        let mut done = BTreeSet::new();
+        for name in &there.series {
+            verify_series(engine, place, name, &mut found, &mut done, seen).await?;
+        }
+        for root in there.roots.iter().filter(|root| !done.contains(*root)) {
+            verify_root(engine, &*bucket, root, &mut found, seen).await?;
+        }
+        if found.exports.is_empty() && found.series.is_empty() {
+            let what = format!("{place} holds no export whose manifest is there, and no series: check the path");
+            return Err(OperationError::new(Code::NotFound, what));
+        }
+        Ok(found)
+    })
+}
+
+/// What lies in a place, by the names of its documents.
+#[derive(Default)]
+struct There {
+    /// Keys of manifests.
+    roots: Vec<String>,
+    /// Series whose documents lie in a folder right below the place.
+    series: BTreeSet<SeriesName>,
+}
+
+impl There {
+    fn one(root: String) -> Self {
+        Self { roots: vec![root], series: BTreeSet::new() }
+    }
+
+    async fn below(bucket: &dyn BucketStore, path: &str) -> Result<Self, OperationError> {
+        let prefix = if path.is_empty() || path.ends_with('/') { path.to_owned() } else { format!("{path}/") };
+        let (mut there, mut after) = (Self::default(), None::<String>);
+        loop {
+            let page = bucket.list(&prefix, after.as_deref(), LISTED_AT_ONCE).await?;
+            for file in &page {
+                there.add(&file.key, &prefix);
+            }
+            if page.len() < LISTED_AT_ONCE {
+                return Ok(there);
+            }
+            after = page.last().map(|file| file.key.clone());
+        }
+    }
+
+    fn add(&mut self, key: &str, prefix: &str) {
+        let (folder, name) = key.rsplit_once('/').unwrap_or(("", key));
+        if [ObjectKeys::root(), ObjectKeys::cancelled()].contains(&name) {
+            self.roots.push(key.to_owned());
+        }
+        let within = folder.get(prefix.len()..).unwrap_or_default();
+        if SeriesKeys::read(name).is_some()
+            && let Ok(series) = within.parse()
+        {
+            self.series.insert(series);
+        }
+    }
+}
+
+/// A series from its first run to its last. Roots that belong to it are added to `done`.
+async fn verify_series(
+    engine: &Engine,
+    place: &BucketUri,
+    name: &SeriesName,
+    found: &mut PlaceVerification,
+    done: &mut BTreeSet<String>,
+    seen: &mut dyn FnMut(u64),
+) -> Result<(), OperationError> {
+    let series = Series::look(engine, place, name).await?;
+    let mut chain = Chain::new(&series).await?;
+    loop {
+        match chain.next().await {
+            Ok(None) => return Ok(()),
+            Ok(Some(Met::Complete(link))) => {
+                done.insert(link.root.clone());
+                found.add(verify_export(engine, &*series.bucket, &link.root, &link.manifest, seen).await);
+            }
+            Ok(Some(Met::Passed { number, transfer, ending })) => {
+                let how = match ending {
+                    RunEnding::TakenOver => "another host took its place",
+                    _ => "it was given up",
+                };
+                let what = format!("series {name}: run {number}, {transfer}, is no part of it: {how}");
+                found.find(Verdict::Proved, what);
+            }
+            Ok(Some(Met::Open(run))) => {
+                let (number, transfer, host) = (run.number, &run.transfer, &run.host);
+                let what = format!("series {name}: run {number}, {transfer}, is not at its end yet; {host} has it");
+                found.find(Verdict::Proved, what);
+            }
+            Err(error) if matches!(error.code, Code::Denied | Code::Unavailable) => {
+                found.find(Verdict::Unproved, error.message);
+            }
+            Err(error) => found.find(Verdict::Mismatch, error.message),
+        }
+    }
+}
+
+async fn verify_root(
+    engine: &Engine,
+    bucket: &dyn BucketStore,
+    root: &str,
+    found: &mut PlaceVerification,
+    seen: &mut dyn FnMut(u64),
+) -> Result<(), OperationError> {
+    let manifest = get_document::<ExportManifest>(bucket, root, None).await.map_err(OperationError::from);
+    match manifest {
+        Ok(manifest) => found.add(verify_export(engine, bucket, root, &manifest, seen).await),
+        // A file of that name that others wrote.
+        Err(error) if error.code == Code::ManifestInvalid && !is_ours(bucket, root).await? => {}
+        Err(error) => found.find(Verdict::Mismatch, error.message),
+    }
+    Ok(())
+}
+
+/// True if a file begins as a manifest does.
+async fn is_ours(bucket: &dyn BucketStore, key: &str) -> Result<bool, OperationError> {
+    let start = format!("{{\"sluice\":\"{}\"", ExportManifest::KIND);
+    Ok(bucket.get(key, None, 0, start.len() as u64).await? == start.as_bytes())
+}
+
+async fn verify_export(
+    engine: &Engine,
+    bucket: &dyn BucketStore,
+    root: &str,
+    manifest: &ExportManifest,
+    seen: &mut dyn FnMut(u64),
+) -> Verification {
+    let found = Verification::new(&manifest.transfer);
+    let at = VerifyCursor::default();
+    let mut run = Run { engine, deadline: None, seen, fresh: true, came_further: false, found, at };
+    match manifest.check() {
+        Ok(()) => drop(verify_manifest(&mut run, bucket, root, manifest).await),
+        Err(error) => run.found.find(Verdict::Mismatch, &format!("{root}: {error}")),
+    }
+    if manifest.state == State::Cancelled {
+        run.found.find(run.found.verdict, "it was cancelled: this is what was complete");
+    }
+    run.found
+}
