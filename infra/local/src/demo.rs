@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use sluice_operations::{Code, Engine, Report, Runner, Wish, begin, describe};
-use sluice_ports::{Read, ReadLimit, StreamStore};
+use sluice_ports::{Read, ReadLimit, StreamAdmin, StreamReader};
 use sluice_transfer::{
     BucketUri, Compression, Counts, Event, ExportRequest, Format, ImportRequest, Kind, Position, Request, ShardId,
     State, StreamUri, TransferId,
@@ -345,7 +345,7 @@ fn payloads(a: &Event, b: &Event) -> bool {
 
 /// The events of a shard, one by one.
 struct Events<'a> {
-    stream: &'a dyn StreamStore,
+    stream: &'a dyn StreamReader,
     shard: &'a ShardId,
     position: Position,
     read: std::vec::IntoIter<Event>,
@@ -353,7 +353,7 @@ struct Events<'a> {
 }
 
 impl<'a> Events<'a> {
-    fn new(stream: &'a dyn StreamStore, shard: &'a ShardId) -> Self {
+    fn new(stream: &'a dyn StreamReader, shard: &'a ShardId) -> Self {
         Self { stream, shard, position: Position::Beginning, read: Vec::new().into_iter(), ended: false }
     }
 
@@ -381,7 +381,7 @@ impl<'a> Events<'a> {
 }
 
 /// The demo's streams have one shard.
-async fn shard(stream: &dyn StreamStore) -> Result<ShardId, Failure> {
+async fn shard(stream: &dyn StreamReader) -> Result<ShardId, Failure> {
     let first = stream.describe().await?.shards.into_iter().next();
     first.map(|shard| shard.shard).ok_or_else(|| Failure::new(Code::Corrupt, "the demo's stream has no shard"))
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use sluice_operations::{Code, Engine, Settings, check_ends};
-use sluice_ports::{ErrorKind, ShardInfo, StreamInfo, StreamStore};
+use sluice_ports::{ErrorKind, ShardInfo, StreamAdmin, StreamInfo, StreamReader};
 use sluice_stream_local::LocalStream;
 use sluice_transfer::record::{Config, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{Counts, Cut, Kind, Position, PositionSpec, Range, StreamUri, Timestamp};
@@ -87,7 +87,7 @@ pub(crate) async fn list(host: &HostArgs, output: Output) -> Result<ExitCode, Fa
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn told(stream: &dyn StreamStore, uri: StreamUri) -> Result<Told, Failure> {
+async fn told(stream: &dyn StreamReader, uri: StreamUri) -> Result<Told, Failure> {
     let info = known(stream, &uri).await?;
     let mut counts = Counts::default();
     for shard in &info.shards {

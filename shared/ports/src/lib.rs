@@ -28,6 +28,6 @@ pub use places::Places;
 pub use promises::{Appends, Promises};
 pub use removal::{ObjectRemoval, TransferRemoval};
 pub use stream::{
-    Appended, Intake, ListedShard, NewEvent, Read, ReadLimit, Reservation, ShardInfo, ShardLimits, StreamFacts,
-    StreamInfo, StreamListing, StreamStore,
+    Appended, Intake, ListedShard, NewEvent, Read, ReadLimit, Reservation, ShardInfo, ShardLimits, StreamAdmin,
+    StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter, append_once,
 };

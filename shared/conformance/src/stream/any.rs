@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sluice_ports::{ErrorKind, NewEvent, Read, ReadLimit, Reservation};
+use sluice_ports::{ErrorKind, NewEvent, Read, ReadLimit, Reservation, append_once};
 use sluice_transfer::{Counts, Event, Position, Range, ShardId, Timestamp, Value};
 
 use super::by_key::{append, event, shards};
@@ -71,7 +71,11 @@ pub(super) async fn existence(missing: Store, store: Store) {
         refused(missing.read(shard, &Position::Beginning, MUCH).await, NotFound, "reading no stream");
         refused(missing.position_at(shard, Timestamp::default()).await, NotFound, "asking no stream for a time");
         let events = [event("k", "p")];
-        refused(missing.append(shard, None, &Position::Beginning, &events).await, NotFound, "appending to no stream");
+        refused(
+            append_once(&*missing, shard, None, &Position::Beginning, &events).await,
+            NotFound,
+            "appending to no stream",
+        );
         if !promises.creates {
             refused(missing.create(1).await, NotFound, "creating, where others make streams");
         }
@@ -82,7 +86,7 @@ pub(super) async fn existence(missing: Store, store: Store) {
     let unknown: ShardId = "no-such-shard".parse().expect("a plain name");
     refused(store.read(&unknown, &Position::Beginning, MUCH).await, NotFound, "reading an unknown shard");
     refused(store.position_at(&unknown, Timestamp::default()).await, NotFound, "a time in an unknown shard");
-    let answer = store.append(&unknown, None, &Position::Beginning, &[event("k", "p")]).await;
+    let answer = append_once(&*store, &unknown, None, &Position::Beginning, &[event("k", "p")]).await;
     refused(answer, NotFound, "appending to an unknown shard");
 }
 
@@ -199,7 +203,7 @@ pub(super) async fn largest_event(store: Store) {
     let largest = store.describe().await.expect("it exists").largest_event;
     let largest = usize::try_from(largest).expect("the largest event fits memory");
     let sized = |bytes: usize| NewEvent { payload: Value::from(vec![7; bytes - 3]), ..event("key", "") };
-    let answer = store.append(&shard, None, &tail, &[event("key", "p"), sized(largest + 1)]).await;
+    let answer = append_once(&*store, &shard, None, &tail, &[event("key", "p"), sized(largest + 1)]).await;
     refused(answer, ErrorKind::Invalid, "an event larger than the largest");
     read_all(&store, &shard, Position::Beginning, MUCH, 0).await;
     append(&store, &shard, &tail, &[sized(largest)]).await;
