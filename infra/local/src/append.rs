@@ -39,7 +39,7 @@ pub(crate) async fn run(host: &HostArgs, args: &Append, output: Output) -> Resul
     }
     let pieces = Pieces::open(args)?;
     let home = Home::create(host)?;
-    let stream = home.places().local(&args.stream)?;
+    let stream = home.stream(&args.stream)?;
     let made = stream.create(args.shards.unwrap_or(1)).await?;
     let info = known(&stream, &args.stream).await?;
     if let Some(asked) = args.shards.filter(|asked| !made && *asked as usize != info.shards.len()) {

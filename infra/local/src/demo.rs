@@ -167,7 +167,7 @@ impl Stage {
 
     async fn append(&mut self, file: &Path, uri: &StreamUri, event_size: u64) -> Result<(), Failure> {
         let since = now();
-        let stream = self.home.places().local(uri)?;
+        let stream = self.home.stream(uri)?;
         stream.create(1).await?;
         let counts = append_file(&stream, uri, file, event_size).await?;
         self.done("append", counts, None, since.micros());
@@ -234,8 +234,7 @@ impl Stage {
         same: fn(&Event, &Event) -> bool,
     ) -> Result<(), Failure> {
         let since = now();
-        let places = self.home.places();
-        let (one, other) = (places.local(a)?, places.local(b)?);
+        let (one, other) = (self.home.stream(a)?, self.home.stream(b)?);
         let shard = shard(&one).await?;
         let (mut left, mut right) = (Events::new(&one, &shard), Events::new(&other, &shard));
         let mut counts = Counts::default();
@@ -261,7 +260,7 @@ impl Stage {
         let since = now();
         let failed = |error: std::io::Error| Failure::of_io(&error, format!("{} cannot be read", file.display()));
         let mut input = std::io::BufReader::with_capacity(1 << 20, fs::File::open(file).map_err(failed)?);
-        let stream = self.home.places().local(uri)?;
+        let stream = self.home.stream(uri)?;
         let shard = shard(&stream).await?;
         let mut events = Events::new(&stream, &shard);
         let (mut counts, mut expected) = (Counts::default(), Vec::new());
