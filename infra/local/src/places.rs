@@ -39,6 +39,16 @@ pub(crate) fn linked(
     })
 }
 
+/// How the names of all schemes are written, for people.
+pub(crate) fn help() -> String {
+    let those = |has: fn(&Scheme<Here>) -> bool| {
+        let all = SCHEMES.iter().map(|linked| &linked.scheme).filter(|scheme| has(scheme));
+        all.map(|scheme| scheme.help).collect::<Vec<_>>().join("; ")
+    };
+    let (streams, buckets) = (those(|scheme| scheme.streams.is_some()), those(|scheme| scheme.buckets.is_some()));
+    format!("Streams: {streams}. Buckets: {buckets}.")
+}
+
 /// Streams of the home.
 pub(crate) const LOCAL: Linked = Linked {
     scheme: Scheme {
@@ -81,6 +91,7 @@ pub(crate) fn is_local(uri: &StreamUri) -> bool {
 /// and the owner of the buckets need not be the person.
 pub(crate) struct Here {
     streams: PathBuf,
+    #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "what is refused is opened with nothing"))]
     pub(crate) aws: Arc<Aws>,
 }
 

@@ -118,3 +118,87 @@ impl Places for Schemes {
         self.of_bucket(bucket).map_or_else(|_| format!("{bucket}/{key}"), |places| places.object(bucket, key))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    /// Says which host it was made for.
+    struct Told(&'static str);
+
+    impl Told {
+        fn told<T>(&self) -> Result<T> {
+            Err(Error::new(ErrorKind::NotFound, self.0))
+        }
+    }
+
+    #[async_trait]
+    impl StreamPlaces for Told {
+        async fn stream(&self, _: &StreamUri) -> Result<Arc<dyn StreamStore>> {
+            self.told()
+        }
+    }
+
+    #[async_trait]
+    impl BucketPlaces for Told {
+        async fn bucket(&self, _: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+            self.told()
+        }
+
+        async fn source(&self, _: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+            self.told()
+        }
+
+        fn object(&self, _: &BucketUri, key: &str) -> String {
+            format!("{}/{key}", self.0)
+        }
+    }
+
+    const QUEUE: Scheme<&'static str> = Scheme {
+        name: "queue",
+        also: &[],
+        help: "queue:NAME, a queue",
+        streams: Some(|host| Box::new(Told(host))),
+        buckets: None,
+    };
+    const DISK: Scheme<&'static str> = Scheme {
+        name: "disk",
+        also: &["tape"],
+        help: "disk:PATH, a disk",
+        streams: None,
+        buckets: Some(|host| Box::new(Told(host))),
+    };
+
+    /// The error of a call that waits for nothing.
+    fn error<T>(call: impl Future<Output = Result<T>>) -> (ErrorKind, String) {
+        let Poll::Ready(answer) = pin!(call).poll(&mut Context::from_waker(Waker::noop())) else { panic!("it waits") };
+        let error = answer.err().expect("nothing is there");
+        (error.kind(), error.to_string())
+    }
+
+    #[test]
+    fn a_scheme_leads_to_its_stores_and_an_unknown_one_is_told_which_there_are() {
+        let work: BucketUri = "disk:work".parse().unwrap();
+        let places = Schemes::new(&"here", &[QUEUE, DISK], work.clone());
+        assert_eq!(places.work(), work);
+        let queue = "queue:a".parse().unwrap();
+        assert_eq!(error(places.stream(&queue)), (ErrorKind::NotFound, "here".to_owned()));
+        for name in ["disk:a", "tape:a"] {
+            let bucket = name.parse().unwrap();
+            assert_eq!(error(places.source(&bucket)).0, ErrorKind::NotFound);
+            assert_eq!(places.object(&bucket, "key"), "here/key");
+        }
+        for name in ["disk:a", "kafka:a"] {
+            let (kind, told) = error(places.stream(&name.parse().unwrap()));
+            assert_eq!(kind, ErrorKind::Invalid);
+            assert_eq!(told, format!("{name}: there are no such streams here, but these: queue:NAME, a queue"));
+        }
+        let (kind, told) = error(places.bucket(&"queue:a".parse().unwrap()));
+        assert!(kind == ErrorKind::Invalid && told.ends_with("but these: disk:PATH, a disk"), "{told}");
+        let none = Schemes::new(&"here", &[QUEUE], work);
+        assert!(error(none.bucket(&"disk:a".parse().unwrap())).1.ends_with("but these: none"));
+    }
+}

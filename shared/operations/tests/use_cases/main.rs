@@ -17,4 +17,5 @@ mod settle;
 mod source_changed;
 mod told;
 mod verify_slices;
+mod writers;
 mod writes;
