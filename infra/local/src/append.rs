@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use bytes::Bytes;
 use serde::Serialize;
 use sluice_operations::Code;
-use sluice_ports::{Appended, NewEvent, StreamInfo, StreamStore};
+use sluice_ports::{Appended, NewEvent, ShardInfo, StreamAdmin, StreamInfo, StreamStore, StreamWriter};
 use sluice_transfer::limits::EVENT_BYTES;
 use sluice_transfer::{Counts, Position, ShardId, StreamUri, Timestamp, Value, sha256_hex};
 
@@ -39,7 +39,7 @@ pub(crate) async fn run(host: &HostArgs, args: &Append, output: Output) -> Resul
     }
     let pieces = Pieces::open(args)?;
     let home = Home::create(host)?;
-    let stream = home.places().local(&args.stream)?;
+    let stream = home.stream(&args.stream)?;
     let made = stream.create(args.shards.unwrap_or(1)).await?;
     let info = known(&stream, &args.stream).await?;
     if let Some(asked) = args.shards.filter(|asked| !made && *asked as usize != info.shards.len()) {
@@ -87,6 +87,12 @@ pub(crate) async fn append_file(
 }
 
 async fn append_all(pieces: Pieces, writer: &mut Writer<'_>) -> Result<(), Failure> {
+    let appended = append_each(pieces, writer).await;
+    writer.close().await;
+    appended
+}
+
+async fn append_each(pieces: Pieces, writer: &mut Writer<'_>) -> Result<(), Failure> {
     let (mut pieces, mut batch) = read(pieces).await?;
     while !batch.is_empty() {
         // What cannot be read is told once what was read before is written; what cannot be written, at once.
@@ -193,11 +199,20 @@ impl Pieces {
     }
 }
 
+/// A shard, and the batch on its way there.
+struct Shard<'a> {
+    id: ShardId,
+    tail: Position,
+    events: Vec<NewEvent>,
+    /// Opened for the first batch.
+    writer: Option<Box<dyn StreamWriter + 'a>>,
+}
+
 /// Batches on their way to the shards.
 struct Writer<'a> {
     stream: &'a dyn StreamStore,
     uri: &'a StreamUri,
-    shards: Vec<(ShardId, Position, Vec<NewEvent>)>,
+    shards: Vec<Shard<'a>>,
     key: Value,
     /// The shard of all events; none: one after the other.
     only: Option<usize>,
@@ -207,8 +222,11 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn new(stream: &'a dyn StreamStore, uri: &'a StreamUri, info: &StreamInfo, key: Option<&str>) -> Self {
-        let shards: Vec<_> =
-            info.shards.iter().map(|shard| (shard.shard.clone(), shard.tail.clone(), Vec::new())).collect();
+        let shard = |info: &ShardInfo| {
+            let (id, tail) = (info.shard.clone(), info.tail.clone());
+            Shard { id, tail, events: Vec::new(), writer: None }
+        };
+        let shards: Vec<_> = info.shards.iter().map(shard).collect();
         let only = key.map(|key| shard_of(key, shards.len()));
         let key = key.map_or(Value::Absent, |key| Bytes::copy_from_slice(key.as_bytes()).into());
         Self { stream, uri, shards, key, only, events: 0, written: Counts::default() }
@@ -220,24 +238,34 @@ impl<'a> Writer<'a> {
             let shard = self.only.unwrap_or_else(|| usize::try_from(self.events % count.max(1)).unwrap_or_default());
             self.events += 1;
             let event = NewEvent { time, key: self.key.clone(), headers: Vec::new(), payload: payload.into() };
-            self.shards[shard].2.push(event);
+            self.shards[shard].events.push(event);
         }
-        for (shard, tail, events) in &mut self.shards {
+        for Shard { id, tail, events, writer } in &mut self.shards {
             if events.is_empty() {
                 continue;
             }
             let counts = Counts::new(events.len() as u64, events.iter().map(|event| event.payload.len() as u64).sum());
-            *tail = append_batch(self.stream, self.uri, shard, tail, events).await?;
+            let writer = match writer {
+                Some(writer) => writer,
+                None => writer.insert(self.stream.writer(id, None).await?),
+            };
+            *tail = append_batch(&**writer, self.uri, id, tail, events).await?;
             events.clear();
             self.written += counts;
         }
         Ok(())
     }
+
+    async fn close(&mut self) {
+        for writer in self.shards.iter_mut().filter_map(|shard| shard.writer.take()) {
+            writer.close().await;
+        }
+    }
 }
 
 /// Appends a batch behind whatever is there. Answers the new tail.
 async fn append_batch(
-    stream: &dyn StreamStore,
+    writer: &dyn StreamWriter,
     uri: &StreamUri,
     shard: &ShardId,
     tail: &Position,
@@ -245,7 +273,7 @@ async fn append_batch(
 ) -> Result<Position, Failure> {
     let mut tail = tail.clone();
     for _ in 0..ATTEMPTS {
-        match stream.append(shard, None, &tail, events).await? {
+        match writer.append(&tail, events).await? {
             Appended::Done { tail } => return Ok(tail),
             Appended::Spread { .. } => {
                 return Err(Failure::new(Code::Defect, format!("{uri} spread an append over its shards")));

@@ -14,6 +14,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use crate::Output;
 use crate::failure::{Failure, USAGE};
 use crate::output;
+use crate::places;
 use crate::progress::Progress;
 
 pub(crate) use streams::{Append, By, Delete, Read, Streams, StreamsCommand, Trim};
@@ -30,9 +31,7 @@ other hold every event once. Where times are out of order a range may hold earli
 many is said when the transfer begins (of an export of a local stream, and of an import).
 Sizes: 8388608, 8MiB, 8MB.";
 
-const PLACES: &str = "\
-Streams: local:NAME of the home, kinesis:NAME, or a stream's ARN. Buckets: dir:PATH, s3://BUCKET/PREFIX.
-
+const AWS: &str = "\
 AWS is found as its own tools find it: AWS_REGION, AWS_PROFILE, keys, profiles, `aws sso login`. A name means that \
 account and region, also when a transfer goes on; an ARN always means the same stream. Streams of Kinesis are \
 made only by `import --create-target`, buckets of S3 never; local ones are.
@@ -154,7 +153,9 @@ The same --id with the same request continues that transfer, after a pause, a fa
 it is an error. --rate, slice options, --home and --bucket-owner belong to the command, not to the request. The export \
 lies in BUCKET/ID, its manifest in BUCKET/ID/manifest.json. Avro and jsonl lose nothing; raw keeps payload bytes only.
 
-{PLACES}
+{places}
+
+{AWS}
 {POSITIONS}
 
 Examples:
@@ -163,7 +164,7 @@ Examples:
   sluice export local:orders dir:/backup --format jsonl --compression gzip
   sluice export local:orders dir:/backup --rate 20MiB --slice-seconds 60
   sluice export kinesis:orders s3://archive/orders --from ago:1d --bucket-owner 123456789012
-  sluice export kinesis:orders dir:/backup"))]
+  sluice export kinesis:orders dir:/backup", places = places::help()))]
     Export(Export),
     /// Import a bucket's objects into a stream
     #[command(after_help = format!("\
@@ -192,7 +193,9 @@ same request continues that transfer; with another request it is an error.
 Into Kinesis: nobody else may write meanwhile. Its times are those of arrival; events without a key get the key '-'; \
 those with headers, without a payload, or larger than the stream takes are refused.
 
-{PLACES}
+{places}
+
+{AWS}
 {POSITIONS}
 
 Examples:
@@ -203,7 +206,7 @@ Examples:
   sluice import dir:/data/images local:images --event-size 4MiB --pack
   sluice import dir:/var/log/app local:logs --format lines
   sluice import dir:/data/orders local:orders --format jsonl --payload-field order --time-field at
-  sluice import s3://archive/orders/ID kinesis:orders-copy"))]
+  sluice import s3://archive/orders/ID kinesis:orders-copy", places = places::help()))]
     Import(Import),
     /// Show a transfer; without ID the latest one
     #[command(after_help = "Examples:\n  sluice status orders-2026 --watch\n  sluice status --output json")]

@@ -7,25 +7,57 @@ use std::iter::successors;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use sluice_bucket_s3::place;
-use sluice_places_aws::{Allowed, AwsPlaces, Connection, Profile, Rules};
-use sluice_ports::{BucketStore, Error, ErrorKind, Places, Result, StreamStore};
+use sluice_places_aws::{self as there, Allowed, Connection, Profile, Rules};
+use sluice_ports::{
+    BucketPlaces, BucketStore, Error, ErrorKind, Places, Result, Scheme, Schemes, StreamPlaces, StreamStore,
+};
 use sluice_stream_kinesis::arn;
 use sluice_transfer::{BucketUri, StreamUri};
 use tokio::sync::OnceCell;
 
 use crate::clock::SystemClock;
+use crate::places::{Linked, object_in_s3};
 
 /// What `--version` says of it.
 pub(crate) const BUILT: &str = "with AWS";
 
+/// Streams of Kinesis.
+pub(crate) const KINESIS: Linked = Linked {
+    scheme: Scheme {
+        name: there::KINESIS.name,
+        also: &[],
+        help: there::KINESIS.help,
+        streams: Some(|here| Box::new(Person(Arc::clone(&here.aws)))),
+        buckets: None,
+    },
+    stream: check_stream,
+    bucket: |uri| Ok(uri.rest.clone()),
+    source: |uri| Ok(uri.rest.clone()),
+};
+
+/// Buckets of S3.
+pub(crate) const S3: Linked = Linked {
+    scheme: Scheme {
+        name: there::S3.name,
+        also: &[],
+        help: there::S3.help,
+        streams: None,
+        buckets: Some(|here| Box::new(Person(Arc::clone(&here.aws)))),
+    },
+    stream: |_| Ok(()),
+    bucket: bucket_name,
+    source: source_name,
+};
+
 /// Why a stream's name cannot be meant.
-pub(crate) fn check_stream(uri: &StreamUri) -> std::result::Result<(), String> {
+fn check_stream(uri: &StreamUri) -> std::result::Result<(), String> {
     if uri.name.contains(':') && arn(&uri.name).is_none() {
         return Err("this is no stream's ARN: write arn:aws:kinesis:REGION:ACCOUNT:stream/NAME".to_owned());
     }
@@ -33,13 +65,13 @@ pub(crate) fn check_stream(uri: &StreamUri) -> std::result::Result<(), String> {
 }
 
 /// What stands behind `s3:` in the one name of a place in S3, however it was spelt.
-pub(crate) fn bucket_name(uri: &BucketUri) -> std::result::Result<String, String> {
+fn bucket_name(uri: &BucketUri) -> std::result::Result<String, String> {
     let (bucket, prefix) = place(uri).map_err(|error| error.to_string())?;
     Ok(if prefix.is_empty() { format!("//{bucket}") } else { format!("//{bucket}/{prefix}") })
 }
 
 /// The same of a place to read from, where others may have written: any key, and a slash at its end stays.
-pub(crate) fn source_name(uri: &BucketUri) -> std::result::Result<String, String> {
+fn source_name(uri: &BucketUri) -> std::result::Result<String, String> {
     let (bucket, key) = sluice_bucket_s3::source(uri).map_err(|error| error.to_string())?;
     Ok(if key.is_empty() { format!("//{bucket}") } else { format!("//{bucket}/{key}") })
 }
@@ -52,7 +84,7 @@ pub(crate) struct Aws {
 }
 
 struct Found {
-    places: AwsPlaces,
+    places: Schemes,
     region: Option<Region>,
 }
 
@@ -62,24 +94,9 @@ impl Aws {
         Self { owner, found: OnceCell::new(), credentials: OnceCell::new() }
     }
 
-    /// A stream of Kinesis.
-    pub(crate) async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
-        self.of_stream(uri).await?.stream(uri).await
-    }
-
-    /// A bucket of S3, and the prefix in it.
-    pub(crate) async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        self.of_buckets().await?.bucket(uri).await
-    }
-
-    /// The same, to read from.
-    pub(crate) async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        self.of_buckets().await?.source(uri).await
-    }
-
     /// Where that stream is found. `Invalid` if neither the configuration nor an ARN says in which region; `Denied` if
     /// there are no credentials.
-    async fn of_stream(&self, uri: &StreamUri) -> Result<&AwsPlaces> {
+    async fn of_stream(&self, uri: &StreamUri) -> Result<&Schemes> {
         let found = self.found().await;
         if found.region.is_none() && arn(&uri.name).is_none() {
             return Err(no_region(", or name streams by their ARN"));
@@ -88,7 +105,7 @@ impl Aws {
     }
 
     /// Where buckets are found. `Invalid` if nothing says in which region, `Denied` if there are no credentials.
-    async fn of_buckets(&self) -> Result<&AwsPlaces> {
+    async fn of_buckets(&self) -> Result<&Schemes> {
         let found = self.found().await;
         if found.region.is_none() {
             return Err(no_region(""));
@@ -100,12 +117,15 @@ impl Aws {
         let find = || async {
             let connection = Connection::open(Profile::Person).await;
             let region = connection.region().map(|region| Region::new(region.to_owned()));
-            Found { places: AwsPlaces::new(connection, self.rules(), Arc::new(SystemClock)), region }
+            let rules = Arc::new(self.rules());
+            let work = rules.work.clone();
+            let aws = there::Aws { connection, rules, clock: Arc::new(SystemClock) };
+            Found { places: Schemes::new(&aws, &[there::KINESIS, there::S3], work), region }
         };
         self.found.get_or_init(find).await
     }
 
-    async fn with_credentials<'a>(&self, found: &'a Found) -> Result<&'a AwsPlaces> {
+    async fn with_credentials<'a>(&self, found: &'a Found) -> Result<&'a Schemes> {
         self.credentials.get_or_try_init(|| check_credentials(found.region.clone())).await?;
         Ok(&found.places)
     }
@@ -124,6 +144,31 @@ impl Aws {
             // The host's own bucket is a folder; none of S3's is let through for being that.
             work: BucketUri { scheme: "s3".to_owned(), rest: "//none".to_owned() },
         }
+    }
+}
+
+/// What is there for a person.
+struct Person(Arc<Aws>);
+
+#[async_trait]
+impl StreamPlaces for Person {
+    async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
+        self.0.of_stream(uri).await?.stream(uri).await
+    }
+}
+
+#[async_trait]
+impl BucketPlaces for Person {
+    async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        self.0.of_buckets().await?.bucket(uri).await
+    }
+
+    async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        self.0.of_buckets().await?.source(uri).await
+    }
+
+    fn object(&self, bucket: &BucketUri, key: &str) -> String {
+        object_in_s3(bucket, key)
     }
 }
 

@@ -1,14 +1,14 @@
 //! Streams, and what positions mean for them.
 
 use sluice_operations::{Code, Engine, bounds};
-use sluice_ports::{Error, ErrorKind, StreamInfo, StreamStore};
+use sluice_ports::{Error, ErrorKind, StreamInfo, StreamReader};
 use sluice_transfer::{Position, PositionSpec, StreamUri};
 
 use crate::failure::Failure;
 use crate::places::is_local;
 
 /// Describes a stream that must be there.
-pub(crate) async fn known(stream: &dyn StreamStore, uri: &StreamUri) -> Result<StreamInfo, Failure> {
+pub(crate) async fn known(stream: &dyn StreamReader, uri: &StreamUri) -> Result<StreamInfo, Failure> {
     stream.describe().await.map_err(|error| not_there(error, uri))
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn unknown(uri: &StreamUri) -> Failure {
 /// The position of every shard; `open` where the bound does not name it.
 pub(crate) async fn positions(
     engine: &Engine,
-    stream: &dyn StreamStore,
+    stream: &dyn StreamReader,
     info: &StreamInfo,
     (field, spec): (&str, &PositionSpec),
     open: impl Fn(&sluice_ports::ShardInfo) -> Position,

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use sluice_operations::{Code, Engine, Report, Runner, Wish, begin, describe};
-use sluice_ports::{Read, ReadLimit, StreamStore};
+use sluice_ports::{Read, ReadLimit, StreamAdmin, StreamReader};
 use sluice_transfer::{
     BucketUri, Compression, Counts, Event, ExportRequest, Format, ImportRequest, Kind, Position, Request, ShardId,
     State, StreamUri, TransferId,
@@ -167,7 +167,7 @@ impl Stage {
 
     async fn append(&mut self, file: &Path, uri: &StreamUri, event_size: u64) -> Result<(), Failure> {
         let since = now();
-        let stream = self.home.places().local(uri)?;
+        let stream = self.home.stream(uri)?;
         stream.create(1).await?;
         let counts = append_file(&stream, uri, file, event_size).await?;
         self.done("append", counts, None, since.micros());
@@ -234,8 +234,7 @@ impl Stage {
         same: fn(&Event, &Event) -> bool,
     ) -> Result<(), Failure> {
         let since = now();
-        let places = self.home.places();
-        let (one, other) = (places.local(a)?, places.local(b)?);
+        let (one, other) = (self.home.stream(a)?, self.home.stream(b)?);
         let shard = shard(&one).await?;
         let (mut left, mut right) = (Events::new(&one, &shard), Events::new(&other, &shard));
         let mut counts = Counts::default();
@@ -261,7 +260,7 @@ impl Stage {
         let since = now();
         let failed = |error: std::io::Error| Failure::of_io(&error, format!("{} cannot be read", file.display()));
         let mut input = std::io::BufReader::with_capacity(1 << 20, fs::File::open(file).map_err(failed)?);
-        let stream = self.home.places().local(uri)?;
+        let stream = self.home.stream(uri)?;
         let shard = shard(&stream).await?;
         let mut events = Events::new(&stream, &shard);
         let (mut counts, mut expected) = (Counts::default(), Vec::new());
@@ -345,7 +344,7 @@ fn payloads(a: &Event, b: &Event) -> bool {
 
 /// The events of a shard, one by one.
 struct Events<'a> {
-    stream: &'a dyn StreamStore,
+    stream: &'a dyn StreamReader,
     shard: &'a ShardId,
     position: Position,
     read: std::vec::IntoIter<Event>,
@@ -353,7 +352,7 @@ struct Events<'a> {
 }
 
 impl<'a> Events<'a> {
-    fn new(stream: &'a dyn StreamStore, shard: &'a ShardId) -> Self {
+    fn new(stream: &'a dyn StreamReader, shard: &'a ShardId) -> Self {
         Self { stream, shard, position: Position::Beginning, read: Vec::new().into_iter(), ended: false }
     }
 
@@ -381,7 +380,7 @@ impl<'a> Events<'a> {
 }
 
 /// The demo's streams have one shard.
-async fn shard(stream: &dyn StreamStore) -> Result<ShardId, Failure> {
+async fn shard(stream: &dyn StreamReader) -> Result<ShardId, Failure> {
     let first = stream.describe().await?.shards.into_iter().next();
     first.map(|shard| shard.shard).ok_or_else(|| Failure::new(Code::Corrupt, "the demo's stream has no shard"))
 }

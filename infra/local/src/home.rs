@@ -25,13 +25,14 @@ use serde::{Deserialize, Serialize};
 use sluice_checkpoint_sqlite::SqliteCheckpoints;
 use sluice_memory::MemoryCheckpoints;
 use sluice_operations::{Code, Engine, Settings};
-use sluice_ports::{CheckpointStore, TransferRemoval};
-use sluice_transfer::TransferId;
+use sluice_ports::{CheckpointStore, Error, ErrorKind, Schemes, TransferRemoval};
+use sluice_stream_local::LocalStream;
+use sluice_transfer::{StreamUri, TransferId};
 
 use crate::args::{HostArgs, absolute};
 use crate::clock::{SystemClock, sleep};
 use crate::failure::Failure;
-use crate::places::LocalPlaces;
+use crate::places::{is_local, places};
 
 /// The version of homes that this command makes.
 const VERSION: u32 = 2;
@@ -165,8 +166,16 @@ impl Home {
     }
 
     /// What names mean here.
-    pub(crate) fn places(&self) -> LocalPlaces {
-        LocalPlaces::new(self.streams(), &self.path.join("work"), self.bucket_owner.clone())
+    fn places(&self) -> Schemes {
+        places(self.streams(), &self.path.join("work"), self.bucket_owner.clone())
+    }
+
+    /// The stream of the home of that name; it need not exist. `Invalid` if it is no stream of the home's.
+    pub(crate) fn stream(&self, uri: &StreamUri) -> sluice_ports::Result<LocalStream> {
+        if is_local(uri) {
+            return Ok(LocalStream::within(&self.streams(), &uri.name));
+        }
+        Err(Error::new(ErrorKind::Invalid, format!("{uri} is no stream of the home: write local:NAME")))
     }
 
     fn checkpoints(&self) -> PathBuf {
@@ -228,7 +237,7 @@ impl Home {
         Self::engine_over(Arc::new(MemoryCheckpoints::new()), self.places(), settings)
     }
 
-    fn engine_over(checkpoints: Arc<dyn CheckpointStore>, places: LocalPlaces, settings: Settings) -> Engine {
+    fn engine_over(checkpoints: Arc<dyn CheckpointStore>, places: Schemes, settings: Settings) -> Engine {
         Engine { checkpoints, places: Arc::new(places), clock: Arc::new(SystemClock), settings }
     }
 
@@ -282,7 +291,7 @@ pub(crate) fn engine_without_home(host: &HostArgs) -> Engine {
     let nowhere = Path::new("");
     Engine {
         checkpoints: Arc::new(MemoryCheckpoints::new()),
-        places: Arc::new(LocalPlaces::new(nowhere.to_owned(), nowhere, host.bucket_owner.clone())),
+        places: Arc::new(places(nowhere.to_owned(), nowhere, host.bucket_owner.clone())),
         clock: Arc::new(SystemClock),
         settings: Settings::default(),
     }

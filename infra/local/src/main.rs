@@ -43,7 +43,11 @@ use std::process::ExitCode;
 use args::{Args, Command, Streams, StreamsCommand};
 use failure::Failure;
 use output::Output;
+use places::Linked;
 use progress::Show;
+
+/// The stores that names can lead to, in the order in which people are told of them.
+const SCHEMES: &[Linked] = &[places::LOCAL, aws::KINESIS, places::DIR, aws::S3];
 
 fn main() -> ExitCode {
     environment::without_empty_variables();

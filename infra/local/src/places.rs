@@ -1,5 +1,4 @@
-//! What names mean on this machine: `local:NAME` is a stream of the home, `dir:PATH` a folder, `kinesis:NAME` a stream
-//! of Kinesis, `s3://BUCKET/PREFIX` a place in S3.
+//! What names mean on this machine. `main` names the schemes; those of a home stand here, those of AWS in `aws`.
 
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -7,59 +6,101 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sluice_bucket_dir::DirBucket;
-use sluice_ports::{BucketStore, Error, ErrorKind, Places, Result, StreamStore};
+use sluice_ports::{BucketPlaces, BucketStore, Error, ErrorKind, Result, Scheme, Schemes, StreamPlaces, StreamStore};
 use sluice_stream_local::LocalStream;
 use sluice_transfer::{BucketUri, StreamUri};
 
+use crate::SCHEMES;
+use crate::args::absolute;
 use crate::aws::Aws;
 
-/// Kinds of streams.
-pub(crate) const STREAMS: [&str; 2] = ["local", "kinesis"];
-/// Kinds of buckets.
-pub(crate) const BUCKETS: [&str; 2] = ["dir", "s3"];
+/// A scheme that this command has, and how its names are spelt on a command line.
+pub(crate) struct Linked {
+    pub scheme: Scheme<Here>,
+    /// Why a stream's name cannot be meant.
+    pub stream: fn(&StreamUri) -> std::result::Result<(), String>,
+    /// What stands behind the colon in the one name of a bucket, however it was spelt.
+    pub bucket: fn(&BucketUri) -> std::result::Result<String, String>,
+    /// The same of a place to read from: a slash at its end stays, since it means a folder.
+    pub source: fn(&BucketUri) -> std::result::Result<String, String>,
+}
+
+/// The scheme of that name, if it has what is meant by `of`. Else an error with those that have.
+pub(crate) fn linked(
+    name: &str,
+    of: &str,
+    has: fn(&Scheme<Here>) -> bool,
+) -> std::result::Result<&'static Linked, String> {
+    let mut all = SCHEMES.iter().filter(|linked| has(&linked.scheme));
+    all.clone().find(|linked| linked.scheme.name == name).ok_or_else(|| {
+        let first = all.next().map_or_else(String::new, |linked| format!("{}:", linked.scheme.name));
+        let names = all.fold(first, |names, linked| format!("{names}, {}:", linked.scheme.name));
+        format!("this command has no {of} '{name}:'; it has {names}")
+    })
+}
+
+/// How the names of all schemes are written, for people.
+pub(crate) fn help() -> String {
+    let those = |has: fn(&Scheme<Here>) -> bool| {
+        let all = SCHEMES.iter().map(|linked| &linked.scheme).filter(|scheme| has(scheme));
+        all.map(|scheme| scheme.help).collect::<Vec<_>>().join("; ")
+    };
+    let (streams, buckets) = (those(|scheme| scheme.streams.is_some()), those(|scheme| scheme.buckets.is_some()));
+    format!("Streams: {streams}. Buckets: {buckets}.")
+}
+
+/// Streams of the home.
+pub(crate) const LOCAL: Linked = Linked {
+    scheme: Scheme {
+        name: "local",
+        also: &[],
+        help: "local:NAME, a stream of the home",
+        streams: Some(|here| Box::new(Streams(here.streams.clone()))),
+        buckets: None,
+    },
+    stream: |_| Ok(()),
+    bucket: |uri| Ok(uri.rest.clone()),
+    source: |uri| Ok(uri.rest.clone()),
+};
+
+/// Folders.
+pub(crate) const DIR: Linked = Linked {
+    scheme: Scheme {
+        name: "dir",
+        also: &[],
+        help: "dir:PATH, a folder",
+        streams: None,
+        buckets: Some(|_| Box::new(Folders)),
+    },
+    stream: |_| Ok(()),
+    bucket: |uri| absolute(Path::new(&uri.rest)),
+    source: |uri| {
+        let path = absolute(Path::new(&uri.rest))?;
+        Ok(if uri.rest.ends_with('/') && path != "/" { format!("{path}/") } else { path })
+    },
+};
 
 /// Whether a stream is one of the home.
 pub(crate) fn is_local(uri: &StreamUri) -> bool {
     uri.scheme == "local"
 }
 
-/// The places of a home, and those of AWS.
+/// What names are opened with: the folder of the home's streams, and AWS.
 ///
 /// Streams are known by the name that was given: whose account an ARN is in, a person's configuration does not tell,
 /// and the owner of the buckets need not be the person.
-pub(crate) struct LocalPlaces {
+pub(crate) struct Here {
     streams: PathBuf,
-    work: BucketUri,
-    host: Option<String>,
-    aws: Aws,
+    #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "what is refused is opened with nothing"))]
+    pub(crate) aws: Arc<Aws>,
 }
 
-impl LocalPlaces {
-    /// With streams in one folder and the host's own bucket in another. `bucket_owner` is the account that must own
-    /// the buckets of S3.
-    pub(crate) fn new(streams: PathBuf, work: &Path, bucket_owner: Option<String>) -> Self {
-        let work = BucketUri { scheme: "dir".to_owned(), rest: work.to_string_lossy().into_owned() };
-        Self { streams, work, host: None, aws: Aws::new(bucket_owner) }
-    }
-
-    /// The same, of a host that has a name which no other one has.
-    pub(crate) fn of_host(self, host: String) -> Self {
-        Self { host: Some(host), ..self }
-    }
-
-    /// The local stream of that name; it need not exist.
-    pub(crate) fn local(&self, uri: &StreamUri) -> Result<LocalStream> {
-        if is_local(uri) {
-            Ok(LocalStream::within(&self.streams, &uri.name))
-        } else {
-            Err(unknown("stream", uri, &["local"]))
-        }
-    }
-}
-
-fn unknown(what: &str, name: &dyn std::fmt::Display, there: &[&str]) -> Error {
-    let there = there.join(":, ");
-    Error::new(ErrorKind::Invalid, format!("{name}: there are no such {what}s here, but {there}:"))
+/// What names mean with streams in one folder and the host's own bucket in another. `bucket_owner` is the account that
+/// must own the buckets of S3.
+pub(crate) fn places(streams: PathBuf, work: &Path, bucket_owner: Option<String>) -> Schemes {
+    let work = BucketUri { scheme: "dir".to_owned(), rest: work.to_string_lossy().into_owned() };
+    let here = Here { streams, aws: Arc::new(Aws::new(bucket_owner)) };
+    Schemes::new(&here, SCHEMES.iter().map(|linked| &linked.scheme), work)
 }
 
 /// Opening a folder looks at files: where waiting is allowed.
@@ -126,47 +167,37 @@ fn special(kind: std::fs::FileType) -> Option<&'static str> {
     }
 }
 
-#[async_trait]
-impl Places for LocalPlaces {
-    async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
-        match uri.scheme.as_str() {
-            "local" => Ok(Arc::new(self.local(uri)?)),
-            "kinesis" => self.aws.stream(uri).await,
-            _ => Err(unknown("stream", uri, &STREAMS)),
-        }
-    }
+/// The streams of a home, by its folder of them.
+struct Streams(PathBuf);
 
+#[async_trait]
+impl StreamPlaces for Streams {
+    async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
+        Ok(Arc::new(LocalStream::within(&self.0, &uri.name)))
+    }
+}
+
+struct Folders;
+
+#[async_trait]
+impl BucketPlaces for Folders {
     async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        match uri.scheme.as_str() {
-            "dir" => folder(PathBuf::from(&uri.rest)).await,
-            "s3" => self.aws.bucket(uri).await,
-            _ => Err(unknown("bucket", uri, &BUCKETS)),
-        }
+        folder(PathBuf::from(&uri.rest)).await
     }
 
     async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        match uri.scheme.as_str() {
-            "dir" => folder_or_file(uri).await,
-            "s3" => self.aws.source(uri).await,
-            _ => Err(unknown("bucket", uri, &BUCKETS)),
-        }
-    }
-
-    fn work(&self) -> BucketUri {
-        self.work.clone()
-    }
-
-    fn host(&self) -> String {
-        self.host.clone().unwrap_or_else(|| self.work.to_string())
+        folder_or_file(uri).await
     }
 
     fn object(&self, bucket: &BucketUri, key: &str) -> String {
-        if bucket.scheme == "s3" {
-            // A key is whole: it has the prefix that the bucket's name may carry.
-            let path = bucket.rest.trim_start_matches('/');
-            let name = path.split_once('/').map_or(path, |(name, _)| name);
-            return format!("s3://{name}/{key}");
-        }
         format!("{}/{key}", bucket.to_string().trim_end_matches('/'))
     }
+}
+
+/// An object in S3 as a person names it, in whatever build. A key is whole: it has the prefix that the bucket's name may
+/// carry.
+pub(crate) fn object_in_s3(bucket: &BucketUri, key: &str) -> String {
+    let path = bucket.rest.trim_start_matches('/');
+    let name = path.split_once('/').map_or(path, |(name, _)| name);
+    format!("s3://{name}/{key}")
 }

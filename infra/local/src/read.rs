@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json};
 use sluice_operations::{Code, Settings, check_bounds, check_order};
-use sluice_ports::{Error, Read as Answer, ReadLimit, StreamStore};
+use sluice_ports::{Error, Read as Answer, ReadLimit, StreamReader};
 use sluice_transfer::{Event, Position, PositionSpec, ShardId, StreamUri, Value};
 
 use crate::args::{HostArgs, Read};
@@ -77,7 +77,7 @@ struct Printer<W> {
 impl<W: Write> Printer<W> {
     async fn shard(
         &mut self,
-        stream: &dyn StreamStore,
+        stream: &dyn StreamReader,
         uri: &StreamUri,
         shard: &ShardId,
         mut position: Position,

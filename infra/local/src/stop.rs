@@ -62,7 +62,7 @@ mod tests {
 
     use sluice_memory::{MemoryCheckpoints, MemoryPlaces};
     use sluice_operations::{Settings, pause, plan};
-    use sluice_ports::StreamStore;
+    use sluice_ports::StreamAdmin;
     use sluice_transfer::{ImportRequest, Request};
     use tokio::time::{Instant, timeout};
 

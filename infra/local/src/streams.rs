@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use sluice_operations::{Code, Engine, Settings, check_ends};
-use sluice_ports::{ErrorKind, ShardInfo, StreamInfo, StreamStore};
+use sluice_ports::{ErrorKind, ShardInfo, StreamAdmin, StreamInfo, StreamReader};
 use sluice_stream_local::LocalStream;
 use sluice_transfer::record::{Config, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{Counts, Cut, Kind, Position, PositionSpec, Range, StreamUri, Timestamp};
@@ -53,10 +53,9 @@ pub(crate) async fn list(host: &HostArgs, output: Output) -> Result<ExitCode, Fa
     let mut failures = Vec::new();
     match Home::find(host)? {
         Some(home) => {
-            let places = home.places();
             for name in LocalStream::list(&home.streams())? {
                 let uri = StreamUri { scheme: "local".to_owned(), name };
-                match told(&places.local(&uri)?, uri.clone()).await {
+                match told(&home.stream(&uri)?, uri.clone()).await {
                     Ok(told) => streams.push(told),
                     Err(failure) if failure.code == Code::NotFound.to_string() => output::note(&format!(
                         "{uri} was never made, its file is empty: `sluice append` and `sluice import` make it, \
@@ -87,7 +86,7 @@ pub(crate) async fn list(host: &HostArgs, output: Output) -> Result<ExitCode, Fa
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn told(stream: &dyn StreamStore, uri: StreamUri) -> Result<Told, Failure> {
+async fn told(stream: &dyn StreamReader, uri: StreamUri) -> Result<Told, Failure> {
     let info = known(stream, &uri).await?;
     let mut counts = Counts::default();
     for shard in &info.shards {
@@ -120,7 +119,7 @@ struct Trimmed {
 pub(crate) async fn trim(host: &HostArgs, args: &Trim, output: Output) -> Result<ExitCode, Failure> {
     let home = Home::open(host)?;
     let engine = home.looking(Settings::default());
-    let stream = home.places().local(&args.stream)?;
+    let stream = home.stream(&args.stream)?;
     let info = known(&stream, &args.stream).await?;
     check_before(&args.before, &info, engine.clock.now())?;
     // Shards that the position does not name keep what they have.
@@ -224,7 +223,7 @@ pub(crate) async fn delete(host: &HostArgs, args: &Delete, output: Output) -> Re
         deleted: StreamUri,
     }
     let home = Home::open(host)?;
-    let stream = home.places().local(&args.stream)?;
+    let stream = home.stream(&args.stream)?;
     let is_there = match stream.describe().await {
         // A file may be there all the same, of a stream that was never made. No transfer needs that.
         Err(error) if error.kind() == ErrorKind::NotFound => false,

@@ -26,7 +26,7 @@ const LOOKS: u32 = 300;
 const A_LOOK: Duration = Duration::from_millis(100);
 
 /// The properties of every store, by name.
-const OF_ALL: [&str; 9] = [
+const OF_ALL: [&str; 10] = [
     "existence",
     "reads_are_bounded",
     "times",
@@ -36,6 +36,7 @@ const OF_ALL: [&str; 9] = [
     "largest_event",
     "what_is_kept_stays",
     "appends_arrive_in_the_order_of_keys",
+    "writers_are_opened_closed_and_dropped",
 ];
 /// Those of a store that appends by key ([`Appends::ByKey`]).
 const BY_KEY: [&str; 1] = ["the_expected_tail_is_not_looked_at"];
@@ -117,6 +118,7 @@ where
         "largest_event" => any::largest_event(there(1).await).await,
         "what_is_kept_stays" => by_key::what_is_kept_stays(&there(1).await),
         "appends_arrive_in_the_order_of_keys" => by_key::appends_arrive_in_the_order_of_keys(there(2).await).await,
+        "writers_are_opened_closed_and_dropped" => any::writers(there(2).await).await,
         "the_expected_tail_is_not_looked_at" => by_key::the_expected_tail_is_not_looked_at(there(1).await).await,
         other => panic!("{other} is named and not run"),
     }

@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sluice_checkpoint_dynamodb::DynamoCheckpoints;
 use sluice_operations::{Engine, SliceOrder};
-use sluice_places_aws::{AwsPlaces, Connection, Profile};
+use sluice_places_aws::{Aws, Connection, Profile};
+use sluice_ports::{Scheme, Schemes};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{Budget, ShardId, Timestamp, TransferId};
 use tracing::{Span, field};
@@ -46,13 +47,15 @@ impl Invocation {
 }
 
 impl Host {
-    /// Reads the environment and makes the clients. Calls nobody.
-    pub async fn start() -> Result<Self, lambda_runtime::Error> {
+    /// Reads the environment and makes the clients of what these schemes lead to. Calls nobody.
+    pub async fn start(schemes: &[Scheme<Aws>]) -> Result<Self, lambda_runtime::Error> {
         let config = Config::read(|name| std::env::var(name).ok())?;
         let connection = Connection::open(Profile::Function).await;
         let clock = Arc::new(SystemClock);
         let checkpoints = DynamoCheckpoints::new(Client::new(connection.config()), config.table.clone());
-        let places = AwsPlaces::new(connection, config.rules.clone(), clock.clone());
+        let rules = Arc::new(config.rules.clone());
+        let work = rules.work.clone();
+        let places = Schemes::new(&Aws { connection, rules, clock: clock.clone() }, schemes, work);
         let settings = config.settings();
         let engine = Engine { checkpoints: Arc::new(checkpoints), places: Arc::new(places), clock, settings };
         Ok(Self { engine, config })
@@ -68,15 +71,15 @@ impl Host {
     }
 }
 
-/// Starts a function and answers its invocations by `handler`, for ever.
-pub async fn serve<I, O, H>(handler: H) -> Result<(), lambda_runtime::Error>
+/// Starts a function over the stores of these schemes and answers its invocations by `handler`, for ever.
+pub async fn serve<I, O, H>(schemes: &[Scheme<Aws>], handler: H) -> Result<(), lambda_runtime::Error>
 where
     I: DeserializeOwned + 'static,
     O: Serialize,
     H: AsyncFn(&Host, I, &Invocation) -> Result<O, Refused>,
 {
     logs::begin();
-    let host = Host::start().await?;
+    let host = Host::start(schemes).await?;
     let (host, handler) = (&host, &handler);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<I>| async move {
         let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use sluice_memory::{MemoryCheckpoints, MemoryPlaces};
 use sluice_operations::{Engine, plan};
-use sluice_ports::{NewEvent, StreamStore};
+use sluice_ports::{NewEvent, StreamAdmin, append_once};
 use sluice_transfer::{ExportRequest, Format, ImportRequest, Position, Request, Timestamp, TransferId, Value};
 
 use crate::clock::SystemClock;
@@ -32,7 +32,7 @@ pub(crate) async fn host_of(places: &MemoryPlaces, events: usize) -> Host {
         payload: Value::Bytes(Bytes::from(SECRET.repeat(1_000 / SECRET.len()))),
     };
     let events: Vec<_> = std::iter::repeat_with(event).take(events).collect();
-    places.source.append(&"0".parse().unwrap(), None, &Position::Beginning, &events).await.unwrap();
+    append_once(&places.source, &"0".parse().unwrap(), None, &Position::Beginning, &events).await.unwrap();
     let config = Config::read(|name| {
         let number = ["SECONDS", "SIZE", "MEMORY"].iter().any(|end| name.ends_with(end));
         let other = if name.ends_with("SHARE") { "0.5" } else { "x" };

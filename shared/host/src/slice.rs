@@ -119,7 +119,7 @@ fn tell(answer: &SliceAnswer) {
 mod tests {
     use serde_json::json;
     use sluice_memory::MemoryPlaces;
-    use sluice_ports::StreamStore;
+    use sluice_ports::StreamAdmin;
     use sluice_transfer::State;
 
     use super::*;

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use sluice_ports::{
     Appended, Appends, Clock, Error, ErrorKind, ListedShard, NewEvent, Promises, Read, ReadLimit, Reservation, Result,
-    ShardInfo, ShardLimits, StreamFacts, StreamInfo, StreamListing, StreamStore,
+    ShardInfo, ShardLimits, StreamAdmin, StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore,
+    StreamWriter,
 };
 use sluice_transfer::limits::{EVENT_BYTES, SHARDS};
 use sluice_transfer::{Counts, Event, HashRange, Position, Range, ShardId, Timestamp, TransferId, Value};
@@ -107,30 +108,6 @@ impl MemoryStream {
         shard.map_or_else(Vec::new, |shard| shard.events.iter().cloned().collect())
     }
 
-    /// Appends events as they are kept, if the writer may.
-    fn append_kept(
-        &self,
-        writer: Option<&TransferId>,
-        events: &[NewEvent],
-        append: impl FnOnce(&mut Held, Vec<NewEvent>) -> Result<Appended>,
-    ) -> Result<Appended> {
-        events.iter().try_for_each(check)?;
-        let mut kept = events.iter().map(|event| self.as_stored(event.clone())).collect::<Result<Vec<_>>>()?;
-        if let Some(arrivals) = &self.arrivals {
-            for event in &mut kept {
-                event.time = arrivals.clock.now();
-            }
-        }
-        self.with(|held| match (&held.writer, writer) {
-            (Some(holder), writer) if writer != Some(holder) => Ok(Appended::Reserved(holder.clone())),
-            (None, Some(writer)) => {
-                let what = format!("the stream in memory is not reserved for {writer}, which wants to append");
-                Err(Error::new(ErrorKind::Denied, what))
-            }
-            _ => append(held, kept),
-        })
-    }
-
     /// The event as poorer stores hold it.
     fn as_stored_by_key(event: NewEvent) -> Result<NewEvent> {
         let cannot = |what: &str| Error::new(ErrorKind::Invalid, format!("the stream in memory keeps no {what}"));
@@ -185,7 +162,7 @@ impl Held {
 }
 
 #[async_trait]
-impl StreamStore for MemoryStream {
+impl StreamReader for MemoryStream {
     async fn describe(&self) -> Result<StreamInfo> {
         self.with(|held| {
             let info = |(id, shard): (&ShardId, &Shard)| ShardInfo {
@@ -228,26 +205,6 @@ impl StreamStore for MemoryStream {
         let created = self.with(|held| Ok(Some(held.created)))?;
         let retention_millis = self.arrivals.as_ref().map(|arrivals| arrivals.retention_millis);
         Ok(StreamFacts { created, retention_millis, limits: self.limits })
-    }
-
-    async fn create(&self, shards: u32) -> Result<bool> {
-        if shards == 0 || shards as usize > SHARDS {
-            let what = format!("a stream has 1 to {SHARDS} shards, not {shards}");
-            return Err(Error::new(ErrorKind::Invalid, what));
-        }
-        let mut state = self.lock();
-        if state.held.is_some() {
-            return Ok(false);
-        }
-        let ranges = HashRange::equal(u16::try_from(shards).unwrap_or(u16::MAX));
-        let one = |number: u32| {
-            let hashes = ranges.get(number as usize).filter(|_| self.hashed);
-            Ok((name(number)?, hashes.map_or_else(Shard::default, |hashes| Shard::hashed(*hashes))))
-        };
-        let shards = (0..shards).map(one).collect::<Result<_>>()?;
-        state.made += 1;
-        state.held = Some(Held { created: Timestamp::from_millis(state.made.into()), shards, writer: None });
-        Ok(true)
     }
 
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
@@ -296,57 +253,28 @@ impl StreamStore for MemoryStream {
             Some(events.filter(|event| event.time < time).count() as u64)
         })
     }
+}
 
-    fn promises(&self) -> Promises {
-        let appends = if self.by_key { Appends::ByKey } else { Appends::Conditional };
-        // What arrives gets a time of the stream's own.
-        let dense = !self.by_key && !self.uncounted && !self.hashed && self.arrivals.is_none();
-        Promises { appends, counts: !self.uncounted, dense, ..Promises::ALL }
-    }
-
-    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
-        let event = if self.by_key { Self::as_stored_by_key(event)? } else { event };
-        let Some(largest) = self.largest else { return Ok(event) };
-        if !event.headers.is_empty() {
-            return Err(Error::new(ErrorKind::Invalid, "the stream in memory keeps no headers"));
-        }
-        if event.size() > largest {
-            let what = format!("an event of {} bytes is larger than the {largest} that it takes", event.size());
+#[async_trait]
+impl StreamAdmin for MemoryStream {
+    async fn create(&self, shards: u32) -> Result<bool> {
+        if shards == 0 || shards as usize > SHARDS {
+            let what = format!("a stream has 1 to {SHARDS} shards, not {shards}");
             return Err(Error::new(ErrorKind::Invalid, what));
         }
-        Ok(event)
-    }
-
-    async fn append(
-        &self,
-        shard: &ShardId,
-        writer: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-    ) -> Result<Appended> {
-        self.append_kept(writer, events, |held, kept| {
-            let shard = held.open(shard)?;
-            if !self.by_key && shard.tail() != *expected {
-                return Ok(Appended::Elsewhere { tail: shard.tail() });
-            }
-            for event in kept {
-                shard.push(event);
-            }
-            Ok(Appended::Done { tail: shard.tail() })
-        })
-    }
-
-    async fn append_by_key(
-        &self,
-        shard: &ShardId,
-        writer: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-    ) -> Result<Appended> {
-        if !self.hashed {
-            return self.append(shard, writer, expected, events).await;
+        let mut state = self.lock();
+        if state.held.is_some() {
+            return Ok(false);
         }
-        self.append_kept(writer, events, |held, kept| held.append_by_hash(shard, expected, kept))
+        let ranges = HashRange::equal(u16::try_from(shards).unwrap_or(u16::MAX));
+        let one = |number: u32| {
+            let hashes = ranges.get(number as usize).filter(|_| self.hashed);
+            Ok((name(number)?, hashes.map_or_else(Shard::default, |hashes| Shard::hashed(*hashes))))
+        };
+        let shards = (0..shards).map(one).collect::<Result<_>>()?;
+        state.made += 1;
+        state.held = Some(Held { created: Timestamp::from_millis(state.made.into()), shards, writer: None });
+        Ok(true)
     }
 
     async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
@@ -381,8 +309,91 @@ impl StreamStore for MemoryStream {
     }
 }
 
+#[async_trait]
+impl StreamStore for MemoryStream {
+    fn promises(&self) -> Promises {
+        let appends = if self.by_key { Appends::ByKey } else { Appends::Conditional };
+        // What arrives gets a time of the stream's own.
+        let dense = !self.by_key && !self.uncounted && !self.hashed && self.arrivals.is_none();
+        Promises { appends, counts: !self.uncounted, dense, ..Promises::ALL }
+    }
+
+    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
+        let event = if self.by_key { Self::as_stored_by_key(event)? } else { event };
+        let Some(largest) = self.largest else { return Ok(event) };
+        if !event.headers.is_empty() {
+            return Err(Error::new(ErrorKind::Invalid, "the stream in memory keeps no headers"));
+        }
+        if event.size() > largest {
+            let what = format!("an event of {} bytes is larger than the {largest} that it takes", event.size());
+            return Err(Error::new(ErrorKind::Invalid, what));
+        }
+        Ok(event)
+    }
+
+    async fn writer<'s>(&'s self, shard: &ShardId, fence: Option<&TransferId>) -> Result<Box<dyn StreamWriter + 's>> {
+        Ok(Box::new(MemoryWriter { stream: self, shard: shard.clone(), fence: fence.cloned() }))
+    }
+}
+
+/// Appends to one shard: it holds nothing but what it was opened with.
+struct MemoryWriter<'s> {
+    stream: &'s MemoryStream,
+    shard: ShardId,
+    fence: Option<TransferId>,
+}
+
+impl MemoryWriter<'_> {
+    /// Appends events as they are kept, if the import may.
+    fn append_kept(
+        &self,
+        events: &[NewEvent],
+        append: impl FnOnce(&mut Held, Vec<NewEvent>) -> Result<Appended>,
+    ) -> Result<Appended> {
+        events.iter().try_for_each(check)?;
+        let mut kept = events.iter().map(|event| self.stream.as_stored(event.clone())).collect::<Result<Vec<_>>>()?;
+        if let Some(arrivals) = &self.stream.arrivals {
+            for event in &mut kept {
+                event.time = arrivals.clock.now();
+            }
+        }
+        self.stream.with(|held| match (&held.writer, self.fence.as_ref()) {
+            (Some(holder), writer) if writer != Some(holder) => Ok(Appended::Reserved(holder.clone())),
+            (None, Some(writer)) => {
+                let what = format!("the stream in memory is not reserved for {writer}, which wants to append");
+                Err(Error::new(ErrorKind::Denied, what))
+            }
+            _ => append(held, kept),
+        })
+    }
+}
+
+#[async_trait]
+impl StreamWriter for MemoryWriter<'_> {
+    async fn append(&self, expected: &Position, events: &[NewEvent]) -> Result<Appended> {
+        self.append_kept(events, |held, kept| {
+            let shard = held.open(&self.shard)?;
+            if !self.stream.by_key && shard.tail() != *expected {
+                return Ok(Appended::Elsewhere { tail: shard.tail() });
+            }
+            for event in kept {
+                shard.push(event);
+            }
+            Ok(Appended::Done { tail: shard.tail() })
+        })
+    }
+
+    async fn append_by_key(&self, expected: &Position, events: &[NewEvent]) -> Result<Appended> {
+        if !self.stream.hashed {
+            return self.append(expected, events).await;
+        }
+        self.append_kept(events, |held, kept| held.append_by_hash(&self.shard, expected, kept))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use sluice_ports::append_once;
     use sluice_transfer::Sequence;
 
     use super::*;
@@ -395,7 +406,7 @@ mod tests {
         stream.create(1).await.unwrap();
         let event =
             NewEvent { time: Timestamp::from_micros(5), key: Value::Null, headers: Vec::new(), payload: Value::Absent };
-        clone.append(&shard, None, &Position::Beginning, &[event.clone(), event]).await.unwrap();
+        append_once(&clone, &shard, None, &Position::Beginning, &[event.clone(), event]).await.unwrap();
         stream.trim(&shard, &Position::After(Sequence::new(0))).await.unwrap();
         let left = clone.events(&shard);
         assert_eq!((left.len(), left[0].sequence.as_u64()), (1, Some(1)));

@@ -1,5 +1,7 @@
 //! Where names lead on AWS: `kinesis:` to streams of Kinesis, `s3:` to buckets of S3, within allow-lists.
 //!
+//! Each scheme is a value; a host names those that it has ([`Schemes`](sluice_ports::Schemes)).
+//!
 //! Here live the clients (one HTTP client and one TLS stack for all of them, made once a process), the regions that
 //! names may carry, and the lists of what may be touched at all. Who is at a door does not matter: the lists are looked
 //! at whenever something is opened, so also where the work is done.
@@ -13,4 +15,4 @@ mod places;
 
 pub use allow::Allowed;
 pub use connection::{Connection, Profile};
-pub use places::{AwsPlaces, Rules};
+pub use places::{Aws, KINESIS, Rules, S3};

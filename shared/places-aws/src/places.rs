@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use sluice_bucket_s3::{S3Bucket, S3Settings, place, source};
-use sluice_ports::{BucketStore, Clock, Error, ErrorKind, Places, Result, StreamStore};
+use sluice_ports::{BucketPlaces, BucketStore, Clock, Error, ErrorKind, Result, Scheme, StreamPlaces, StreamStore};
 use sluice_stream_kinesis::{KinesisStream, StreamArn, arn};
 use sluice_transfer::{BucketUri, StreamUri};
 
@@ -47,97 +47,84 @@ impl Rules {
     }
 }
 
-/// Streams and buckets of AWS.
-pub struct AwsPlaces {
-    connection: Connection,
-    rules: Rules,
-    clock: Arc<dyn Clock>,
-    s3: aws_sdk_s3::Client,
-    /// By region.
-    kinesis: Mutex<BTreeMap<String, aws_sdk_kinesis::Client>>,
+/// AWS as a host reaches it: what its schemes are opened with.
+#[derive(Clone)]
+pub struct Aws {
+    /// Region, credentials and endpoints.
+    pub connection: Connection,
+    /// What may be touched.
+    pub rules: Arc<Rules>,
+    /// The host's clock.
+    pub clock: Arc<dyn Clock>,
 }
 
-impl AwsPlaces {
-    /// Within these rules.
-    pub fn new(connection: Connection, rules: Rules, clock: Arc<dyn Clock>) -> Self {
-        let s3 = connection.s3();
-        Self { connection, rules, clock, s3, kinesis: Mutex::default() }
-    }
+/// Streams of Kinesis.
+pub const KINESIS: Scheme<Aws> = Scheme {
+    name: "kinesis",
+    also: &[],
+    help: "kinesis:NAME or an ARN, a stream of Kinesis",
+    streams: Some(|aws| Box::new(Kinesis { aws: aws.clone(), clients: Mutex::default() })),
+    buckets: None,
+};
 
+/// Buckets of S3.
+pub const S3: Scheme<Aws> = Scheme {
+    name: "s3",
+    also: &["arn"],
+    help: "s3://BUCKET/PREFIX, a place in S3",
+    streams: None,
+    buckets: Some(|aws| Box::new(Buckets { aws: aws.clone(), client: aws.connection.s3() })),
+};
+
+struct Kinesis {
+    aws: Aws,
+    /// By region.
+    clients: Mutex<BTreeMap<String, aws_sdk_kinesis::Client>>,
+}
+
+impl Kinesis {
     /// A stream's resource name, as far as it is known.
-    fn stream_arn(&self, uri: &StreamUri) -> Result<Option<StreamArn>> {
-        if uri.scheme != "kinesis" {
-            return Err(unknown("stream", &uri.to_string(), "kinesis:NAME or an ARN"));
-        }
-        if let Some(arn) = arn(&uri.name) {
-            return Ok(Some(arn));
-        }
-        let (Some(account), Some(region)) = (&self.rules.account, self.connection.region()) else { return Ok(None) };
-        Ok(Some(StreamArn {
-            partition: self.rules.partition.clone(),
-            region: region.to_owned(),
-            account: account.clone(),
-            stream: uri.name.clone(),
-        }))
+    fn arn(&self, uri: &StreamUri) -> Option<StreamArn> {
+        let Aws { connection, rules, .. } = &self.aws;
+        arn(&uri.name).or_else(|| {
+            Some(StreamArn {
+                partition: rules.partition.clone(),
+                region: connection.region()?.to_owned(),
+                account: rules.account.clone()?,
+                stream: uri.name.clone(),
+            })
+        })
     }
 
     fn client(&self, region: Option<&str>) -> Result<aws_sdk_kinesis::Client> {
-        let Some(region) = region.or_else(|| self.connection.region()) else {
+        let connection = &self.aws.connection;
+        let Some(region) = region.or_else(|| connection.region()) else {
             return Err(Error::new(
                 ErrorKind::Invalid,
                 "no AWS region is configured: set AWS_REGION, or a region in the profile, or name streams by their ARN",
             ));
         };
-        let mut clients = self.kinesis.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = clients.entry(region.to_owned()).or_insert_with(|| self.connection.kinesis(Some(region)));
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = clients.entry(region.to_owned()).or_insert_with(|| connection.kinesis(Some(region)));
         Ok(client.clone())
     }
-
-    /// A bucket to read from, and the place in it.
-    fn open(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        if uri.scheme != "s3" && uri.scheme != "arn" {
-            return Err(unknown("bucket", &uri.to_string(), "s3://BUCKET/PREFIX"));
-        }
-        let (bucket, key) = source(uri)?;
-        let (work, _) = place(&self.rules.work)?;
-        let name = format!("arn:{}:s3:::{bucket}", self.rules.partition);
-        if bucket == work && *uri != self.rules.work {
-            let what = format!("{bucket} is the host's own bucket: nothing is moved there, and nothing from there");
-            return Err(Error::new(ErrorKind::Denied, what));
-        }
-        if bucket != work && !self.rules.buckets.allows(&name) {
-            let what = format!("{name} is not on the list of allowed buckets (parameter AllowedBuckets of the stack)");
-            return Err(Error::new(ErrorKind::Denied, what));
-        }
-        let settings = S3Settings {
-            owner: self.rules.account.clone(),
-            kms_key: self.rules.kms_key.clone(),
-            storage_class: None,
-            foreign: self.connection.is_foreign(),
-            endpoint: self.connection.endpoint("AWS_ENDPOINT_URL_S3"),
-        };
-        Ok((Arc::new(S3Bucket::new(self.s3.clone(), bucket, settings)), key))
-    }
-}
-
-fn unknown(what: &str, name: &str, there: &str) -> Error {
-    Error::new(ErrorKind::Invalid, format!("{name}: there are no such {what}s here; write {there}"))
 }
 
 #[async_trait]
-impl Places for AwsPlaces {
+impl StreamPlaces for Kinesis {
     /// A stream of the own account and region is known by its name alone.
     async fn canonical(&self, uri: &StreamUri) -> Result<StreamUri> {
-        let Some(arn) = self.stream_arn(uri)? else { return Ok(uri.clone()) };
-        let own =
-            Some(arn.region.as_str()) == self.connection.region() && Some(&arn.account) == self.rules.account.as_ref();
+        let Aws { connection, rules, .. } = &self.aws;
+        let Some(arn) = self.arn(uri) else { return Ok(uri.clone()) };
+        let own = Some(arn.region.as_str()) == connection.region() && Some(&arn.account) == rules.account.as_ref();
         Ok(if own { StreamUri { scheme: uri.scheme.clone(), name: arn.stream } } else { uri.clone() })
     }
 
     async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
-        let named = self.stream_arn(uri)?;
+        let Aws { connection, rules, clock } = &self.aws;
+        let named = self.arn(uri);
         if let Some(name) = named.as_ref().map(ToString::to_string)
-            && !self.rules.streams.allows(&name)
+            && !rules.streams.allows(&name)
         {
             return Err(Error::new(
                 ErrorKind::Denied,
@@ -145,20 +132,29 @@ impl Places for AwsPlaces {
             ));
         }
         let client = self.client(named.as_ref().map(|arn| arn.region.as_str()))?;
-        let stream = KinesisStream::new(client, &uri.name, Arc::clone(&self.clock))
-            .at_endpoint(self.connection.endpoint("AWS_ENDPOINT_URL_KINESIS"));
-        Ok(Arc::new(match self.rules.forbid_making(uri) {
+        let stream = KinesisStream::new(client, &uri.name, Arc::clone(clock))
+            .at_endpoint(connection.endpoint("AWS_ENDPOINT_URL_KINESIS"));
+        Ok(Arc::new(match rules.forbid_making(uri) {
             Some(why) => stream.never_made(why),
             None => stream,
         }))
     }
+}
 
+struct Buckets {
+    aws: Aws,
+    client: aws_sdk_s3::Client,
+}
+
+#[async_trait]
+impl BucketPlaces for Buckets {
     async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        let (bucket, _) = self.open(uri)?;
+        let (bucket, _) = self.source(uri).await?;
         let (name, prefix) = place(uri)?;
+        let rules = &self.aws.rules;
         let below = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        let folder = format!("arn:{}:s3:::{name}/{below}", self.rules.partition);
-        if *uri != self.rules.work && !self.rules.objects.allows(&folder) {
+        let folder = format!("arn:{}:s3:::{name}/{below}", rules.partition);
+        if *uri != rules.work && !rules.objects.allows(&folder) {
             let what =
                 format!("{folder} is not on the list of objects to write (parameter AllowedObjects of the stack)");
             return Err(Error::new(ErrorKind::Denied, what));
@@ -167,11 +163,26 @@ impl Places for AwsPlaces {
     }
 
     async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        self.open(uri)
-    }
-
-    fn work(&self) -> BucketUri {
-        self.rules.work.clone()
+        let Aws { connection, rules, .. } = &self.aws;
+        let (bucket, key) = source(uri)?;
+        let (work, _) = place(&rules.work)?;
+        let name = format!("arn:{}:s3:::{bucket}", rules.partition);
+        if bucket == work && *uri != rules.work {
+            let what = format!("{bucket} is the host's own bucket: nothing is moved there, and nothing from there");
+            return Err(Error::new(ErrorKind::Denied, what));
+        }
+        if bucket != work && !rules.buckets.allows(&name) {
+            let what = format!("{name} is not on the list of allowed buckets (parameter AllowedBuckets of the stack)");
+            return Err(Error::new(ErrorKind::Denied, what));
+        }
+        let settings = S3Settings {
+            owner: rules.account.clone(),
+            kms_key: rules.kms_key.clone(),
+            storage_class: None,
+            foreign: connection.is_foreign(),
+            endpoint: connection.endpoint("AWS_ENDPOINT_URL_S3"),
+        };
+        Ok((Arc::new(S3Bucket::new(self.client.clone(), bucket, settings)), key))
     }
 
     fn object(&self, bucket: &BucketUri, key: &str) -> String {

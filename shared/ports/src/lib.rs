@@ -16,6 +16,7 @@ mod error;
 mod places;
 mod promises;
 mod removal;
+mod schemes;
 mod stream;
 
 pub use bucket::{
@@ -27,7 +28,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use places::Places;
 pub use promises::{Appends, Promises};
 pub use removal::{ObjectRemoval, TransferRemoval};
+pub use schemes::{BucketPlaces, Scheme, Schemes, StreamPlaces};
 pub use stream::{
-    Appended, Intake, ListedShard, NewEvent, Read, ReadLimit, Reservation, ShardInfo, ShardLimits, StreamFacts,
-    StreamInfo, StreamListing, StreamStore,
+    Appended, Intake, ListedShard, NewEvent, Read, ReadLimit, Reservation, ShardInfo, ShardLimits, StreamAdmin,
+    StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter, append_once,
 };

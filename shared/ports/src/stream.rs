@@ -1,184 +1,18 @@
-//! Streams.
+//! Streams: what reads one, what writes to a shard of it, what is done to it as a whole, and the store that has all three.
 
-use std::collections::BTreeMap;
+mod admin;
+mod reader;
+mod writer;
 
 use async_trait::async_trait;
-use sluice_transfer::{
-    Counts, Event, HashRange, Header, Order, Placement, Position, Range, ReadShare, ShardId, Timestamp, TransferId,
-    Value,
+use sluice_transfer::{Position, ShardId, TransferId};
+
+pub use self::admin::{Reservation, StreamAdmin};
+pub use self::reader::{
+    ListedShard, Read, ReadLimit, ShardInfo, ShardLimits, StreamFacts, StreamInfo, StreamListing, StreamReader,
 };
-
-use crate::{Error, ErrorKind, Promises, Result};
-
-/// A shard as the store describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShardInfo {
-    /// Its name.
-    pub shard: ShardId,
-    /// In front of the first event that is still there.
-    pub earliest: Position,
-    /// Behind the last event.
-    pub tail: Position,
-    /// Shards that this one continues.
-    pub parents: Vec<ShardId>,
-    /// The hashes of the keys that lead here; none for a store where keys lead nowhere.
-    pub hashes: Option<HashRange>,
-    /// True if it takes no more events: others continue it.
-    pub closed: bool,
-}
-
-/// A shard as the store lists it, without looking into it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedShard {
-    /// Its name.
-    pub shard: ShardId,
-    /// Listed shards that this one continues.
-    pub parents: Vec<ShardId>,
-    /// The hashes of the keys that lead here; none for a store where keys lead nowhere.
-    pub hashes: Option<HashRange>,
-    /// In front of its first event and behind its last one. None if the store would have to search for them.
-    pub ends: Option<(Position, Position)>,
-}
-
-/// What concerns a stream as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StreamFacts {
-    /// When the stream was made: one that was deleted and made again under its name has another time. It never changes.
-    /// None if the store does not tell.
-    pub created: Option<Timestamp>,
-    /// How long events are kept, in milliseconds; none for a store that drops none by itself.
-    pub retention_millis: Option<u64>,
-    /// What a shard gives and takes; none for a store that sets no limits.
-    pub limits: Option<ShardLimits>,
-}
-
-/// The limits that a store sets for a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShardLimits {
-    /// Bytes that it takes in a second, at most.
-    pub written: u64,
-    /// Bytes that it gives in a second, at most, to all readers together.
-    pub read: u64,
-}
-
-/// A stream as the store lists it, without looking into its shards.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamListing {
-    /// Its shards, in the order that the store counts them.
-    pub shards: Vec<ListedShard>,
-    /// What concerns all of them.
-    pub facts: StreamFacts,
-}
-
-/// A stream as the store describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamInfo {
-    /// Its shards, in the order that the store counts them.
-    pub shards: Vec<ShardInfo>,
-    /// The import that it is reserved for.
-    pub writer: Option<TransferId>,
-    /// Bytes of payload, key and headers that one event may have together.
-    pub largest_event: u64,
-}
-
-impl StreamInfo {
-    /// True if no shard ever held an event.
-    pub fn is_empty(&self) -> bool {
-        self.shards.iter().all(|shard| shard.tail == Position::Beginning)
-    }
-}
-
-/// Bounds of one read. At least one event is answered where there is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadLimit {
-    /// The largest number of events.
-    pub events: usize,
-    /// The limit of bytes (payload, key, headers); the last event may exceed it.
-    pub bytes: usize,
-    /// What lies in front of the first event of this time or later is not wanted, or is known not to be there: a store
-    /// may begin there, and answers nothing of what lies before.
-    pub since: Option<Timestamp>,
-}
-
-impl ReadLimit {
-    /// So many events and bytes, of any time.
-    pub const fn new(events: usize, bytes: usize) -> Self {
-        Self { events, bytes, since: None }
-    }
-}
-
-/// The answer to a read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Read {
-    /// Events in order, and where to go on. No events is not the end.
-    Events {
-        /// The events.
-        events: Vec<Event>,
-        /// Go on from here: behind the last of them, or further.
-        next: Position,
-        /// True if nothing lay behind `next`.
-        at_tail: bool,
-        /// All that arrived before this time lies in front of `next`. None if the store does not tell.
-        reached: Option<Timestamp>,
-    },
-    /// The store dropped the events behind the position.
-    Trimmed {
-        /// In front of the first event that is still there.
-        earliest: Position,
-    },
-}
-
-/// An event to be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewEvent {
-    /// Its time, for stores that keep one.
-    pub time: Timestamp,
-    /// The key.
-    pub key: Value,
-    /// Headers, in order.
-    pub headers: Vec<Header>,
-    /// The payload.
-    pub payload: Value,
-}
-
-impl NewEvent {
-    /// Bytes of payload, key and headers together, as limits count them.
-    pub fn size(&self) -> u64 {
-        let headers: usize = self.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
-        (self.payload.len() + self.key.len() + headers) as u64
-    }
-}
-
-impl From<Event> for NewEvent {
-    /// The event without its place.
-    fn from(event: Event) -> Self {
-        let Event { sequence: _, time, key, headers, payload } = event;
-        Self { time, key, headers, payload }
-    }
-}
-
-/// The answer to an append.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Appended {
-    /// All events are durable, in order, from the expected tail on.
-    Done {
-        /// The new tail.
-        tail: Position,
-    },
-    /// All events are durable, each of them behind those of its key. The stream was split or merged, so some stand in
-    /// shards that continue this one. Only [`StreamStore::append_by_key`] answers it.
-    Spread {
-        /// Behind the last of them in each shard that has some.
-        tails: BTreeMap<ShardId, Position>,
-    },
-    /// Nothing was written: the shard ends elsewhere.
-    Elsewhere {
-        /// The shard's tail.
-        tail: Position,
-    },
-    /// Nothing was written: the stream is reserved for that import.
-    Reserved(TransferId),
-}
+pub use self::writer::{Appended, NewEvent, StreamWriter};
+use crate::{Promises, Result};
 
 /// What one shard takes in a second, of all who write to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,85 +23,13 @@ pub struct Intake {
     pub bytes: u64,
 }
 
-/// The answer to a reservation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reservation {
-    /// It is ours; it may have been before.
-    Held,
-    /// It is that import's.
-    HeldBy(TransferId),
-}
-
-/// One stream of a store.
+/// One stream of a store. Who needs a part of it only takes that part.
 ///
-/// Within a shard positions order events as they were written; a sequence number is never given twice.
+/// Within a shard positions order events as they were written; a sequence number is never given twice. What is pure here
+/// needs no writer: it is asked when an import is planned, before anything is opened, and when it is compared with its
+/// target, after all is closed.
 #[async_trait]
-pub trait StreamStore: Send + Sync {
-    /// Shards, their ends, and who writes. `NotFound` if there is no such stream. It may take many calls where ends
-    /// have to be searched for.
-    async fn describe(&self) -> Result<StreamInfo>;
-
-    /// The shards, in the order that the store counts them, in one look: nothing is searched for. `NotFound` if there
-    /// is no such stream.
-    async fn list(&self) -> Result<StreamListing>;
-
-    /// What concerns the stream as a whole, as of now. `NotFound` if there is no such stream. It takes as few calls as
-    /// a listing, and may be repeated.
-    async fn facts(&self) -> Result<StreamFacts>;
-
-    /// Makes the stream with this number of shards (at least 1). Answers whether it was made now; a stream that exists
-    /// is left as it is, so the call may be repeated. Where that takes a while, [`Self::describe`] answers `Unavailable`
-    /// until the stream takes events. `Denied` if this host may make none, `Full` if its owner may have no more shards.
-    async fn create(&self, shards: u32) -> Result<bool>;
-
-    /// The command by which a person makes the stream with this number of shards. None for a store whose streams cost
-    /// nothing: an import makes a missing one without being asked. Example: `aws kinesis create-stream --stream-name
-    /// orders --shard-count 4`.
-    fn create_command(&self, _shards: u32) -> Option<String> {
-        None
-    }
-
-    /// Events behind a position. `Trimmed` whenever the store lost any event behind it, also from the beginning.
-    /// A position at or behind the tail answers no events.
-    async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read>;
-
-    /// In front of the first event, in order, of that time or later that is still there; the tail if there is none.
-    async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position>;
-
-    /// From now on this handle of the stream takes at most this part of the limits that the store sets for readers. A
-    /// store without limits ignores it.
-    fn share_reading(&self, _share: ReadShare) {}
-
-    /// The name under which a transfer registers a reader of its own with [`Self::register_reader`]. `place` tells the
-    /// transfer from others of the same id, such as those of another host. None for a store that registers no readers.
-    /// Pure. Example: `sluice-nightly-1f0c33ab` for Kinesis.
-    fn reader_name(&self, _transfer: &TransferId, _place: &str) -> Option<String> {
-        None
-    }
-
-    /// Registers a reader of that name, if there is none, and waits until it may read. From then on reads through this
-    /// handle are that reader's: they take nothing of the limits that other readers share. A reader costs money until it
-    /// is removed. May be repeated. `Full` if the stream has as many readers as it can have, `Unavailable` if the reader
-    /// is not ready in time, `Invalid` for a store that registers none.
-    async fn register_reader(&self, _name: &str) -> Result<()> {
-        Err(Error::new(ErrorKind::Invalid, "this store registers no readers of their own"))
-    }
-
-    /// Removes the reader of that name, if there is one. May be repeated; a stream that is gone has none. `Invalid` for
-    /// a store that registers none.
-    async fn remove_reader(&self, _name: &str) -> Result<()> {
-        Err(Error::new(ErrorKind::Invalid, "this store registers no readers of their own"))
-    }
-
-    /// The number of events and bytes of payload in a range, as exactly as the store can tell; none if it cannot.
-    async fn measure(&self, shard: &ShardId, range: &Range) -> Result<Option<Counts>>;
-
-    /// The number of events of a range that are earlier than a time; none if the store cannot tell. A store may look at
-    /// the first million of them only, and then answers at most what there is.
-    async fn count_before(&self, _shard: &ShardId, _range: &Range, _time: Timestamp) -> Result<Option<u64>> {
-        Ok(None)
-    }
-
+pub trait StreamStore: StreamReader + StreamAdmin {
     /// What the store promises of this stream. Pure: nothing is called. A decorator answers what it makes of the
     /// promises of the store behind it.
     fn promises(&self) -> Promises;
@@ -280,59 +42,27 @@ pub trait StreamStore: Send + Sync {
         Ok(event)
     }
 
-    /// As far as [`Promises::appends`] says it: writes all events or none, if the shard ends at `expected` and the
-    /// stream is reserved for `writer`, or, where none is given, for nobody. The reservation is looked at first;
-    /// `Denied` if a writer is given and the stream is reserved for nobody.
-    async fn append(
-        &self,
-        shard: &ShardId,
-        writer: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-    ) -> Result<Appended>;
-
-    /// As [`Self::append`], but each event goes where its key leads: to this shard, or, since the stream was split or
-    /// merged, to one that continues it. A store where keys lead nowhere appends.
-    async fn append_by_key(
-        &self,
-        shard: &ShardId,
-        writer: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-    ) -> Result<Appended> {
-        self.append(shard, writer, expected, events).await
-    }
-
-    /// As [`Self::append_by_key`], or for [`Placement::AsSource`] as [`Self::append`], in an order that may be another
-    /// than that of keys. An append that does not answer may have written, by [`Order::None`], any of its events; by
-    /// [`Order::Shard`] the first ones only; by [`Order::Key`] what those methods say. A store that keeps more of the
-    /// order than asked for appends as ever.
-    async fn append_ordered(
-        &self,
-        shard: &ShardId,
-        writer: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-        (placement, _): (Placement, Order),
-    ) -> Result<Appended> {
-        match placement {
-            Placement::Key => self.append_by_key(shard, writer, expected, events).await,
-            Placement::AsSource => self.append(shard, writer, expected, events).await,
-        }
-    }
-
     /// What a shard takes; none where nothing is known to limit it. Example: 1,000 events and 1 MB for Kinesis.
     fn intake(&self) -> Option<Intake> {
         None
     }
 
-    /// Reserves the stream for one import: until it is released nobody else can append.
-    async fn reserve(&self, writer: &TransferId) -> Result<Reservation>;
+    /// Opens a writer to a shard for an import, or for nobody. An import opens one when it has claimed the shard: a store
+    /// that can keep out who claimed it earlier does so here. Neither the shard nor the reservation need be looked at;
+    /// appends do. May be repeated.
+    async fn writer<'s>(&'s self, shard: &ShardId, fence: Option<&TransferId>) -> Result<Box<dyn StreamWriter + 's>>;
+}
 
-    /// Gives the reservation back, if it is that import's.
-    async fn release(&self, writer: &TransferId) -> Result<()>;
-
-    /// Drops the events of a shard in front of a position. The tail and the numbers stay. `Denied` while the stream is
-    /// reserved: an import reads back what it wrote.
-    async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()>;
+/// One append, by a writer that is opened for it.
+pub async fn append_once(
+    stream: &dyn StreamStore,
+    shard: &ShardId,
+    fence: Option<&TransferId>,
+    expected: &Position,
+    events: &[NewEvent],
+) -> Result<Appended> {
+    let writer = stream.writer(shard, fence).await?;
+    let answer = writer.append(expected, events).await;
+    writer.close().await;
+    answer
 }

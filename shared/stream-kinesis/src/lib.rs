@@ -28,7 +28,7 @@
 //! aggregate of the Kinesis Producer Library is one event, its bytes untouched.
 //!
 //! **Invariant.** No payload and no key is ever logged or put into an error. No SDK type is in the port's answers.
-//! A stream is made only by [`create`](sluice_ports::StreamStore::create), and only where the host may.
+//! A stream is made only by [`create`](StreamAdmin::create), and only where the host may.
 
 mod answer;
 mod append;
@@ -61,7 +61,7 @@ use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use sluice_ports::{
     Appended, Appends, Clock, Error, ErrorKind, Intake, ListedShard, NewEvent, Promises, Read, ReadLimit, Reservation,
-    Result, StreamFacts, StreamInfo, StreamListing, StreamStore,
+    Result, StreamAdmin, StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter,
 };
 use sluice_transfer::{Counts, Order, Placement, Position, Range, ReadShare, ShardId, Timestamp, TransferId};
 
@@ -142,7 +142,7 @@ pub fn configure(builder: Builder) -> Builder {
 }
 
 #[async_trait]
-impl StreamStore for KinesisStream {
+impl StreamReader for KinesisStream {
     async fn describe(&self) -> Result<StreamInfo> {
         self.describe_all().await
     }
@@ -164,27 +164,6 @@ impl StreamStore for KinesisStream {
     async fn facts(&self) -> Result<StreamFacts> {
         // Reading needs the shards next.
         Ok(self.look().await?.facts.told(self.wire.pace().limits()))
-    }
-
-    /// Makes a provisioned stream: as many shards as asked for, at a price that their number tells.
-    async fn create(&self, shards: u32) -> Result<bool> {
-        // Servers say so in different ways.
-        if shards == 0 {
-            return Err(Error::new(ErrorKind::Invalid, format!("{}: a stream has at least 1 shard", self.wire.name())));
-        }
-        let Some(why) = &self.makes_none else { return self.wire.create(shards).await };
-        match self.wire.summary().await {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let (name, command) = (self.wire.name(), self.wire.create_command(shards));
-                let what = format!("there is no stream {name}, and none is made: {why}. Make it with `{command}`");
-                Err(Error::new(ErrorKind::Denied, what))
-            }
-            answer => answer.map(|_| false),
-        }
-    }
-
-    fn create_command(&self, shards: u32) -> Option<String> {
-        Some(self.wire.create_command(shards))
     }
 
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
@@ -215,53 +194,29 @@ impl StreamStore for KinesisStream {
     async fn measure(&self, _: &ShardId, _: &Range) -> Result<Option<Counts>> {
         Ok(None)
     }
+}
 
-    fn promises(&self) -> Promises {
-        PROMISES
+#[async_trait]
+impl StreamAdmin for KinesisStream {
+    /// Makes a provisioned stream: as many shards as asked for, at a price that their number tells.
+    async fn create(&self, shards: u32) -> Result<bool> {
+        // Servers say so in different ways.
+        if shards == 0 {
+            return Err(Error::new(ErrorKind::Invalid, format!("{}: a stream has at least 1 shard", self.wire.name())));
+        }
+        let Some(why) = &self.makes_none else { return self.wire.create(shards).await };
+        match self.wire.summary().await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let (name, command) = (self.wire.name(), self.wire.create_command(shards));
+                let what = format!("there is no stream {name}, and none is made: {why}. Make it with `{command}`");
+                Err(Error::new(ErrorKind::Denied, what))
+            }
+            answer => answer.map(|_| false),
+        }
     }
 
-    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
-        let known = self.remembered();
-        held::as_stored(event, known.as_deref().map(|known| &known.facts), self.wire.name())
-    }
-
-    async fn append(
-        &self,
-        shard: &ShardId,
-        _: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-    ) -> Result<Appended> {
-        self.append_ordered(shard, None, expected, events, (Placement::AsSource, Order::Key)).await
-    }
-
-    async fn append_by_key(
-        &self,
-        shard: &ShardId,
-        _: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-    ) -> Result<Appended> {
-        self.append_ordered(shard, None, expected, events, (Placement::Key, Order::Key)).await
-    }
-
-    async fn append_ordered(
-        &self,
-        shard: &ShardId,
-        _: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-        (placement, order): (Placement, Order),
-    ) -> Result<Appended> {
-        let led = match placement {
-            Placement::Key => None,
-            Placement::AsSource => Some(self.open_shard(shard).await?),
-        };
-        self.append_all(shard, led.as_ref(), expected, events, order).await
-    }
-
-    fn intake(&self) -> Option<Intake> {
-        self.wire.pace().usage().intake()
+    fn create_command(&self, shards: u32) -> Option<String> {
+        Some(self.wire.create_command(shards))
     }
 
     /// Kinesis has nothing to reserve with: the import's host keeps who writes.
@@ -276,5 +231,56 @@ impl StreamStore for KinesisStream {
     async fn trim(&self, _: &ShardId, _: &Position) -> Result<()> {
         let what = format!("{} is trimmed by its retention period only", self.wire.name());
         Err(Error::new(ErrorKind::Invalid, what))
+    }
+}
+
+#[async_trait]
+impl StreamStore for KinesisStream {
+    fn promises(&self) -> Promises {
+        PROMISES
+    }
+
+    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
+        let known = self.remembered();
+        held::as_stored(event, known.as_deref().map(|known| &known.facts), self.wire.name())
+    }
+
+    fn intake(&self) -> Option<Intake> {
+        self.wire.pace().usage().intake()
+    }
+
+    /// Kinesis knows no fence.
+    async fn writer<'s>(&'s self, shard: &ShardId, _: Option<&TransferId>) -> Result<Box<dyn StreamWriter + 's>> {
+        Ok(Box::new(KinesisWriter { stream: self, shard: shard.clone() }))
+    }
+}
+
+/// Appends to one shard, or by keys from there on. It runs nothing between two appends.
+struct KinesisWriter<'s> {
+    stream: &'s KinesisStream,
+    shard: ShardId,
+}
+
+#[async_trait]
+impl StreamWriter for KinesisWriter<'_> {
+    async fn append(&self, expected: &Position, events: &[NewEvent]) -> Result<Appended> {
+        self.append_ordered(expected, events, (Placement::AsSource, Order::Key)).await
+    }
+
+    async fn append_by_key(&self, expected: &Position, events: &[NewEvent]) -> Result<Appended> {
+        self.append_ordered(expected, events, (Placement::Key, Order::Key)).await
+    }
+
+    async fn append_ordered(
+        &self,
+        expected: &Position,
+        events: &[NewEvent],
+        (placement, order): (Placement, Order),
+    ) -> Result<Appended> {
+        let led = match placement {
+            Placement::Key => None,
+            Placement::AsSource => Some(self.stream.open_shard(&self.shard).await?),
+        };
+        self.stream.append_all(&self.shard, led.as_ref(), expected, events, order).await
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use sluice_fake_kinesis::{Behind, Faults, Kinesis};
 use sluice_kit::{Layered, StreamLayer};
-use sluice_ports::{Read, ReadLimit, Result, StreamStore};
+use sluice_ports::{Read, ReadLimit, Result, StreamReader, StreamStore};
 use sluice_stream_kinesis::KinesisStream;
 use sluice_transfer::{Position, ShardId};
 use tokio::sync::OnceCell;

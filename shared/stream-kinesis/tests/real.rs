@@ -4,7 +4,7 @@
 mod world;
 
 use sluice_fake_kinesis::{Behind, Entry, Faults, Kinesis, Millis, Mode, Operation};
-use sluice_ports::{Appended, Clock, NewEvent, Read, ReadLimit, StreamStore};
+use sluice_ports::{Appended, Clock, NewEvent, Read, ReadLimit, StreamReader, append_once};
 use sluice_transfer::{Position, Sequence, ShardId, Timestamp, Value};
 
 use crate::world::stream;
@@ -167,7 +167,7 @@ async fn a_writer_keeps_to_what_a_shard_takes() {
     let events: Vec<_> = (0..10_000).map(event).collect();
     let mut tail = Position::Beginning;
     for some in events.chunks(2_500) {
-        let answer = adapter.append(&first(), None, &tail, some).await.unwrap();
+        let answer = append_once(&adapter, &first(), None, &tail, some).await.unwrap();
         let Appended::Done { tail: end } = answer else { panic!("it is done, but {answer:?}") };
         tail = end;
     }

@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use sluice_ports::{
     Appended, Error, ErrorKind, ListedShard, NewEvent, Promises, Read, ReadLimit, Reservation, Result, ShardInfo,
-    StreamFacts, StreamInfo, StreamListing, StreamStore,
+    StreamAdmin, StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter,
 };
 use sluice_sqlite::{Looking, blocking};
 use sluice_transfer::{Counts, Position, Range, ShardId, Timestamp, TransferId};
@@ -151,7 +151,7 @@ impl Shared {
 }
 
 #[async_trait]
-impl StreamStore for LocalStream {
+impl StreamReader for LocalStream {
     async fn describe(&self) -> Result<StreamInfo> {
         self.look(|shared, connection| read::describe(connection, &shared.name)).await
     }
@@ -172,11 +172,6 @@ impl StreamStore for LocalStream {
         self.look(|shared, connection| read::facts(connection, &shared.name)).await
     }
 
-    async fn create(&self, shards: u32) -> Result<bool> {
-        let shared = Arc::clone(&self.shared);
-        blocking(move || file::create(&shared.path, &shared.name, shards)).await
-    }
-
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
         let (shard, from) = (shard.clone(), from.clone());
         self.look(move |shared, connection| {
@@ -185,10 +180,6 @@ impl StreamStore for LocalStream {
             read::read(connection, &shared.name, &shard, &from, limit, &mut values)
         })
         .await
-    }
-
-    fn promises(&self) -> Promises {
-        Promises::ALL
     }
 
     async fn position_at(&self, shard: &ShardId, time: Timestamp) -> Result<Position> {
@@ -208,21 +199,13 @@ impl StreamStore for LocalStream {
         };
         self.look(count).await.map(Some)
     }
+}
 
-    async fn append(
-        &self,
-        shard: &ShardId,
-        writer: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-    ) -> Result<Appended> {
-        write::check(&self.shared.name, events)?;
-        // Payloads and keys are shared, not copied.
-        let (shard, writer, expected, events) = (shard.clone(), writer.cloned(), expected.clone(), events.to_vec());
-        self.change(move |shared, connection| {
-            write::append(connection, &shared.name, &shard, writer.as_ref(), &expected, &events)
-        })
-        .await
+#[async_trait]
+impl StreamAdmin for LocalStream {
+    async fn create(&self, shards: u32) -> Result<bool> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || file::create(&shared.path, &shared.name, shards)).await
     }
 
     async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
@@ -246,5 +229,38 @@ impl StreamStore for LocalStream {
                 return Ok(());
             }
         }
+    }
+}
+
+#[async_trait]
+impl StreamStore for LocalStream {
+    fn promises(&self) -> Promises {
+        Promises::ALL
+    }
+
+    async fn writer<'s>(&'s self, shard: &ShardId, fence: Option<&TransferId>) -> Result<Box<dyn StreamWriter + 's>> {
+        Ok(Box::new(LocalWriter { stream: self, shard: shard.clone(), fence: fence.cloned() }))
+    }
+}
+
+/// Appends to one shard: it holds nothing but what it was opened with.
+struct LocalWriter<'s> {
+    stream: &'s LocalStream,
+    shard: ShardId,
+    fence: Option<TransferId>,
+}
+
+#[async_trait]
+impl StreamWriter for LocalWriter<'_> {
+    async fn append(&self, expected: &Position, events: &[NewEvent]) -> Result<Appended> {
+        write::check(&self.stream.shared.name, events)?;
+        // Payloads and keys are shared, not copied.
+        let (shard, fence, expected, events) =
+            (self.shard.clone(), self.fence.clone(), expected.clone(), events.to_vec());
+        self.stream
+            .change(move |shared, connection| {
+                write::append(connection, &shared.name, &shard, fence.as_ref(), &expected, &events)
+            })
+            .await
     }
 }

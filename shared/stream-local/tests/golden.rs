@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 use sluice_kit::sqlite_dump;
-use sluice_ports::{Appended, NewEvent, Read, ReadLimit, StreamStore};
+use sluice_ports::{Appended, NewEvent, Read, ReadLimit, StreamAdmin, StreamReader, append_once};
 use sluice_stream_local::LocalStream;
 use sluice_transfer::{Header, Position, Sequence, ShardId, Timestamp, Value};
 
@@ -55,7 +55,7 @@ fn events() -> Vec<NewEvent> {
 
 async fn append(stream: &LocalStream, expected: &Position, events: &[NewEvent]) -> Position {
     let writer = "an-import".parse().unwrap();
-    match stream.append(&shard(), Some(&writer), expected, events).await.unwrap() {
+    match append_once(stream, &shard(), Some(&writer), expected, events).await.unwrap() {
         Appended::Done { tail } => tail,
         other => panic!("{other:?}"),
     }

@@ -8,7 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sluice_ports::{Appended, ErrorKind, NewEvent, Read, ReadLimit, Reservation, StreamStore};
+use sluice_ports::{
+    Appended, ErrorKind, NewEvent, Read, ReadLimit, Reservation, StreamAdmin, StreamReader, StreamStore, append_once,
+};
 use sluice_stream_local::LocalStream;
 use sluice_transfer::{Counts, Event, Position, Range, Sequence, ShardId, Timestamp, Value};
 
@@ -25,7 +27,7 @@ fn event(time: i64, payload: impl Into<Value>) -> NewEvent {
 }
 
 async fn append(stream: &LocalStream, expected: &Position, events: &[NewEvent]) -> Position {
-    match stream.append(&shard(0), None, expected, events).await.unwrap() {
+    match append_once(stream, &shard(0), None, expected, events).await.unwrap() {
         Appended::Done { tail } => tail,
         other => panic!("{other:?}"),
     }
@@ -143,8 +145,10 @@ async fn of_two_appends_at_one_tail_one_is_done() {
     assert!(a.unwrap() != b.unwrap(), "one of two makes the stream");
     let mut tail = Position::Beginning;
     for round in 0..100 {
-        let (a, b) =
-            tokio::join!(streams[0].append(&id, None, &tail, &first), streams[1].append(&id, None, &tail, &second));
+        let (a, b) = tokio::join!(
+            append_once(&streams[0], &id, None, &tail, &first),
+            append_once(&streams[1], &id, None, &tail, &second)
+        );
         let new = after(round);
         let (done, elsewhere) = (Appended::Done { tail: new.clone() }, Appended::Elsewhere { tail: new.clone() });
         let answers = (a.unwrap(), b.unwrap());
@@ -176,7 +180,7 @@ async fn processes_that_append_to_one_stream_lose_nothing() {
         let (mut tail, mut done) = (Position::Beginning, 0);
         while done < EACH {
             let event = event(0, format!("{me} {done}").into_bytes());
-            tail = match stream.append(&shard(0), None, &tail, &[event]).await.unwrap() {
+            tail = match append_once(&stream, &shard(0), None, &tail, &[event]).await.unwrap() {
                 Appended::Done { tail } => {
                     done += 1;
                     tail
@@ -270,7 +274,7 @@ async fn a_long_shard_is_trimmed_within_bounds() {
         let time = |index: usize| i64::try_from(chunk * 2_000 + index).unwrap();
         let events: Vec<_> = (0..2_000).map(|index| event(time(index), vec![3; 1_000])).collect();
         tail = append(&stream, &tail, &events).await;
-        stream.append(&shard(1), None, &Position::Beginning, &[event(0, "other")]).await.unwrap();
+        append_once(&stream, &shard(1), None, &Position::Beginning, &[event(0, "other")]).await.unwrap();
     }
     let log = || std::fs::metadata(dir.path().join("long.sqlite-wal")).unwrap().len();
     assert!(log() < 80 << 20, "the log is folded into the file while it is written to: {}", log());
@@ -352,7 +356,7 @@ async fn a_batch_that_ends_behind_its_shard_is_damage() {
     stream.create(2).await.unwrap();
     append(&stream, &Position::Beginning, &[event(1, "a"), event(5, "b")]).await;
     assert!(matches!(
-        stream.append(&shard(1), None, &Position::Beginning, &[event(9, "c")]).await.unwrap(),
+        append_once(&stream, &shard(1), None, &Position::Beginning, &[event(9, "c")]).await.unwrap(),
         Appended::Done { .. }
     ));
     // Behind the last number of a shard are the next one's.
@@ -375,7 +379,7 @@ async fn a_shard_that_has_given_all_its_numbers_is_full() {
     let sql = format!("UPDATE shards SET next = {0}, earliest = {0}", (1_u64 << 48) - 1);
     rusqlite::Connection::open(&path).unwrap().execute(&sql, []).unwrap();
     let (last, two) = (after((1 << 48) - 2), [event(1, "a"), event(1, "b")]);
-    let error = stream.append(&shard(0), None, &last, &two).await.unwrap_err();
+    let error = append_once(&stream, &shard(0), None, &last, &two).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Full, "{error}");
     assert_eq!(append(&stream, &last, &two[..1]).await, after((1 << 48) - 1), "there is one left");
     assert_eq!(read_all(&stream, last).await.len(), 1);

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use sluice_ports::{Appended, NewEvent, Read, ReadLimit, StreamStore};
+use sluice_ports::{Appended, NewEvent, Read, ReadLimit, StreamAdmin, StreamReader, append_once};
 use sluice_stream_local::LocalStream;
 use sluice_transfer::{Position, ShardId, Timestamp, Value};
 
@@ -39,7 +39,7 @@ async fn write(path: &Path) {
         };
         let events: Vec<_> = (append * EVENTS..(append + 1) * EVENTS).map(event).collect();
         // Nobody else appends: another tail would be a lost commit.
-        tail = match stream.append(&shard(), None, &tail, &events).await.unwrap() {
+        tail = match append_once(&stream, &shard(), None, &tail, &events).await.unwrap() {
             Appended::Done { tail } => tail,
             other => panic!("append {append}: {other:?}"),
         };

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sluice_ports::{
     Appended, Appends, Error, ErrorKind, ListedShard, NewEvent, Promises, Read, ReadLimit, Reservation, Result,
-    ShardInfo, StreamFacts, StreamInfo, StreamListing, StreamStore,
+    ShardInfo, StreamAdmin, StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter,
 };
 use sluice_transfer::limits::SHARDS;
 use sluice_transfer::{Counts, Event, Position, Range, Sequence, ShardId, Timestamp, TransferId};
@@ -87,7 +87,7 @@ fn offset(position: &Position) -> Option<u64> {
 }
 
 #[async_trait]
-impl StreamStore for TopicStream {
+impl StreamReader for TopicStream {
     /// The broker tells both ends at once. Where a service must search for them, only this call may.
     async fn describe(&self) -> Result<StreamInfo> {
         let info = |(shard, ends): (ShardId, Ends)| ShardInfo {
@@ -120,19 +120,6 @@ impl StreamStore for TopicStream {
     async fn facts(&self) -> Result<StreamFacts> {
         self.partitions()?;
         Ok(StreamFacts { created: None, retention_millis: None, limits: None })
-    }
-
-    /// If making a stream costs money, refuse it as `NotFound` and name the command, as Kinesis's adapter does.
-    async fn create(&self, shards: u32) -> Result<bool> {
-        if shards == 0 || shards as usize > SHARDS {
-            let what = format!("a topic has 1 to {SHARDS} partitions here, not {shards}");
-            return Err(Error::new(ErrorKind::Invalid, what));
-        }
-        match self.broker.create(&self.topic, shards) {
-            Ok(()) => Ok(true),
-            Err(Refused::TopicExists) => Ok(false),
-            Err(why) => Err(self.failed(Call::Create, why)),
-        }
     }
 
     /// A loss is an answer and no error. The limit of bytes holds here, since the broker knows none.
@@ -169,31 +156,21 @@ impl StreamStore for TopicStream {
     async fn measure(&self, _: &ShardId, _: &Range) -> Result<Option<Counts>> {
         Ok(None)
     }
+}
 
-    fn promises(&self) -> Promises {
-        PROMISES
-    }
-
-    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
-        record::as_stored(event)
-    }
-
-    /// One call of the broker, whatever happens to it. If a service takes less in a request than it is given here, send
-    /// several, and answer `Indeterminate` once one of them is behind you.
-    async fn append(
-        &self,
-        shard: &ShardId,
-        _: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-    ) -> Result<Appended> {
-        let partition = self.partition(shard)?;
-        // All are looked at before one is sent.
-        let records = events.iter().map(|event| record::record(event.clone())).collect::<Result<Vec<_>>>()?;
-        let last =
-            self.broker.produce(&self.topic, partition, records).map_err(|why| self.failed(Call::Append, why))?;
-        let tail = last.map_or_else(|| expected.clone(), |last| Position::After(Sequence::new(last)));
-        Ok(Appended::Done { tail })
+#[async_trait]
+impl StreamAdmin for TopicStream {
+    /// If making a stream costs money, refuse it as `NotFound` and name the command, as Kinesis's adapter does.
+    async fn create(&self, shards: u32) -> Result<bool> {
+        if shards == 0 || shards as usize > SHARDS {
+            let what = format!("a topic has 1 to {SHARDS} partitions here, not {shards}");
+            return Err(Error::new(ErrorKind::Invalid, what));
+        }
+        match self.broker.create(&self.topic, shards) {
+            Ok(()) => Ok(true),
+            Err(Refused::TopicExists) => Ok(false),
+            Err(why) => Err(self.failed(Call::Create, why)),
+        }
     }
 
     /// The broker has nothing to reserve with: the importing host keeps who writes.
@@ -209,5 +186,43 @@ impl StreamStore for TopicStream {
         let partition = self.partition(shard)?;
         let until = offset(until).unwrap_or(u64::MAX);
         self.broker.delete_records(&self.topic, partition, until).map_err(|why| self.failed(Call::Trim, why))
+    }
+}
+
+#[async_trait]
+impl StreamStore for TopicStream {
+    fn promises(&self) -> Promises {
+        PROMISES
+    }
+
+    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
+        record::as_stored(event)
+    }
+
+    /// The broker knows no fence. One that does, as Kafka by a transactional id, learns it here: whoever held the shard
+    /// before cannot write any more.
+    async fn writer<'s>(&'s self, shard: &ShardId, _: Option<&TransferId>) -> Result<Box<dyn StreamWriter + 's>> {
+        Ok(Box::new(TopicWriter { stream: self, shard: shard.clone() }))
+    }
+}
+
+/// Appends to one partition. A client library that runs tasks of its own ends them in `close`.
+struct TopicWriter<'s> {
+    stream: &'s TopicStream,
+    shard: ShardId,
+}
+
+#[async_trait]
+impl StreamWriter for TopicWriter<'_> {
+    /// One call of the broker, whatever happens to it. If a service takes less in a request than it is given here, send
+    /// several, and answer `Indeterminate` once one of them is behind you.
+    async fn append(&self, expected: &Position, events: &[NewEvent]) -> Result<Appended> {
+        let TopicStream { broker, topic } = self.stream;
+        let partition = self.stream.partition(&self.shard)?;
+        // All are looked at before one is sent.
+        let records = events.iter().map(|event| record::record(event.clone())).collect::<Result<Vec<_>>>()?;
+        let last = broker.produce(topic, partition, records).map_err(|why| self.stream.failed(Call::Append, why))?;
+        let tail = last.map_or_else(|| expected.clone(), |last| Position::After(Sequence::new(last)));
+        Ok(Appended::Done { tail })
     }
 }

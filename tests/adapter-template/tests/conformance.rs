@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sluice_adapter_template::TopicStream;
 use sluice_adapter_template::broker::{Broker, Refused};
-use sluice_ports::{ErrorKind, NewEvent, Read, ReadLimit, StreamStore};
+use sluice_ports::{ErrorKind, NewEvent, Read, ReadLimit, StreamAdmin, StreamReader, StreamStore, append_once};
 use sluice_transfer::{Position, ShardId, Timestamp, Value};
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn an_append_is_made_once() {
         [(Refused::TimedOut, ErrorKind::Indeterminate, 1), (Refused::Busy, ErrorKind::Throttled, 1)]
     {
         broker.trouble(trouble);
-        let answer = stream.append(&shard, None, &Position::Beginning, std::slice::from_ref(&event)).await;
+        let answer = append_once(&stream, &shard, None, &Position::Beginning, std::slice::from_ref(&event)).await;
         assert_eq!(answer.unwrap_err().kind(), kind);
         let read = stream.read(&shard, &Position::Beginning, ReadLimit::new(10, 1_000)).await.unwrap();
         let Read::Events { events, .. } = read else { panic!("{read:?}") };

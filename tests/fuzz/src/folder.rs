@@ -9,7 +9,7 @@ use sluice_memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, 
 use sluice_operations::{
     Engine, Finish, Settings, Settled, SliceOrder, SliceOutcome, export_slice, finish, import_slice, plan, settle,
 };
-use sluice_ports::{Capabilities, NewEvent, StreamStore};
+use sluice_ports::{Capabilities, NewEvent, StreamAdmin, StreamReader, append_once};
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, Segment, SegmentChain};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{
@@ -66,7 +66,7 @@ fn export(format: Format) -> BTreeMap<String, Bytes> {
             payload: vec![b'0' + n.to_le_bytes()[0]; size].into(),
         };
         let events: Vec<NewEvent> = (0..EVENTS).map(|n| event(n + u64::from(number))).collect();
-        now(source.append(&shard(number), None, &Position::Beginning, &events)).expect("room");
+        now(append_once(&source, &shard(number), None, &Position::Beginning, &events)).expect("room");
     }
     let bucket = MemoryBucket::with(Capabilities { create_only: true, smallest_part: 1, attests_content: false });
     let engine = engine(source, MemoryStream::new(), bucket.clone());

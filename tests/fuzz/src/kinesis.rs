@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use aws_sdk_kinesis::config::{BehaviorVersion, Region};
 use aws_sdk_kinesis::{Client, Config};
-use sluice_ports::{Clock, NewEvent, Read, ReadLimit, StreamStore};
+use sluice_ports::{Clock, NewEvent, Read, ReadLimit, StreamAdmin, StreamReader, append_once};
 use sluice_stream_kinesis::{KinesisStream, configure};
 use sluice_transfer::{Position, ShardId, Timestamp, Value};
 
@@ -75,7 +75,7 @@ async fn ask(stream: &KinesisStream, kind: u8) {
                 payload: Value::from(b"payload".to_vec()),
             };
             let events = [event("a"), event("b"), event("a")];
-            written(stream.append(&shard, None, &after("5"), &events).await);
+            written(append_once(stream, &shard, None, &after("5"), &events).await);
         }
         _ => drop(written(stream.create(1).await)),
     }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use rusqlite::Connection;
 use rusqlite::types::Value as Column;
-use sluice_ports::{Appended, NewEvent, Read, ReadLimit, StreamInfo, StreamStore};
+use sluice_ports::{Appended, NewEvent, Read, ReadLimit, StreamAdmin, StreamInfo, StreamReader, append_once};
 use sluice_stream_local::LocalStream;
 use sluice_transfer::{Event, Header, Position, Range, ShardId, Timestamp, Value};
 use tempfile::TempDir;
@@ -46,7 +46,7 @@ fn whole() -> &'static [u8] {
             stream.create(2).await.expect("a stream");
             let (mut tail, shard) = (Position::Beginning, "0".parse().expect("a plain name"));
             for batch in [[event(b"one", 1_000), event(b"two", 3_000)], [event(b"three", 2_000), event(b"", 9_000)]] {
-                match stream.append(&shard, None, &tail, &batch).await {
+                match append_once(&stream, &shard, None, &tail, &batch).await {
                     Ok(Appended::Done { tail: reached }) => tail = reached,
                     other => panic!("{other:?}"),
                 }
@@ -160,7 +160,7 @@ async fn use_all(stream: &LocalStream) {
         }
     }
     for shard in shards.iter().take(3) {
-        written(stream.append(&shard.shard, None, &shard.tail, &[event(b"more", 5_000)]).await);
+        written(append_once(stream, &shard.shard, None, &shard.tail, &[event(b"more", 5_000)]).await);
         written(stream.trim(&shard.shard, &Position::After("1".parse().expect("a number"))).await);
     }
     let writer = "import".parse().expect("a plain name");

@@ -12,7 +12,7 @@ use sluice_memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryStream, 
 use sluice_operations::{Code, Engine, OperationError, Planned, Settings, plan};
 use sluice_ports::{
     BucketStore, Capabilities, CompleteAnswer, Error, ErrorKind, Listed, Metadata, ObjectInfo, OpenUpload, PartAnswer,
-    Places, PutAnswer, Result, StreamStore,
+    Places, PutAnswer, Result, StreamReader, StreamStore,
 };
 use sluice_transfer::record::PartEntry;
 use sluice_transfer::{BucketUri, Checksum, ImportRequest, Request, StreamUri, UploadId, sha256_hex};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sluice_memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, MemoryStream, now};
 use sluice_operations::{Engine, Runner, Settings, SliceOrder, Wish, begin, call};
-use sluice_ports::{Appended, Capabilities, Clock, NewEvent, StreamStore};
+use sluice_ports::{Appended, Capabilities, Clock, NewEvent, StreamAdmin, append_once};
 use sluice_transfer::record::{Failure, Proof};
 use sluice_transfer::{Budget, Call, Course, Pacing, Position, Request, ShardId, TransferId};
 
@@ -28,8 +28,8 @@ pub fn shard(number: usize) -> ShardId {
 
 /// Appends where the stream ends.
 pub fn append(stream: &MemoryStream, number: usize, tail: &Position, events: &[NewEvent]) {
-    let appended =
-        now(stream.append(&shard(number), None, tail, events)).expect("stores in memory take what they are given");
+    let appended = now(append_once(stream, &shard(number), None, tail, events))
+        .expect("stores in memory take what they are given");
     assert!(matches!(appended, Appended::Done { .. }), "{appended:?}");
 }
 

@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use futures::FutureExt;
 use sluice_kit::StreamLayer;
-use sluice_ports::{Appended, Error, ErrorKind, NewEvent, Read, ReadLimit, Result, StreamStore};
+use sluice_ports::{Appended, Error, ErrorKind, NewEvent, Read, ReadLimit, Result, StreamStore, StreamWriter};
 use sluice_transfer::{Order, Placement, Position, ShardId, TransferId, Value};
 
-use crate::faulty::Faulty;
+use crate::faulty::{Faulty, FaultyWriter};
 use crate::world::{Fault, Sleep, World};
 
 /// So long after it was sent an append lands at the latest.
@@ -51,7 +51,7 @@ fn arriving(world: &World, events: &[NewEvent], many: usize, order: Order) -> Ve
 struct Append {
     inner: Arc<dyn StreamStore>,
     shard: ShardId,
-    writer: Option<TransferId>,
+    fence: Option<TransferId>,
     expected: Position,
     events: Vec<NewEvent>,
     way: (Placement, Order),
@@ -60,11 +60,11 @@ struct Append {
 impl Append {
     /// The append of what was its own events until now, which are these from now on.
     fn again(&mut self, events: Vec<NewEvent>) -> Self {
-        let (inner, shard, writer) = (self.inner.clone(), self.shard.clone(), self.writer.clone());
+        let (inner, shard, fence) = (self.inner.clone(), self.shard.clone(), self.fence.clone());
         Self {
             inner,
             shard,
-            writer,
+            fence,
             expected: self.expected.clone(),
             events: std::mem::replace(&mut self.events, events),
             way: self.way,
@@ -72,80 +72,79 @@ impl Append {
     }
 
     async fn run(self) -> Result<Appended> {
-        let (shard, writer, expected) = (&self.shard, self.writer.as_ref(), &self.expected);
-        self.inner.append_ordered(shard, writer, expected, &self.events, self.way).await
+        let writer = self.inner.writer(&self.shard, self.fence.as_ref()).await?;
+        writer.append_ordered(&self.expected, &self.events, self.way).await
     }
 }
 
-impl Faulty<dyn StreamStore> {
+impl FaultyWriter<'_> {
     pub(crate) async fn append_in_order(
         &self,
-        shard: &ShardId,
-        writer: Option<&TransferId>,
         expected: &Position,
         events: &[NewEvent],
         way: (Placement, Order),
     ) -> Result<Appended> {
+        let Self { store, shard, fence } = self;
         let name = format!("stream.append by {} {shard} {} events at {expected}", way.1.name(), events.len());
-        self.world.pause().await;
-        let fault = self.world.draw(true);
+        store.world.pause().await;
+        let fault = store.world.draw(true);
         if let Some(Fault::SlowBefore(millis)) = fault {
-            Sleep::new(self.world.clone(), millis).await;
+            Sleep::new(store.world.clone(), millis).await;
         }
-        if self.world.is_over(self.actor) {
-            self.world.note(|| format!("actor {:<3} {name}: the platform has ended it", self.actor));
-            return self.die().await;
+        if store.world.is_over(store.actor) {
+            store.world.note(|| format!("actor {:<3} {name}: the platform has ended it", store.actor));
+            return store.die().await;
         }
         let answered = matches!(fault, None | Some(Fault::SlowBefore(_) | Fault::SlowAfter(_)));
         let most = events.len() as u64;
-        let many = usize::try_from(if answered { most } else { self.world.within(0, most) }).unwrap_or(0);
-        self.world.note(|| match fault {
-            Some(fault) => format!("actor {:<3} {name}  <- {fault:?}, {many} arrive", self.actor),
-            None => format!("actor {:<3} {name}", self.actor),
+        let many = usize::try_from(if answered { most } else { store.world.within(0, most) }).unwrap_or(0);
+        store.world.note(|| match fault {
+            Some(fault) => format!("actor {:<3} {name}  <- {fault:?}, {many} arrive", store.actor),
+            None => format!("actor {:<3} {name}", store.actor),
         });
-        self.world.touch();
+        store.world.touch();
         let mut append = Append {
-            inner: self.inner.clone(),
+            inner: store.inner.clone(),
             shard: shard.clone(),
-            writer: writer.cloned(),
+            fence: fence.clone(),
             expected: expected.clone(),
-            events: arriving(&self.world, events, many, way.1),
+            events: arriving(&store.world, events, many, way.1),
             way,
         };
         match fault {
             None | Some(Fault::SlowBefore(_)) => append.run().await,
             Some(Fault::Before) => Err(Error::new(ErrorKind::Throttled, format!("{name} was refused for now"))),
-            Some(Fault::KillBefore) => self.die().await,
+            Some(Fault::KillBefore) => store.die().await,
             Some(Fault::After) => {
                 let _ = append.run().await;
-                Self::lost(&name)
+                Faulty::<dyn StreamStore>::lost(&name)
             }
             Some(Fault::KillAfter) => {
                 let _ = append.run().await;
-                self.die().await
+                store.die().await
             }
             Some(Fault::SlowAfter(millis)) => {
                 let answer = append.run().await;
-                Sleep::new(self.world.clone(), millis).await;
+                Sleep::new(store.world.clone(), millis).await;
                 answer
             }
             Some(Fault::Late(millis)) => {
                 if way.1 == Order::None {
                     // Several requests are in flight; those that answered do not tell of the others.
-                    let soon = usize::try_from(self.world.within(0, many as u64)).unwrap_or(0);
+                    let soon = usize::try_from(store.world.within(0, many as u64)).unwrap_or(0);
                     let late = append.events.split_off(soon);
                     let _ = append.again(late).run().await;
                 }
-                let (world, actor) = (self.world.clone(), self.actor);
+                let (world, actor) = (store.world.clone(), store.actor);
                 let landing = move || {
                     world.note(|| format!("actor {actor:<3} {} events land late", append.events.len()));
                     world.touch();
                     // The stores in memory answer at once.
                     let _ = append.run().now_or_never();
                 };
-                self.world.later(millis.min(LANDING_MILLIS), Box::new(landing));
-                self.world.pause().await;
-                Self::lost(&name)
+                store.world.later(millis.min(LANDING_MILLIS), Box::new(landing));
+                store.world.pause().await;
+                Faulty::<dyn StreamStore>::lost(&name)
             }
         }
     }
@@ -182,37 +181,37 @@ impl StreamLayer for BlindStream {
 
     async fn append(
         &self,
+        writer: &dyn StreamWriter,
         shard: &ShardId,
-        writer: Option<&TransferId>,
         expected: &Position,
         events: &[NewEvent],
     ) -> Result<Appended> {
-        self.append_ordered(shard, writer, expected, events, (Placement::AsSource, Order::Key)).await
+        self.append_ordered(writer, shard, expected, events, (Placement::AsSource, Order::Key)).await
     }
 
     async fn append_ordered(
         &self,
+        writer: &dyn StreamWriter,
         shard: &ShardId,
-        writer: Option<&TransferId>,
         expected: &Position,
         events: &[NewEvent],
         way: (Placement, Order),
     ) -> Result<Appended> {
         self.unanswered().insert(shard.clone(), expected.clone());
-        let answer = self.inner.append_ordered(shard, writer, expected, events, way).await?;
+        let answer = writer.append_ordered(expected, events, way).await?;
         self.unanswered().remove(shard);
         Ok(answer)
     }
 
     async fn append_by_key(
         &self,
+        writer: &dyn StreamWriter,
         shard: &ShardId,
-        writer: Option<&TransferId>,
         expected: &Position,
         events: &[NewEvent],
     ) -> Result<Appended> {
         self.unanswered().insert(shard.clone(), expected.clone());
-        let answer = self.inner.append_by_key(shard, writer, expected, events).await?;
+        let answer = writer.append_by_key(expected, events).await?;
         self.unanswered().remove(shard);
         Ok(answer)
     }

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures::FutureExt;
 use sluice_ports::{
     Appended, Appends, BucketStore, Capabilities, CompleteAnswer, Error, ErrorKind, Intake, Listed, Metadata, NewEvent,
-    ObjectInfo, OpenUpload, PartAnswer, Promises, PutAnswer, Read, ReadLimit, Reservation, Result, StreamFacts,
-    StreamInfo, StreamListing, StreamStore,
+    ObjectInfo, OpenUpload, PartAnswer, Promises, PutAnswer, Read, ReadLimit, Reservation, Result, StreamAdmin,
+    StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter,
 };
 use sluice_transfer::record::PartEntry;
 use sluice_transfer::{
@@ -113,7 +113,7 @@ macro_rules! call {
 mod records;
 
 #[async_trait]
-impl StreamStore for Faulty<dyn StreamStore> {
+impl StreamReader for Faulty<dyn StreamStore> {
     async fn describe(&self) -> Result<StreamInfo> {
         call!(self, false, "stream.describe", inner, [], inner.describe().await)
     }
@@ -124,14 +124,6 @@ impl StreamStore for Faulty<dyn StreamStore> {
 
     async fn facts(&self) -> Result<StreamFacts> {
         call!(self, false, "stream.facts", inner, [], inner.facts().await)
-    }
-
-    async fn create(&self, shards: u32) -> Result<bool> {
-        call!(self, true, "stream.create", inner, [], inner.create(shards).await)
-    }
-
-    fn create_command(&self, shards: u32) -> Option<String> {
-        self.inner.create_command(shards)
     }
 
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
@@ -175,70 +167,16 @@ impl StreamStore for Faulty<dyn StreamStore> {
             inner.measure(&shard, &range).await
         )
     }
+}
 
-    fn promises(&self) -> Promises {
-        self.inner.promises()
+#[async_trait]
+impl StreamAdmin for Faulty<dyn StreamStore> {
+    async fn create(&self, shards: u32) -> Result<bool> {
+        call!(self, true, "stream.create", inner, [], inner.create(shards).await)
     }
 
-    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
-        self.inner.as_stored(event)
-    }
-
-    async fn append(
-        &self,
-        shard: &ShardId,
-        writer: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-    ) -> Result<Appended> {
-        if self.inner.promises().appends == Appends::ByKey {
-            return self.append_in_order(shard, writer, expected, events, (Placement::AsSource, Order::Key)).await;
-        }
-        let name = format!("stream.append {shard} {} events at {expected}", events.len());
-        call!(
-            self,
-            true,
-            name,
-            inner,
-            [shard = shard.clone(), writer = writer.cloned(), expected = expected.clone(), events = events.to_vec()],
-            inner.append(&shard, writer.as_ref(), &expected, &events).await
-        )
-    }
-
-    async fn append_by_key(
-        &self,
-        shard: &ShardId,
-        writer: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-    ) -> Result<Appended> {
-        self.append_ordered(shard, writer, expected, events, (Placement::Key, Order::Key)).await
-    }
-
-    async fn append_ordered(
-        &self,
-        shard: &ShardId,
-        writer: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-        way: (Placement, Order),
-    ) -> Result<Appended> {
-        if self.inner.promises().appends == Appends::ByKey {
-            return self.append_in_order(shard, writer, expected, events, way).await;
-        }
-        let name = format!("stream.append {shard} {} events at {expected}, order {}", events.len(), way.1.name());
-        call!(
-            self,
-            true,
-            name,
-            inner,
-            [shard = shard.clone(), writer = writer.cloned(), expected = expected.clone(), events = events.to_vec()],
-            inner.append_ordered(&shard, writer.as_ref(), &expected, &events, way).await
-        )
-    }
-
-    fn intake(&self) -> Option<Intake> {
-        self.inner.intake()
+    fn create_command(&self, shards: u32) -> Option<String> {
+        self.inner.create_command(shards)
     }
 
     async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
@@ -252,6 +190,88 @@ impl StreamStore for Faulty<dyn StreamStore> {
     async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()> {
         self.inner.trim(shard, before).await
     }
+}
+
+#[async_trait]
+impl StreamStore for Faulty<dyn StreamStore> {
+    fn promises(&self) -> Promises {
+        self.inner.promises()
+    }
+
+    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
+        self.inner.as_stored(event)
+    }
+
+    fn intake(&self) -> Option<Intake> {
+        self.inner.intake()
+    }
+
+    async fn writer<'s>(&'s self, shard: &ShardId, fence: Option<&TransferId>) -> Result<Box<dyn StreamWriter + 's>> {
+        let name = format!("stream.writer {shard}");
+        call!(
+            self,
+            false,
+            name,
+            inner,
+            [shard = shard.clone(), fence = fence.cloned()],
+            inner.writer(&shard, fence.as_ref()).await.map(drop)
+        )?;
+        Ok(Box::new(FaultyWriter { store: self, shard: shard.clone(), fence: fence.cloned() }))
+    }
+}
+
+/// A writer behind the same faults. An append may land when the writer that made it is gone: each opens its own in the
+/// store behind.
+pub(crate) struct FaultyWriter<'s> {
+    pub store: &'s Faulty<dyn StreamStore>,
+    pub shard: ShardId,
+    pub fence: Option<TransferId>,
+}
+
+#[async_trait]
+impl StreamWriter for FaultyWriter<'_> {
+    async fn append(&self, expected: &Position, events: &[NewEvent]) -> Result<Appended> {
+        if self.store.inner.promises().appends == Appends::ByKey {
+            return self.append_in_order(expected, events, (Placement::AsSource, Order::Key)).await;
+        }
+        let Self { store, shard, fence } = self;
+        let name = format!("stream.append {shard} {} events at {expected}", events.len());
+        call!(
+            store,
+            true,
+            name,
+            inner,
+            [shard = shard.clone(), fence = fence.clone(), expected = expected.clone(), events = events.to_vec()],
+            inner.writer(&shard, fence.as_ref()).await?.append(&expected, &events).await
+        )
+    }
+
+    async fn append_by_key(&self, expected: &Position, events: &[NewEvent]) -> Result<Appended> {
+        self.append_ordered(expected, events, (Placement::Key, Order::Key)).await
+    }
+
+    async fn append_ordered(
+        &self,
+        expected: &Position,
+        events: &[NewEvent],
+        way: (Placement, Order),
+    ) -> Result<Appended> {
+        if self.store.inner.promises().appends == Appends::ByKey {
+            return self.append_in_order(expected, events, way).await;
+        }
+        let Self { store, shard, fence } = self;
+        let name = format!("stream.append {shard} {} events at {expected}, order {}", events.len(), way.1.name());
+        call!(
+            store,
+            true,
+            name,
+            inner,
+            [shard = shard.clone(), fence = fence.clone(), expected = expected.clone(), events = events.to_vec()],
+            inner.writer(&shard, fence.as_ref()).await?.append_ordered(&expected, &events, way).await
+        )
+    }
+
+    async fn close(self: Box<Self>) {}
 }
 
 #[async_trait]

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use sluice_kit::{BucketLayer, CheckpointLayer, Layered, StreamLayer};
 use sluice_ports::{
     Appended, BucketStore, CheckpointStore, CompleteAnswer, Metadata, NewEvent, ObjectInfo, PutAnswer, Read, ReadLimit,
-    Result, Stored, StreamInfo, StreamListing, StreamStore,
+    Result, Stored, StreamInfo, StreamListing, StreamStore, StreamWriter,
 };
 use sluice_transfer::record::{LedgerPage, PartEntry, Phase, ShardRecord, Work};
-use sluice_transfer::{Checksum, DestinationName, Position, ShardId, TransferId, UploadId};
+use sluice_transfer::{Checksum, DestinationName, Position, ShardId, UploadId};
 
 /// A guard that can be taken out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,14 +214,14 @@ impl StreamLayer for LooseStream {
 
     async fn append_by_key(
         &self,
+        writer: &dyn StreamWriter,
         shard: &ShardId,
-        writer: Option<&TransferId>,
         expected: &Position,
         events: &[NewEvent],
     ) -> Result<Appended> {
         if self.without == Guard::Placement && self.takes(shard).await? {
-            return self.inner.append(shard, writer, expected, events).await;
+            return writer.append(expected, events).await;
         }
-        self.inner.append_by_key(shard, writer, expected, events).await
+        writer.append_by_key(expected, events).await
     }
 }

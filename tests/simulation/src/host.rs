@@ -9,7 +9,7 @@ use sluice_memory::now;
 use sluice_operations::{
     Code, Engine, OperationError, Report, Runner, SliceOrder, Verdict, Wish, begin, call, describe, verify,
 };
-use sluice_ports::{CheckpointStore, StreamStore};
+use sluice_ports::{CheckpointStore, StreamAdmin, StreamReader};
 use sluice_transfer::record::{Failure as RecordedFailure, Proof};
 use sluice_transfer::{Answer, Budget, Call, Course, Kind, Pacing, Position, Request, State, TransferId};
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use sluice_memory::{MemoryStream, now};
-use sluice_ports::{Appended, NewEvent, StreamStore};
+use sluice_ports::{Appended, NewEvent, StreamAdmin, StreamReader, StreamStore};
 use sluice_transfer::manifest::ShardManifest;
 use sluice_transfer::{Encoding, Format, Position, Sequence, ShardId, Timestamp, Value, key_hash};
 
@@ -167,7 +167,8 @@ impl Lineage {
                 Step::Change(change) => change.make(&source),
                 Step::Event(event) => {
                     let events = std::slice::from_ref(event);
-                    let appended = now(source.append_by_key(&first, None, &Position::Beginning, events));
+                    let writer = now(source.writer(&first, None)).expect("a store in memory opens a writer");
+                    let appended = now(writer.append_by_key(&Position::Beginning, events));
                     let stored = matches!(appended, Ok(Appended::Done { .. } | Appended::Spread { .. }));
                     assert!(stored, "{appended:?}");
                 }

@@ -10,7 +10,7 @@ use sluice_memory::{MemoryBucket, MemoryCheckpoints, MemoryStream, now};
 use sluice_operations::{Engine, Settings};
 use sluice_ports::{
     Appended, BucketStore, Capabilities, CheckpointStore, Error, ErrorKind, NewEvent, Places, Result, ShardLimits,
-    StreamStore,
+    StreamAdmin, StreamStore, append_once,
 };
 use sluice_transfer::{
     BucketUri, Compression, Cut, Encoding, ExportRequest, Format, HashRange, ImportRequest, OnMisfit, Order, Position,
@@ -271,7 +271,7 @@ fn written(scenario: &Scenario) -> MemoryStream {
         let mut tail = Position::Beginning;
         for event in events {
             let shard = shard.to_string().parse().expect("a number is a shard's name");
-            let appended = now(source.append(&shard, None, &tail, std::slice::from_ref(event)));
+            let appended = now(append_once(&source, &shard, None, &tail, std::slice::from_ref(event)));
             let Ok(Appended::Done { tail: next }) = appended else { panic!("{appended:?}") };
             tail = next;
         }

@@ -10,22 +10,19 @@ use sluice_transfer::{
 };
 
 use super::transfers::Proof;
-use crate::aws;
-use crate::places::{BUCKETS, STREAMS, is_local};
+use crate::places::{Linked, is_local, linked};
 
 pub(super) fn stream(text: &str) -> Result<StreamUri, String> {
-    let uri = known(text)?;
-    aws::check_stream(&uri)?;
+    let (uri, scheme) = known(text)?;
+    (scheme.stream)(&uri)?;
     Ok(uri)
 }
 
 /// A stream of a kind that there is, in whatever build.
-fn known(text: &str) -> Result<StreamUri, String> {
+fn known(text: &str) -> Result<(StreamUri, &'static Linked), String> {
     let uri = StreamUri::from_str(text).map_err(|error| error.to_string())?;
-    if !STREAMS.contains(&uri.scheme.as_str()) {
-        return Err(format!("this command has no streams '{}:'; it has {}", uri.scheme, with_colons(&STREAMS)));
-    }
-    Ok(uri)
+    let scheme = linked(&uri.scheme, "streams", |scheme| scheme.streams.is_some())?;
+    Ok((uri, scheme))
 }
 
 pub(super) fn appendable(text: &str) -> Result<StreamUri, String> {
@@ -45,11 +42,10 @@ pub(super) fn deletable(text: &str) -> Result<StreamUri, String> {
 }
 
 fn local(text: &str, otherwise: &str) -> Result<StreamUri, String> {
-    let uri = known(text)?;
+    let (uri, _) = known(text)?;
     if is_local(&uri) { Ok(uri) } else { Err(otherwise.to_owned()) }
 }
 
-/// A place to read from: as a bucket, but a slash at its end stays, since it means a folder.
 /// A place has a colon, and the id of a transfer has none.
 pub(super) fn proof(text: &str) -> Result<Proof, String> {
     if text.contains(':') {
@@ -59,29 +55,21 @@ pub(super) fn proof(text: &str) -> Result<Proof, String> {
     }
 }
 
+/// A place to read from: as a bucket, but a slash at its end stays, since it means a folder.
 pub(super) fn source(text: &str) -> Result<BucketUri, String> {
-    let mut uri = BucketUri::from_str(text).map_err(|error| error.to_string())?;
-    if uri.scheme == "s3" {
-        uri.rest = aws::source_name(&uri)?;
-        return Ok(uri);
-    }
-    let slash = uri.scheme == "dir" && uri.rest.ends_with('/');
-    let mut uri = bucket(text)?;
-    if slash && uri.rest != "/" {
-        uri.rest.push('/');
-    }
-    Ok(uri)
+    spelt(text, |scheme| scheme.source)
 }
 
 /// A bucket under the one name that means the same from every folder and however it was spelt, so that a request can
 /// be repeated.
 pub(super) fn bucket(text: &str) -> Result<BucketUri, String> {
+    spelt(text, |scheme| scheme.bucket)
+}
+
+fn spelt(text: &str, how: fn(&Linked) -> fn(&BucketUri) -> Result<String, String>) -> Result<BucketUri, String> {
     let uri = BucketUri::from_str(text).map_err(|error| error.to_string())?;
-    let rest = match uri.scheme.as_str() {
-        "dir" => absolute(Path::new(&uri.rest))?,
-        "s3" => aws::bucket_name(&uri)?,
-        other => return Err(format!("this command has no buckets '{other}:'; it has {}", with_colons(&BUCKETS))),
-    };
+    let scheme = linked(&uri.scheme, "buckets", |scheme| scheme.buckets.is_some())?;
+    let rest = how(scheme)(&uri)?;
     Ok(BucketUri { scheme: uri.scheme, rest })
 }
 
@@ -114,10 +102,6 @@ pub(crate) fn expanded(path: &Path, home: Option<std::ffi::OsString>) -> Result<
         )),
         _ => Ok(path.to_owned()),
     }
-}
-
-fn with_colons(schemes: &[&str]) -> String {
-    schemes.iter().map(|scheme| format!("{scheme}:")).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn size(text: &str) -> Result<u64, String> {

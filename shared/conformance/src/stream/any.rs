@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use sluice_ports::{ErrorKind, NewEvent, Read, ReadLimit, Reservation};
-use sluice_transfer::{Counts, Event, Position, Range, ShardId, Timestamp, Value};
+use sluice_ports::{Appended, ErrorKind, NewEvent, Read, ReadLimit, Reservation, append_once};
+use sluice_transfer::{Counts, Event, Order, Placement, Position, Range, ShardId, Timestamp, Value};
 
 use super::by_key::{append, event, shards};
 use super::{Store, import, refused, size};
@@ -71,7 +71,11 @@ pub(super) async fn existence(missing: Store, store: Store) {
         refused(missing.read(shard, &Position::Beginning, MUCH).await, NotFound, "reading no stream");
         refused(missing.position_at(shard, Timestamp::default()).await, NotFound, "asking no stream for a time");
         let events = [event("k", "p")];
-        refused(missing.append(shard, None, &Position::Beginning, &events).await, NotFound, "appending to no stream");
+        refused(
+            append_once(&*missing, shard, None, &Position::Beginning, &events).await,
+            NotFound,
+            "appending to no stream",
+        );
         if !promises.creates {
             refused(missing.create(1).await, NotFound, "creating, where others make streams");
         }
@@ -82,7 +86,7 @@ pub(super) async fn existence(missing: Store, store: Store) {
     let unknown: ShardId = "no-such-shard".parse().expect("a plain name");
     refused(store.read(&unknown, &Position::Beginning, MUCH).await, NotFound, "reading an unknown shard");
     refused(store.position_at(&unknown, Timestamp::default()).await, NotFound, "a time in an unknown shard");
-    let answer = store.append(&unknown, None, &Position::Beginning, &[event("k", "p")]).await;
+    let answer = append_once(&*store, &unknown, None, &Position::Beginning, &[event("k", "p")]).await;
     refused(answer, NotFound, "appending to an unknown shard");
 }
 
@@ -118,6 +122,36 @@ pub(super) async fn reads_are_bounded(store: Store) {
     }
     let (events, ..) = read(&store, &known[1].0, &Position::Beginning, MUCH).await;
     assert!(events.is_empty(), "shards do not mix");
+}
+
+/// A writer appends as often as it is asked to. One that was dropped or closed leaves all that it answered, and another
+/// goes on; those of two shards are open at once.
+pub(super) async fn writers(store: Store) {
+    let known = shards(&store).await;
+    let written = events(&store, 8);
+    let open = async |shard: &ShardId| store.writer(shard, None).await.expect("a writer is opened");
+    let done = |answer| match answer {
+        Ok(Appended::Done { tail }) => tail,
+        other => panic!("an append is done, but it answered {other:?}"),
+    };
+    let (shard, tail) = &known[0];
+    let (other_shard, other_tail) = &known[1];
+    let (first, other) = (open(shard).await, open(other_shard).await);
+    let tail = done(first.append(tail, &written[..2]).await);
+    let tail = done(first.append_by_key(&tail, &written[2..4]).await);
+    done(other.append(other_tail, &written[..1]).await);
+    drop(first);
+    let second = open(shard).await;
+    let tail = done(second.append_ordered(&tail, &written[4..6], (Placement::AsSource, Order::Key)).await);
+    second.close().await;
+    other.close().await;
+    let unused = open(shard).await;
+    unused.close().await;
+    let third = open(shard).await;
+    done(third.append(&tail, &written[6..]).await);
+    third.close().await;
+    read_all(&store, shard, Position::Beginning, MUCH, written.len()).await;
+    read_all(&store, other_shard, Position::Beginning, MUCH, 1).await;
 }
 
 /// Times are those that the store answers: some keep none of the sender's.
@@ -199,7 +233,7 @@ pub(super) async fn largest_event(store: Store) {
     let largest = store.describe().await.expect("it exists").largest_event;
     let largest = usize::try_from(largest).expect("the largest event fits memory");
     let sized = |bytes: usize| NewEvent { payload: Value::from(vec![7; bytes - 3]), ..event("key", "") };
-    let answer = store.append(&shard, None, &tail, &[event("key", "p"), sized(largest + 1)]).await;
+    let answer = append_once(&*store, &shard, None, &tail, &[event("key", "p"), sized(largest + 1)]).await;
     refused(answer, ErrorKind::Invalid, "an event larger than the largest");
     read_all(&store, &shard, Position::Beginning, MUCH, 0).await;
     append(&store, &shard, &tail, &[sized(largest)]).await;

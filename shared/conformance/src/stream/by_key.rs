@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
-use sluice_ports::{Appended, ErrorKind, NewEvent, Read, ReadLimit};
+use sluice_ports::{Appended, ErrorKind, NewEvent, Read, ReadLimit, append_once};
 use sluice_transfer::{Header, Position, ShardId, Timestamp, Value};
 
 use super::Store;
@@ -30,7 +30,7 @@ pub(super) async fn shards(store: &Store) -> Vec<(ShardId, Position)> {
 }
 
 pub(super) async fn append(store: &Store, shard: &ShardId, expected: &Position, events: &[NewEvent]) -> Position {
-    match store.append(shard, None, expected, events).await {
+    match append_once(&**store, shard, None, expected, events).await {
         Ok(Appended::Done { tail }) => tail,
         other => panic!("an append is done, but it answered {other:?}"),
     }

@@ -2,7 +2,7 @@
 //! without a gap from 0, and every event as it was given.
 
 use bytes::Bytes;
-use sluice_ports::{Appended, ErrorKind, NewEvent, Read, ReadLimit, Reservation};
+use sluice_ports::{Appended, ErrorKind, NewEvent, Read, ReadLimit, Reservation, append_once};
 use sluice_transfer::{Counts, Event, Header, Position, Range, Sequence, ShardId, Timestamp, Value};
 
 use super::{Store, import, made, refused, size};
@@ -34,7 +34,7 @@ pub(super) fn as_stored(first: u64, events: &[NewEvent]) -> Vec<Event> {
 }
 
 pub(super) async fn append(store: &Store, id: &ShardId, expected: Position, events: &[NewEvent]) -> Position {
-    match store.append(id, None, &expected, events).await {
+    match append_once(&**store, id, None, &expected, events).await {
         Ok(Appended::Done { tail }) => tail,
         other => panic!("an append at the tail {expected} is done, but it answered {other:?}"),
     }
@@ -100,7 +100,11 @@ pub(super) async fn existence(store: Store) {
         refused(store.list().await, NotFound, "listing no stream");
         refused(store.position_at(&first, Timestamp::default()).await, NotFound, "asking no stream for a time");
         refused(store.measure(&first, &everything).await, NotFound, "measuring no stream");
-        refused(store.append(&first, None, &Position::Beginning, &[]).await, NotFound, "appending to no stream");
+        refused(
+            append_once(&*store, &first, None, &Position::Beginning, &[]).await,
+            NotFound,
+            "appending to no stream",
+        );
         refused(store.reserve(&import("a")).await, NotFound, "reserving no stream");
         refused(store.trim(&first, &Position::End).await, NotFound, "trimming no stream");
     }
@@ -129,7 +133,7 @@ pub(super) async fn existence(store: Store) {
         refused(store.read(&unknown, &Position::Beginning, limit).await, NotFound, "reading an unknown shard");
         refused(store.position_at(&unknown, Timestamp::default()).await, NotFound, "a time in an unknown shard");
         refused(store.measure(&unknown, &everything).await, NotFound, "measuring an unknown shard");
-        let answer = store.append(&unknown, None, &Position::Beginning, &[event(1, 1)]).await;
+        let answer = append_once(&*store, &unknown, None, &Position::Beginning, &[event(1, 1)]).await;
         refused(answer, NotFound, "appending to an unknown shard");
         refused(store.trim(&unknown, &Position::End).await, NotFound, "trimming an unknown shard");
     }
@@ -174,7 +178,7 @@ pub(super) async fn appends_are_conditional(store: Store) {
     assert_eq!(tail, after(1), "numbers begin at 0");
     for wrong in [Position::Beginning, after(0), after(2), after(u64::MAX), Position::End] {
         for events in [&more[..], &[]] {
-            let answer = store.append(&id, None, &wrong, events).await.expect("a wrong tail is no error");
+            let answer = append_once(&*store, &id, None, &wrong, events).await.expect("a wrong tail is no error");
             assert_eq!(answer, Appended::Elsewhere { tail: tail.clone() }, "an append expected at {wrong}");
         }
     }
@@ -314,7 +318,7 @@ pub(super) async fn measuring(store: Store) {
 pub(super) async fn reserving(store: Store) {
     let (id, one, two) = (shard(0), import("one"), import("two"));
     let events = [event(1, 1)];
-    let answer = store.append(&id, Some(&one), &Position::Beginning, &events).await;
+    let answer = append_once(&*store, &id, Some(&one), &Position::Beginning, &events).await;
     refused(answer, ErrorKind::Denied, "an append for an import that reserved nothing");
     for _ in 0..2 {
         assert_eq!(store.reserve(&one).await.expect("a reservation"), Reservation::Held, "also when it was before");
@@ -325,18 +329,20 @@ pub(super) async fn reserving(store: Store) {
     for writer in [None, Some(&two)] {
         // Who may write comes before where.
         for expected in [Position::Beginning, after(5)] {
-            let answer = store.append(&id, writer, &expected, &events).await.expect("a reservation is no error");
+            let answer =
+                append_once(&*store, &id, writer, &expected, &events).await.expect("a reservation is no error");
             assert_eq!(answer, Appended::Reserved(one.clone()), "an append by {writer:?}");
         }
     }
     assert_eq!(ends(&store, 0).await.1, Position::Beginning, "nothing was written");
-    let answer = store.append(&id, Some(&one), &Position::Beginning, &events).await.expect("the holder appends");
+    let answer =
+        append_once(&*store, &id, Some(&one), &Position::Beginning, &events).await.expect("the holder appends");
     assert_eq!(answer, Appended::Done { tail: after(0) });
     for _ in 0..2 {
         store.release(&one).await.expect("a reservation is given back, also twice");
     }
     assert_eq!(store.describe().await.expect("it exists").writer, None);
-    let answer = store.append(&id, Some(&one), &after(0), &events).await;
+    let answer = append_once(&*store, &id, Some(&one), &after(0), &events).await;
     refused(answer, ErrorKind::Denied, "an append for an import that gave its reservation back");
     append(&store, &id, after(0), &events).await;
     assert_eq!(store.reserve(&two).await.expect("a reservation"), Reservation::Held, "free for the next");
@@ -351,7 +357,7 @@ pub(super) async fn largest_event(store: Store) {
     large.headers = vec![Header { name: "12345".to_owned(), value: Value::from(&b"12345"[..]) }];
     let mut larger = large.clone();
     larger.headers.push(Header { name: "6".to_owned(), value: Value::Absent });
-    let answer = store.append(&id, None, &Position::Beginning, &[event(1, 1), larger]).await;
+    let answer = append_once(&*store, &id, None, &Position::Beginning, &[event(1, 1), larger]).await;
     refused(answer, ErrorKind::Invalid, "an event larger than the largest");
     assert_eq!(ends(&store, 0).await.1, Position::Beginning, "all of an append is written, or nothing");
     append(&store, &id, Position::Beginning, std::slice::from_ref(&large)).await;

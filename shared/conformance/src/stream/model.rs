@@ -1,7 +1,7 @@
 //! A long random run on an adapter and on a model, which must answer the same. Runs of one seed are the same.
 
 use sluice_memory::MemoryStream;
-use sluice_ports::{NewEvent, Read, ReadLimit, Result, StreamStore};
+use sluice_ports::{NewEvent, Read, ReadLimit, Result, StreamAdmin, StreamReader, append_once};
 use sluice_transfer::{Header, Position, Range, Sequence, ShardId, Timestamp, TransferId, Value};
 
 use super::dense::shard;
@@ -119,12 +119,12 @@ async fn one_step(store: &Store, model: &MemoryStream, dice: &mut Dice, tails: &
             let holder = model.describe().await.expect("the model exists").writer;
             let writer = if dice.roll(4) == 0 { dice.writer() } else { holder };
             let events: Vec<_> = (0..dice.roll(12)).map(|_| dice.event(step)).collect();
-            let answer = model.append(&id, writer.as_ref(), &expected, &events).await;
+            let answer = append_once(model, &id, writer.as_ref(), &expected, &events).await;
             if let Ok(sluice_ports::Appended::Done { .. }) = answer {
                 tails[number] += events.len() as u64;
             }
             let what = what(format!("append of {} by {writer:?} at {expected}", events.len()));
-            same(store.append(&id, writer.as_ref(), &expected, &events).await, answer, &what);
+            same(append_once(&**store, &id, writer.as_ref(), &expected, &events).await, answer, &what);
         }
         7..=10 => {
             let from = dice.position(tails[number]);

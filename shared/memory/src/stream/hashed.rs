@@ -108,7 +108,7 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
-    use sluice_ports::{Read, ReadLimit, StreamStore};
+    use sluice_ports::{Read, ReadLimit, StreamAdmin, StreamReader, StreamStore, append_once};
     use sluice_transfer::{Timestamp, Value, key_hash};
 
     use super::*;
@@ -128,7 +128,10 @@ mod tests {
         let stream = MemoryStream::by_key().hashed();
         now(stream.create(1)).unwrap();
         let events: Vec<_> = (0..20).map(|n| event(&format!("key {n}"))).collect();
-        let append = |shard| now(stream.append_by_key(&shard, None, &Position::Beginning, &events)).unwrap();
+        let append = |shard| {
+            let writer = now(stream.writer(&shard, None)).unwrap();
+            now(writer.append_by_key(&Position::Beginning, &events)).unwrap()
+        };
         assert!(matches!(append(id(0)), Appended::Done { .. }));
         assert_eq!(stream.split(&id(0)).unwrap(), [id(1), id(2)]);
         let Appended::Spread { tails } = append(id(0)) else { panic!("the shard is closed") };
@@ -137,7 +140,7 @@ mod tests {
             let keys: Vec<_> = stream.events(&shard).into_iter().map(|event| event.key).collect();
             assert!(!keys.is_empty() && keys.iter().all(|key| hashes.contains(key_hash(key.as_slice()))));
         }
-        assert!(now(stream.append(&id(0), None, &Position::Beginning, &events)).is_err(), "it is closed");
+        assert!(now(append_once(&stream, &id(0), None, &Position::Beginning, &events)).is_err(), "it is closed");
         assert!(stream.split(&id(0)).is_err() && stream.merge(&id(2), &id(1)).is_err());
         assert_eq!(stream.merge(&id(1), &id(2)).unwrap(), id(3));
         assert_eq!(stream.open_shards(), [(id(3), HashRange::ALL)]);
@@ -152,7 +155,7 @@ mod tests {
     fn a_closed_shards_end_is_the_end() {
         let stream = MemoryStream::by_key().hashed();
         now(stream.create(1)).unwrap();
-        now(stream.append(&id(0), None, &Position::Beginning, &[event("a"), event("b")])).unwrap();
+        now(append_once(&stream, &id(0), None, &Position::Beginning, &[event("a"), event("b")])).unwrap();
         stream.split(&id(0)).unwrap();
         let read = |from: &Position, most| now(stream.read(&id(0), from, ReadLimit::new(most, 1_000))).unwrap();
         let Read::Events { next, at_tail, .. } = read(&Position::Beginning, 1) else { panic!("nothing is lost") };

@@ -4,7 +4,7 @@
 //! registers it, each slice finds it or registers it again, and who brings the export to rest or to its end removes it.
 //! Each step may happen twice, and a plan or a slice that died leaves a name that the next one finds.
 
-use sluice_ports::{ErrorKind, StreamStore};
+use sluice_ports::{ErrorKind, StreamReader};
 use sluice_transfer::record::{Config, ExportConfig, TransferRecord};
 use sluice_transfer::{State, TransferId};
 
@@ -29,7 +29,7 @@ pub(crate) async fn register(engine: &Engine, transfer: &TransferRecord) -> Resu
 }
 
 /// Reads the source of a slice as the export's reader, if it has one. Fenced if the slice comes too late.
-pub(crate) async fn read_as(slice: &Slice<'_>, source: &dyn StreamStore, config: &ExportConfig) -> Result<(), Stop> {
+pub(crate) async fn read_as(slice: &Slice<'_>, source: &dyn StreamReader, config: &ExportConfig) -> Result<(), Stop> {
     let Some(reader) = &config.reader else { return Ok(()) };
     source.register_reader(reader).await?;
     let transfer = remove_at_rest(slice.engine, &slice.order.id).await?;

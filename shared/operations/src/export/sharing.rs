@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use sluice_ports::{Stored, StreamFacts, StreamStore};
+use sluice_ports::{Stored, StreamFacts, StreamReader};
 use sluice_transfer::record::{Config, ExportConfig, Look, ReadersRecord, TransferRecord};
 use sluice_transfer::{ReadShare, StreamUri, Timestamp};
 
@@ -39,7 +39,7 @@ impl Sharing {
     }
 
     /// Takes a part of the limits. Answers how long to wait, in milliseconds, if nothing is free.
-    pub(crate) async fn begin(&self, slice: &Slice<'_>, source: &dyn StreamStore) -> Result<Option<u64>, Stop> {
+    pub(crate) async fn begin(&self, slice: &Slice<'_>, source: &dyn StreamReader) -> Result<Option<u64>, Stop> {
         self.is_due(slice.engine.clock.now());
         let taken = self.look(slice).await?;
         source.share_reading(taken);
@@ -51,7 +51,7 @@ impl Sharing {
     }
 
     /// Takes what is due to it by now, if the last look was a while ago.
-    pub(crate) async fn go_on(&self, slice: &Slice<'_>, source: &dyn StreamStore) -> Result<(), Stop> {
+    pub(crate) async fn go_on(&self, slice: &Slice<'_>, source: &dyn StreamReader) -> Result<(), Stop> {
         if self.is_due(slice.engine.clock.now()) {
             // What it holds it may keep, however little.
             source.share_reading(self.look(slice).await?.max(ReadShare::SMALLEST));

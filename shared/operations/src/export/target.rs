@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sluice_formats::ObjectSeed;
-use sluice_ports::{BucketStore, Places, StreamFacts, StreamStore};
+use sluice_ports::{BucketStore, Places, StreamFacts, StreamReader};
 use sluice_transfer::record::{Config, DestinationConfig, ExportConfig, TransferRecord};
 use sluice_transfer::{DestinationName, ObjectKeys, ShardId, Timestamp, TransferId};
 use tokio::sync::Semaphore;
@@ -23,7 +23,7 @@ pub(crate) fn export_config(transfer: &TransferRecord) -> Result<&ExportConfig, 
 
 /// Source and destination of an export, opened.
 pub(crate) struct Target {
-    pub stream: Arc<dyn StreamStore>,
+    pub stream: Arc<dyn StreamReader>,
     pub bucket: Arc<dyn BucketStore>,
     pub name: DestinationName,
     pub config: DestinationConfig,
@@ -68,7 +68,7 @@ pub(crate) fn same_source(config: &ExportConfig, facts: StreamFacts) -> Result<(
 }
 
 /// The stream as it is exported.
-pub(crate) async fn source(places: &dyn Places, config: &ExportConfig) -> sluice_ports::Result<Arc<dyn StreamStore>> {
+pub(crate) async fn source(places: &dyn Places, config: &ExportConfig) -> sluice_ports::Result<Arc<dyn StreamReader>> {
     let stream = places.stream(&config.stream).await?;
     if config.deaggregate {
         return Ok(Arc::new(Deaggregated::new(stream)));

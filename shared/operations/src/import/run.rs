@@ -97,7 +97,13 @@ async fn move_shard(
     };
     let outcome = async {
         claimed.refuse_if_stuck()?;
-        ShardImport::new(route, beat, &mut claimed)?.run().await
+        let writer = route.stream.writer(&claimed.record.shard, Some(&slice.order.id)).await?;
+        let end = match ShardImport::new(route, &*writer, beat, &mut claimed) {
+            Ok(import) => import.run().await,
+            Err(stop) => Err(stop),
+        };
+        writer.close().await;
+        end
     };
     let outcome = outcome.await;
     claimed.conclude(outcome).await

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use sluice_ports::{Appended, Appends, NewEvent};
+use sluice_ports::{Appended, Appends, NewEvent, StreamWriter};
 use sluice_transfer::manifest::{ListShard, Segment};
 use sluice_transfer::record::{Check, ImportWork, Mark, Origin, Share, SourceCursor, Tails};
 use sluice_transfer::{Counts, EventDigest, Lacking, ObjectKeys, Order, Placement, Position};
@@ -22,6 +22,7 @@ use crate::objects::put_document;
 
 pub(super) struct ShardImport<'a, 'h> {
     pub route: &'a Route,
+    writer: &'a dyn StreamWriter,
     pub claimed: &'a mut Claimed<'h, ImportWork>,
     /// When events are due; none for as soon as they can be sent.
     pub(super) beat: Option<&'a Beat>,
@@ -43,6 +44,7 @@ pub(super) struct ShardImport<'a, 'h> {
 impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     pub(super) fn new(
         route: &'a Route,
+        writer: &'a dyn StreamWriter,
         beat: Option<&'a Beat>,
         claimed: &'a mut Claimed<'h, ImportWork>,
     ) -> Result<Self, Stop> {
@@ -55,6 +57,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
         let behind = by_key.then(|| ReadBehind::new(claimed.slice, &*route.stream, &claimed.record));
         Ok(Self {
             route,
+            writer,
             claimed,
             beat,
             reader,
@@ -118,15 +121,14 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
     ) -> impl Future<Output = Result<Appended, Stop>> + use<'a, 'h, 'e> {
         let work = &mut self.claimed.record.work;
         (work.unsettled, work.unsettled_since) = (true, None);
-        let (slice, route, shard) = (self.claimed.slice, self.route, self.claimed.record.shard.clone());
+        let (route, writer) = (self.route, self.writer);
         let placement = if self.claimed.record.hashes.is_some() { Placement::Key } else { Placement::AsSource };
         let order = route.config.order.unwrap_or_default();
         async move {
-            let writer = Some(&slice.order.id);
             Ok(match (order, placement) {
-                (Order::Key, Placement::Key) => route.stream.append_by_key(&shard, writer, expected, events).await?,
-                (Order::Key, Placement::AsSource) => route.stream.append(&shard, writer, expected, events).await?,
-                _ => route.stream.append_ordered(&shard, writer, expected, events, (placement, order)).await?,
+                (Order::Key, Placement::Key) => writer.append_by_key(expected, events).await?,
+                (Order::Key, Placement::AsSource) => writer.append(expected, events).await?,
+                _ => writer.append_ordered(expected, events, (placement, order)).await?,
             })
         }
     }

@@ -1,6 +1,6 @@
 //! What bounds mean in the shards of a stream, and which of them are refused.
 
-use sluice_ports::{ShardInfo, StreamInfo, StreamStore};
+use sluice_ports::{ShardInfo, StreamInfo, StreamReader};
 use sluice_transfer::{Cut, Position, PositionSpec, ShardId, Timestamp};
 
 use crate::engine::Engine;
@@ -150,7 +150,7 @@ pub(super) fn check_shards(field: &str, spec: &PositionSpec, shards: &[&ShardId]
 /// messages call it.
 pub async fn bounds(
     engine: &Engine,
-    stream: &dyn StreamStore,
+    stream: &dyn StreamReader,
     info: &StreamInfo,
     field: &str,
     spec: &PositionSpec,
@@ -166,7 +166,7 @@ pub async fn bounds(
 
 /// What a bound means for a shard; none if it does not bound it.
 pub(super) async fn position(
-    stream: &dyn StreamStore,
+    stream: &dyn StreamReader,
     shard: &ShardInfo,
     spec: &PositionSpec,
     now: Timestamp,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sluice_ports::{Capabilities, ErrorKind, ListedShard, ShardInfo, StreamFacts, StreamListing, StreamStore};
+use sluice_ports::{Capabilities, ErrorKind, ListedShard, ShardInfo, StreamFacts, StreamListing, StreamReader};
 use sluice_transfer::limits::{LARGEST_OBJECT, PARTS_PER_OBJECT, SHARDS};
 use sluice_transfer::record::{
     Config, DestinationConfig, DestinationRecord, ExportConfig, ShardRecord, TimeBounds, Work,
@@ -241,7 +241,7 @@ fn note_reader(request: &ExportRequest, config: &ExportConfig, shards: usize, no
 
 /// The bounds of a shard whose ends are known.
 async fn range(
-    stream: &dyn StreamStore,
+    stream: &dyn StreamReader,
     shard: &ShardInfo,
     request: &ExportRequest,
     window: &Window,
@@ -358,7 +358,7 @@ impl Window {
     /// `from` or later up to the first of `until` or later. So ranges that follow each other have every event once.
     async fn note_strays(
         &self,
-        stream: &dyn StreamStore,
+        stream: &dyn StreamReader,
         shard: &ShardInfo,
         range: &Range,
         notes: &mut Notes,

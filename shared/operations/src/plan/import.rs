@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use sluice_ports::{
-    Appends, BucketStore, ErrorKind, NewEvent, Reservation, ShardInfo, StreamInfo, StreamStore, WriterAnswer,
+    Appends, BucketStore, ErrorKind, NewEvent, Reservation, ShardInfo, StreamAdmin, StreamInfo, StreamReader,
+    StreamStore, WriterAnswer,
 };
 use sluice_transfer::limits::{EVENT_BYTES, MISFITS, SHARDS};
 use sluice_transfer::manifest::SourceList;
@@ -53,7 +54,7 @@ pub(super) async fn resolve(
     let (bucket, path) = engine.places().source(&request.source).await?;
     let stream = engine.places().stream(&request.stream).await?;
     // What is wrong with the target is said before all sources are looked at.
-    if let Some(info) = target(&stream, request).await? {
+    if let Some(info) = target(&*stream, request).await? {
         check_target(&info, request, id)?;
         event_size(&*stream, &info, request)?;
     }
@@ -224,7 +225,7 @@ fn new_stream(shards: u32) -> Result<StreamInfo, OperationError> {
 /// Makes the target, if streams of its store cost nothing or the request asks for it. Answers a note if it was made now
 /// and costs money.
 async fn make(
-    stream: &dyn StreamStore,
+    stream: &dyn StreamAdmin,
     request: &ImportRequest,
     shards: u32,
 ) -> Result<Option<String>, OperationError> {
@@ -246,7 +247,7 @@ async fn make(
 }
 
 /// The target, if it is there and need not be waited for.
-async fn target(stream: &Arc<dyn StreamStore>, request: &ImportRequest) -> Result<Option<StreamInfo>, OperationError> {
+async fn target(stream: &dyn StreamReader, request: &ImportRequest) -> Result<Option<StreamInfo>, OperationError> {
     match stream.describe().await {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         // Perhaps a plan that died has begun to make it.

@@ -4,18 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use sluice_ports::{
-    Appended, Intake, NewEvent, Promises, Read, ReadLimit, Reservation, Result, StreamFacts, StreamInfo, StreamListing,
-    StreamStore,
-};
-use sluice_transfer::{
-    Aggregate, Counts, Event, Order, Placement, Position, Range, ReadShare, ShardId, Timestamp, TransferId,
-};
+use sluice_ports::{Read, ReadLimit, Result, StreamFacts, StreamInfo, StreamListing, StreamReader};
+use sluice_transfer::{Aggregate, Counts, Event, Position, Range, ReadShare, ShardId, Timestamp, TransferId};
 
 /// Takes aggregates apart. Positions within a record are those of its events; the store behind sees only those between
 /// records.
 pub(crate) struct Deaggregated {
-    inner: Arc<dyn StreamStore>,
+    inner: Arc<dyn StreamReader>,
     /// Events that the last read of a shard returned beyond its limit.
     left: Mutex<BTreeMap<ShardId, Left>>,
 }
@@ -57,7 +52,7 @@ fn size(event: &Event) -> usize {
 }
 
 impl Deaggregated {
-    pub(crate) fn new(inner: Arc<dyn StreamStore>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn StreamReader>) -> Self {
         Self { inner, left: Mutex::default() }
     }
 
@@ -96,7 +91,7 @@ impl Deaggregated {
 }
 
 #[async_trait]
-impl StreamStore for Deaggregated {
+impl StreamReader for Deaggregated {
     async fn describe(&self) -> Result<StreamInfo> {
         self.inner.describe().await
     }
@@ -107,14 +102,6 @@ impl StreamStore for Deaggregated {
 
     async fn facts(&self) -> Result<StreamFacts> {
         self.inner.facts().await
-    }
-
-    async fn create(&self, shards: u32) -> Result<bool> {
-        self.inner.create(shards).await
-    }
-
-    fn create_command(&self, shards: u32) -> Option<String> {
-        self.inner.create_command(shards)
     }
 
     async fn read(&self, shard: &ShardId, from: &Position, limit: ReadLimit) -> Result<Read> {
@@ -163,61 +150,6 @@ impl StreamStore for Deaggregated {
     async fn count_before(&self, _: &ShardId, _: &Range, _: Timestamp) -> Result<Option<u64>> {
         Ok(None)
     }
-
-    fn promises(&self) -> Promises {
-        Promises { counts: false, dense: false, ..self.inner.promises() }
-    }
-
-    fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
-        self.inner.as_stored(event)
-    }
-
-    async fn append(
-        &self,
-        shard: &ShardId,
-        writer: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-    ) -> Result<Appended> {
-        self.inner.append(shard, writer, expected, events).await
-    }
-
-    async fn append_by_key(
-        &self,
-        shard: &ShardId,
-        writer: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-    ) -> Result<Appended> {
-        self.inner.append_by_key(shard, writer, expected, events).await
-    }
-
-    async fn append_ordered(
-        &self,
-        shard: &ShardId,
-        writer: Option<&TransferId>,
-        expected: &Position,
-        events: &[NewEvent],
-        way: (Placement, Order),
-    ) -> Result<Appended> {
-        self.inner.append_ordered(shard, writer, expected, events, way).await
-    }
-
-    fn intake(&self) -> Option<Intake> {
-        self.inner.intake()
-    }
-
-    async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {
-        self.inner.reserve(writer).await
-    }
-
-    async fn release(&self, writer: &TransferId) -> Result<()> {
-        self.inner.release(writer).await
-    }
-
-    async fn trim(&self, shard: &ShardId, before: &Position) -> Result<()> {
-        self.inner.trim(shard, before).await
-    }
 }
 
 #[cfg(test)]
@@ -226,12 +158,13 @@ mod tests {
     use proptest::prelude::*;
     use sluice_kit::{aggregate, append, shard};
     use sluice_memory::{MemoryStream, now};
+    use sluice_ports::{NewEvent, StreamAdmin};
     use sluice_transfer::Sequence;
 
     use super::*;
 
     /// A stream of one shard: of each record the number of events in it, none for an ordinary one.
-    fn stream(records: &[Option<u8>]) -> Deaggregated {
+    fn stream(records: &[Option<u8>]) -> (MemoryStream, Deaggregated) {
         let stream = MemoryStream::new();
         now(stream.create(1)).unwrap();
         let record = |held: &Option<u8>| {
@@ -241,16 +174,16 @@ mod tests {
             NewEvent { time: Timestamp::default(), key: b"a"[..].into(), headers: Vec::new(), payload }
         };
         append(&stream, 0, &Position::Beginning, &records.iter().map(record).collect::<Vec<_>>());
-        Deaggregated::new(Arc::new(stream))
+        (stream.clone(), Deaggregated::new(Arc::new(stream)))
     }
 
     /// All events behind a position, read in batches of at most `events`. `anew` says before which reads the reader is
     /// replaced by a new one.
     fn all(records: &[Option<u8>], from: &Position, events: usize, anew: &[bool]) -> Vec<Event> {
-        let (mut reader, mut from, mut found) = (stream(records), from.clone(), Vec::new());
+        let (mut reader, mut from, mut found) = (stream(records).1, from.clone(), Vec::new());
         for turn in 0.. {
             if anew.get(turn % anew.len().max(1)).copied().unwrap_or(false) {
-                reader = stream(records);
+                reader = stream(records).1;
             }
             let read = now(reader.read(&shard(0), &from, ReadLimit::new(events, usize::MAX))).unwrap();
             let Read::Events { events: more, next, at_tail, .. } = read else { panic!("trimmed") };
@@ -286,8 +219,8 @@ mod tests {
 
     #[test]
     fn a_record_that_was_read_in_part_and_is_gone_is_trimmed() {
-        let reader = stream(&[Some(3), None]);
-        now(reader.trim(&shard(0), &Position::After(Sequence::new(0)))).unwrap();
+        let (inner, reader) = stream(&[Some(3), None]);
+        now(inner.trim(&shard(0), &Position::After(Sequence::new(0)))).unwrap();
         let read =
             |from: Sequence| now(reader.read(&shard(0), &Position::After(from), ReadLimit::new(9, 999))).unwrap();
         assert!(matches!(read(Sequence::new(0).event(1, 3)), Read::Trimmed { .. }));

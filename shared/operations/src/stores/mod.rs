@@ -33,10 +33,10 @@ mod tests {
     use sluice_memory::{MemoryBucket, MemoryClock, MemoryStream, now};
     use sluice_ports::{
         Appended, Appends, BucketStore, Clock, CompleteAnswer, Error, ErrorKind, NewEvent, ObjectInfo, Read, ReadLimit,
-        Result, StreamStore,
+        Result, StreamAdmin, StreamReader, StreamStore, StreamWriter, append_once,
     };
     use sluice_transfer::record::PartEntry;
-    use sluice_transfer::{Checksum, Position, Range, Reason, ShardId, Timestamp, TransferId, UploadId};
+    use sluice_transfer::{Checksum, Position, Range, Reason, ShardId, Timestamp, UploadId};
 
     use super::*;
     use crate::error::{Fault, OperationError, Stop};
@@ -85,7 +85,7 @@ mod tests {
             trouble()
         }
 
-        async fn append(&self, _: &ShardId, _: Option<&TransferId>, _: &Position, _: &[NewEvent]) -> Result<Appended> {
+        async fn append(&self, _: &dyn StreamWriter, _: &ShardId, _: &Position, _: &[NewEvent]) -> Result<Appended> {
             trouble()
         }
     }
@@ -114,7 +114,7 @@ mod tests {
         let store: Arc<dyn StreamStore> = Arc::new(Layered(troubled));
         let stream = patience(None).over(store);
         now(stream.read(&shard(), &Position::Beginning, ReadLimit::new(1, 1))).unwrap_err();
-        now(stream.append(&shard(), None, &Position::Beginning, &[])).unwrap_err();
+        now(append_once(&*stream, &shard(), None, &Position::Beginning, &[])).unwrap_err();
         assert_eq!(*calls.lock().unwrap(), ["read", "read", "read", "append"]);
     }
 
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(stream.promises().appends, Appends::ByKey);
         let range = Range { from: Position::Beginning, until: Position::End };
         let count =
-            |stream: &dyn StreamStore| now(stream.count_before(&shard(), &range, Timestamp::default())).unwrap();
+            |stream: &dyn StreamReader| now(stream.count_before(&shard(), &range, Timestamp::default())).unwrap();
         assert_eq!(count(&*stream), count(&*store));
     }
 

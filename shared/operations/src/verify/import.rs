@@ -1,6 +1,6 @@
 //! The proof of an import: what its target holds.
 
-use sluice_ports::StreamStore;
+use sluice_ports::StreamReader;
 use sluice_transfer::record::{ImportConfig, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{Counts, ShardId, counted};
 
@@ -105,12 +105,12 @@ async fn verify_shard(run: &mut Run<'_>, config: &ImportConfig, record: &ShardRe
 }
 
 /// True if a shard is no longer listed by a stream that is there: it was closed, and its events have expired.
-async fn is_gone(stream: &dyn StreamStore, shard: &ShardId) -> bool {
+async fn is_gone(stream: &dyn StreamReader, shard: &ShardId) -> bool {
     stream.list().await.is_ok_and(|listing| listing.shards.iter().all(|listed| listed.shard != *shard))
 }
 
 /// True if the stream no longer keeps all events that arrived since the import was planned.
-async fn has_expired(run: &Run<'_>, config: &ImportConfig, stream: &dyn StreamStore) -> Result<bool, OperationError> {
+async fn has_expired(run: &Run<'_>, config: &ImportConfig, stream: &dyn StreamReader) -> Result<bool, OperationError> {
     let listing = stream.list().await?;
     let age = run.engine.clock.now().millis_since(config.time);
     Ok(listing.facts.retention_millis.is_some_and(|retention| age > retention))

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use sluice_kit::{Rig, aggregate, shard};
 use sluice_memory::now;
 use sluice_operations::{Code, Settings, describe};
-use sluice_ports::{NewEvent, Read, ReadLimit, StreamStore};
+use sluice_ports::{NewEvent, Read, ReadLimit, StreamReader};
 use sluice_transfer::manifest::{Document, ExportManifest};
 use sluice_transfer::{
     Aggregates, Compression, ExportRequest, Format, ImportRequest, Position, Request, Timestamp, Value,

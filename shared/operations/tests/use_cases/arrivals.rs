@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sluice_kit::{Rig, shard};
 use sluice_memory::{MemoryClock, MemoryStream, now};
 use sluice_operations::{Report, Settings, SliceOutcome, describe, export_slice, finish, pause, plan, resume, settle};
-use sluice_ports::{BucketStore, NewEvent, ShardLimits, StreamStore};
+use sluice_ports::{BucketStore, NewEvent, ShardLimits, StreamAdmin, StreamReader, append_once};
 use sluice_transfer::manifest::{Document, ExportManifest};
 use sluice_transfer::record::{TransferRecord, Work};
 use sluice_transfer::{Gap, Position, Request, Sequence, State, Timestamp, TransferId, Value};
@@ -35,7 +35,7 @@ impl World {
         let payload = Value::Bytes(format!("event {name}").into_bytes().into());
         let event = NewEvent { time: Timestamp::default(), key: Value::Absent, headers: Vec::new(), payload };
         let tail = now(self.rig.source.describe()).unwrap().shards.remove(0).tail;
-        now(self.rig.source.append(&shard(0), None, &tail, &[event])).unwrap();
+        now(append_once(&self.rig.source, &shard(0), None, &tail, &[event])).unwrap();
         self.clock.pass(passes);
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sluice_memory::{MemoryBucket, MemoryCheckpoints, MemoryClock, MemoryPlaces, MemoryStream, now};
 use sluice_operations::{Begun, Code, Engine, OperationError, Runner, Settings, Wish, begin, cancel, pause};
-use sluice_ports::StreamStore;
+use sluice_ports::StreamAdmin;
 use sluice_transfer::{Call, ExportRequest, Format, Request, State, Step, TransferId, Wanted};
 
 struct Host {

@@ -11,7 +11,10 @@ use sluice_operations::{
     Code, Engine, Finish, OperationError, Settings, Settled, SliceOrder, SliceOutcome, Verdict, export_slice, finish,
     import_slice, plan, settle, verify,
 };
-use sluice_ports::{Appended, Clock, Error, ErrorKind, NewEvent, Read, ReadLimit, Result, StreamInfo, StreamStore};
+use sluice_ports::{
+    Appended, Clock, Error, ErrorKind, NewEvent, Read, ReadLimit, Result, StreamInfo, StreamReader, StreamStore,
+    StreamWriter,
+};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{
     Budget, ExportRequest, Format, Header, ImportRequest, Kind, Order, Position, Request, ShardId, Timestamp,
@@ -62,8 +65,8 @@ impl StreamLayer for Target {
 
     async fn append(
         &self,
-        shard: &ShardId,
-        writer: Option<&TransferId>,
+        writer: &dyn StreamWriter,
+        _: &ShardId,
         expected: &Position,
         events: &[NewEvent],
     ) -> Result<Appended> {
@@ -73,7 +76,7 @@ impl StreamLayer for Target {
             Some(fate) => fate.foreign.iter().cloned().chain(fate.arrive.iter().map(|n| events[*n].clone())).collect(),
         };
         self.appended.fetch_add(arrive.len() as u64, Ordering::Relaxed);
-        let answer = self.inner.append(shard, writer, expected, &arrive).await?;
+        let answer = writer.append(expected, &arrive).await?;
         if fate.is_some() { unavailable() } else { Ok(answer) }
     }
 }

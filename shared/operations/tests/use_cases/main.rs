@@ -18,4 +18,5 @@ mod settle;
 mod source_changed;
 mod told;
 mod verify_slices;
+mod writers;
 mod writes;

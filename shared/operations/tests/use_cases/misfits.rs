@@ -15,7 +15,7 @@ use sluice_operations::{
 };
 use sluice_ports::{
     Appended, BucketStore, CheckpointStore, Error, ErrorKind, Metadata, NewEvent, Places, PutAnswer, Result, Stored,
-    StreamStore,
+    StreamAdmin, StreamStore, StreamWriter,
 };
 use sluice_transfer::limits::MISFITS;
 use sluice_transfer::manifest::{Document, ImportManifest};

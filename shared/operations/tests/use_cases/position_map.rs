@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sluice_kit::{Rig, shard};
 use sluice_memory::{MemoryBucket, MemoryPlaces, now};
 use sluice_operations::Settings;
-use sluice_ports::{NewEvent, StreamStore};
+use sluice_ports::{NewEvent, StreamAdmin};
 use sluice_transfer::manifest::{Document, Segment};
 use sluice_transfer::record::Mark;
 use sluice_transfer::{ExportRequest, Format, ImportRequest, Placement, Position, Request, Timestamp, Value};

@@ -14,7 +14,7 @@ use sluice_operations::{
 };
 use sluice_ports::{
     BucketStore, Capabilities, CheckpointStore, Clock, Created, Error, ErrorKind, Metadata, NewEvent, Places,
-    PutAnswer, Result, Stored, StreamStore,
+    PutAnswer, Result, Stored, StreamAdmin, StreamReader, StreamStore,
 };
 use sluice_transfer::manifest::{Document, ExportManifest};
 use sluice_transfer::record::{Proof, TransferRecord};

@@ -8,7 +8,7 @@ use sluice_memory::{MemoryStream, now};
 use sluice_operations::{
     Code, Finish, Settings, Settled, SliceOrder, SliceOutcome, cancel, describe, export_slice, finish, plan, settle,
 };
-use sluice_ports::{NewEvent, Read, ReadLimit, Result, StreamStore};
+use sluice_ports::{NewEvent, Read, ReadLimit, Result, StreamAdmin, StreamReader, StreamStore};
 use sluice_transfer::record::Config;
 use sluice_transfer::{Budget, Position, Request, Sequence, ShardId, State, Timestamp, TransferId, Value};
 

@@ -10,7 +10,7 @@ use sluice_operations::{
     Code, Engine, OperationError, Report, Settings, Settled, SliceOrder, SliceOutcome, Verdict, cancel, describe,
     export_slice, import_slice, pause, plan, settle, verify,
 };
-use sluice_ports::{BucketStore, Clock, Error, ErrorKind, Listed, NewEvent, Stored, StreamStore};
+use sluice_ports::{BucketStore, Clock, Error, ErrorKind, Listed, NewEvent, Stored, StreamAdmin};
 use sluice_transfer::manifest::{Document, ExportManifest, ImportManifest, SourceList};
 use sluice_transfer::record::{Config, ManifestRef, Proof, TransferRecord};
 use sluice_transfer::{

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use sluice_kit::{Rig, append, shard};
 use sluice_memory::now;
 use sluice_operations::{Code, Progress, Settings, Verdict, Verification, verify, verify_slice};
-use sluice_ports::{NewEvent, StreamStore};
+use sluice_ports::{NewEvent, StreamAdmin};
 use sluice_transfer::{ExportRequest, Format, ImportRequest, Position, Request, Timestamp, TransferId, Value};
 
 const SHARDS: usize = 2;

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 use serde_json::json;
-use sluice_ports::{Appended, Appends, ErrorKind, NewEvent, Result, StreamStore};
+use sluice_ports::{Appended, Appends, ErrorKind, NewEvent, Result, StreamReader, StreamStore, append_once};
 use sluice_transfer::{Position, Value};
 
 use crate::server::{Fate, Fault, State, Stored};
 use crate::{World, after, event, kind, shard};
 
 async fn append(world: &World, events: &[NewEvent]) -> Result<Appended> {
-    world.stream.append(&shard(1), None, &Position::Beginning, events).await
+    append_once(&world.stream, &shard(1), None, &Position::Beginning, events).await
 }
 
 fn stored(world: &World) -> Vec<Stored> {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use sluice_ports::{ErrorKind, Read, ReadLimit, StreamStore};
+use sluice_ports::{ErrorKind, Read, ReadLimit, StreamAdmin, StreamReader, append_once};
 use sluice_transfer::{Position, Timestamp};
 
 use crate::server::{Fault, State};
@@ -89,7 +89,7 @@ async fn a_stream_by_its_arn() {
     let name = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
     let clock = std::sync::Arc::new(crate::ServerClock(world.server.clone()));
     let stream = sluice_stream_kinesis::KinesisStream::new(world.server.client(), name, clock);
-    let answer = stream.append(&shard(0), None, &Position::Beginning, &[event("k", "p")]).await.unwrap();
+    let answer = append_once(&stream, &shard(0), None, &Position::Beginning, &[event("k", "p")]).await.unwrap();
     assert_eq!(answer, sluice_ports::Appended::Done { tail: after(11) });
     assert_eq!(stream.describe().await.unwrap().shards[0].tail, after(11));
     assert!(stream.create(1).await.unwrap(), "by its name");

@@ -1,7 +1,7 @@
 //! Reading on, opening anew, and what was trimmed.
 
 use proptest::prelude::*;
-use sluice_ports::{ErrorKind, Read, ReadLimit, StreamStore};
+use sluice_ports::{ErrorKind, Read, ReadLimit, StreamReader};
 use sluice_transfer::{Event, Position};
 
 use crate::server::{Fault, State};

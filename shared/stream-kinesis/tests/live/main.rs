@@ -5,7 +5,7 @@
 mod suite;
 mod world;
 
-use sluice_ports::{Clock, ErrorKind, NewEvent, Read, ReadLimit, StreamStore};
+use sluice_ports::{Clock, ErrorKind, NewEvent, Read, ReadLimit, StreamAdmin, StreamReader, append_once};
 use sluice_transfer::{Event, Position, ShardId, Timestamp, Value};
 
 use crate::world::{MUCH, SystemClock, World, client, is_left_out, not_run, open};
@@ -103,7 +103,7 @@ async fn large_records() {
     let read = world.read_all(0, &Position::Beginning, ReadLimit::new(100, 3 << 20)).await;
     assert_same(&events, &read);
     let larger = event("k", vec![0; 1 << 20]);
-    let answer = world.stream.append(&world.shards[0], None, &Position::Beginning, &[larger]).await;
+    let answer = append_once(&world.stream, &world.shards[0], None, &Position::Beginning, &[larger]).await;
     assert_eq!(answer.expect_err("it is too large").kind(), ErrorKind::Invalid);
     world.remove().await;
 }
@@ -141,7 +141,7 @@ async fn a_shard_that_was_split() {
     let read = world.stream.read(&world.shards[0], &tail, MUCH).await.expect("a read is answered");
     let Read::Events { events: behind, next, at_tail, .. } = read else { panic!("{read:?}") };
     assert!(behind.is_empty() && next == Position::End && at_tail, "nothing ever comes behind it");
-    let answer = world.stream.append(&world.shards[0], None, &tail, &events).await;
+    let answer = append_once(&world.stream, &world.shards[0], None, &tail, &events).await;
     assert_eq!(answer.expect_err("it is closed").kind(), ErrorKind::Invalid);
     world.remove().await;
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::{Client, Config};
-use sluice_ports::{Appended, Clock, ErrorKind, NewEvent, Read, ReadLimit, StreamStore};
+use sluice_ports::{Appended, Clock, ErrorKind, NewEvent, Read, ReadLimit, StreamReader, append_once};
 use sluice_stream_kinesis::{KinesisStream, configure};
 use sluice_transfer::{Event, Position, ShardId, Timestamp};
 
@@ -117,7 +117,7 @@ impl World {
     }
 
     pub(crate) async fn append(&self, shard: usize, events: &[NewEvent]) -> Position {
-        let answer = self.stream.append(&self.shards[shard], None, &Position::Beginning, events).await;
+        let answer = append_once(&self.stream, &self.shards[shard], None, &Position::Beginning, events).await;
         match answer.expect("an append is answered") {
             Appended::Done { tail } => tail,
             other => panic!("{other:?}"),

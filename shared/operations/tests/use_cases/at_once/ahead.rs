@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use sluice_kit::{Layered, OtherPlaces, Rig, StreamLayer, shard};
 use sluice_memory::{MemoryBucket, MemoryStream};
 use sluice_operations::{Finish, Settings, Settled, SliceOutcome, finish, import_slice, plan, settle};
-use sluice_ports::{Appended, NewEvent, Result, StreamStore};
+use sluice_ports::{Appended, NewEvent, Result, StreamStore, StreamWriter};
 use sluice_transfer::manifest::{Document, ExportManifest, ManifestObject, Segment};
 use sluice_transfer::{
     Compression, ExportRequest, Format, ImportRequest, ObjectKeys, Position, Request, ShardId, Timestamp, TransferId,
@@ -138,15 +138,15 @@ impl StreamLayer for Target {
 
     async fn append(
         &self,
+        writer: &dyn StreamWriter,
         id: &ShardId,
-        writer: Option<&TransferId>,
         expected: &Position,
         events: &[NewEvent],
     ) -> Result<Appended> {
         let number = (0..SHARDS).find(|number| shard(*number) == *id).unwrap();
         let until = self.watch.log.lock().unwrap().appended[number] + events.len();
         self.until_read_behind(number, until).await;
-        let answer = self.inner.append(id, writer, expected, events).await?;
+        let answer = writer.append(expected, events).await?;
         assert!(matches!(answer, Appended::Done { .. }), "{answer:?}");
         self.watch.log.lock().unwrap().appended[number] = until;
         Ok(answer)

@@ -75,8 +75,8 @@ impl StreamLayer for Mortal<dyn StreamStore> {
 
     async fn append(
         &self,
-        shard: &ShardId,
-        writer: Option<&TransferId>,
+        writer: &dyn StreamWriter,
+        _: &ShardId,
         expected: &Position,
         events: &[NewEvent],
     ) -> Result<Appended> {
@@ -88,18 +88,18 @@ impl StreamLayer for Mortal<dyn StreamStore> {
         };
         let dies = self.life.left.load(Ordering::Relaxed) == 0;
         let events = if dies { &events[..half] } else { events };
-        self.life.write("append", self.inner.append(shard, writer, expected, events)).await
+        self.life.write("append", writer.append(expected, events)).await
     }
 
     async fn append_ordered(
         &self,
+        writer: &dyn StreamWriter,
         shard: &ShardId,
-        writer: Option<&TransferId>,
         expected: &Position,
         events: &[NewEvent],
         _: (Placement, Order),
     ) -> Result<Appended> {
-        self.append(shard, writer, expected, events).await
+        self.append(writer, shard, expected, events).await
     }
 }
 

@@ -10,7 +10,7 @@ use sluice_memory::{MemoryBucket, MemoryStream, VirtualClock};
 use sluice_operations::{
     Engine, OperationError, Report, Runner, Settings, SliceOrder, Wish, begin, call, describe, plan,
 };
-use sluice_ports::{Appended, Clock, NewEvent, StreamStore};
+use sluice_ports::{Appended, Clock, NewEvent, StreamStore, StreamWriter};
 use sluice_transfer::record::{Proof, TransferRecord};
 use sluice_transfer::{
     Answer, Budget, Call, Course, ExportRequest, Format, ImportRequest, Kind, Pacing, Position, Request, ShardId,
@@ -58,12 +58,12 @@ impl StreamLayer for Noted {
 
     async fn append(
         &self,
+        writer: &dyn StreamWriter,
         shard: &ShardId,
-        writer: Option<&TransferId>,
         expected: &Position,
         events: &[NewEvent],
     ) -> sluice_ports::Result<Appended> {
-        let appended = self.inner.append(shard, writer, expected, events).await?;
+        let appended = writer.append(expected, events).await?;
         if matches!(appended, Appended::Done { .. }) {
             let at = self.clock.millis();
             let arrived = |event: &NewEvent| {
