@@ -5,7 +5,7 @@ use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, ORDERED, PLACED, TOLD_HOW};
+use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, ORDERED, PLACED, PlanProgress, TOLD_HOW};
 use crate::{
     Anchor, BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, LeftOut,
     OnMisfit, Order, PackSpec, Placement, ReadShare, Request, Rhythm, Schedule, ShardId, SourceFormat, State, Step,
@@ -236,8 +236,11 @@ pub struct TransferRecord {
     pub request: Request,
     /// The request as resolved.
     pub config: Config,
-    /// Its shards, in order.
+    /// Its shards, in order; none before it is planned.
     pub shards: Vec<ShardId>,
+    /// Of an import whose plan goes on: what was found so far. The configuration is preliminary then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planning: Option<PlanProgress>,
     /// Sums as of the last slice's end.
     pub totals: Totals,
     /// The manifest, once written.
@@ -288,6 +291,19 @@ impl Config {
     }
 }
 
+/// The first version that understands a planned transfer.
+pub(super) fn version_of(request: &Request, config: &Config) -> u32 {
+    match request {
+        Request::Import(request) if request.pace.is_some() || request.on_misfit.is_some() => TOLD_HOW,
+        Request::Import(request) if request.create_target || request.order.is_some() => ORDERED,
+        Request::Export(request) if request.read_share.is_some() || request.read.is_some() => ORDERED,
+        Request::Import(request) if request.placement.is_some() => config.version().max(PLACED),
+        Request::Export(request) if request.deaggregate => config.version().max(PLACED),
+        Request::Import(request) if request.all_files => config.version().max(HIDDEN_FILES),
+        _ => config.version(),
+    }
+}
+
 impl TransferRecord {
     /// A transfer whose shards are not on record yet.
     pub fn new(
@@ -299,15 +315,7 @@ impl TransferRecord {
         now: Timestamp,
     ) -> Self {
         Self {
-            version: match &request {
-                Request::Import(request) if request.pace.is_some() || request.on_misfit.is_some() => TOLD_HOW,
-                Request::Import(request) if request.create_target || request.order.is_some() => ORDERED,
-                Request::Export(request) if request.read_share.is_some() || request.read.is_some() => ORDERED,
-                Request::Import(request) if request.placement.is_some() => config.version().max(PLACED),
-                Request::Export(request) if request.deaggregate => config.version().max(PLACED),
-                Request::Import(request) if request.all_files => config.version().max(HIDDEN_FILES),
-                _ => config.version(),
-            },
+            version: version_of(&request, &config),
             id,
             revision: 1,
             kind: request.kind(),
@@ -320,6 +328,7 @@ impl TransferRecord {
             request,
             config,
             shards,
+            planning: None,
             totals: Totals::default(),
             manifest: None,
             failure: None,
