@@ -34,7 +34,7 @@ const PART_SIZE: (u64, u64) = (4 << 10, 8 << 20);
 /// Parts of an object.
 const PARTS_PER_OBJECT: u64 = 3;
 /// It holds the lock of each transfer that it runs.
-const RUNNER: Runner<'static> = Runner { execution: "demo", alone: true };
+const RUNNER: Runner<'static> = Runner { execution: "demo", alone: true, deadline: None };
 
 /// What a step did.
 #[derive(Clone, Debug, Serialize)]

@@ -108,6 +108,11 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
+    /// Goes on with a plan until it is through, or to rest. Answers what comes next.
+    pub(crate) async fn plan(&self) -> Result<Call, Failure> {
+        self.follow(Call::Plan, |next| *next == Call::Plan).await
+    }
+
     /// Settles; while owners may be alive or a store is in trouble, again. Answers what comes next.
     pub(crate) async fn settle(&self) -> Result<Call, Failure> {
         self.follow(Call::Settle(None), |next| matches!(next, Call::Settle(_))).await
@@ -137,7 +142,7 @@ impl<'a> Driver<'a> {
             let (reason, before) = (answer.trouble().map(|reason| reason.message.clone()), course.troubles);
             let waits = match &answer {
                 Answer::Slice(outcome) => matches!(outcome, SliceOutcome::Busy { .. }),
-                Answer::Settle(_) | Answer::Finish(_) | Answer::Trouble(_) => behind_others,
+                Answer::Plan(_) | Answer::Settle(_) | Answer::Finish(_) | Answer::Trouble(_) => behind_others,
             };
             course = course.after(answer, &pacing);
             match reason {

@@ -109,6 +109,9 @@ pub(crate) fn text_of(report: &Report) -> String {
         let _ = write!(progress, ", about {} to go", duration(seconds));
     }
     line("progress", &progress);
+    if let Some(found) = report.planning {
+        line("planning", &format!("{} found so far, {}", counted(found.sources, "source"), bytes(found.bytes)));
+    }
     line("moved", &format!("{}, {}", counted(report.events, "event"), bytes(report.bytes)));
     if report.bytes_per_second >= 1.0 {
         line("rate", &rate(report.bytes_per_second));

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sluice_operations::Report;
-use sluice_transfer::{State, Timestamp};
+use sluice_transfer::{State, Timestamp, counted};
 
 use crate::clock::now;
 use crate::output::{Output, bytes, columns_of_stderr, draws, duration, note, rate, share, whole};
@@ -81,6 +81,10 @@ impl Meter {
 
     /// Shows where a transfer stands.
     pub(crate) fn show(&self, report: &Report) {
+        if let Some(found) = report.planning {
+            let numbers = [counted(found.sources, "source"), bytes(found.bytes)];
+            return self.tell("planning", None, &numbers, report.id.as_str());
+        }
         let phase = if report.state == State::Verifying { "verifying" } else { "moving" };
         let mut numbers = vec![bytes(report.bytes)];
         if report.bytes_per_second >= 1.0 {

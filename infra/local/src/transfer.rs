@@ -207,13 +207,14 @@ async fn run(
     let trouble = &trouble;
     // The lock is given back as soon as there is nothing to drive any more.
     let driven = async move {
-        let begun = begin_with(home, engine, id, request, how, meter).await?;
+        let driver = Driver::new(engine, id, request.kind(), how.bounds, &lock).telling(trouble);
+        let begun = begin_with(home, engine, id, request, how, (meter, &driver)).await?;
         if begun.call != Call::End {
             runs.set(begun.transfer.wanted != Wanted::Cancelled);
             if stop.get() {
                 sluice_operations::pause(engine, id).await?;
             }
-            Driver::new(engine, id, request.kind(), how.bounds, &lock).telling(trouble).run(begun.call).await?;
+            driver.run(begun.call).await?;
         }
         drop(lock);
         Ok::<(), Failure>(())
@@ -311,11 +312,17 @@ async fn begin_with(
     id: &TransferId,
     request: &Request,
     how: How,
-    meter: &Meter,
+    (meter, driver): (&Meter, &Driver<'_>),
 ) -> Result<Begun, Failure> {
     let wish = if how.resumed { Wish::Resume } else { Wish::Start(request) };
     // Who holds the lock runs it alone.
-    let begun = begin(engine, id, wish, Runner { execution: &execution(), alone: true }).await?;
+    let deadline = Some(now().plus_millis(how.bounds.seconds * 1_000));
+    let mut begun = begin(engine, id, wish, Runner { execution: &execution(), alone: true, deadline }).await?;
+    if begun.call == Call::Plan {
+        let call = driver.plan().await?;
+        // Its notes are new to whoever looks.
+        begun = Begun { transfer: stored(engine, id).await?, before: false, call };
+    }
     if how.unlimited && begun.call != Call::End && begun.transfer.rate().is_some() {
         // A request without a rate would keep to the last one.
         sluice_operations::limit(engine, id, None).await?;

@@ -12,6 +12,8 @@ use crate::lane::Lane;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Next {
+    /// Plan: not all sources are found yet.
+    Plan,
     /// A wave of slices.
     Move,
     /// Settle, also where others move.
@@ -28,6 +30,7 @@ impl Next {
     /// Where a call is made.
     pub(crate) fn of(call: &Call) -> Self {
         match call {
+            Call::Plan => Self::Plan,
             Call::Slice => Self::Move,
             Call::Settle(_) => Self::Settle,
             Call::Finish => Self::Finish,
@@ -176,14 +179,14 @@ impl SliceAnswer {
             Answer::Slice(outcome) => named(outcome),
             Answer::Trouble(failure) => ("interrupted", Some(failure.clone())),
             // Of no slice.
-            Answer::Settle(_) | Answer::Finish(_) => ("done", None),
+            Answer::Plan(_) | Answer::Settle(_) | Answer::Finish(_) => ("done", None),
         };
         let course = at.after(answer, &Pacing { slices: most, ..PACING });
         let next = match course.call {
             Call::Slice if course.troubles > 0 => SliceNext::Trouble,
             Call::Slice if course.wait_millis > 0 => SliceNext::Wait,
             Call::Slice => SliceNext::Again,
-            Call::Settle(_) | Call::Finish | Call::End | Call::GiveUp(_) => SliceNext::Done,
+            Call::Plan | Call::Settle(_) | Call::Finish | Call::End | Call::GiveUp(_) => SliceNext::Done,
         };
         // A lane that is through is settled at once.
         let wait_seconds = if next == SliceNext::Done { 0 } else { seconds(course.wait_millis) };

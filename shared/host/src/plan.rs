@@ -1,19 +1,39 @@
-//! `plan`: what an execution begins with, whatever it was started for.
+//! `plan`: what an execution begins with, whatever it was started for, and the plan that goes on.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sluice_operations::{
-    Code, NextRun, OperationError, Runner, SeriesOrder, Wish, cancel, describe, last_run, limit, next_run, pause,
+    Code, NextRun, OperationError, Runner, SeriesOrder, Wish, call, cancel, describe, last_run, limit, next_run, pause,
     stopped,
 };
 use sluice_transfer::record::{Failure, TransferRecord};
-use sluice_transfer::{ExportRequest, Request, State, TransferId, Wanted};
+use sluice_transfer::{Answer, Call, Course, ExportRequest, Kind, Request, State, TransferId, Wanted};
 use tracing::Instrument;
 
-use crate::answer::{Next, Turn};
+use crate::answer::{Next, PACING, Turn};
 use crate::command::{Command, Ran, Stopped};
 use crate::error::Refused;
 use crate::function::{Host, Invocation};
+use crate::settle::superseded;
+
+/// What the workflow hands on.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Asked {
+    /// An execution begins.
+    Started(Started),
+    /// A plan goes on: an invocation before left it off.
+    GoesOn(GoesOn),
+}
+
+/// A plan that goes on. The input is not read again: what a person wants by now is on record.
+#[derive(Debug, Deserialize)]
+pub struct GoesOn {
+    /// The transfer.
+    id: TransferId,
+    /// The execution's ARN.
+    execution: String,
+}
 
 /// What the workflow hands on of its execution.
 #[derive(Debug, Deserialize)]
@@ -45,7 +65,14 @@ impl Begun {
 }
 
 /// Understands the input, checks and records what is asked for, and answers where the execution goes.
-pub async fn plan(host: &Host, started: Started, invocation: &Invocation) -> Result<Begun, Refused> {
+pub async fn plan(host: &Host, asked: Asked, invocation: &Invocation) -> Result<Begun, Refused> {
+    let started = match asked {
+        Asked::Started(started) => started,
+        Asked::GoesOn(on) => {
+            let span = invocation.span(&on.id);
+            return Box::pin(plan_again(host, &on, invocation)).instrument(span).await;
+        }
+    };
     let command = Command::read(&started.input, &started.name)?;
     let (id, command) = match command {
         Command::Series(request, take_over) => next_of(host, &request, take_over, &started.execution).await?,
@@ -61,7 +88,7 @@ pub async fn plan(host: &Host, started: Started, invocation: &Invocation) -> Res
     };
     let span = invocation.span(&id);
     // On the heap: it holds all that planning does.
-    Box::pin(begin(host, command, &id, &started.execution)).instrument(span).await
+    Box::pin(begin(host, command, &id, &started.execution, invocation)).instrument(span).await
 }
 
 /// The next run of a series, as the command that starts it. A run before that is not at its end comes first; behind its
@@ -89,13 +116,42 @@ async fn next_of(
     Ok((id.clone(), Command::Start(id, Box::new(request))))
 }
 
-async fn begin(host: &Host, command: Command, id: &TransferId, execution: &str) -> Result<Begun, Refused> {
+/// Goes on with a plan, unless another execution runs the transfer by now.
+async fn plan_again(host: &Host, on: &GoesOn, invocation: &Invocation) -> Result<Begun, Refused> {
+    if let Some(turn) = superseded(host, &on.id, Some(&on.execution)).await? {
+        return Ok(Begun::Turn(Box::new(turn)));
+    }
+    let engine = &host.engine;
+    let order = host.order(&on.id, invocation, invocation.request.clone(), false);
+    let answer = call(engine, Kind::Import, &Call::Plan, &order).await?;
+    if let Answer::Trouble(failure) = answer {
+        // The workflow tries it again.
+        return Err(OperationError::new(Code::Unavailable, failure.message).into());
+    }
+    let course = Course::from(Call::Plan).after(answer, &PACING);
+    let report = describe(engine, &on.id).await?;
+    tracing::info!(state = %report.state, sources = report.planning.map(|found| found.sources), "a plan goes on");
+    let record = engine.checkpoints.transfer(&on.id).await.map_err(OperationError::from)?;
+    let record = record.ok_or_else(|| OperationError::new(Code::TransferNotFound, on.id.to_string()))?;
+    turn(host, &record, Next::of(&course.call)).await
+}
+
+async fn begin(
+    host: &Host,
+    command: Command,
+    id: &TransferId,
+    execution: &str,
+    invocation: &Invocation,
+) -> Result<Begun, Refused> {
     tracing::info!(execution, "an execution begins");
     let engine = &host.engine;
+    let deadline = Some(host.order(id, invocation, invocation.request.clone(), false).budget.deadline);
+    // Any number of executions may be alive.
+    let runner = Runner { execution, alone: false, deadline };
     let (record, next) = match command {
-        Command::Start(_, request) => go_on(host, id, Wish::Start(&request), execution).await?,
+        Command::Start(_, request) => go_on(host, id, Wish::Start(&request), runner).await?,
         Command::Resume(_) if is_done(host, id, execution).await? => return show(host, id, Next::End).await,
-        Command::Resume(_) => go_on(host, id, Wish::Resume, execution).await?,
+        Command::Resume(_) => go_on(host, id, Wish::Resume, runner).await?,
         // Whoever moves it brings it to rest; where nobody does, this execution.
         Command::Pause(_) => at_rest(pause(engine, id).await?),
         Command::Cancel(_) => at_rest(cancel(engine, id).await?),
@@ -130,10 +186,9 @@ async fn go_on(
     host: &Host,
     id: &TransferId,
     wish: Wish<'_>,
-    execution: &str,
+    runner: Runner<'_>,
 ) -> Result<(TransferRecord, Next), OperationError> {
-    // Any number of executions may be alive.
-    let begun = sluice_operations::begin(&host.engine, id, wish, Runner { execution, alone: false }).await?;
+    let begun = sluice_operations::begin(&host.engine, id, wish, runner).await?;
     Ok((begun.transfer, Next::of(&begun.call)))
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use sluice_operations::{OperationError, Report, describe};
-use sluice_transfer::record::{Failure, TransferRecord};
+use sluice_transfer::record::{Config, Failure, TransferRecord};
 use sluice_transfer::{Answer, Call, Course, State, TransferId, Wanted};
 use tracing::Instrument;
 
@@ -103,9 +103,15 @@ pub(crate) async fn settled(
     Ok(turn)
 }
 
+/// While it looks for sources, a plan does not get past a record that says to rest. Behind that it does not look again.
 fn is_being_planned(host: &Host, record: &TransferRecord) -> bool {
-    let since = host.engine.clock.now().millis_since(record.created_at);
-    record.state == State::Preparing && record.wanted != Wanted::Running && since < PLAN_MILLIS
+    let began = match &record.config {
+        Config::Export(_) => record.created_at,
+        Config::Import(config) => config.time,
+    };
+    let since = host.engine.clock.now().millis_since(began);
+    let gets_through = record.state == State::Preparing && record.planning.is_none();
+    gets_through && record.wanted != Wanted::Running && since < PLAN_MILLIS
 }
 
 /// The execution's end: a failed transfer fails it, gaps do not. Behind a run of a series that another execution began

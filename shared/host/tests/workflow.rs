@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use sluice_host::{Next, Refused, SliceNext};
-use sluice_operations::{Code, OperationError, Replay, Report, Retention, StoredMisfits};
+use sluice_operations::{Code, FoundSoFar, OperationError, Replay, Report, Retention, StoredMisfits};
 use sluice_transfer::{Aggregates, Cut, Kind, Lacking, LeftOut, MisfitReason, Misfits, Reason, State, TROUBLES};
 
 const WORKFLOW: &str = include_str!("../../../infra/workflow/transfer.asl.json");
@@ -26,7 +26,7 @@ fn codes() -> BTreeSet<String> {
 #[test]
 fn retry_and_catch_list_what_functions_answer() {
     let workflow = workflow();
-    for state in ["Plan", "Settle", "Finish"] {
+    for state in ["Plan", "PlanAgain", "Settle", "Finish"] {
         let state = &workflow["States"][state];
         assert_eq!(names(&state["Catch"][0]["ErrorEquals"]), codes(), "what is caught by name");
         assert_eq!(names(&state["Catch"][1]["ErrorEquals"]), BTreeSet::from(["States.ALL".to_owned()]));
@@ -71,10 +71,13 @@ fn every_answer_leads_somewhere() {
     let workflow = workflow();
     let text = |next: Value| format!("= '{}'", next.as_str().unwrap());
     let routes = conditions(&workflow["States"]["Route"]);
-    for next in [Next::Move, Next::Settle, Next::Finish, Next::Verify] {
+    for next in [Next::Plan, Next::Move, Next::Settle, Next::Finish, Next::Verify] {
         assert!(routes.contains(&text(serde_json::to_value(next).unwrap())), "{next:?} has a choice of its own");
     }
     assert_eq!(workflow["States"]["Route"]["Default"], "Ended", "End is what is left");
+    let again = &workflow["States"]["PlanAgain"]["Arguments"];
+    assert_eq!(again["FunctionName"], workflow["States"]["Plan"]["Arguments"]["FunctionName"]);
+    assert!(again["Payload"].get("input").is_none(), "a resume that is read again would undo a pause since");
     let lane = conditions(&workflow["States"]["Wave"]["ItemProcessor"]["States"]["Judge"]);
     assert!(lane.contains(&text(serde_json::to_value(SliceNext::Done).unwrap())));
     let slice = workflow["States"]["Wave"]["ItemProcessor"]["States"]["Slice"]["Output"].to_string();
@@ -129,6 +132,7 @@ fn events_are_as_their_schema_says() {
         rate: None,
         retention: None,
         replay: None,
+        planning: None,
         left_out: LeftOut::default(),
         notes: Vec::new(),
     };
@@ -175,6 +179,9 @@ fn events_are_as_their_schema_says() {
     let fields: BTreeSet<&String> = told.as_object().unwrap().keys().collect();
     let described = transfer["properties"]["replay"]["properties"].as_object().unwrap();
     assert_eq!(described.keys().collect::<BTreeSet<_>>(), fields);
+    report.planning = Some(FoundSoFar { sources: 250_000, bytes: 1_000_000_000 });
+    let told = serde_json::to_value(&report).unwrap()["planning"].clone();
+    assert_eq!(told, transfer["properties"]["planning"]["examples"][0]);
     report.left_out.add(Reason::Hidden, "_SUCCESS");
     report.notes.push("shard 0: times are out of order".to_owned());
     let more = serde_json::to_value(&report).unwrap();

@@ -1,12 +1,12 @@
 //! The beginning of every host: a transfer is started, goes on, wakes up, or is only shown.
 
 use sluice_transfer::record::TransferRecord;
-use sluice_transfer::{Call, Request, State, TransferId, Wanted};
+use sluice_transfer::{Call, Request, State, Timestamp, TransferId, Wanted};
 
 use crate::control::resume;
 use crate::engine::{Engine, Operation};
 use crate::error::{Code, OperationError};
-use crate::plan::plan;
+use crate::plan::{asked_again, plan_until};
 
 /// What is wanted with a transfer.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,8 @@ pub struct Runner<'a> {
     pub execution: &'a str,
     /// True if no other runner of the transfer can be alive, as the holder of its lock knows.
     pub alone: bool,
+    /// When a plan leaves off, to go on with the next call; none if it may last.
+    pub deadline: Option<Timestamp>,
 }
 
 /// A transfer that a host has begun with.
@@ -51,8 +53,13 @@ pub fn begin<'a>(engine: &'a Engine, id: &'a TransferId, wish: Wish<'a>, runner:
             Some(transfer) if runner.alone && transfer.state.is_active() && transfer.wanted == Wanted::Cancelled => {
                 wake(engine, transfer, wish, runner).await
             }
+            // Who goes on with its plan is decided first.
+            Some(transfer) if transfer.planning.is_some() => {
+                let transfer = asked_again(engine, id, request, runner.execution).await?;
+                wake(engine, transfer, wish, runner).await
+            }
             _ => {
-                let planned = Box::pin(plan(engine, id, request, runner.execution)).await?;
+                let planned = plan_until(engine, id, request, runner.execution, runner.deadline).await?;
                 if planned.before {
                     return wake(engine, planned.transfer, wish, runner).await;
                 }
@@ -79,7 +86,8 @@ async fn wake(
         return begun(transfer, Call::Settle(None));
     }
     // Who asks twice means the same transfer.
-    let is_run = active && transfer.wanted == Wanted::Running && transfer.execution != runner.execution;
+    let runs = active && transfer.wanted == Wanted::Running && !transfer.is_refused();
+    let is_run = runs && transfer.execution != runner.execution;
     if starts && is_run && !runner.alone {
         return begun(transfer, Call::End);
     }
@@ -100,7 +108,8 @@ async fn wake(
     let transfer = match woken.state {
         // Its plan was cut off.
         State::Preparing => {
-            Box::pin(plan(engine, &woken.id, &woken.request.without_rate(), runner.execution)).await?.transfer
+            let request = woken.request.without_rate();
+            plan_until(engine, &woken.id, &request, runner.execution, runner.deadline).await?.transfer
         }
         _ => woken,
     };
@@ -111,6 +120,7 @@ async fn wake(
 /// The call that an active transfer begins with.
 fn first_call(transfer: &TransferRecord) -> Call {
     match transfer.state {
+        State::Preparing if transfer.wanted == Wanted::Running => Call::Plan,
         State::Transferring if transfer.wanted == Wanted::Running => Call::Slice,
         State::Verifying if transfer.wanted == Wanted::Running => Call::Finish,
         state if state.is_active() => Call::Settle(None),

@@ -1,4 +1,4 @@
-//! The calls of a course: a slice of either kind, settling, finishing.
+//! The calls of a course: planning, a slice of either kind, settling, finishing.
 //!
 //! A host follows [`Course`](sluice_transfer::Course): it makes the call, hands the answer to the course and is told
 //! the next call.
@@ -10,6 +10,7 @@ use crate::error::{Code, OperationError};
 use crate::export::run::export_slice;
 use crate::finish::finish;
 use crate::import::run::import_slice;
+use crate::plan::plan_on;
 use crate::settle::settle;
 use crate::slice::SliceOrder;
 
@@ -17,6 +18,7 @@ use crate::slice::SliceOrder;
 /// know it by settling. An error of another call is the host's to tell.
 pub async fn call(engine: &Engine, kind: Kind, call: &Call, order: &SliceOrder) -> Result<Answer, OperationError> {
     let answer = match call {
+        Call::Plan => Box::pin(plan_on(engine, &order.id, order.budget.deadline)).await.map(Answer::Plan),
         Call::Slice => {
             // On the heap, as all calls: a host's own future stays small.
             let outcome = match kind {

@@ -100,6 +100,8 @@ pub(crate) async fn end_cancelled(
                 return Ok(());
             }
             record.step(Step::Cancelled)?;
+            // What a plan had found is in the work bucket, where `kept_for_import` lists it.
+            record.drop_planning();
             record.totals = totals;
             record.note(note.as_deref());
             record.manifest.clone_from(&manifest);

@@ -47,12 +47,12 @@ pub use import::run::import_slice;
 pub use plan::{Planned, bounds, check_bounds, check_ends, check_order, plan};
 pub use removal::{Owned, OwnedObject, ended, kept_for_import, owned};
 pub use replay::Replay;
-pub use report::{GapRange, Report, ReportedRun, StoredMisfits, Transfers, describe, transfers};
+pub use report::{FoundSoFar, GapRange, Report, ReportedRun, StoredMisfits, Transfers, describe, transfers};
 pub use retention::Retention;
 pub use series::{NextRun, SeriesOrder, last_run, next_run};
 pub use settle::settle;
 pub use slice::SliceOrder;
-pub use sluice_transfer::{Finish, Settled, SliceOutcome};
+pub use sluice_transfer::{Finish, Planning, Settled, SliceOutcome};
 pub use verify::{
     PlaceVerification, Progress, Verdict, Verification, VerifyCursor, verify, verify_place, verify_slice,
 };

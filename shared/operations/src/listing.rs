@@ -125,6 +125,11 @@ impl<'a> Listing<'a> {
         self.bucket
     }
 
+    /// Where it stands: a listing from there on begins with the object that comes next.
+    pub(crate) fn at(&self) -> Place {
+        self.place.clone()
+    }
+
     /// Where to go on, the object that comes next included.
     pub(crate) fn place(self) -> Place {
         self.place

@@ -93,6 +93,9 @@ pub struct Report {
     /// How an import keeps its rhythm; not there where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<Replay>,
+    /// What an import's plan has found so far; not there once it is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planning: Option<FoundSoFar>,
     /// Entries of an import's source that are not imported, by reason.
     #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
     pub left_out: LeftOut,
@@ -111,6 +114,16 @@ pub struct ReportedRun {
     pub number: u32,
     /// The execution that began it.
     pub begun_by: String,
+}
+
+/// The sources of an import that its plan has found so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FoundSoFar {
+    /// Their number.
+    pub sources: u64,
+    /// Their bytes that are to be imported.
+    pub bytes: u64,
 }
 
 /// Events that the target of an import cannot hold.
@@ -217,6 +230,7 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
         retention: retention(transfer, shards, now),
         series: series(&transfer.config),
         replay: replay(transfer, shards, now),
+        planning: transfer.planning.as_ref().map(|found| FoundSoFar { sources: found.sources, bytes: found.bytes }),
         left_out: transfer.left_out.clone(),
         notes: transfer.notes.clone(),
     }

@@ -6,7 +6,7 @@
 //! **Invariant.** Every call has a course after every answer. Trouble is followed by the same call, a bounded number of
 //! times in a row, and every wait is bounded. So a host that follows the course ends.
 
-use crate::outcome::{Finish, Settled, SliceOutcome};
+use crate::outcome::{Finish, Planning, Settled, SliceOutcome};
 use crate::record::Failure;
 
 /// Answers in a row that may be trouble; the last of them fails the transfer. A workflow counts to the same number
@@ -16,6 +16,8 @@ pub const TROUBLES: u32 = 10;
 /// The call that a host makes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
+    /// Planning, which goes on where the invocation before left off.
+    Plan,
     /// A slice.
     Slice,
     /// Settling, with the failure of a slice or of finishing.
@@ -31,6 +33,8 @@ pub enum Call {
 /// The answer to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
+    /// Of a plan that goes on.
+    Plan(Planning),
     /// Of a slice.
     Slice(SliceOutcome),
     /// Of settling.
@@ -48,7 +52,7 @@ impl Answer {
             Self::Slice(SliceOutcome::Interrupted(failure))
             | Self::Finish(Finish::Interrupted(failure))
             | Self::Trouble(failure) => Some(failure),
-            Self::Slice(_) | Self::Settle(_) | Self::Finish(_) => None,
+            Self::Plan(_) | Self::Slice(_) | Self::Settle(_) | Self::Finish(_) => None,
         }
     }
 }
@@ -109,6 +113,11 @@ impl Course {
     #[must_use]
     pub fn after(&self, answer: Answer, pacing: &Pacing) -> Self {
         match answer {
+            Answer::Plan(planning) => Self::from(match planning {
+                Planning::Again => Call::Plan,
+                Planning::Planned => Call::Slice,
+                Planning::Stopped => Call::Settle(None),
+            }),
             Answer::Slice(outcome) => self.after_slice(outcome, pacing),
             Answer::Settle(settled) => match settled {
                 Settled::Again => Self::from(Call::Slice),
@@ -164,7 +173,8 @@ impl Course {
         }
         Self::from(match &self.call {
             Call::Slice | Call::Finish => Call::Settle(Some(failure)),
-            Call::Settle(_) => Call::GiveUp(failure),
+            // A plan has moved nothing that could fail. What it found stays on record for the next one.
+            Call::Plan | Call::Settle(_) => Call::GiveUp(failure),
             call @ (Call::End | Call::GiveUp(_)) => call.clone(),
         })
     }
@@ -198,11 +208,15 @@ mod tests {
         let (calm, wait) = (Course::from, |call, millis| course(call, millis, 0, 0));
         let slice = |slices| course(Call::Slice, 0, 4, slices);
         let (settle, failed) = (Call::Settle(None), Call::Settle(Some(failure("a"))));
-        let finish = course(Call::Finish, 0, 4, 0);
+        let (finish, plan) = (course(Call::Finish, 0, 4, 0), course(Call::Plan, 0, 4, 0));
         let settling = course(failed.clone(), 0, 4, 0);
         let busy = |wait_millis| SliceOutcome::Busy { wait_millis };
         let waiting = |wait_millis| SliceOutcome::Waiting { wait_millis };
         for (at, answer, next) in [
+            (plan.clone(), Answer::Plan(Planning::Again), calm(Call::Plan)),
+            (plan.clone(), Answer::Plan(Planning::Planned), calm(Call::Slice)),
+            (plan.clone(), Answer::Plan(Planning::Stopped), calm(settle.clone())),
+            (plan, Answer::Trouble(failure("b")), course(Call::Plan, 3_200, 5, 0)),
             (slice(0), Answer::Slice(SliceOutcome::More), course(Call::Slice, 0, 0, 1)),
             (slice(1), Answer::Slice(SliceOutcome::More), course(Call::Slice, 0, 0, 2)),
             (slice(2), Answer::Slice(SliceOutcome::More), calm(settle.clone())),
@@ -242,6 +256,7 @@ mod tests {
             (Call::Finish, Call::Settle(Some(failure("10")))),
             (Call::Settle(Some(failure("it"))), Call::GiveUp(failure("10"))),
             (Call::Settle(None), Call::GiveUp(failure("10"))),
+            (Call::Plan, Call::GiveUp(failure("10"))),
         ] {
             let (mut at, mut waits) = (Course::from(call.clone()), Vec::new());
             for time in 1..TROUBLES {
@@ -266,6 +281,9 @@ mod tests {
     fn answers(wait_millis: u64) -> Vec<Answer> {
         let failure = failure("x");
         vec![
+            Answer::Plan(Planning::Again),
+            Answer::Plan(Planning::Planned),
+            Answer::Plan(Planning::Stopped),
             Answer::Slice(SliceOutcome::Done),
             Answer::Slice(SliceOutcome::More),
             Answer::Slice(SliceOutcome::Busy { wait_millis }),
@@ -292,6 +310,7 @@ mod tests {
 
     fn any_call() -> impl Strategy<Value = Call> {
         prop::sample::select(vec![
+            Call::Plan,
             Call::Slice,
             Call::Settle(None),
             Call::Settle(Some(failure("it"))),

@@ -55,7 +55,7 @@ pub use left_out::{LeftOut, Reason};
 pub use lineage::parents_first;
 pub use misfits::{MisfitReason, Misfits, OnMisfit};
 pub use names::{BucketUri, DestinationName, NameError, SeriesName, ShardId, StreamUri, TransferId, UploadId};
-pub use outcome::{Finish, Settled, SliceOutcome};
+pub use outcome::{Finish, Planning, Settled, SliceOutcome};
 pub use pace::{Pace, Throttle};
 pub use packing::{PackError, PackSpec, Packed, Packer, Seal, UnitEncoder};
 pub use position::{Cursor, Cut, Gap, Position, PositionError, Range};

@@ -34,6 +34,18 @@ pub enum SliceOutcome {
     Failed(Failure),
 }
 
+/// The answer of a plan that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Planning {
+    /// Not all sources are found yet: plan again. What was found is on record.
+    Again,
+    /// The transfer is planned.
+    Planned,
+    /// A pause or a cancel is wanted, or somebody else has planned the transfer and is through with it.
+    Stopped,
+}
+
 /// The next step after settling.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "next")]

@@ -69,12 +69,12 @@ impl Rig {
     /// Runs a transfer to its end, in slices of `steps` steps.
     pub fn transfer(&self, id: &str, request: &Request, steps: u64) -> Result<(), Failure> {
         let id: TransferId = id.parse().expect("stores in memory take what they are given");
-        let runner = Runner { execution: "test", alone: true };
+        let runner = Runner { execution: "test", alone: true, deadline: None };
         let begun = now(begin(&self.engine, &id, Wish::Start(request), runner)).map_err(|error| error.to_failure())?;
         let mut course = Course::from(begun.call);
         for _ in 0..20_000 {
             let steps = match &course.call {
-                Call::Slice => steps,
+                Call::Plan | Call::Slice => steps,
                 Call::Settle(None) | Call::Finish => 1_000_000_000,
                 Call::Settle(Some(failure)) | Call::GiveUp(failure) => return Err(failure.clone()),
                 Call::End => return Ok(()),

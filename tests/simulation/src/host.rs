@@ -11,7 +11,7 @@ use sluice_operations::{
 };
 use sluice_ports::{CheckpointStore, StreamAdmin, StreamReader};
 use sluice_transfer::record::{Failure as RecordedFailure, Proof};
-use sluice_transfer::{Answer, Budget, Call, Course, Kind, Pacing, Position, Request, State, TransferId};
+use sluice_transfer::{Answer, Budget, Call, Course, Kind, Pacing, Planning, Position, Request, State, TransferId};
 
 use crate::checker::{Checker, decode};
 use crate::guards::Guard;
@@ -378,12 +378,14 @@ impl Host {
             let actor = self.scheduler.next_id();
             let engine = self.stores.engine(&self.world, actor, &self.scenario);
             let (of, asked) = (id.clone(), request.cloned());
+            // Some plans are cut off, and go on with the next call.
+            let deadline = self.scenario.plan_millis.map(|millis| self.world.now().plus_millis(millis));
             let checker = &mut self.checker;
             let begun = self.scheduler.run(
                 actor,
                 async move {
                     let wish = asked.as_ref().map_or(Wish::Resume, Wish::Start);
-                    begin(&engine, &of, wish, Runner { execution: "simulated", alone }).await
+                    begin(&engine, &of, wish, Runner { execution: "simulated", alone, deadline }).await
                 },
                 None,
                 &mut || checker.step(id),
@@ -391,6 +393,7 @@ impl Host {
             match begun {
                 Ended::Answered(Ok(begun)) => {
                     self.world.note(|| format!("a host begins with {id}: {:?}", begun.call));
+                    self.tally.plans += u64::from(begun.call == Call::Plan);
                     return Ok(Course::from(begun.call));
                 }
                 // Somebody was faster: it is at its end, or being cancelled.
@@ -486,6 +489,7 @@ impl Host {
         self.world.note(|| format!("actor {actor} is called: {next:?}"));
         let answer = self.act(id, actor, stays, async move { call(&engine, kind, &next, &order).await })?;
         self.world.note(|| format!("actor {actor} answers {answer:?}"));
+        self.tally.plans += u64::from(answer == Some(Answer::Plan(Planning::Again)));
         Ok(answer)
     }
 }

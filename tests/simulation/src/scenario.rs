@@ -51,6 +51,10 @@ pub(crate) struct Scenario {
     pub range: Option<(u64, u64)>,
     /// So long a record may stay behind what is stored.
     pub record_millis: u64,
+    /// A plan leaves off so long after its beginning; none for one that may last.
+    pub plan_millis: Option<u64>,
+    /// What a plan found goes on record once in so long.
+    pub found_millis: u64,
     pub slice_events: Option<u64>,
     pub slice_bytes: Option<u64>,
     /// The same bytes uploaded twice get another etag, as in a bucket under KMS.
@@ -130,6 +134,8 @@ impl Scenario {
             range: range.filter(|_| is_plain),
             parts_at_once: Random::new(seed ^ 0x7a12_2b5e).size(1, 4),
             record_millis: record_millis(seed),
+            plan_millis: Random::new(seed ^ 0x91a7_0ff5).chance(600).then(|| Random::new(seed ^ 0x91a7).within(0, 150)),
+            found_millis: Random::new(seed ^ 0xf0_07d5).within(0, 300),
             slice_events: random.chance(300).then(|| random.within(1, 12)),
             slice_bytes: random.chance(300).then(|| (random.within(1, 300) * scale).max(all as u64 / 150)),
             fresh_etags: random.chance(500),
@@ -161,7 +167,7 @@ impl Scenario {
             self.lineage.iter_mut().for_each(|lineage| lineage.truncate(most));
         }
         if edits.make(Simpler::LongSlices) {
-            (self.slice_events, self.slice_bytes) = (None, None);
+            (self.slice_events, self.slice_bytes, self.plan_millis) = (None, None, None);
         }
         if edits.make(Simpler::OnePart) {
             self.parts_at_once = 1;
@@ -382,6 +388,7 @@ impl Stores {
                 landing_millis: if self.without == Some(Guard::LandingWait) { 0 } else { LANDING_MILLIS },
                 longest_stream: 1 << 20,
                 record_millis: scenario.record_millis,
+                plan_millis: scenario.found_millis,
                 read_share: ReadShare::HALF,
                 attempts: ATTEMPTS,
                 hints: Settings::default().hints,

@@ -5,6 +5,8 @@
 pub struct Tally {
     /// Calls on ports.
     pub calls: u64,
+    /// Plans that left off before their end.
+    pub plans: u64,
     /// Slices.
     pub slices: u64,
     /// Actors that died.
@@ -42,6 +44,7 @@ pub struct Tally {
 impl std::ops::AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         self.calls += other.calls;
+        self.plans += other.plans;
         self.slices += other.slices;
         self.deaths += other.deaths;
         self.zombies += other.zombies;

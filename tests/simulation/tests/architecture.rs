@@ -221,6 +221,8 @@ const OPERATIONS: &[&[&str]] = &[
     &["plan/placement", "plan/rhythm"],
     &["plan/foreign"],
     &["plan/sample"],
+    &["plan/progress"],
+    &["plan/keeping"],
     &["plan/sources"],
     &["plan/import"],
     &["plan", "settle"],

@@ -376,7 +376,7 @@ fn records_of_an_import_in_rhythm_are_read_and_written_as_ever() {
     };
     let config = Config::Import(ImportConfig { rhythm: Some(rhythm), ..config });
     let mut paced = TransferRecord::new(id.clone(), execution, request, config, shards, now());
-    assert_eq!(paced.version, RECORD_VERSION);
+    assert_eq!(paced.version, 7);
     let mut anchor = Anchor::new(now());
     anchor.hold(now().plus_millis(7_000));
     paced.anchor = Some(anchor);
@@ -397,7 +397,7 @@ fn records_of_misfits_are_read_and_written_as_ever() {
     let request = Request::Import(ImportRequest { on_misfit: Some(OnMisfit::Store), ..request });
     let config = Config::Import(ImportConfig { on_misfit: OnMisfit::Store, ..config });
     let mut stored = TransferRecord::new(id.clone(), execution, request, config, shards, now());
-    assert_eq!(stored.version, RECORD_VERSION);
+    assert_eq!(stored.version, 7);
     (stored.state, stored.totals.misfits) = (State::CompletedWithMisfits, 3);
     golden("meta-misfits", Key::Meta(&id), &stored);
     let mut passed = import();

@@ -10,18 +10,20 @@ use sluice_transfer::limits::{EVENT_BYTES, MISFITS, SHARDS};
 use sluice_transfer::manifest::SourceList;
 use sluice_transfer::record::{Config, ImportConfig, ImportRecord, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
-    Counts, EventDigest, Format, ImportRequest, ObjectKeys, OnMisfit, Placement, Position, Range, Request, Rhythm,
-    ShardId, State, StreamUri, Tempo, Timestamp, TransferId, Value, counted,
+    Compression, Counts, EventDigest, Format, ImportRequest, ObjectKeys, OnMisfit, Placement, Position, Range, Request,
+    Rhythm, ShardId, State, StreamUri, Tempo, Timestamp, TransferId, Value, counted,
 };
 
 use super::foreign::Asked;
-use super::list::{ListWriter, Sources, Taken, write_root};
+use super::keeping::{ListWriter, list_key};
+use super::list::{Sources, Taken, write_root};
 use super::order;
 use super::placement::{place, shards_to_make};
+use super::progress::{Stage, Unfinished};
 use super::range::Bounds;
 use super::resolved::Resolved;
 use super::rhythm::{note, rhythm};
-use super::sources::find;
+use super::sources::{Source, find};
 use crate::ending::release;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
@@ -32,45 +34,77 @@ const EVENT_SIZE: u64 = 1 << 20;
 /// Room for a key, where such an event fills all that a target takes: its target may give it one (Kinesis: 256
 /// characters at most; Kinesis Data Streams, API reference, `PutRecord`).
 const KEY_ROOM: u64 = 256;
+/// So long the description of the target holds that was made before the sources were listed, in milliseconds.
+const SEEN_MILLIS: u64 = 60_000;
 /// While a target is being made it is looked at once in so long, in milliseconds.
 const CREATION_LOOK_MILLIS: u64 = 2_000;
 
-pub(super) async fn resolve(
+/// A record of the transfer while its plan goes on. Its configuration is preliminary.
+pub(super) async fn draft(
     engine: &Engine,
     id: &TransferId,
     request: &ImportRequest,
-) -> Result<Resolved, OperationError> {
-    if request.rate == Some(0) {
-        return Err(OperationError::new(Code::OutOfRange, "rate: at least 1 byte a second"));
-    }
-    if let Some(event_size) = request.event_size
-        && (event_size == 0 || event_size > EVENT_BYTES as u64)
-    {
-        return Err(OperationError::new(
-            Code::OutOfRange,
-            format!("eventSize: {event_size} bytes; it must be 1 to {EVENT_BYTES}"),
-        ));
-    }
+    execution: &str,
+) -> Result<TransferRecord, OperationError> {
+    let began = engine.clock.now();
+    let config = ImportConfig {
+        bucket: request.source.clone(),
+        work: engine.places().work(),
+        list: list_key(engine, id, began).await?,
+        stream: request.stream.clone(),
+        format: Format::Raw,
+        compression: Compression::Plain,
+        foreign: None,
+        event_size: request.event_size.unwrap_or(EVENT_SIZE),
+        largest_event: None,
+        pack: request.pack,
+        placement: None,
+        order: None,
+        on_misfit: request.on_misfit.unwrap_or_default(),
+        time: began,
+        rhythm: None,
+        rate: request.rate,
+    };
+    let (request, config) = (Request::Import(request.clone()), Config::Import(config));
+    Ok(TransferRecord::being_planned(id.clone(), execution.to_owned(), request, config, began))
+}
+
+/// Finds the sources, or goes on with that, and resolves the request once all are found. Answers the shards of the
+/// target that take something, whose records are made later.
+pub(super) async fn resolve(
+    engine: &Engine,
+    list: &mut ListWriter<'_>,
+    id: &TransferId,
+    request: &ImportRequest,
+) -> Result<(Resolved, Vec<ShardId>), Unfinished> {
+    check_sizes(request)?;
     let (bucket, path) = engine.places().source(&request.source).await?;
     let stream = engine.places().stream(&request.stream).await?;
-    // What is wrong with the target is said before all sources are looked at.
-    if let Some(info) = target(&*stream, request).await? {
-        check_target(&info, request, id)?;
-        event_size(&*stream, &info, request)?;
+    let mut seen = None;
+    if list.progress.stage == Stage::Start {
+        // What is wrong with the target is said before all sources are looked at.
+        seen = target(&*stream, request).await?.map(|info| (info, engine.clock.now()));
+        if let Some((info, _)) = &seen {
+            check_target(info, request, id)?;
+            event_size(&*stream, info, request)?;
+        }
     }
-    let list = ListWriter::new(engine, id).await?;
-    let key = list.key();
-    let asked = Asked::of(request)?;
-    let bounds = Bounds::of(engine, request);
+    let (asked, bounds) = (Asked::of(request)?, Bounds::of(request, list.began()));
+    let source = Source { engine, bucket: &*bucket, path: &path, uri: &request.source, asked: &asked, bounds: &bounds };
     // Large, and once in a plan.
-    let mut sources = Box::pin(find(engine, &*bucket, &path, &request.source, &asked, &bounds, list)).await?;
+    let mut sources = Box::pin(find(&source, list)).await?;
     if !sources.are_cut() && (request.event_size.is_some() || request.pack) {
-        return Err(OperationError::new(
-            Code::Invalid,
-            "eventSize and pack cut bytes into events; these sources hold events of their own, which stay as they are",
-        ));
+        let what =
+            "eventSize and pack cut bytes into events; these sources hold events of their own, which stay as they are";
+        return Err(OperationError::new(Code::Invalid, what).into());
     }
-    let info = made_target(engine, &*stream, request, &mut sources, id).await?;
+    let info = match seen.filter(|(_, at)| engine.clock.now().millis_since(*at) < SEEN_MILLIS) {
+        Some((info, _)) => {
+            check_shards(&sources)?;
+            info
+        }
+        None => made_target(engine, &*stream, request, &mut sources, id).await?,
+    };
     let on_misfit = request.on_misfit.unwrap_or_default();
     let (taken, notes) = place((request.placement, on_misfit), &sources, &info, &request.stream)?;
     sources.notes.extend(notes);
@@ -85,11 +119,12 @@ pub(super) async fn resolve(
         let at_least = rhythm.and_then(|rhythm| rhythm.millis()).unwrap_or_default() / 1_000;
         sources.notes.extend(order::in_time(counts, intake, at_least, retention, &request.stream, taken.len())?);
     }
-    write_root(engine, id, &request.source, &key, &sources.shards, &taken, sources.left_out.clone()).await?;
+    let (folder, left_out) = (list.folder(), sources.left_out.clone());
+    let root = write_root(engine, id, &request.source, folder, &sources.shards, &taken, left_out).await?;
     let config = ImportConfig {
         bucket: request.source.clone(),
         work: engine.places().work(),
-        list: key,
+        list: root,
         stream: request.stream.clone(),
         format: sources.encoding.format,
         compression: sources.encoding.compression,
@@ -108,9 +143,31 @@ pub(super) async fn resolve(
     if on_misfit == OnMisfit::Store {
         sources.notes.push(misfits(engine, &config, info.largest_event));
     }
-    let shards = shards(engine, id, &config).await?;
     let (left_out, notes) = (sources.left_out, sources.notes);
-    Ok(Resolved { config: Config::Import(config), shards, left_out, notes })
+    let shards = taken.into_iter().map(|one| one.shard).collect();
+    Ok((Resolved { config: Config::Import(config), shards: Vec::new(), left_out, notes }, shards))
+}
+
+fn check_sizes(request: &ImportRequest) -> Result<(), OperationError> {
+    if request.rate == Some(0) {
+        return Err(OperationError::new(Code::OutOfRange, "rate: at least 1 byte a second"));
+    }
+    match request.event_size {
+        Some(size) if size == 0 || size > EVENT_BYTES as u64 => {
+            let what = format!("eventSize: {size} bytes; it must be 1 to {EVENT_BYTES}");
+            Err(OperationError::new(Code::OutOfRange, what))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_shards(sources: &Sources) -> Result<(), OperationError> {
+    let listed = sources.shards.len();
+    if listed > SHARDS {
+        let what = format!("the source has {listed} shards; this version takes {SHARDS} in one transfer");
+        return Err(OperationError::new(Code::OutOfRange, what));
+    }
+    Ok(())
 }
 
 /// The rhythm that is asked for, in the shards that take the events.
@@ -168,11 +225,7 @@ async fn made_target(
     sources: &mut Sources,
     id: &TransferId,
 ) -> Result<StreamInfo, OperationError> {
-    let listed = sources.shards.len();
-    if listed > SHARDS {
-        let what = format!("the source has {listed} shards; this version takes {SHARDS} in one transfer");
-        return Err(OperationError::new(Code::OutOfRange, what));
-    }
+    check_shards(sources)?;
     let (begun, mut asked) = (engine.clock.now(), false);
     let info = loop {
         let error = match stream.describe().await {
@@ -279,9 +332,14 @@ fn reserved(stream: &StreamUri, writer: &TransferId) -> OperationError {
     )
 }
 
-/// Reserves the target, in the table and, where it can, in the store itself, and looks once more: what was true when
-/// the sources were looked at need not be so any more.
-pub(super) async fn reserve(engine: &Engine, transfer: &TransferRecord, uri: &StreamUri) -> Result<(), OperationError> {
+/// Reserves the target, in the table and, where it can, in the store itself, and describes it once more: what was true
+/// when the sources were looked at need not be so any more, and only from here on nobody else can move its end. Answers
+/// none if somebody else has planned the transfer meanwhile.
+pub(super) async fn reserve(
+    engine: &Engine,
+    transfer: &TransferRecord,
+    uri: &StreamUri,
+) -> Result<Option<StreamInfo>, OperationError> {
     let id = &transfer.id;
     if let WriterAnswer::HeldBy(writer) = engine.checkpoints().reserve_writer(uri, id).await? {
         return Err(reserved(uri, &writer));
@@ -293,15 +351,18 @@ pub(super) async fn reserve(engine: &Engine, transfer: &TransferRecord, uri: &St
     }
     if engine.transfer(id).await?.state != State::Preparing {
         // Somebody else has planned it meanwhile, and may be through with it.
-        return if engine.transfer(id).await?.state.is_final() { release(engine, transfer).await } else { Ok(()) };
+        if engine.transfer(id).await?.state.is_final() {
+            release(engine, transfer).await?;
+        }
+        return Ok(None);
     }
-    let Request::Import(request) = &transfer.request else { return Ok(()) };
+    let Request::Import(request) = &transfer.request else { return Ok(None) };
     let info = stream.describe().await?;
     if let Err(error) = check_target(&info, request, id) {
         release(engine, transfer).await?;
         return Err(error);
     }
-    Ok(())
+    Ok(Some(info))
 }
 
 /// The shards' records: what is to come, and where the target ends now.
@@ -309,11 +370,11 @@ pub(super) async fn shards(
     engine: &Engine,
     id: &TransferId,
     config: &ImportConfig,
+    info: &StreamInfo,
 ) -> Result<Vec<ShardRecord>, OperationError> {
     let (work, _): (Arc<dyn BucketStore>, _) = engine.places().bucket(&config.work).await?;
     let list: SourceList = get_document(&*work, &config.list, None).await?;
     let stream = engine.places().stream(&config.stream).await?;
-    let info = stream.describe().await?;
     let tail = |shard: &ShardId| info.shards.iter().find(|there| there.shard == *shard).map(|there| there.tail.clone());
     list.shards
         .iter()

@@ -1,41 +1,55 @@
 //! The list of an import's sources, written to the host's own bucket while it is found out.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use sluice_ports::BucketStore;
-use sluice_transfer::limits::LIST_ENTRIES;
-use sluice_transfer::manifest::{ListPart, ListShard, Segment, SegmentRef, SourceEntry, SourceList};
+use sluice_transfer::manifest::{Document, ListPart, ListShard, SegmentRef, SourceList};
 use sluice_transfer::{
     Aggregates, BucketUri, Counts, Encoding, ForeignFiles, Format, Gap, HashRange, LeftOut, Range, ShardId,
-    SourceFormat, TimeRange, Timestamp, TransferId,
+    SourceFormat, TimeRange, Timestamp, TransferId, sha256_hex,
 };
 
 use super::notes::Notes;
 use crate::engine::Engine;
-use crate::error::OperationError;
-use crate::objects::put_document;
+use crate::error::{Code, Fault, OperationError};
+use crate::objects::put_same;
+
+/// The name of the list's root in its folder, without its end.
+pub(super) const ROOT: &str = "list";
 
 /// The sources of one shard, as they were listed.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ListedShard {
     /// The shard they come from; none for foreign files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<ShardId>,
     /// Shards that it continues.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<ShardId>,
     /// The hashes of all its events' keys, if the manifest knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hashes: Option<HashRange>,
     /// Aggregates among its events, as far as the manifest knows.
+    #[serde(default, skip_serializing_if = "Aggregates::is_none")]
     pub aggregates: Aggregates,
     /// The time of the first event, where a rhythm is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<Timestamp>,
     /// The times of its events, if a manifest tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<TimeRange>,
     entries: u64,
     bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     range: Option<Range>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gaps: Vec<Gap>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     segments: Vec<SegmentRef>,
 }
 
@@ -63,6 +77,26 @@ impl ListedShard {
     /// True if there are no sources.
     pub(super) fn is_empty(&self) -> bool {
         self.entries == 0
+    }
+
+    /// The number of its sources, and their bytes that are imported.
+    pub(super) fn counted(&self) -> (u64, u64) {
+        (self.entries, self.bytes)
+    }
+
+    /// The number of gaps among its sources.
+    pub(super) fn gaps(&self) -> usize {
+        self.gaps.len()
+    }
+
+    /// The number of segments that list its sources.
+    pub(super) fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// Another segment lists more of them.
+    pub(super) fn add_segment(&mut self, segment: SegmentRef) {
+        self.segments.push(segment);
     }
 
     /// More sources are listed, with this number of bytes.
@@ -120,96 +154,43 @@ pub(super) struct Known {
     pub times: Option<TimeRange>,
 }
 
-/// Writes segments as they fill, and at the end the root.
-pub(super) struct ListWriter<'a> {
-    work: Arc<dyn BucketStore>,
-    transfer: &'a TransferId,
-    folder: String,
-    pub shards: Vec<ListedShard>,
-    open: Vec<SourceEntry>,
-}
-
-impl<'a> ListWriter<'a> {
-    /// Each try at planning writes a list of its own, under the time of planning.
-    pub(super) async fn new(engine: &Engine, transfer: &'a TransferId) -> Result<Self, OperationError> {
-        let (work, prefix) = engine.places().bucket(&engine.places().work()).await?;
-        let place = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        let folder = format!("{place}imports/{transfer}/sources-{}", engine.clock.now().micros());
-        Ok(Self { work, transfer, folder, shards: Vec::new(), open: Vec::new() })
-    }
-
-    /// Where the list's root goes.
-    pub(super) fn key(&self) -> String {
-        format!("{}/list.json", self.folder)
-    }
-
-    /// The next shard's sources follow.
-    pub(super) fn begin(&mut self, source: Option<ShardId>) {
-        self.shards.push(ListedShard::of(source));
-    }
-
-    /// True if the current shard has no sources yet.
-    pub(super) fn is_empty(&self) -> bool {
-        self.shards.last().is_none_or(ListedShard::is_empty)
-    }
-
-    /// True if no shard has any.
-    pub(super) fn holds_nothing(&self) -> bool {
-        self.shards.iter().all(ListedShard::is_empty)
-    }
-
-    /// Progress is told of all shards together, so either all know what is to come or none does.
-    pub(super) fn count_alike(&mut self) {
-        if self.shards.iter().any(|shard| shard.counts.is_none()) {
-            self.shards.iter_mut().for_each(|shard| shard.counts = None);
+/// Makes a document of the list, or finds that it was made before. Answers its place in the folder and its SHA-256. A
+/// plan that died, or one beside this one, may have found something else at the same place: then the document gets a
+/// name of its own.
+pub(super) async fn put_own<D: Document>(
+    work: &dyn BucketStore,
+    folder: &str,
+    stem: &str,
+    document: &D,
+) -> Result<(String, String), Fault> {
+    let bytes = Bytes::from(document.to_bytes());
+    let sha256 = sha256_hex(&bytes);
+    let put = async |key: &str| put_same(work, &format!("{folder}/{key}"), bytes.clone(), D::KIND).await;
+    let plain = format!("{stem}.json");
+    match put(&plain).await {
+        Err(Fault::Found(error)) if error.code == Code::ForeignObject => {
+            let own = named_by(stem, &sha256);
+            put(&own).await.map(|()| (own, sha256))
         }
-    }
-
-    /// The next source of the current shard.
-    pub(super) async fn push(&mut self, entry: SourceEntry) -> Result<(), OperationError> {
-        if let Some(shard) = self.shards.last_mut() {
-            let bytes = entry.extent();
-            shard.count(1, bytes.end - bytes.start);
-            self.open.push(entry);
-        }
-        if self.open.len() == LIST_ENTRIES { self.write().await } else { Ok(()) }
-    }
-
-    /// The current shard has no more sources.
-    pub(super) async fn end(&mut self, known: Known) -> Result<(), OperationError> {
-        if !self.open.is_empty() {
-            self.write().await?;
-        }
-        if let Some(shard) = self.shards.last_mut() {
-            shard.know(known);
-        }
-        Ok(())
-    }
-
-    async fn write(&mut self) -> Result<(), OperationError> {
-        let index = self.shards.len();
-        let Some(shard) = self.shards.last_mut() else { return Ok(()) };
-        let number = u32::try_from(shard.segments.len() + 1).unwrap_or(u32::MAX);
-        let entries = std::mem::take(&mut self.open);
-        let count = entries.len() as u64;
-        let segment = Segment { transfer: self.transfer.clone(), shard: shard.source.clone(), number, entries };
-        let key = format!("{index:04}/{number:06}.json");
-        let sha256 = put_document(&*self.work, &format!("{}/{key}", self.folder), &segment).await?;
-        shard.segments.push(SegmentRef { key, sha256, entries: count });
-        Ok(())
+        answer => answer.map(|()| (plain, sha256)),
     }
 }
 
-/// Writes the list's root, now that the target's shards are known.
+/// The name of a document that no other one can have.
+pub(super) fn named_by(stem: &str, sha256: &str) -> String {
+    format!("{stem}-{}.json", &sha256[..16])
+}
+
+/// Writes the list's root, now that the target's shards are known. Answers its key.
 pub(super) async fn write_root(
     engine: &Engine,
     id: &TransferId,
     source: &BucketUri,
-    key: &str,
+    folder: &str,
     sources: &[ListedShard],
     taken: &[Taken],
     left_out: LeftOut,
-) -> Result<(), OperationError> {
+) -> Result<String, OperationError> {
     let (work, _) = engine.places().bucket(&engine.places().work()).await?;
     let by_key = taken.iter().any(|one| one.hashes.is_some());
     // Each source's gaps are told once, also where several shards read it.
@@ -226,8 +207,8 @@ pub(super) async fn write_root(
         parts: if by_key { parts(sources) } else { Vec::new() },
         counts: by_key.then(|| sources.iter().map(|source| source.counts).sum()).flatten(),
     };
-    put_document(&*work, key, &list).await?;
-    Ok(())
+    let (name, _) = put_own(&*work, folder, ROOT, &list).await?;
+    Ok(format!("{folder}/{name}"))
 }
 
 /// A shard that takes all of one source, if any.

@@ -7,10 +7,12 @@ mod folder;
 mod foreign;
 mod headroom;
 mod import;
+mod keeping;
 mod list;
 mod notes;
 mod order;
 mod placement;
+mod progress;
 mod range;
 mod resolved;
 mod rhythm;
@@ -21,7 +23,10 @@ pub use bounds::{bounds, check_bounds, check_ends, check_order};
 
 use sluice_ports::Created;
 use sluice_transfer::record::{Config, ShardRecord, TransferRecord};
-use sluice_transfer::{Request, ShardId, State, Step, TransferId};
+use sluice_transfer::{Planning, Request, ShardId, State, Step, Timestamp, TransferId, Wanted};
+
+use self::keeping::ListWriter;
+use self::progress::Unfinished;
 
 use crate::control::limit;
 use crate::engine::{Engine, Operation};
@@ -37,21 +42,34 @@ pub struct Planned {
     pub before: bool,
 }
 
-/// Puts a transfer on record, ready for its slices. Run again with the same request it goes on where it was left;
-/// with another request it is an error.
+/// Puts a transfer on record, ready for its slices, however long that takes. Run again with the same request it goes on
+/// where it was left; with another request it is an error.
 pub fn plan<'a>(
     engine: &'a Engine,
     id: &'a TransferId,
     request: &'a Request,
     execution: &'a str,
 ) -> Operation<'a, Planned> {
+    plan_until(engine, id, request, execution, None)
+}
+
+/// As [`plan`], and leaves off before a deadline. The transfer is then PREPARING still, and what was found is on record:
+/// planned again it goes on from there.
+pub(crate) fn plan_until<'a>(
+    engine: &'a Engine,
+    id: &'a TransferId,
+    request: &'a Request,
+    execution: &'a str,
+    deadline: Option<Timestamp>,
+) -> Operation<'a, Planned> {
     Box::pin(async move {
         let request = &canonical(engine, request).await?;
-        let known = engine.checkpoints().transfer(id).await?;
-        if let Some(transfer) = known {
-            let transfer = same_request(engine, transfer, request).await?;
+        if let Some(transfer) = known(engine, id, request, execution).await? {
             if transfer.state != State::Preparing {
                 return Ok(Planned { transfer, before: true });
+            }
+            if transfer.planning.is_some() {
+                return Box::pin(list_sources(engine, transfer, true, deadline)).await;
             }
             // A plan that was cut off: its configuration is fixed already, the shards are resolved again.
             let shards = match (&transfer.request, &transfer.config) {
@@ -60,20 +78,20 @@ pub fn plan<'a>(
                     Box::pin(export::shards(engine, id, request, config)).await?.shards
                 }
                 (_, Config::Import(_)) => Vec::new(),
-                _ => {
-                    return Err(OperationError::new(
-                        Code::Corrupt,
-                        format!("the record of transfer {id} contradicts itself"),
-                    ));
-                }
+                _ => return Err(contradiction(id)),
             };
             return recorded(engine, transfer, shards, true).await;
         }
-        let resolved = match request {
-            // Large, and once in a plan.
-            Request::Export(request) => Box::pin(export::resolve(engine, id, request, execution)).await?,
-            Request::Import(request) => Box::pin(import::resolve(engine, id, request)).await?,
+        let request = match request {
+            Request::Export(request) => request,
+            Request::Import(request) => {
+                let draft = import::draft(engine, id, request, execution).await?;
+                return Box::pin(list_sources(engine, draft, false, deadline)).await;
+            }
         };
+        // Large, and once in a plan.
+        let resolved = Box::pin(export::resolve(engine, id, request, execution)).await?;
+        let request = Request::Export(request.clone());
         let shards: Vec<ShardId> = resolved.shards.iter().map(|shard| shard.shard.clone()).collect();
         let now = engine.clock.now();
         let transfer = TransferRecord {
@@ -84,10 +102,106 @@ pub fn plan<'a>(
         let created = engine.checkpoints().create_transfer(&transfer).await?;
         let transfer = match created {
             Created::Now => transfer,
-            Created::Before(there) => same_request(engine, there, request).await?,
+            Created::Before(there) => same_request(engine, there, &request).await?,
         };
         recorded(engine, transfer, resolved.shards, false).await
     })
+}
+
+/// Goes on with the plan of a transfer that is on record, until a deadline.
+pub(crate) fn plan_on<'a>(engine: &'a Engine, id: &'a TransferId, deadline: Timestamp) -> Operation<'a, Planning> {
+    Box::pin(async move {
+        let transfer = engine.transfer(id).await?;
+        let is_planned = |transfer: &TransferRecord| match transfer.state {
+            _ if transfer.wanted != Wanted::Running => Planning::Stopped,
+            State::Preparing => Planning::Again,
+            State::Transferring => Planning::Planned,
+            _ => Planning::Stopped,
+        };
+        if is_planned(&transfer) != Planning::Again {
+            return Ok(is_planned(&transfer));
+        }
+        let (request, execution) = (transfer.request.without_rate(), &transfer.execution);
+        let planned = plan_until(engine, id, &request, execution, Some(deadline)).await?;
+        Ok(is_planned(&planned.transfer))
+    })
+}
+
+/// Lists the sources of an import, or goes on with that, and once that is through, plans it to its end. `record` is the
+/// transfer's, or is going to be.
+async fn list_sources(
+    engine: &Engine,
+    record: TransferRecord,
+    before: bool,
+    deadline: Option<Timestamp>,
+) -> Result<Planned, OperationError> {
+    if record.wanted != Wanted::Running {
+        return Ok(Planned { transfer: record, before });
+    }
+    let (id, asked) = (record.id.clone(), record.request.clone());
+    let Request::Import(request) = &asked else { return Err(contradiction(&id)) };
+    let mut list = ListWriter::new(engine, record, before, deadline).await?;
+    let resolved = import::resolve(engine, &mut list, &id, request).await;
+    let transfer = match resolved {
+        Ok((resolved, shards)) => list.resolved(resolved, shards).await,
+        Err(Unfinished::Refused(error)) => {
+            if error.code != Code::Unavailable {
+                list.refused(&error).await?;
+            }
+            Err(Unfinished::Refused(error))
+        }
+        Err(unfinished) => Err(unfinished),
+    };
+    match transfer {
+        Ok(transfer) => recorded(engine, transfer, Vec::new(), before).await,
+        Err(Unfinished::Again | Unfinished::Stopped) => {
+            let transfer = same_request(engine, engine.transfer(&id).await?, &asked).await?;
+            Ok(Planned { transfer, before })
+        }
+        Err(Unfinished::Refused(error)) => Err(error),
+    }
+}
+
+/// The transfer of that id, which was there just now, if it is that of the request.
+pub(crate) async fn asked_again(
+    engine: &Engine,
+    id: &TransferId,
+    request: &Request,
+    execution: &str,
+) -> Result<TransferRecord, OperationError> {
+    let request = canonical(engine, request).await?;
+    known(engine, id, &request, execution).await?.ok_or_else(|| engine.no_transfer(id))
+}
+
+fn contradiction(id: &TransferId) -> OperationError {
+    OperationError::new(Code::Corrupt, format!("the record of transfer {id} contradicts itself"))
+}
+
+/// The transfer of that id, if it is on record and that of the request. One whose plan was refused while it went on has
+/// moved nothing, and nobody runs it: its place is taken by another request, and its plan begins anew.
+async fn known(
+    engine: &Engine,
+    id: &TransferId,
+    request: &Request,
+    execution: &str,
+) -> Result<Option<TransferRecord>, OperationError> {
+    let Some(transfer) = engine.checkpoints().transfer(id).await? else { return Ok(None) };
+    let begins_anew = transfer.planning.as_ref().is_some_and(|planning| planning.found.is_none());
+    let is_other = !is_repeated(&transfer, request);
+    match request {
+        Request::Import(asked) if transfer.is_refused() && (is_other || begins_anew) => {
+            let draft = import::draft(engine, id, asked, execution).await?;
+            let replace = |record: &mut TransferRecord| {
+                if record.is_refused() && record.planning == transfer.planning {
+                    *record =
+                        TransferRecord { revision: record.revision, generation: record.generation, ..draft.clone() };
+                }
+                Ok(())
+            };
+            same_request(engine, engine.change(id, replace).await?, request).await.map(Some)
+        }
+        _ => same_request(engine, transfer, request).await.map(Some),
+    }
 }
 
 /// The request with its stream under the one name that records know it by.
@@ -167,10 +281,10 @@ async fn record(
     mut shards: Vec<ShardRecord>,
     before: bool,
 ) -> Result<Planned, OperationError> {
-    if let Config::Import(config) = &transfer.config {
-        import::reserve(engine, &transfer, &config.stream).await?;
-        // Only from here on nobody else can move the target's end.
-        shards = import::shards(engine, &transfer.id, config).await?;
+    if let Config::Import(config) = &transfer.config
+        && let Some(info) = import::reserve(engine, &transfer, &config.stream).await?
+    {
+        shards = import::shards(engine, &transfer.id, config, &info).await?;
     }
     register(engine, &transfer).await?;
     for shard in &shards {

@@ -1,12 +1,13 @@
 //! The notes of a plan on its request: bounds that mean less than they seem to.
 
+use serde::{Deserialize, Serialize};
 use sluice_transfer::noun;
 
 /// Sentences that are kept; a transfer of a thousand shards could have a thousand of each kind.
 const KEPT: usize = 10;
 
 /// Sentences for a person, not too many of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Notes {
     kept: Vec<String>,
     more: u64,

@@ -6,6 +6,7 @@
 
 use std::ops::Range as Interval;
 
+use serde::{Deserialize, Serialize};
 use sluice_formats::decoder;
 use sluice_ports::BucketStore;
 use sluice_transfer::manifest::{ExportManifest, Extent, ShardManifest};
@@ -29,11 +30,12 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    pub(super) fn of(engine: &Engine, request: &ImportRequest) -> Self {
+    /// `now` is when the plan began.
+    pub(super) fn of(request: &ImportRequest, now: Timestamp) -> Self {
         Self {
             from: request.from.clone().unwrap_or(PositionSpec::Earliest),
             until: request.until.clone().unwrap_or(PositionSpec::Latest),
-            now: engine.clock.now(),
+            now,
             said: request.from.is_some() || request.until.is_some(),
         }
     }
@@ -84,6 +86,8 @@ impl Bounds {
 }
 
 /// A bound of one shard.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 enum Bound {
     /// It is known.
     At(Position),
@@ -117,11 +121,26 @@ pub(super) struct ShardRange<'a> {
 }
 
 /// The times of the parts that are taken, as whole parts.
-#[derive(Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Seen {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     times: Option<TimeRange>,
     /// True if one does not tell.
     untold: bool,
+}
+
+/// What was found of a shard's range so far: a plan that leaves off goes on with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RangeState {
+    from: Bound,
+    until: Bound,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    counts: Option<Counts>,
+    early: u64,
+    late: u64,
+    seen: Seen,
 }
 
 impl Seen {
@@ -169,6 +188,26 @@ impl Times {
 }
 
 impl ShardRange<'_> {
+    /// What was found so far.
+    pub(super) fn state(&self) -> RangeState {
+        RangeState {
+            from: self.from.clone(),
+            until: self.until.clone(),
+            counts: self.counts,
+            early: self.times.early,
+            late: self.times.late,
+            seen: self.seen,
+        }
+    }
+
+    /// Goes on with what was found before, under the same request.
+    #[must_use]
+    pub(super) fn going_on(self, state: RangeState) -> Self {
+        let RangeState { from, until, counts, early, late, seen } = state;
+        let times = Times { early, late, ..self.times };
+        Self { from, until, counts, times, seen, ..self }
+    }
+
     /// The gaps that are in it.
     pub(super) fn gaps<'g>(&self, gaps: &'g [Gap]) -> impl Iterator<Item = &'g Gap> {
         let (from, until) = (Cursor::at(self.from.position()), Cursor::at(self.until.position()));

@@ -6,8 +6,10 @@
 //! **Invariant.** However many files there are and whatever they inflate to, a bounded number of bytes is read.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use sluice_formats::{RECOGNISED, compression_of, foreign_decoder};
-use sluice_ports::{BucketStore, Listed as File};
+use sluice_ports::BucketStore;
+use sluice_transfer::manifest::SourceEntry as File;
 use sluice_transfer::{
     Compression, Decoded, Decoder, Lacking, Place, SourceFormat, Timestamp, UnpackError, Unpacked, known_as,
 };
@@ -32,9 +34,10 @@ const TEXT_BYTES: u64 = 8 << 10;
 const PASSES: u32 = 100;
 
 /// Some of the files that are listed: the first, others ever further apart, and the last.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sample {
     files: Vec<File>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<File>,
     /// Files that hold something.
     seen: u64,

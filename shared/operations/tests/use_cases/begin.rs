@@ -14,8 +14,8 @@ struct Host {
 }
 
 /// An execution beside which others may be alive, and a process that holds the lock.
-const AWS: Runner<'static> = Runner { execution: "b", alone: false };
-const LAPTOP: Runner<'static> = Runner { execution: "b", alone: true };
+const AWS: Runner<'static> = Runner { execution: "b", alone: false, deadline: None };
+const LAPTOP: Runner<'static> = Runner { execution: "b", alone: true, deadline: None };
 
 impl Host {
     /// A transfer that execution `a` has begun.
@@ -34,7 +34,7 @@ impl Host {
             ..ExportRequest::new("memory:source".parse().unwrap(), "memory:archive".parse().unwrap())
         });
         let host = Self { engine, id: "t".parse().unwrap(), request };
-        let first = host.start(Runner { execution: "a", alone: false }).unwrap();
+        let first = host.start(Runner { execution: "a", alone: false, deadline: None }).unwrap();
         assert_eq!((first.call, first.before, first.transfer.state), (Call::Slice, false, State::Transferring));
         host
     }
@@ -70,7 +70,10 @@ fn refused(begun: Result<Begun, OperationError>) -> Code {
 fn one_that_runs_is_shown_unless_its_runner_is_gone() {
     let host = Host::begun();
     assert_eq!(seen(host.start(AWS)), (true, Call::End, "a".to_owned()), "a runs it");
-    assert_eq!(seen(host.start(Runner { execution: "a", alone: false })), (true, Call::Slice, "a".to_owned()));
+    assert_eq!(
+        seen(host.start(Runner { execution: "a", alone: false, deadline: None })),
+        (true, Call::Slice, "a".to_owned())
+    );
     assert_eq!(seen(host.start(LAPTOP)), (true, Call::Slice, "b".to_owned()), "the lock says that a is gone");
     let host = Host::begun();
     assert_eq!(seen(host.resume(AWS)), (true, Call::Slice, "b".to_owned()), "it is told to take over");

@@ -76,7 +76,7 @@ impl Rig {
                 Call::Slice => return Ok(false),
                 Call::End => return Ok(true),
                 Call::Settle(Some(failure)) | Call::GiveUp(failure) => return Err(failure),
-                Call::Settle(None) | Call::Finish => {}
+                Call::Plan | Call::Settle(None) | Call::Finish => {}
             }
         }
     }

@@ -192,7 +192,7 @@ impl World {
 fn drive(engine: &Engine, id: &TransferId, again: bool) -> std::result::Result<State, OperationError> {
     let request = Request::Export(request());
     let wish = if again { Wish::Resume } else { Wish::Start(&request) };
-    let begun = now(begin(engine, id, wish, Runner { execution: "test", alone: true }))?;
+    let begun = now(begin(engine, id, wish, Runner { execution: "test", alone: true, deadline: None }))?;
     let mut course = Course::from(begun.call);
     for _ in 0..1_000 {
         match &course.call {
@@ -264,7 +264,7 @@ fn a_host_whose_place_was_taken_does_not_complete_its_run() {
     let id = "nightly-2023-11-14".parse().unwrap();
     let engine = world.engine(0, u64::MAX);
     let asked = Request::Export(request());
-    let runner = Runner { execution: "test", alone: true };
+    let runner = Runner { execution: "test", alone: true, deadline: None };
     now(begin(&engine, &id, Wish::Start(&asked), runner)).unwrap();
     assert_eq!(world.run(1, u64::MAX, true), Ok(State::Completed));
     assert_eq!(drive(&engine, &id, true), Ok(State::Failed));

@@ -16,7 +16,8 @@ fn a_failure_is_kept_until_owners_have_come_to_rest_also_if_a_pause_is_wanted() 
             format: Some(Format::Avro),
             ..ExportRequest::new("memory:source".parse().unwrap(), "memory:archive".parse().unwrap())
         });
-        now(begin(&rig.engine, &id, Wish::Start(&request), Runner { execution: "a", alone: true })).unwrap();
+        now(begin(&rig.engine, &id, Wish::Start(&request), Runner { execution: "a", alone: true, deadline: None }))
+            .unwrap();
         let own = |owner: Option<Owner>| {
             let mut record = now(rig.engine.checkpoints.shard(&id, &shard(0))).unwrap().unwrap();
             record.revision += 1;

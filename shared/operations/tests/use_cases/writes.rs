@@ -105,7 +105,7 @@ impl Rig {
     fn transfer(&self, id: &str, request: &Request, budget: Option<u64>) -> (u64, u64) {
         let id: TransferId = id.parse().unwrap();
         self.writes();
-        let runner = Runner { execution: "test", alone: true };
+        let runner = Runner { execution: "test", alone: true, deadline: None };
         let begun = now(begin(&self.engine, &id, Wish::Start(request), runner)).unwrap();
         let (mut course, mut slices) = (Course::from(begun.call), 0);
         for _ in 0..3_000 {

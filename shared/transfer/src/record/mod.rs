@@ -8,6 +8,7 @@ mod claim;
 mod destination;
 mod import;
 mod ledger;
+mod planning;
 mod readers;
 mod shard;
 mod time_bounds;
@@ -18,6 +19,7 @@ pub use claim::{Claim, Owner, Proof};
 pub use destination::{AlgebraError, Closing, DestinationRecord, Phase, SealedObject, Upload};
 pub use import::{Check, IN_TIME_MILLIS, ImportRecord, Lateness, Mark, Origin, ReadBack, SourceCursor, Tails};
 pub use ledger::{LedgerEntry, LedgerPage, PartEntry, PartSpan};
+pub use planning::PlanProgress;
 pub use readers::{Before, Look, Reader, ReadersRecord};
 pub use shard::{ShardRecord, Share};
 pub use time_bounds::{Silence, TimeBounds};
@@ -35,10 +37,13 @@ pub use work::{ExportWork, ImportWork, Kind, ShardWork, Work};
 /// in which order events stand there, and an export whose request says what part of the reading limits it may take or how it
 /// reads, none of which versions before can compare; version 7 an import whose request says a pace, which versions before
 /// would run as fast as they can, or what is done with events that its target cannot hold; version 8 an export that is a run
-/// of a series, whose end versions before would not tell its bucket; all other records are as in version 1, and say so.
+/// of a series, whose end versions before would not tell its bucket, or an import whose plan goes on, whose list of sources
+/// versions before would take for complete; all other records are as in version 1, and say so.
 pub const RECORD_VERSION: u32 = SERIES;
 /// See [`RECORD_VERSION`].
 const SERIES: u32 = 8;
+/// See [`RECORD_VERSION`].
+const BEING_PLANNED: u32 = 8;
 /// See [`RECORD_VERSION`].
 const TOLD_HOW: u32 = 7;
 /// See [`RECORD_VERSION`].

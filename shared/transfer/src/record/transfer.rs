@@ -5,7 +5,7 @@ use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, ORDERED, PLACED, SERIES, TOLD_HOW};
+use super::{BY_TIME, COMPRESSED, HIDDEN_FILES, ORDERED, PLACED, PlanProgress, SERIES, TOLD_HOW};
 use crate::{
     Anchor, BucketUri, Compression, Counts, DestinationName, Encoding, ForeignFiles, Format, Illegal, Kind, LeftOut,
     OnMisfit, Order, PackSpec, Placement, ReadShare, Request, Rhythm, Schedule, SeriesRun, ShardId, SourceFormat,
@@ -240,8 +240,11 @@ pub struct TransferRecord {
     pub request: Request,
     /// The request as resolved.
     pub config: Config,
-    /// Its shards, in order.
+    /// Its shards, in order; none before it is planned.
     pub shards: Vec<ShardId>,
+    /// Of an import whose plan goes on: what was found so far. The configuration is preliminary then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planning: Option<PlanProgress>,
     /// Sums as of the last slice's end.
     pub totals: Totals,
     /// The manifest, once written.
@@ -292,6 +295,21 @@ impl Config {
     }
 }
 
+/// The first version that understands a planned transfer.
+pub(super) fn version_of(request: &Request, config: &Config) -> u32 {
+    match request {
+        // An older version would end a run without a word in the bucket.
+        Request::Export(request) if request.series.is_some() => SERIES,
+        Request::Import(request) if request.pace.is_some() || request.on_misfit.is_some() => TOLD_HOW,
+        Request::Import(request) if request.create_target || request.order.is_some() => ORDERED,
+        Request::Export(request) if request.read_share.is_some() || request.read.is_some() => ORDERED,
+        Request::Import(request) if request.placement.is_some() => config.version().max(PLACED),
+        Request::Export(request) if request.deaggregate => config.version().max(PLACED),
+        Request::Import(request) if request.all_files => config.version().max(HIDDEN_FILES),
+        _ => config.version(),
+    }
+}
+
 impl TransferRecord {
     /// A transfer whose shards are not on record yet.
     pub fn new(
@@ -303,17 +321,7 @@ impl TransferRecord {
         now: Timestamp,
     ) -> Self {
         Self {
-            version: match &request {
-                // An older version would end a run without a word in the bucket.
-                Request::Export(request) if request.series.is_some() => SERIES,
-                Request::Import(request) if request.pace.is_some() || request.on_misfit.is_some() => TOLD_HOW,
-                Request::Import(request) if request.create_target || request.order.is_some() => ORDERED,
-                Request::Export(request) if request.read_share.is_some() || request.read.is_some() => ORDERED,
-                Request::Import(request) if request.placement.is_some() => config.version().max(PLACED),
-                Request::Export(request) if request.deaggregate => config.version().max(PLACED),
-                Request::Import(request) if request.all_files => config.version().max(HIDDEN_FILES),
-                _ => config.version(),
-            },
+            version: version_of(&request, &config),
             id,
             revision: 1,
             kind: request.kind(),
@@ -326,6 +334,7 @@ impl TransferRecord {
             request,
             config,
             shards,
+            planning: None,
             totals: Totals::default(),
             manifest: None,
             failure: None,

@@ -292,7 +292,7 @@ fn a_transfer_that_is_begun_again_keeps_its_rhythm() {
     let began = stage.began();
     // Another process, half a minute later.
     stage.clock.pass(30_000);
-    let runner = Runner { execution: "another", alone: true };
+    let runner = Runner { execution: "another", alone: true, deadline: None };
     stage.clock.run(begin(&stage.engine, &stage.id, Wish::Start(&request), runner)).unwrap();
     stage.drive(&stage.id, &request, &Pacing::default());
     assert_eq!(stage.began(), began);

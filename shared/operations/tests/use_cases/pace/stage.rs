@@ -185,7 +185,7 @@ impl Stage {
 
     /// Runs a transfer to its end, or to rest, as a host does.
     pub(super) fn drive(&self, id: &TransferId, request: &Request, pacing: &Pacing) {
-        let runner = Runner { execution: "test", alone: true };
+        let runner = Runner { execution: "test", alone: true, deadline: None };
         let begun = self.clock.run(begin(&self.engine, id, Wish::Start(request), runner)).unwrap();
         self.follow(id, request.kind(), begun.call, pacing);
     }
@@ -200,7 +200,7 @@ impl Stage {
                 Call::Slice => {
                     self.slices.fetch_add(1, Ordering::Relaxed);
                 }
-                Call::Settle(None) | Call::Finish => {}
+                Call::Plan | Call::Settle(None) | Call::Finish => {}
             }
             let begun = self.clock.millis();
             let answer = self.clock.run(call(&self.engine, kind, &course.call, &self.order(id))).unwrap();

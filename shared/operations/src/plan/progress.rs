@@ -1,0 +1,159 @@
+//! The progress of an import's plan: all that its next invocation must know of what was found.
+//!
+//! A plan that leaves off writes it into the work bucket, as a document under a name of its own, and the transfer's
+//! record names that. So the record stays small, however many sources there are.
+//!
+//! **Invariant.** A plan that goes on from it finds the same list, byte for byte, as one that never left off: as long as
+//! the source is the same.
+
+use serde::{Deserialize, Serialize};
+use sluice_ports::Error;
+use sluice_transfer::manifest::{Document, ManifestError, SourceEntry};
+use sluice_transfer::{Compression, Encoding, Format, KeyError, LeftOut, TransferId};
+
+use super::foreign::Asked;
+use super::list::{ListedShard, Sources};
+use super::notes::Notes;
+use super::range::RangeState;
+use super::sample::Sample;
+use crate::error::{Fault, OperationError};
+use crate::listing::Place;
+
+/// What was found so far, and where it goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Progress {
+    pub transfer: TransferId,
+    pub stage: Stage,
+    /// The source's shards, the one that is being listed last.
+    pub shards: Vec<ListedShard>,
+    /// Sources of that shard that no segment lists yet.
+    pub open: Vec<SourceEntry>,
+    /// Foreign files of which the first records are looked at.
+    pub sample: Sample,
+    /// Entries that are not taken.
+    pub left_out: LeftOut,
+    pub notes: Notes,
+}
+
+impl Document for Progress {
+    const KIND: &'static str = "source-progress";
+}
+
+/// Where a plan stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "at")]
+pub(super) enum Stage {
+    /// At its beginning.
+    Start,
+    /// A folder is searched for the root of an export's manifest.
+    Search {
+        /// Behind this key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+        /// The root that was found.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        root: Option<String>,
+    },
+    /// The folder of an export is searched for files that are not the export's.
+    Beside {
+        /// The manifest's root.
+        root: String,
+        /// Behind this key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+        /// Files around the export's folder.
+        others: LeftOut,
+    },
+    /// Files of a folder are listed.
+    Files {
+        /// Behind this key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+    },
+    /// Objects of an export are listed, shard by shard.
+    Manifest {
+        /// The manifest's root.
+        root: String,
+        /// The SHA-256 of its bytes; none before it was read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
+        /// The place in the last of the shards; none if that is through.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within: Option<Box<Within>>,
+    },
+    /// All sources are listed.
+    #[serde(rename_all = "camelCase")]
+    Listed {
+        /// Format and compression of an export's objects; none for foreign files.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        encoding: Option<(Format, Compression)>,
+    },
+}
+
+/// A place in a shard of an export.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Within {
+    pub place: Place,
+    pub range: RangeState,
+    /// The time of the first event, where a rhythm is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<sluice_transfer::Timestamp>,
+}
+
+impl Progress {
+    /// Of a plan that begins.
+    pub(super) fn new(transfer: TransferId) -> Self {
+        Self {
+            transfer,
+            stage: Stage::Start,
+            shards: Vec::new(),
+            open: Vec::new(),
+            sample: Sample::default(),
+            left_out: LeftOut::default(),
+            notes: Notes::default(),
+        }
+    }
+
+    /// All sources, once they are listed.
+    pub(super) fn into_sources(self, encoding: Option<(Format, Compression)>, asked: &Asked) -> Sources {
+        let Self { shards, left_out, notes, .. } = self;
+        match encoding {
+            Some((format, compression)) => {
+                let encoding = Encoding { format, compression };
+                Sources { encoding, foreign: None, joined: true, shards, left_out, notes }
+            }
+            None => Sources { left_out, notes, ..asked.sources(shards) },
+        }
+    }
+}
+
+/// Why a plan does not get to its end. Not all of these are errors.
+#[derive(Debug)]
+pub(super) enum Unfinished {
+    /// Its time is over: it goes on with the next invocation.
+    Again,
+    /// A pause or a cancel is wanted, or another plan of the transfer goes on beside this one.
+    Stopped,
+    /// It is refused, or a store is in trouble.
+    Refused(OperationError),
+}
+
+impl From<OperationError> for Unfinished {
+    fn from(error: OperationError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+macro_rules! refusals {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Unfinished {
+            fn from(error: $error) -> Self {
+                Self::Refused(error.into())
+            }
+        })*
+    };
+}
+
+refusals!(Error, Fault, ManifestError, KeyError);
