@@ -29,6 +29,7 @@ mod places;
 mod progress;
 mod read;
 mod remove;
+mod series;
 mod signals;
 mod status;
 mod stop;

@@ -5,7 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::process::ExitCode;
 
-use sluice_operations::{Begun, Code, Engine, NextRun, Report, Runner, SeriesOrder, Wish, begin, describe, next_run};
+use sluice_operations::{Begun, Code, Engine, Report, Runner, Wish, begin, describe};
 use sluice_transfer::record::TransferRecord;
 use sluice_transfer::{Call, ExportRequest, ImportRequest, Kind, Request, State, TransferId, Wanted};
 
@@ -17,6 +17,7 @@ use crate::home::Home;
 use crate::output::{self, Output, exit_of};
 use crate::places::is_local;
 use crate::progress::{Meter, Show};
+use crate::series;
 use crate::signals::{KILLED, Signals};
 use crate::stop::{GRACE_MILLIS, REST_MILLIS, obeying, rest_is_wanted};
 
@@ -27,10 +28,10 @@ const STOPPED: u8 = 3;
 
 /// How a transfer is driven, which is no part of its request.
 #[derive(Clone, Copy)]
-struct How {
-    bounds: SliceBounds,
+pub(crate) struct How {
+    pub bounds: SliceBounds,
     /// It was there before, and its request is the one on record.
-    resumed: bool,
+    pub resumed: bool,
     /// A limit that it has is lifted.
     unlimited: bool,
 }
@@ -61,50 +62,15 @@ pub(crate) async fn export(host: &HostArgs, args: Export, show: Show) -> Result<
     };
     let how = How::started(args.slices, rate);
     if request.series.is_some() {
-        return series(&home, request, args.take_over, how, show).await;
+        return series::export(&home, request, args.take_over, how, show).await;
     }
     start(&home, args.id, Request::Export(request), how, show).await
-}
-
-/// Makes the next run of a series. A run before that is not at its end comes first, so that behind this everything is
-/// exported that the stream held when this was called.
-async fn series(
-    home: &Home,
-    request: ExportRequest,
-    take_over: bool,
-    how: How,
-    show: Show,
-) -> Result<ExitCode, Failure> {
-    let engine = home.engine(how.bounds.settings()).await?;
-    let mut worst = exit_of(State::Completed);
-    loop {
-        // What was taken once is not taken again.
-        let order = SeriesOrder { repeated_by: None, take_over };
-        let (next, notes) = next_run(&engine, &request, order).await?;
-        for note in notes {
-            output::note(&note);
-        }
-        let (id, how, request) = match next {
-            NextRun::Begin(id) => (id, how, Request::Export(request.clone())),
-            NextRun::GoOn(id) => {
-                output::note(&format!("the run before, {id}, is not at its end: it goes on first"));
-                let request = stored(&engine, &id).await?.request.without_rate();
-                (id, How { resumed: true, ..how }, request)
-            }
-        };
-        let code = run(home, &engine, &id, &request, how, show).await?;
-        let ended = stored(&engine, &id).await?.state;
-        if !how.resumed || !ended.is_complete() {
-            return Ok(if ended.is_complete() { ExitCode::from(worst.max(exit_of(ended))) } else { code });
-        }
-        worst = worst.max(exit_of(ended));
-    }
 }
 
 pub(crate) async fn import(host: &HostArgs, args: Import, show: Show) -> Result<ExitCode, Failure> {
     let home = Home::create(host)?;
     let rate = args.rate;
-    let request = Request::Import(ImportRequest {
+    let request = ImportRequest {
         source: args.source,
         stream: args.stream,
         from: args.from,
@@ -124,8 +90,12 @@ pub(crate) async fn import(host: &HostArgs, args: Import, show: Show) -> Result<
         pace: args.pace,
         on_misfit: args.on_misfit,
         rate: rate.and_then(|Limit(rate)| rate),
-    });
-    start(&home, args.id, request, How::started(args.slices, rate), show).await
+    };
+    let how = How::started(args.slices, rate);
+    if let Some(name) = &args.series {
+        return series::import(&home, (args.id, name), request, how, show).await;
+    }
+    start(&home, args.id, Request::Import(request), how, show).await
 }
 
 pub(crate) async fn resume(host: &HostArgs, args: Resume, show: Show) -> Result<ExitCode, Failure> {
@@ -185,7 +155,7 @@ pub(crate) fn new_id(kind: Kind) -> Result<TransferId, Failure> {
 }
 
 /// Drives a transfer to its end or to rest, shows its progress, listens for signals, and tells what came of it.
-async fn run(
+pub(crate) async fn run(
     home: &Home,
     engine: &Engine,
     id: &TransferId,

@@ -49,7 +49,7 @@ pub use removal::{Owned, OwnedObject, ended, kept_for_import, owned};
 pub use replay::Replay;
 pub use report::{FoundSoFar, GapRange, Report, ReportedRun, StoredMisfits, Transfers, describe, transfers};
 pub use retention::Retention;
-pub use series::{NextRun, SeriesOrder, last_run, next_run};
+pub use series::{CompleteRun, NextRun, SeriesOrder, last_run, next_run, runs};
 pub use settle::settle;
 pub use slice::SliceOrder;
 pub use sluice_transfer::{Finish, Planning, Settled, SliceOutcome};

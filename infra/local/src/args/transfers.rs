@@ -117,6 +117,10 @@ pub(crate) struct Import {
     /// Such as `local:orders-copy` or `kinesis:orders-copy`
     #[arg(value_parser = stream)]
     pub stream: StreamUri,
+    /// Import all complete runs of the series of that name in the place, in their order, each as a transfer of its own,
+    /// called ID-1 and so on. The same command takes what was added to the series since
+    #[arg(long, value_name = "NAME")]
+    pub series: Option<SeriesName>,
     /// First event of an export, inclusive, by its sequence number or time there [default: earliest]
     #[arg(long, value_name = "P")]
     pub from: Option<PositionSpec>,

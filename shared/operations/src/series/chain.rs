@@ -1,7 +1,7 @@
 //! The runs of a series, from the first to the last, and whether each goes on exactly where the one before ended.
 
 use sluice_transfer::manifest::ExportManifest;
-use sluice_transfer::{Cut, RunEnding, SeriesEnd, SeriesRun, TransferId, seam};
+use sluice_transfer::{Cut, RunEnding, SeriesEnd, SeriesName, SeriesRun, TransferId, seam};
 
 use super::documents::Series;
 use crate::error::{Code, OperationError};
@@ -24,8 +24,30 @@ pub(crate) enum Met {
     Open(Box<SeriesRun>),
 }
 
+impl Met {
+    /// Why the run is no part of the series; none if it is.
+    pub(crate) fn why_not(&self, name: &SeriesName) -> Option<String> {
+        match self {
+            Self::Complete(_) => None,
+            Self::Passed { number, transfer, ending } => {
+                let how = match ending {
+                    RunEnding::TakenOver => "another host took its place",
+                    _ => "it was given up",
+                };
+                Some(format!("series {name}: run {number}, {transfer}, is no part of it: {how}"))
+            }
+            Self::Open(run) => {
+                let SeriesRun { number, transfer, host, .. } = &**run;
+                Some(format!("series {name}: run {number}, {transfer}, is not at its end yet; {host} has it"))
+            }
+        }
+    }
+}
+
 /// A complete run.
 pub(crate) struct Link {
+    /// The number of the run.
+    pub number: u32,
     /// The key of its manifest.
     pub root: String,
     /// Its manifest.
@@ -95,7 +117,7 @@ impl<'a> Chain<'a> {
             let (named, begins) = (Cut::of(shard.clone(), named), Cut::of(shard.clone(), begins));
             return Err(self.broken(&format!("it was to begin at {named}, and its manifest begins at {begins}")));
         }
-        Ok(Some(Met::Complete(Box::new(Link { root: key, manifest }))))
+        Ok(Some(Met::Complete(Box::new(Link { number, root: key, manifest }))))
     }
 
     fn goes_on(&self, before: Option<&SeriesEnd>, run: &SeriesRun) -> Result<(), OperationError> {

@@ -10,10 +10,13 @@ use std::collections::BTreeSet;
 
 use sluice_ports::StreamFacts;
 use sluice_transfer::record::{Config, ExportConfig, TransferRecord};
-use sluice_transfer::{ExportRequest, ObjectKeys, RunEnding, SeriesEnd, SeriesRun, State, TransferId, counted};
+use sluice_transfer::{
+    BucketUri, ExportRequest, ObjectKeys, RunEnding, SeriesEnd, SeriesName, SeriesRun, State, TransferId, counted,
+};
 
 use crate::engine::{Engine, Operation};
 use crate::error::{Code, OperationError};
+use chain::{Chain, Met};
 use documents::{Series, Standing, taken};
 
 /// Runs of one day for which a name is looked for.
@@ -97,6 +100,43 @@ pub fn last_run<'a>(engine: &'a Engine, request: &'a ExportRequest) -> Operation
             Standing::Open(run) | Standing::Ended(run, _) => run,
         };
         Ok((run.host == engine.places().host()).then_some(run.transfer))
+    })
+}
+
+/// A complete run of a series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompleteRun {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Its manifest, as an import takes it.
+    pub manifest: String,
+}
+
+/// The complete runs of a series in their order, and what is to be said of the others. Each goes on exactly where the one
+/// before ended.
+///
+/// # Errors
+/// `NotFound` if there is no such series, `ManifestInvalid` if a document of it is missing, or a run does not go on with
+/// the one before.
+pub fn runs<'a>(
+    engine: &'a Engine,
+    place: &'a BucketUri,
+    name: &'a SeriesName,
+) -> Operation<'a, (Vec<CompleteRun>, Vec<String>)> {
+    Box::pin(async move {
+        let series = Series::look(engine, place, name).await?;
+        let mut chain = Chain::new(&series).await?;
+        let (mut runs, mut notes) = (Vec::new(), Vec::new());
+        while let Some(met) = chain.next().await? {
+            match met {
+                Met::Complete(link) => {
+                    let manifest = engine.places().object(place, &link.root);
+                    runs.push(CompleteRun { number: link.number, manifest });
+                }
+                passed => notes.extend(passed.why_not(name)),
+            }
+        }
+        Ok((runs, notes))
     })
 }
 

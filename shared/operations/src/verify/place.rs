@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use sluice_ports::BucketStore;
 use sluice_transfer::manifest::{Document, ExportManifest};
-use sluice_transfer::{BucketUri, Counts, ObjectKeys, RunEnding, SeriesKeys, SeriesName, State};
+use sluice_transfer::{BucketUri, Counts, ObjectKeys, SeriesKeys, SeriesName, State};
 
 use super::export::verify_manifest;
 use super::found::{Verdict, Verification};
@@ -148,18 +148,10 @@ async fn verify_series(
                 done.insert(link.root.clone());
                 found.add(verify_export(engine, &*series.bucket, &link.root, &link.manifest, seen).await);
             }
-            Ok(Some(Met::Passed { number, transfer, ending })) => {
-                let how = match ending {
-                    RunEnding::TakenOver => "another host took its place",
-                    _ => "it was given up",
-                };
-                let what = format!("series {name}: run {number}, {transfer}, is no part of it: {how}");
-                found.find(Verdict::Proved, what);
-            }
-            Ok(Some(Met::Open(run))) => {
-                let (number, transfer, host) = (run.number, &run.transfer, &run.host);
-                let what = format!("series {name}: run {number}, {transfer}, is not at its end yet; {host} has it");
-                found.find(Verdict::Proved, what);
+            Ok(Some(passed)) => {
+                for what in passed.why_not(name) {
+                    found.find(Verdict::Proved, what);
+                }
             }
             Err(error) if matches!(error.code, Code::Denied | Code::Unavailable) => {
                 found.find(Verdict::Unproved, error.message);
