@@ -20,10 +20,13 @@ pub(crate) struct Linked {
     /// Why a stream's name cannot be meant.
     pub stream: fn(&StreamUri) -> std::result::Result<(), String>,
     /// What stands behind the colon in the one name of a bucket, however it was spelt.
-    pub bucket: fn(&BucketUri) -> std::result::Result<String, String>,
+    pub bucket: Spelling,
     /// The same of a place to read from: a slash at its end stays, since it means a folder.
-    pub source: fn(&BucketUri) -> std::result::Result<String, String>,
+    pub source: Spelling,
 }
+
+/// What stands behind the colon in the one name of a bucket; else why it cannot be meant.
+pub(crate) type Spelling = fn(&BucketUri) -> std::result::Result<String, String>;
 
 /// The scheme of that name, if it has what is meant by `of`. Else an error with those that have.
 pub(crate) fn linked(

@@ -28,7 +28,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use places::Places;
 pub use promises::{Appends, Promises};
 pub use removal::{ObjectRemoval, TransferRemoval};
-pub use schemes::{BucketPlaces, Scheme, Schemes, StreamPlaces};
+pub use schemes::{BucketPlaces, Of, Scheme, Schemes, StreamPlaces};
 pub use stream::{
     Appended, Intake, ListedShard, NewEvent, Read, ReadLimit, Reservation, ShardInfo, ShardLimits, StreamAdmin,
     StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter, append_once,

@@ -17,10 +17,13 @@ pub struct Scheme<H> {
     /// How a name is written and what it means, in one line. Example: `local:NAME, a stream of the home`.
     pub help: &'static str,
     /// Where its streams are; none for one that has none.
-    pub streams: Option<fn(&H) -> Box<dyn StreamPlaces>>,
+    pub streams: Option<Of<H, dyn StreamPlaces>>,
     /// Where its buckets are; none for one that has none.
-    pub buckets: Option<fn(&H) -> Box<dyn BucketPlaces>>,
+    pub buckets: Option<Of<H, dyn BucketPlaces>>,
 }
+
+/// The places of a scheme on a host. Nothing is called.
+pub type Of<H, P> = fn(&H) -> Box<P>;
 
 /// Where the streams of a scheme are. The methods are those of [`Places`].
 #[async_trait]

@@ -10,7 +10,7 @@ use sluice_transfer::{
 };
 
 use super::transfers::Proof;
-use crate::places::{Linked, is_local, linked};
+use crate::places::{Linked, Spelling, is_local, linked};
 
 pub(super) fn stream(text: &str) -> Result<StreamUri, String> {
     let (uri, scheme) = known(text)?;
@@ -66,7 +66,7 @@ pub(super) fn bucket(text: &str) -> Result<BucketUri, String> {
     spelt(text, |scheme| scheme.bucket)
 }
 
-fn spelt(text: &str, how: fn(&Linked) -> fn(&BucketUri) -> Result<String, String>) -> Result<BucketUri, String> {
+fn spelt(text: &str, how: fn(&Linked) -> Spelling) -> Result<BucketUri, String> {
     let uri = BucketUri::from_str(text).map_err(|error| error.to_string())?;
     let scheme = linked(&uri.scheme, "buckets", |scheme| scheme.buckets.is_some())?;
     let rest = how(scheme)(&uri)?;
