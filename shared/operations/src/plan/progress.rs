@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 use sluice_ports::Error;
 use sluice_transfer::manifest::{Document, ManifestError, SourceEntry};
-use sluice_transfer::{Compression, Encoding, Format, KeyError, LeftOut, TransferId};
+use sluice_transfer::{Compression, Encoding, Format, KeyError, LeftOut, Timestamp, TransferId};
 
 use super::foreign::Asked;
 use super::list::{ListedShard, Sources};
@@ -99,7 +99,7 @@ pub(super) struct Within {
     pub range: RangeState,
     /// The time of the first event, where a rhythm is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first: Option<sluice_transfer::Timestamp>,
+    pub first: Option<Timestamp>,
 }
 
 impl Progress {
@@ -157,3 +157,74 @@ macro_rules! refusals {
 }
 
 refusals!(Error, Fault, ManifestError, KeyError);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// As it is kept in `tests/golden`: a plan of an earlier version goes on.
+    #[track_caller]
+    fn golden(name: &str, progress: serde_json::Value) {
+        let progress: Progress = serde_json::from_value(progress).unwrap();
+        let path = format!("{}/../../tests/golden/manifests-v1/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let written = progress.to_bytes();
+        if std::env::var_os("SLUICE_WRITE_GOLDEN").is_some() && !std::path::Path::new(&path).exists() {
+            std::fs::write(&path, &written).unwrap();
+        }
+        let kept = std::fs::read(&path).unwrap();
+        assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(&kept), "{name} is written as another");
+        assert_eq!(Progress::from_bytes(&kept).unwrap(), progress, "{name} is read as another");
+    }
+
+    #[test]
+    fn progress_is_read_and_written_as_ever() {
+        let sha = "ab".repeat(32);
+        let segment = json!({ "key": "0001/000001.json", "sha256": sha, "entries": 500 });
+        let entry = json!({ "key": "in/501.txt", "size": 7, "etag": "etag-501" });
+        golden(
+            "source-progress-files",
+            json!({
+                "transfer": "nightly", "stage": { "at": "files", "after": "in/501.txt" },
+                "shards": [{ "entries": 501, "bytes": 3_507, "segments": [segment] }], "open": [entry],
+                "sample": { "files": [entry], "last": entry, "seen": 501 },
+                "leftOut": { "hidden": { "count": 1, "first": ["in/_SUCCESS"] } },
+                "notes": { "kept": [], "more": 0 },
+            }),
+        );
+        let place = json!({
+            "chain": { "count": 83, "digest": sha }, "segment": sha, "passed": 2,
+            "tiles": { "reached": "after:500", "gaps": 1, "counts": { "events": 500, "bytes": 5_000 }, "objects": 500 },
+        });
+        let range = json!({
+            "from": { "at": "after:3" }, "until": { "time": 1_700_000_000_000_000_i64 },
+            "counts": { "events": 497, "bytes": 4_970 }, "early": 1, "late": 0,
+            "seen": { "times": { "min": 1_700_000_000_000_000_i64, "max": 1_700_000_001_000_000_i64 }, "untold": false },
+        });
+        let within = json!({ "place": place, "range": range, "first": 1_700_000_000_000_000_i64 });
+        let through = json!({
+            "source": "0", "parents": ["root"], "entries": 500, "bytes": 4_970, "segments": [segment],
+            "counts": { "events": 500, "bytes": 4_970 }, "gaps": [{ "from": "after:20", "until": "after:25" }],
+        });
+        golden(
+            "source-progress-manifest",
+            json!({
+                "transfer": "nightly",
+                "stage": { "at": "manifest", "root": "export/manifest.json", "sha256": sha, "within": within },
+                "shards": [through, { "source": "1", "entries": 500, "bytes": 4_970, "segments": [segment] }],
+                "open": [], "sample": { "files": [], "seen": 0 }, "leftOut": {},
+                "notes": { "kept": ["shard 0: times are out of order"], "more": 0 },
+            }),
+        );
+        for stage in [
+            json!({ "at": "search", "after": "in/a", "root": "in/x/manifest.json" }),
+            json!({ "at": "beside", "root": "in/x/manifest.json", "after": "in/a", "others": {} }),
+            json!({ "at": "listed", "encoding": ["avro", "zstd"] }),
+            json!({ "at": "listed" }),
+        ] {
+            let read: Stage = serde_json::from_value(stage.clone()).unwrap();
+            assert_eq!(serde_json::to_value(read).unwrap(), stage);
+        }
+    }
+}

@@ -11,6 +11,7 @@ mod error_codes;
 mod foreign;
 mod misfits;
 mod pace;
+mod planning;
 mod position_map;
 mod ranges;
 mod series;
