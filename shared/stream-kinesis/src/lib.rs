@@ -47,6 +47,7 @@ mod put;
 mod read;
 mod search;
 mod shards;
+mod thinned;
 mod wire;
 
 use std::collections::BTreeMap;

@@ -236,7 +236,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
             self.flush().await?;
         }
         while self.reads_on() && self.unsent.len() < events && bytes < most_bytes && !self.is_ahead() {
-            if !self.unsent.is_empty() && !slice.has_time() {
+            if !self.unsent.is_empty() && !self.reader.is_ready() && !slice.has_time() {
                 break;
             }
             match self.read_one().await? {
