@@ -1,5 +1,5 @@
 """How much processor exports from Kinesis and imports into it cost, beside a loop of the SDK in the same round, and how
-much of a shard's limits they use.
+much of a shard's limits they use, also where a few keys have most of the events.
 
 The service is the model of `tests/kinesis` behind a socket, S3 is the sink of `baseline s3-sink`; both run in processes
 of their own and are not counted. Each case has a fresh service. The loops (`tests/bench/src/kinesis`) do no more than
@@ -10,6 +10,7 @@ shards' limits that it used, from its start to its end.
 
 import argparse
 import contextlib
+import hashlib
 import json
 import pathlib
 import shutil
@@ -32,7 +33,9 @@ CPU_BOUNDS = {
     "export raw 100 B": 0.7, "export avro 100 B": 0.7, "export raw 1 KiB": 0.5, "export avro 1 KiB": 0.5,
     "export raw 10 KiB": 0.6, "export avro 10 KiB": 0.6, "import 1 KiB": 0.8,
 }
-LIMIT_BOUNDS = {"export": 0.9, "import": 0.85}
+LIMIT_BOUNDS = {"export": 0.9, "import": 0.85, "hot": 0.85}
+# What a put takes where some keys are sent far more often than others, in milliseconds.
+PUT_MILLIS = (3, 10)
 EVENTS = {"100 B": 100, "1 KiB": 1 << 10, "10 KiB": 10 << 10}
 
 
@@ -61,9 +64,12 @@ class Kinesis:
         self.process.wait()
         self.process.stdout.close()
 
+    def told(self, what):
+        with urllib.request.urlopen(f"{self.address}/{what}", timeout=60) as answer:
+            return json.loads(answer.read())
+
     def counts(self, operation):
-        with urllib.request.urlopen(f"{self.address}/counts", timeout=60) as answer:
-            return json.loads(answer.read())[operation]
+        return self.told("counts")[operation]
 
 
 class Bench:
@@ -71,7 +77,7 @@ class Bench:
 
     def __init__(self, machine, args):
         self.machine, self.args = machine, args
-        self.cpu, self.limits = {}, {}
+        self.cpu, self.limits, self.keys = {}, {}, {}
 
     def wants(self, name):
         return self.args.only in name
@@ -85,6 +91,8 @@ class Bench:
         for shards in (4, 8):
             self.limited_export(f"export {shards} shards", shards)
             self.limited_import(f"import {shards} shards", shards)
+        for millis in PUT_MILLIS:
+            self.hot_import(f"hot keys, 4 shards, {millis} ms a put", 4, millis)
 
     @contextlib.contextmanager
     def places(self, size, event, *more):
@@ -118,9 +126,10 @@ class Bench:
         """A folder with an export of the source."""
         with self.machine.fresh("archive") as folder, self.machine.fresh("home") as home:
             size, event, *more = kinesis_arguments
-            with Kinesis(self.machine, size, event, *more):
+            with Kinesis(self.machine, size, event, *more) as kinesis:
                 line = ["export", "kinesis:source", f"dir:{folder}", "--format", form, "--compression", "none"]
                 self.machine.transfer(home, *line, "--id", "made", moved=self.moved(size, event))
+                self.keys = kinesis.told("keys")
             yield folder / "made"
 
     def imported(self, name, size, event):
@@ -166,6 +175,26 @@ class Bench:
                 puts = kinesis.counts("PutRecords")
         refused = puts["recordsThrottled"] / (puts["records"] + puts["recordsThrottled"])
         self.limit(name, events / took.seconds, shards * min(RECORDS, WRITTEN // event), refused, took)
+
+    def hot_import(self, name, shards, millis):
+        """Of a key one event is under way at a time. So a shard takes at least what its most frequent key takes, one put
+        after the other, and at least what its limit makes of all its events; the import, what its slowest shard takes."""
+        if not self.wants(f"limits {name}"):
+            return
+        event = EVENTS["1 KiB"]
+        events = shards * RECORDS * self.args.seconds // 3
+        with self.archive((events * event, event, "--shards", shards, "--zipf"), "avro") as folder:
+            more = ["--shards", shards, "--limits", "--latency", millis]
+            with Kinesis(self.machine, 1, event, *more) as kinesis, self.machine.fresh("home2") as home:
+                line = ["import", f"dir:{folder}", "kinesis:target", "--id", "back"]
+                took = self.machine.transfer(home, *line, moved=self.moved(events * event, event))
+                puts = kinesis.counts("PutRecords")
+        of_shards = [[] for _ in range(shards)]
+        for key, count in self.keys.items():
+            of_shards[int(hashlib.md5(key.encode()).hexdigest(), 16) * shards >> 128].append(count)
+        least = max(max(sum(counts) / RECORDS, max(counts) * millis / 1_000) for counts in of_shards if counts)
+        refused = puts["recordsThrottled"] / (puts["records"] + puts["recordsThrottled"])
+        self.limit(name, least, took.seconds, refused, took)
 
     def limit(self, name, used, limit, refused, took):
         figure = dict(of=used / limit, refused=refused, seconds=took.seconds, peak=took.peak / MIB)

@@ -33,7 +33,7 @@ pub(crate) struct How {
     /// It was there before, and its request is the one on record.
     pub resumed: bool,
     /// A limit that it has is lifted.
-    unlimited: bool,
+    pub unlimited: bool,
 }
 
 impl How {

@@ -1,6 +1,7 @@
 //! The answer of `GetRecords`, decoded in place.
 //!
-//! Records borrow from the body ([`crate::body`]), and the payloads and keys of an answer share one buffer.
+//! Payloads are taken out of the body first ([`crate::thinned`]), records borrow from the rest, and the payloads and keys of
+//! an answer share one buffer.
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use sluice_ports::{Error, ErrorKind, Result};
 use sluice_transfer::{Event, Timestamp, Value};
 
 use crate::body::{Text, parsed};
+use crate::thinned::Thinned;
 
 /// What `GetRecords` answered, or a subscription pushed. `N` is where reading goes on.
 #[derive(Debug)]
@@ -56,12 +58,13 @@ struct Record<'a> {
 /// Decodes the answer to a call for `count` records that was made at the time `asked`. `Corrupt` if it is none; the
 /// error quotes nothing of it.
 pub(crate) fn decoded(body: &[u8], count: usize, asked: Timestamp) -> Result<Answer> {
-    let told: Told<'_> = parsed("GetRecords", body)?;
+    let thinned = Thinned::of(body);
+    let told: Told<'_> = parsed("GetRecords", &thinned.rest)?;
     // Whole milliseconds, of a year at most.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let behind = told.millis_behind_latest.unwrap_or(0.0).max(0.0) as u64;
     let next = told.next_shard_iterator;
-    let events = events(&told.records.unwrap_or_default())?;
+    let events = events(&told.records.unwrap_or_default(), &thinned)?;
     // Positions are made of numbers, so nothing could be said of what goes back.
     if !events.is_sorted_by(|a, b| a.sequence < b.sequence) {
         return Err(Error::new(ErrorKind::Corrupt, "records out of their order"));
@@ -73,16 +76,19 @@ pub(crate) fn decoded(body: &[u8], count: usize, asked: Timestamp) -> Result<Ans
     Ok(Answer { events, next, at_tip, reached })
 }
 
-fn events(records: &[Record<'_>]) -> Result<Vec<Event>> {
-    let text = |text: &Option<Text<'_>>| text.as_ref().map_or(0, |text| text.0.len());
-    let room = records.iter().map(|record| text(&record.data) / 4 * 3 + 3 + text(&record.partition_key)).sum();
+fn events(records: &[Record<'_>], thinned: &Thinned<'_>) -> Result<Vec<Event>> {
+    let no_base64 = || Error::new(ErrorKind::Corrupt, "a record's data is not in base 64");
+    let data = records.iter().map(|record| {
+        let text = record.data.as_ref().map_or("", |text| &*text.0);
+        thinned.payload(text).ok_or_else(no_base64)
+    });
+    let data = data.collect::<Result<Vec<_>>>()?;
+    let keys = records.iter().map(|record| record.partition_key.as_ref().map_or(0, |key| key.0.len()));
+    let room = data.iter().map(|data| data.len() / 4 * 3 + 3).chain(keys).sum();
     // Payload and key of one record, and of the next.
     let (mut joined, mut ends) = (Vec::<u8>::with_capacity(room), Vec::with_capacity(records.len()));
-    for record in records {
-        if let Some(data) = &record.data {
-            let decoded = STANDARD.decode_append(data.0.as_bytes(), &mut joined);
-            decoded.map_err(|_| Error::new(ErrorKind::Corrupt, "a record's data is not in base 64"))?;
-        }
+    for (record, data) in records.iter().zip(data) {
+        STANDARD.decode_append(data, &mut joined).map_err(|_| no_base64())?;
         let payload = joined.len();
         if let Some(key) = &record.partition_key {
             joined.extend_from_slice(key.0.as_bytes());

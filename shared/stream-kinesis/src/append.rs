@@ -1,17 +1,18 @@
 //! Writing: each event to the shard it was meant for, each once or not known.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use sluice_ports::{Appended, Error, ErrorKind, NewEvent, Result};
 use sluice_transfer::limits::excerpt;
-use sluice_transfer::{Aggregate, Order, Position, Sequence, ShardId, Value};
+use sluice_transfer::{Aggregate, Order, Position, Sequence, ShardId};
 
 use crate::KinesisStream;
 use crate::batch::Batches;
 use crate::fault;
-use crate::held::as_stored;
+use crate::held::check;
 use crate::put::{self, Entry, Put};
 use crate::shards::{Known, Shard};
 
@@ -28,21 +29,29 @@ const AGGREGATES: &[u8] = &[0xff];
 /// What became of a request that left nothing open.
 #[derive(Default)]
 struct Taken {
-    /// The events that arrived, and where.
-    arrived: Vec<(usize, ShardId, Sequence)>,
+    /// The events that arrived, in the request's order.
+    arrived: Vec<usize>,
+    /// The last number of each shard that they are in.
+    tails: BTreeMap<ShardId, Sequence>,
     /// Why the others did not.
     refused: Option<Error>,
 }
 
 /// An event as it is sent.
-struct Outgoing {
-    key: String,
-    payload: bytes::Bytes,
+struct Outgoing<'a> {
+    key: &'a str,
+    payload: &'a Bytes,
     /// Of an aggregate, the hashes of its events; the first one leads it. Else empty: its key leads it.
     hashes: Vec<u128>,
 }
 
-impl Outgoing {
+impl<'a> Outgoing<'a> {
+    /// Of an event that Kinesis can hold.
+    fn of((key, payload): (&'a str, &'a Bytes)) -> Self {
+        let hashes = Aggregate::read(payload).map_or_else(Vec::new, |aggregate| aggregate.hashes().collect());
+        Self { key, payload, hashes }
+    }
+
     /// Events of one line are in flight one at a time. Aggregates share one, since two of them may hold events of the
     /// same key. None for those that wait for no other.
     fn line(&self, order: Order) -> Option<&[u8]> {
@@ -76,15 +85,12 @@ impl KinesisStream {
         order: Order,
     ) -> Result<Appended> {
         let known = self.known().await?;
-        let outgoing = events.iter().map(|event| {
-            let event = as_stored(event.clone(), Some(&known.facts), self.wire.name())?;
-            outgoing(event).ok_or_else(|| Error::new(ErrorKind::Invalid, "an event that Kinesis cannot hold"))
-        });
-        let outgoing = outgoing.collect::<Result<Vec<_>>>()?;
+        let held = events.iter().map(|event| check(event, Some(&known.facts), self.wire.name()));
+        let outgoing = held.map(|held| held.map(Outgoing::of)).collect::<Result<Vec<_>>>()?;
         if led.is_none() {
             known.check_aggregates(&outgoing, self.wire.name())?;
         }
-        let mut batches = Batches::new(outgoing.iter().map(|event| (event.line(order), event.size())).collect());
+        let mut batches = Batches::new(outgoing.iter().map(|event| (event.line(order), event.size())));
         let at_once = if order == Order::None { IN_FLIGHT } else { 1 };
         let mut in_flight = FuturesUnordered::new();
         let (mut tails, mut refusals, mut wait) = (BTreeMap::<ShardId, Sequence>::new(), 0, 0);
@@ -106,11 +112,16 @@ impl KinesisStream {
                 Err(error) => return Err(error),
             };
             refusals = if taken.arrived.is_empty() { refusals + 1 } else { 0 };
-            let arrived: BTreeSet<usize> = taken.arrived.iter().map(|(index, ..)| *index).collect();
-            request.into_iter().filter(|index| !arrived.contains(index)).for_each(|index| batches.refused(index));
-            for (index, shard, sequence) in taken.arrived {
-                batches.arrived(index);
-                tails.entry(shard).and_modify(|tail| *tail = sequence.clone().max(tail.clone())).or_insert(sequence);
+            let mut arrived = taken.arrived.into_iter().peekable();
+            for index in request {
+                match arrived.next_if_eq(&index) {
+                    Some(_) => batches.arrived(index),
+                    None => batches.refused(index),
+                }
+            }
+            for (shard, last) in taken.tails {
+                let tail = tails.entry(shard).or_insert_with(|| last.clone());
+                *tail = last.max(tail.clone());
             }
             wait = 0;
             if let Some(error) = taken.refused {
@@ -130,7 +141,7 @@ impl KinesisStream {
         &self,
         id: &ShardId,
         led: Option<&Shard>,
-        outgoing: &[Outgoing],
+        outgoing: &[Outgoing<'_>],
         request: Vec<usize>,
         wait: u64,
     ) -> (Vec<usize>, Result<Taken>) {
@@ -158,15 +169,15 @@ impl KinesisStream {
         if answer.len() != request.len() {
             return Err(unclear(format!("{} results for {} records", answer.len(), request.len())));
         }
-        let mut taken = Taken::default();
+        let (mut taken, mut last) = (Taken::default(), BTreeMap::<&str, &str>::new());
         for (index, put) in request.iter().zip(answer) {
             match (put.error(), put.sequence(), put.shard()) {
                 // The stream was split or merged. Keys lead on to the new shards; what was led here went astray.
                 (None, Some(_), Some(shard)) if led && shard != id.as_str() => return Err(self.resharded(id)),
                 (None, Some(number), Some(shard)) => {
-                    let number = number.parse().map_err(|_| unclear("a record's number is none".to_owned()))?;
-                    let shard = shard.parse().map_err(|_| unclear("a record's shard is none".to_owned()))?;
-                    taken.arrived.push((*index, shard, number));
+                    let last = last.entry(shard).or_insert(number);
+                    *last = larger(*last, number).ok_or_else(|| unclear("a record's number is none".to_owned()))?;
+                    taken.arrived.push(*index);
                 }
                 (Some(code), ..) if fault::of_code(code) == Some(ErrorKind::Throttled) => {
                     taken.refused = Some(Error::new(ErrorKind::Throttled, excerpt(code)));
@@ -176,6 +187,11 @@ impl KinesisStream {
                     return Err(unclear(format!("a record was answered with {}", excerpt(code.unwrap_or("nothing")))));
                 }
             }
+        }
+        for (shard, number) in last {
+            let shard = shard.parse().map_err(|_| unclear("a record's shard is none".to_owned()))?;
+            let number = number.parse().map_err(|_| unclear("a record's number is none".to_owned()))?;
+            taken.tails.insert(shard, number);
         }
         Ok(taken)
     }
@@ -191,6 +207,14 @@ impl KinesisStream {
     }
 }
 
+/// The larger of two numbers in decimal; none if the second one is no number.
+fn larger<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
+    let digits = |text: &'a str| text.trim_start_matches('0');
+    let is_number = !other.is_empty() && other.bytes().all(|byte| byte.is_ascii_digit());
+    let by_value = digits(one).len().cmp(&digits(other).len()).then_with(|| digits(one).cmp(digits(other)));
+    is_number.then_some(if by_value.is_lt() { other } else { one })
+}
+
 /// Where an append's events stand.
 fn answer(id: &ShardId, expected: &Position, tails: BTreeMap<ShardId, Sequence>) -> Appended {
     let mut tails: BTreeMap<_, _> = tails.into_iter().map(|(shard, tail)| (shard, Position::After(tail))).collect();
@@ -200,17 +224,11 @@ fn answer(id: &ShardId, expected: &Position, tails: BTreeMap<ShardId, Sequence>)
     Appended::Spread { tails }
 }
 
-fn outgoing(event: NewEvent) -> Option<Outgoing> {
-    let (Value::Bytes(key), Value::Bytes(payload)) = (event.key, event.payload) else { return None };
-    let hashes = Aggregate::read(&payload).map_or_else(Vec::new, |aggregate| aggregate.hashes().collect());
-    Some(Outgoing { key: String::from_utf8(key.into()).ok()?, payload, hashes })
-}
-
 impl Known {
     /// Refuses an aggregate that no open shard can take as a whole. The plan checks this first, but the stream may have
     /// been split since.
-    fn check_aggregates(&self, events: &[Outgoing], name: &str) -> Result<()> {
-        let is_torn = |event: &Outgoing| {
+    fn check_aggregates(&self, events: &[Outgoing<'_>], name: &str) -> Result<()> {
+        let is_torn = |event: &Outgoing<'_>| {
             let mut open = self.shards.iter().filter(|shard| !shard.is_closed());
             !open.any(|shard| event.hashes.iter().all(|hash| shard.hashes.contains(*hash)))
         };
@@ -226,7 +244,28 @@ impl Known {
 }
 
 /// The record. It is led to a shard by that one's first hash, an aggregate by its own.
-fn entry<'a>(event: &'a Outgoing, led: Option<&Shard>) -> Entry<'a> {
+fn entry<'a>(event: &'a Outgoing<'_>, led: Option<&Shard>) -> Entry<'a> {
     let hash = led.map(|shard| shard.hashes.first()).or(event.hashes.first().copied());
-    Entry { key: &event.key, data: &event.payload, hash }
+    Entry { key: event.key, data: event.payload, hash }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_are_compared_as_sequences_are(one in "0{0,2}[0-9]{1,60}", other in "0{0,2}[0-9]{1,60}") {
+            let [first, second] = [&one, &other].map(|text| text.parse::<Sequence>().unwrap());
+            let larger: Sequence = larger(&one, &other).unwrap().parse().unwrap();
+            prop_assert_eq!(larger, first.max(second));
+        }
+
+        #[test]
+        fn what_is_no_number_is_not_compared(other in "([0-9]{0,3}[^0-9][0-9]{0,3})?") {
+            prop_assert_eq!(larger("1", &other), None);
+        }
+    }
 }

@@ -2,8 +2,13 @@
 //!
 //! **Invariant.** At most one event of a line is under way, and it is the first of its line that has not arrived. So
 //! the events of a line arrive in their order, whichever of them are refused. Events in no line wait for none.
+//!
+//! The longest line decides how many requests there are at least. So each request has the heads of the longest lines,
+//! and no more events than keep something for those after it: a line that is far longer than the others moves beside
+//! them, not behind them.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 
 /// Records in one request (API reference, `PutRecords`).
 pub(crate) const RECORDS: usize = 500;
@@ -11,63 +16,81 @@ pub(crate) const RECORDS: usize = 500;
 /// it goes to one shard, which takes 1 MB a second: more at once is refused and sent again.
 pub(crate) const BYTES: usize = 1 << 20;
 
-/// Events that have not arrived.
+/// An event that is to be sent.
 #[derive(Debug)]
-pub(crate) struct Batches<'a> {
-    /// Each event's line, if it is in one, and bytes of payload and key.
-    events: Vec<(Option<&'a [u8]>, usize)>,
-    /// Those that wait behind an earlier one of their line.
-    behind: HashMap<&'a [u8], VecDeque<usize>>,
-    /// Those that may go now: the first of each line, and all in no line.
-    heads: BTreeSet<usize>,
+struct Waiting {
+    /// Bytes of payload and key.
+    size: usize,
+    /// The next event of its line.
+    next: Option<usize>,
+    /// Events of its line behind it.
+    behind: usize,
 }
 
-impl<'a> Batches<'a> {
+/// Events that have not arrived.
+#[derive(Debug)]
+pub(crate) struct Batches {
+    events: Vec<Waiting>,
+    /// Those that may go now, longest lines first: the first of each line, and all in no line. Each with how many are
+    /// behind it.
+    heads: BinaryHeap<(usize, Reverse<usize>)>,
+    /// Events that are neither under way nor have arrived.
+    left: usize,
+}
+
+impl Batches {
     /// Events in their order: each one's line, if it is in one, and bytes of payload and key.
-    pub(crate) fn new(events: Vec<(Option<&'a [u8]>, usize)>) -> Self {
-        let (mut behind, mut heads) = (HashMap::<_, VecDeque<usize>>::new(), BTreeSet::new());
-        for (index, (line, _)) in events.iter().enumerate() {
-            match line.map(|line| behind.entry(line)) {
-                Some(std::collections::hash_map::Entry::Occupied(mut waiting)) => {
-                    waiting.get_mut().push_back(index);
-                    continue;
-                }
-                Some(std::collections::hash_map::Entry::Vacant(first)) => drop(first.insert(VecDeque::new())),
-                None => {}
+    pub(crate) fn new<'a>(
+        events: impl DoubleEndedIterator<Item = (Option<&'a [u8]>, usize)> + ExactSizeIterator,
+    ) -> Self {
+        let left = events.len();
+        let (mut waiting, mut heads) = (Vec::<Waiting>::with_capacity(left), BinaryHeap::new());
+        let mut firsts = HashMap::<&[u8], usize>::new();
+        // From the end, so that what is behind each is known. `index` counts from there, too.
+        for (index, (line, size)) in events.rev().enumerate() {
+            let next = line.and_then(|line| firsts.insert(line, index));
+            let behind = next.map_or(0, |next| waiting[next].behind + 1);
+            waiting.push(Waiting { size, next: next.map(|next| left - 1 - next), behind });
+            if line.is_none() {
+                heads.push((0, Reverse(left - 1 - index)));
             }
-            heads.insert(index);
         }
-        Self { events, behind, heads }
+        heads.extend(firsts.into_values().map(|index| (waiting[index].behind, Reverse(left - 1 - index))));
+        waiting.reverse();
+        Self { events: waiting, heads, left }
     }
 
     /// The events of the next request, which are under way from now on; none when all others have arrived, are under
     /// way, or wait.
     pub(crate) fn next(&mut self) -> Vec<usize> {
-        let (mut request, mut bytes) = (Vec::new(), 0);
-        for index in self.heads.iter().copied().take(RECORDS) {
-            bytes += self.events[index].1;
+        let Some((behind, _)) = self.heads.peek() else { return Vec::new() };
+        let most = self.left.div_ceil(behind + 1).min(RECORDS);
+        let (mut request, mut bytes) = (Vec::with_capacity(most), 0);
+        while request.len() < most
+            && let Some((_, Reverse(index))) = self.heads.peek()
+        {
+            bytes += self.events[*index].size;
             if bytes > BYTES && !request.is_empty() {
                 break;
             }
-            request.push(index);
+            request.push(*index);
+            self.heads.pop();
         }
-        for index in &request {
-            self.heads.remove(index);
-        }
+        self.left -= request.len();
         request
     }
 
     /// One that was under way has arrived: the next of its line may go.
     pub(crate) fn arrived(&mut self, index: usize) {
-        let line = self.events[index].0;
-        if let Some(next) = line.and_then(|line| self.behind.get_mut(line)).and_then(VecDeque::pop_front) {
-            self.heads.insert(next);
+        if let Some(next) = self.events[index].next {
+            self.heads.push((self.events[next].behind, Reverse(next)));
         }
     }
 
     /// One that was under way was refused: it goes again.
     pub(crate) fn refused(&mut self, index: usize) {
-        self.heads.insert(index);
+        self.heads.push((self.events[index].behind, Reverse(index)));
+        self.left += 1;
     }
 }
 
@@ -89,8 +112,7 @@ mod tests {
         ) {
             let keys: Vec<[u8; 1]> = events.iter().map(|(key, _)| [*key]).collect();
             let line = |index: usize| (keys[index] != [0]).then_some(&keys[index][..]);
-            let sized = events.iter().enumerate().map(|(index, (_, size))| (line(index), *size)).collect();
-            let mut batches = Batches::new(sized);
+            let mut batches = Batches::new(events.iter().enumerate().map(|(index, (_, size))| (line(index), *size)));
             let (mut refused, mut next) = (refused_of(&refusals), next.iter().cycle());
             let (mut arrived, mut in_flight, mut calls) = (Vec::new(), Vec::<Vec<usize>>::new(), 0);
             loop {
@@ -135,7 +157,7 @@ mod tests {
         refusals.iter().cycle().map(|refusal| *refusal == 0)
     }
 
-    fn sizes(mut batches: Batches<'_>) -> Vec<usize> {
+    fn sizes(mut batches: Batches) -> Vec<usize> {
         let mut sizes = Vec::new();
         while let request = batches.next()
             && !request.is_empty()
@@ -151,9 +173,21 @@ mod tests {
     #[test]
     fn requests_are_full() {
         let keys: Vec<_> = (0..1_200_u32).map(u32::to_be_bytes).collect();
-        let by_key = Batches::new(keys.iter().map(|key| (Some(&key[..]), 10)).collect());
+        let by_key = Batches::new(keys.iter().map(|key| (Some(&key[..]), 10)));
         assert_eq!(sizes(by_key), [500, 500, 200]);
-        assert_eq!(sizes(Batches::new(vec![(None, 10); 1_200])), [500, 500, 200]);
-        assert_eq!(sizes(Batches::new(vec![(Some(b"key"), 10); 3])), [1, 1, 1]);
+        assert_eq!(sizes(Batches::new([(None, 10); 1_200].into_iter())), [500, 500, 200]);
+        assert_eq!(sizes(Batches::new([(Some(&b"key"[..]), 10); 3].into_iter())), [1, 1, 1]);
+    }
+
+    /// The others of a batch go beside a line that is far longer, in as many requests as that has events.
+    #[test]
+    fn a_long_line_moves_beside_the_others() {
+        let keys: Vec<_> = (0..900_u32).map(u32::to_be_bytes).collect();
+        let hot = (0..100).map(|_| (Some(&b"hot"[..]), 10));
+        let others = keys.iter().map(|key| (Some(&key[..]), 10));
+        // Wherever its events stand.
+        for events in [hot.clone().chain(others.clone()).collect::<Vec<_>>(), others.chain(hot).collect()] {
+            assert_eq!(sizes(Batches::new(events.into_iter())), [10; 100]);
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! reads that of a good answer.
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -14,14 +15,16 @@ use aws_smithy_runtime_api::client::interceptors::context::{
 };
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
+use aws_smithy_types::byte_stream::{self, ByteStream};
 use aws_smithy_types::config_bag::ConfigBag;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use serde::Deserialize;
 use sluice_ports::{Clock, Error, ErrorKind, Result};
 
-/// How long an answer may take to arrive, in milliseconds: it has 14 MB at most.
+/// Bytes of the longest answer: 10 MiB of records, in base 64.
+const LARGEST: usize = 14 << 20;
+/// How long an answer may take to arrive, in milliseconds.
 const ARRIVAL_MILLIS: u64 = 60_000;
 
 /// The length of a body, as its header.
@@ -78,11 +81,10 @@ impl Bodies {
     }
 
     /// All bytes of the answer. `unanswered` if they do not come.
-    pub(crate) async fn answer(&self, operation: &str, unanswered: ErrorKind, clock: &dyn Clock) -> Result<Bytes> {
+    pub(crate) async fn answer(&self, operation: &str, unanswered: ErrorKind, clock: &dyn Clock) -> Result<Vec<u8>> {
         let body = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(SdkBody::empty);
-        let arrival = std::pin::pin!(ByteStream::new(body).collect());
-        match select(arrival, clock.sleep(ARRIVAL_MILLIS)).await {
-            Either::Left((Ok(bytes), _)) => Ok(bytes.into_bytes()),
+        match select(pin!(arrival(body)), clock.sleep(ARRIVAL_MILLIS)).await {
+            Either::Left((Ok(bytes), _)) => Ok(bytes),
             Either::Left((Err(why), _)) => {
                 Err(Error::with(unanswered, format!("the answer of {operation} broke off"), why))
             }
@@ -92,6 +94,18 @@ impl Bodies {
             }
         }
     }
+}
+
+/// All bytes of a body. Each piece is copied as it comes, so that the connection can fill its memory again.
+async fn arrival(body: SdkBody) -> std::result::Result<Vec<u8>, byte_stream::error::Error> {
+    let mut pieces = ByteStream::new(body);
+    // What a server says of its length.
+    let told = usize::try_from(pieces.size_hint().0).unwrap_or(LARGEST);
+    let mut bytes = Vec::with_capacity(told.min(LARGEST));
+    while let Some(piece) = pieces.try_next().await? {
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
 }
 
 /// A text of an answer: borrowed unless it has escapes.

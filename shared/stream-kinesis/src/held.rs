@@ -1,5 +1,6 @@
 //! What Kinesis holds of an event.
 
+use bytes::Bytes;
 use sluice_ports::{Error, ErrorKind, NewEvent, Result, ShardLimits, StreamFacts};
 use sluice_transfer::{Timestamp, Value};
 
@@ -33,6 +34,13 @@ impl Facts {
 
 /// The event as it will be read again, but for its time; `facts` where they are known.
 pub(crate) fn as_stored(event: NewEvent, facts: Option<&Facts>, stream: &str) -> Result<NewEvent> {
+    check(&event, facts, stream)?;
+    let key = if event.key.is_empty() { NO_KEY.into() } else { event.key };
+    Ok(NewEvent { time: Timestamp::default(), key, headers: Vec::new(), payload: event.payload })
+}
+
+/// The key and the payload that a record of the event has. `Invalid` if Kinesis cannot hold the event.
+pub(crate) fn check<'a>(event: &'a NewEvent, facts: Option<&Facts>, stream: &str) -> Result<(&'a str, &'a Bytes)> {
     let refuse = |what: String| Err(Error::new(ErrorKind::Invalid, what));
     if facts.is_some_and(|facts| facts.scattered) {
         return refuse(scattered(stream));
@@ -43,19 +51,17 @@ pub(crate) fn as_stored(event: NewEvent, facts: Option<&Facts>, stream: &str) ->
             event.headers.len()
         ));
     }
-    let Value::Bytes(payload) = event.payload else {
+    let Value::Bytes(payload) = &event.payload else {
         return refuse("Kinesis cannot tell an event without a payload from one whose payload is empty".to_owned());
     };
-    let key = match event.key {
-        Value::Bytes(key) if !key.is_empty() => key,
-        _ => NO_KEY.into(),
+    let key = if event.key.is_empty() { NO_KEY.as_bytes() } else { event.key.as_slice() };
+    let Ok(key) = std::str::from_utf8(key) else {
+        return refuse("a key that is not UTF-8 cannot be a partition key of Kinesis".to_owned());
     };
-    match std::str::from_utf8(&key).map(|key| key.chars().count()) {
-        Ok(1..=KEY_CHARACTERS) => {}
-        Ok(count) => {
-            return refuse(format!("a key of {count} characters; Kinesis takes {KEY_CHARACTERS} as a partition key"));
-        }
-        Err(_) => return refuse("a key that is not UTF-8 cannot be a partition key of Kinesis".to_owned()),
+    // A character has a byte at least.
+    if key.len() > KEY_CHARACTERS && key.chars().count() > KEY_CHARACTERS {
+        let count = key.chars().count();
+        return refuse(format!("a key of {count} characters; Kinesis takes {KEY_CHARACTERS} as a partition key"));
     }
     let (size, largest) = (payload.len() + key.len(), facts.map_or(LARGEST, |facts| facts.largest));
     if size as u64 > largest {
@@ -63,12 +69,7 @@ pub(crate) fn as_stored(event: NewEvent, facts: Option<&Facts>, stream: &str) ->
             "an event of {size} bytes (payload and key) is larger than the {largest} bytes that {stream} takes"
         ));
     }
-    Ok(NewEvent {
-        time: Timestamp::default(),
-        key: Value::Bytes(key),
-        headers: Vec::new(),
-        payload: Value::Bytes(payload),
-    })
+    Ok((key, payload))
 }
 
 /// Why nothing is written into a stream that ignores keys.

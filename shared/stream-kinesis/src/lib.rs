@@ -47,6 +47,7 @@ mod put;
 mod read;
 mod search;
 mod shards;
+mod thinned;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -241,8 +242,7 @@ impl StreamStore for KinesisStream {
     }
 
     fn as_stored(&self, event: NewEvent) -> Result<NewEvent> {
-        let known = self.remembered();
-        held::as_stored(event, known.as_deref().map(|known| &known.facts), self.wire.name())
+        held::as_stored(event, self.remembered_facts().as_ref(), self.wire.name())
     }
 
     fn intake(&self) -> Option<Intake> {

@@ -73,6 +73,11 @@ impl KinesisStream {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What concerns every record, if it was told.
+    pub(crate) fn remembered_facts(&self) -> Option<Facts> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|known| known.facts)
+    }
+
     /// What was told once, or is told now.
     pub(crate) async fn known(&self) -> Result<Arc<Known>> {
         match self.remembered() {

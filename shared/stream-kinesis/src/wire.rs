@@ -7,7 +7,6 @@ use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::operation::get_records::GetRecordsError;
 use aws_sdk_kinesis::types::{RecordDistributionStrategy, ShardIteratorType, StreamStatus};
 use aws_smithy_types::DateTime;
-use bytes::Bytes;
 use sluice_ports::{Clock, Error, ErrorKind, Result};
 use sluice_transfer::{ShardId, Timestamp};
 
@@ -255,7 +254,7 @@ impl Wire {
     }
 
     /// One request, once; its answer's body. An error that leaves open what happened is `Indeterminate`.
-    pub(crate) async fn put<'a>(&self, entries: impl Iterator<Item = Entry<'a>> + Clone) -> Result<Bytes> {
+    pub(crate) async fn put<'a>(&self, entries: impl Iterator<Item = Entry<'a>> + Clone) -> Result<Vec<u8>> {
         let stream = (if self.is_arn { "StreamARN" } else { "StreamName" }, self.name.as_str());
         let bodies = Bodies::of_request(put::request(stream, entries));
         // What the SDK checks of its input, and takes the endpoint from.

@@ -1,6 +1,7 @@
 //! Checksums that can be taken in pieces.
 
 use std::fmt;
+use std::io::Write;
 use std::str::FromStr;
 
 use crc_fast::{CrcAlgorithm, Digest};
@@ -148,25 +149,25 @@ impl EventDigest {
 
     /// With one more event.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "writing into memory has no way to fail")]
     pub fn with(self, time: Timestamp, key: &Value, headers: &[Header], payload: &Value) -> Self {
-        // Lengths before bytes, so that no two events share an encoding.
-        let mut head = Vec::with_capacity(64 + key.len());
-        head.extend_from_slice(&time.micros().to_le_bytes());
-        push_value(&mut head, key);
-        head.extend_from_slice(&(headers.len() as u64).to_le_bytes());
-        for header in headers {
-            head.extend_from_slice(&(header.name.len() as u64).to_le_bytes());
-            head.extend_from_slice(header.name.as_bytes());
-            push_value(&mut head, &header.value);
-        }
-        push_tag(&mut head, payload);
+        // All but very long keys and headers: nothing is allocated for an event.
+        let (mut short, mut long) = ([0; SHORT_HEAD], Vec::new());
+        let mut room = &mut short[..];
+        let head = if write_head(&mut room, time, key, headers, payload).is_ok() {
+            let left = room.len();
+            &short[..SHORT_HEAD - left]
+        } else {
+            write_head(&mut long, time, key, headers, payload).expect("memory takes it");
+            &long[..]
+        };
         let payload = payload.as_slice();
         let sum = if self.unordered {
-            let event = Checksum::of(&head).followed_by(payload);
+            let event = Checksum::of(head).followed_by(payload);
             let crc = self.sum.crc.wrapping_add(scattered(event.crc));
             Checksum { crc, len: self.sum.len.saturating_add(event.len) }
         } else {
-            self.sum.followed_by(&head).followed_by(payload)
+            self.sum.followed_by(head).followed_by(payload)
         };
         Self { sum, ..self }
     }
@@ -185,6 +186,9 @@ const fn scattered(crc: u64) -> u64 {
     let crc = (crc ^ (crc >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     crc ^ (crc >> 31)
 }
+
+/// Bytes of the head of an event with a key and headers of no unusual length.
+const SHORT_HEAD: usize = 256;
 
 /// In front of a digest without order.
 const UNORDERED: &str = "sum:";
@@ -206,19 +210,38 @@ impl From<EventDigest> for String {
     }
 }
 
-fn push_tag(out: &mut Vec<u8>, value: &Value) {
+/// What of an event stands in front of its payload. Lengths before bytes, so that no two events share an encoding.
+fn write_head(
+    out: &mut impl Write,
+    time: Timestamp,
+    key: &Value,
+    headers: &[Header],
+    payload: &Value,
+) -> std::io::Result<()> {
+    out.write_all(&time.micros().to_le_bytes())?;
+    write_value(out, key)?;
+    out.write_all(&(headers.len() as u64).to_le_bytes())?;
+    for header in headers {
+        out.write_all(&(header.name.len() as u64).to_le_bytes())?;
+        out.write_all(header.name.as_bytes())?;
+        write_value(out, &header.value)?;
+    }
+    write_tag(out, payload)
+}
+
+fn write_tag(out: &mut impl Write, value: &Value) -> std::io::Result<()> {
     let tag = match value {
         Value::Absent => 0_u8,
         Value::Null => 1,
         Value::Bytes(_) => 2,
     };
-    out.push(tag);
-    out.extend_from_slice(&(value.len() as u64).to_le_bytes());
+    out.write_all(&[tag])?;
+    out.write_all(&(value.len() as u64).to_le_bytes())
 }
 
-fn push_value(out: &mut Vec<u8>, value: &Value) {
-    push_tag(out, value);
-    out.extend_from_slice(value.as_slice());
+fn write_value(out: &mut impl Write, value: &Value) -> std::io::Result<()> {
+    write_tag(out, value)?;
+    out.write_all(value.as_slice())
 }
 
 /// SHA-256 in hexadecimal.

@@ -9,6 +9,8 @@ use crate::PositionError;
 
 /// Digits of a sequence number, at most.
 const LONGEST: usize = 256;
+/// Digits of the largest number of 64 bits. No longer number is one.
+const SMALL: usize = 20;
 
 /// The sub-number of an event that ends its record: behind it the whole record is read.
 const LAST: u32 = u32::MAX;
@@ -120,10 +122,12 @@ impl Sequence {
 
     /// Of decimal digits, zeros in front or not.
     fn of_digits(text: &str) -> Self {
-        let digits = text.trim_start_matches('0');
-        match if digits.is_empty() { "0" } else { digits }.parse::<u64>() {
-            Ok(number) => Self::new(number),
-            Err(_) => Self::of(Digits::Large(digits.into())),
+        let zeros = text.bytes().take_while(|digit| *digit == b'0').count();
+        let digits = &text[zeros..];
+        let small = (digits.len() <= SMALL).then(|| if digits.is_empty() { Ok(0) } else { digits.parse() });
+        match small {
+            Some(Ok(number)) => Self::new(number),
+            Some(Err(_)) | None => Self::of(Digits::Large(digits.into())),
         }
     }
 
@@ -200,7 +204,12 @@ impl FromStr for Sequence {
 
     fn from_str(text: &str) -> Result<Self, PositionError> {
         let wrong = || PositionError::Sequence(text.chars().take(80).collect());
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        // All bytes are looked at, without a branch for each: numbers are read once an event.
+        let is_digits = |text: &str| text.bytes().fold(true, |all, byte| all & byte.is_ascii_digit());
+        let is_number = |text: &str| !text.is_empty() && is_digits(text);
+        if text.len() <= LONGEST && is_number(text) {
+            return Ok(Self::of_digits(text));
+        }
         let (digits, sub) = text.split_once('#').map_or((text, None), |(digits, sub)| (digits, Some(sub)));
         if !is_number(digits) || digits.len() > LONGEST || sub.is_some_and(|sub| !is_number(sub)) {
             return Err(wrong());

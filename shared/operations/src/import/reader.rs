@@ -122,6 +122,11 @@ impl<'a> Reader<'a> {
         self.source.check
     }
 
+    /// True if the next event was taken out of its bytes: nothing is waited for.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// The next event.
     pub(crate) async fn next(&mut self) -> Result<Next, Stop> {
         loop {

@@ -51,9 +51,14 @@ fn at_once(settings: &Settings, stream: &dyn StreamStore) -> usize {
     usize::try_from(settings.memory_bytes / a_shard.max(1)).unwrap_or(1).clamp(1, SHARDS_AT_ONCE)
 }
 
-/// Bytes sent at once: of a shard that has limits what it takes in some seconds.
+/// Bytes sent at once: of a shard that has limits what it takes in some seconds. Where appends go by key each is many
+/// requests, and a longer one has no more in each of them.
 fn append_bytes(settings: &Settings, stream: &dyn StreamStore) -> usize {
-    let taken = stream.intake().map_or(u64::MAX, |intake| intake.bytes.saturating_mul(BATCH_SECONDS));
+    let taken = match stream.promises().appends {
+        Appends::Conditional => u64::MAX,
+        Appends::ByKey => BY_KEY_BYTES,
+    };
+    let taken = stream.intake().map_or(taken, |intake| intake.bytes.saturating_mul(BATCH_SECONDS));
     settings.append_bytes.min(usize::try_from(taken).unwrap_or(usize::MAX)).max(1)
 }
 
@@ -111,6 +116,8 @@ async fn move_shard(
 
 /// Shards that one process works on at once, however much memory there is.
 const SHARDS_AT_ONCE: usize = 32;
+/// A batch for a shard without limits that takes appends by key, in bytes.
+const BY_KEY_BYTES: u64 = 2 << 20;
 /// A batch for a shard with limits is what it takes in this time, in seconds.
 const BATCH_SECONDS: u64 = 2;
 
@@ -242,7 +249,7 @@ impl<'a, 'h: 'a> ShardImport<'a, 'h> {
             self.flush().await?;
         }
         while self.reads_on() && self.unsent.len() < events && bytes < most_bytes && !self.is_ahead() {
-            if !self.unsent.is_empty() && !slice.has_time() {
+            if !self.unsent.is_empty() && !self.reader.is_ready() && !slice.has_time() {
                 break;
             }
             match self.read_one().await? {

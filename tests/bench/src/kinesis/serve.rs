@@ -1,8 +1,10 @@
 //! A service that answers the calls of Kinesis from memory, in a process of its own, so that its work is not counted:
 //! the model that Sluice's tests have (`tests/kinesis`), behind a socket.
 
+use std::collections::BTreeMap;
 use std::io::{BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -41,16 +43,17 @@ pub(crate) struct Serve {
 }
 
 /// Serves until its process is ended. Prints the port first: its caller then knows where and when.
-/// `GET /counts` answers what was asked so far.
+/// `GET /counts` answers what was asked so far, `GET /keys` how many events of the source have each key.
 pub(crate) fn serve(service: &Serve) -> Result<()> {
-    let kinesis = filled(service)?;
+    let (kinesis, keys) = filled(service)?;
+    let keys: Arc<str> = json!(keys).to_string().into();
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     println!("{}", listener.local_addr()?.port());
     for connection in listener.incoming() {
-        let (connection, kinesis, latency) = (connection?, kinesis.clone(), service.latency);
+        let (connection, kinesis, keys, latency) = (connection?, kinesis.clone(), keys.clone(), service.latency);
         thread::spawn(move || {
             // A connection that breaks off is its client's to notice.
-            if let Err(error) = answer(&connection, &kinesis, latency) {
+            if let Err(error) = answer(&connection, &kinesis, &keys, latency) {
                 eprintln!("a connection ended: {error}");
             }
         });
@@ -58,11 +61,11 @@ pub(crate) fn serve(service: &Serve) -> Result<()> {
     Ok(())
 }
 
-/// The service with its two streams.
-fn filled(service: &Serve) -> Result<Kinesis> {
+/// The service with its two streams, and how many events of the source have each key.
+fn filled(service: &Serve) -> Result<(Kinesis, BTreeMap<String, usize>)> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let kinesis = Kinesis::beginning(u64::try_from(now)?);
-    let mut keys = Keys::new(service.zipf);
+    let (mut keys, mut given) = (Keys::new(service.zipf), BTreeMap::new());
     let made = kinesis.call("owner", |call| {
         call.create_stream(SOURCE, service.shards, Mode::Provisioned)?;
         call.create_stream(TARGET, service.shards, Mode::Provisioned)?;
@@ -72,7 +75,9 @@ fn filled(service: &Serve) -> Result<Kinesis> {
             let entries = (0..count).map(|_| {
                 let mut payload = Vec::with_capacity(service.load.event);
                 payloads.push(&mut payload, service.load.event);
-                Entry::new(keys.next(), Bytes::from(payload))
+                let key = keys.next();
+                *given.entry(key.clone()).or_insert(0) += 1;
+                Entry::new(key, Bytes::from(payload))
             });
             let entries = entries.collect::<Vec<_>>();
             for chunk in entries.chunks((4 << 20) / service.load.event.max(1) + 1) {
@@ -86,16 +91,17 @@ fn filled(service: &Serve) -> Result<Kinesis> {
     });
     made?;
     kinesis.set(Faults { read_limits: service.limits, write_limits: service.limits, ..Faults::default() });
-    Ok(kinesis)
+    Ok((kinesis, given))
 }
 
-fn answer(connection: &TcpStream, kinesis: &Kinesis, latency: u64) -> Result<()> {
+fn answer(connection: &TcpStream, kinesis: &Kinesis, keys: &str, latency: u64) -> Result<()> {
     connection.set_nodelay(true)?;
     let mut input = BufReader::with_capacity(256 << 10, connection);
     let mut output = connection;
     while let Some(request) = Request::read(&mut input, &mut output, KEPT)? {
         let answer = if request.is("GET") {
-            Answer::new(200).body(counts(kinesis).as_bytes())
+            let told = if request.bucket == "keys" { keys.to_owned() } else { counts(kinesis) };
+            Answer::new(200).body(told.as_bytes())
         } else {
             let header = |name: &str| request.header(name).unwrap_or_default();
             let target = header("x-amz-target");
