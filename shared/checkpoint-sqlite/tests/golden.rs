@@ -76,6 +76,7 @@ fn export() -> TransferRecord {
         to: "dir:/archive/orders".parse().unwrap(),
         format: Some(Format::Jsonl),
         compression: Some(Compression::Gzip),
+        series: None,
         from: Some("2026-11-21T00:00:00Z".parse().unwrap()),
         until: Some("0@90".parse().unwrap()),
         object_size: None,

@@ -145,8 +145,8 @@ impl Command {
     pub fn id(&self) -> Option<&TransferId> {
         match self {
             Self::Series(..) | Self::Stopped(None | Some(Stopped { ran: Ran::Series(_), .. })) => None,
-            Self::Stopped(Some(Stopped { ran: Ran::Transfer(id), .. })) => Some(id),
-            Self::Start(id, _)
+            Self::Stopped(Some(Stopped { ran: Ran::Transfer(id), .. }))
+            | Self::Start(id, _)
             | Self::Resume(id)
             | Self::Pause(id)
             | Self::Cancel(id)

@@ -131,6 +131,7 @@ fn events_are_as_their_schema_says() {
         bytes_written: Some(2),
         rate: None,
         retention: None,
+        series: None,
         replay: None,
         planning: None,
         left_out: LeftOut::default(),

@@ -176,7 +176,7 @@ impl KinesisStream {
                 (None, Some(_), Some(shard)) if led && shard != id.as_str() => return Err(self.resharded(id)),
                 (None, Some(number), Some(shard)) => {
                     let last = last.entry(shard).or_insert(number);
-                    *last = larger(*last, number).ok_or_else(|| unclear("a record's number is none".to_owned()))?;
+                    *last = larger(last, number).ok_or_else(|| unclear("a record's number is none".to_owned()))?;
                     taken.arrived.push(*index);
                 }
                 (Some(code), ..) if fault::of_code(code) == Some(ErrorKind::Throttled) => {

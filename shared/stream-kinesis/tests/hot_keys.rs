@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use futures::future::join_all;
 use sluice_fake_kinesis::{Faults, Kinesis, Mode};
-use sluice_ports::{Appended, Clock, NewEvent, StreamStore};
+use sluice_ports::{Appended, Clock, NewEvent, StreamReader, StreamStore};
 use sluice_transfer::{HashRange, Position, ShardId, Timestamp, Value, key_hash};
 
 use crate::world::stream;
@@ -43,7 +43,9 @@ fn event(rank: u32) -> NewEvent {
 /// How many of the most frequent key there are.
 fn hottest(events: &[u32]) -> u64 {
     let mut counts = HashMap::<u32, u64>::new();
-    events.iter().for_each(|rank| *counts.entry(*rank).or_default() += 1);
+    for rank in events {
+        *counts.entry(*rank).or_default() += 1;
+    }
     counts.into_values().max().unwrap_or_default()
 }
 
@@ -62,10 +64,11 @@ async fn the_others_of_a_shard_are_sent_beside_its_hot_key() {
     let imports = shards.iter().map(async |(shard, hashes)| {
         let is_led_here = |rank: &u32| hashes.contains(key_hash(format!("key-{rank}").as_bytes()));
         let ranks: Vec<u32> = ranks.iter().copied().filter(is_led_here).collect();
+        let writer = target.writer(shard, None).await.unwrap();
         let (mut tail, mut least) = (Position::Beginning, 0.0);
         for batch in ranks.chunks(BATCH) {
             let events: Vec<_> = batch.iter().map(|rank| event(*rank)).collect();
-            let Appended::Done { tail: next } = target.append_by_key(shard, None, &tail, &events).await.unwrap() else {
+            let Appended::Done { tail: next } = writer.append_by_key(&tail, &events).await.unwrap() else {
                 panic!("no shard was split")
             };
             tail = next;

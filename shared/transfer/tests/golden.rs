@@ -109,8 +109,8 @@ fn previous() -> PreviousRun {
     PreviousRun { transfer: "nightly-2026-11-28".parse().unwrap(), manifest, reached: Some(time(400)) }
 }
 
-fn hole() -> Option<TimeRange> {
-    Some(TimeRange { min: time(400), max: time(500) })
+fn hole() -> TimeRange {
+    TimeRange { min: time(400), max: time(500) }
 }
 
 fn run() -> SeriesRun {
@@ -125,7 +125,7 @@ fn run() -> SeriesRun {
         host: "laptop:/home/me/.sluice (0123456789abcdef)".to_owned(),
         execution: "local-7".to_owned(),
         created: time(0),
-        hole: hole(),
+        hole: Some(hole()),
     }
 }
 
