@@ -10,6 +10,7 @@ import control
 import dying
 import older
 import refusals
+import series
 import transfers
 from cloud import ROOT, Cloud, Stack, check, working_in
 from world import World
@@ -37,6 +38,8 @@ SCENARIOS = [
     control.describe_and_verify,
     control.stopped_from_outside,
     control.stopped_at_rest,
+    series.nightly,
+    series.taken_by_another_host,
     dying.export_dies,
     dying.import_dies,
     dying.two_slices_at_once,
