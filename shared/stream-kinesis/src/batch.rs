@@ -40,7 +40,9 @@ pub(crate) struct Batches {
 
 impl Batches {
     /// Events in their order: each one's line, if it is in one, and bytes of payload and key.
-    pub(crate) fn new<'a>(events: impl DoubleEndedIterator<Item = (Option<&'a [u8]>, usize)> + ExactSizeIterator) -> Self {
+    pub(crate) fn new<'a>(
+        events: impl DoubleEndedIterator<Item = (Option<&'a [u8]>, usize)> + ExactSizeIterator,
+    ) -> Self {
         let left = events.len();
         let (mut waiting, mut heads) = (Vec::<Waiting>::with_capacity(left), BinaryHeap::new());
         let mut firsts = HashMap::<&[u8], usize>::new();
@@ -173,7 +175,7 @@ mod tests {
         let keys: Vec<_> = (0..1_200_u32).map(u32::to_be_bytes).collect();
         let by_key = Batches::new(keys.iter().map(|key| (Some(&key[..]), 10)));
         assert_eq!(sizes(by_key), [500, 500, 200]);
-        assert_eq!(sizes(Batches::new([(None, 10); 1_200].into_iter())), [500, 500, 200]);
+        assert_eq!(sizes(Batches::new(vec![(None, 10); 1_200].into_iter())), [500, 500, 200]);
         assert_eq!(sizes(Batches::new([(Some(&b"key"[..]), 10); 3].into_iter())), [1, 1, 1]);
     }
 

@@ -43,7 +43,9 @@ fn event(rank: u32) -> NewEvent {
 /// How many of the most frequent key there are.
 fn hottest(events: &[u32]) -> u64 {
     let mut counts = HashMap::<u32, u64>::new();
-    events.iter().for_each(|rank| *counts.entry(*rank).or_default() += 1);
+    for rank in events {
+        *counts.entry(*rank).or_default() += 1;
+    }
     counts.into_values().max().unwrap_or_default()
 }
 
