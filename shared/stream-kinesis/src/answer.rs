@@ -176,7 +176,7 @@ mod tests {
         /// For any payloads, keys and escapes.
         #[test]
         fn records_come_back_as_they_were_put(
-            records in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..200), ".{0,40}"), 0..20),
+            records in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..900), ".{0,40}"), 0..20),
             slashes: bool,
         ) {
             let told = records.iter().enumerate().map(|(number, (data, key))| json!({

@@ -1,7 +1,6 @@
 //! Checksums that can be taken in pieces.
 
 use std::fmt;
-use std::io::Write;
 use std::str::FromStr;
 
 use crc_fast::{CrcAlgorithm, Digest};
@@ -149,18 +148,19 @@ impl EventDigest {
 
     /// With one more event.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "writing into memory has no way to fail")]
     pub fn with(self, time: Timestamp, key: &Value, headers: &[Header], payload: &Value) -> Self {
-        // All but very long keys and headers: nothing is allocated for an event.
-        let (mut short, mut long) = ([0; SHORT_HEAD], Vec::new());
-        let mut room = &mut short[..];
-        let head = if write_head(&mut room, time, key, headers, payload).is_ok() {
-            let left = room.len();
-            &short[..SHORT_HEAD - left]
-        } else {
-            write_head(&mut long, time, key, headers, payload).expect("memory takes it");
-            &long[..]
-        };
+        // Lengths before bytes, so that no two events share an encoding.
+        let mut head = Head { short: [0; SHORT_HEAD], len: 0, long: Vec::new() };
+        head.push(&time.micros().to_le_bytes());
+        head.push_value(key);
+        head.push(&(headers.len() as u64).to_le_bytes());
+        for header in headers {
+            head.push(&(header.name.len() as u64).to_le_bytes());
+            head.push(header.name.as_bytes());
+            head.push_value(&header.value);
+        }
+        head.push_tag(payload);
+        let head = head.bytes();
         let payload = payload.as_slice();
         let sum = if self.unordered {
             let event = Checksum::of(head).followed_by(payload);
@@ -210,38 +210,47 @@ impl From<EventDigest> for String {
     }
 }
 
-/// What of an event stands in front of its payload. Lengths before bytes, so that no two events share an encoding.
-fn write_head(
-    out: &mut impl Write,
-    time: Timestamp,
-    key: &Value,
-    headers: &[Header],
-    payload: &Value,
-) -> std::io::Result<()> {
-    out.write_all(&time.micros().to_le_bytes())?;
-    write_value(out, key)?;
-    out.write_all(&(headers.len() as u64).to_le_bytes())?;
-    for header in headers {
-        out.write_all(&(header.name.len() as u64).to_le_bytes())?;
-        out.write_all(header.name.as_bytes())?;
-        write_value(out, &header.value)?;
+/// What of an event stands in front of its payload.
+struct Head {
+    /// All of it, up to `len`, unless it is long: nothing is allocated for an event then.
+    short: [u8; SHORT_HEAD],
+    len: usize,
+    /// All of it if it is long, else empty.
+    long: Vec<u8>,
+}
+
+impl Head {
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        if let Some(room) = self.short.get_mut(self.len..end).filter(|_| self.long.is_empty()) {
+            room.copy_from_slice(bytes);
+            self.len = end;
+            return;
+        }
+        if self.long.is_empty() {
+            self.long.extend_from_slice(&self.short[..self.len]);
+        }
+        self.long.extend_from_slice(bytes);
     }
-    write_tag(out, payload)
-}
 
-fn write_tag(out: &mut impl Write, value: &Value) -> std::io::Result<()> {
-    let tag = match value {
-        Value::Absent => 0_u8,
-        Value::Null => 1,
-        Value::Bytes(_) => 2,
-    };
-    out.write_all(&[tag])?;
-    out.write_all(&(value.len() as u64).to_le_bytes())
-}
+    fn push_tag(&mut self, value: &Value) {
+        let tag = match value {
+            Value::Absent => 0_u8,
+            Value::Null => 1,
+            Value::Bytes(_) => 2,
+        };
+        self.push(&[tag]);
+        self.push(&(value.len() as u64).to_le_bytes());
+    }
 
-fn write_value(out: &mut impl Write, value: &Value) -> std::io::Result<()> {
-    write_tag(out, value)?;
-    out.write_all(value.as_slice())
+    fn push_value(&mut self, value: &Value) {
+        self.push_tag(value);
+        self.push(value.as_slice());
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if self.long.is_empty() { &self.short[..self.len] } else { &self.long }
+    }
 }
 
 /// SHA-256 in hexadecimal.
@@ -263,6 +272,34 @@ mod tests {
     fn the_published_check_value() {
         // CRC-64/NVME in the catalogue of parametrised CRC algorithms: check 0xae8b14860a799888.
         assert_eq!(Checksum::of(b"123456789").crc, 0xae8b_1486_0a79_9888);
+    }
+
+    proptest! {
+        /// However long keys and headers are.
+        #[test]
+        fn a_digest_is_that_of_its_encoding(
+            key in prop_oneof![0..300_usize, 240..260_usize],
+            headers in prop::collection::vec((0..200_usize, 0..200_usize), 0..4),
+        ) {
+            let value = |len: usize| Value::from(vec![b'v'; len]);
+            let header = |(name, len): &(usize, usize)| Header { name: "n".repeat(*name), value: value(*len) };
+            let event = Event {
+                sequence: crate::Sequence::new(1),
+                time: Timestamp::from_micros(7),
+                key: value(key),
+                headers: headers.iter().map(header).collect(),
+                payload: Value::Null,
+            };
+            let sized = |len: usize| [&[2][..], &(len as u64).to_le_bytes()].concat();
+            let mut encoding = 7_i64.to_le_bytes().to_vec();
+            encoding.extend([sized(key), vec![b'v'; key], (headers.len() as u64).to_le_bytes().to_vec()].concat());
+            for (name, len) in headers {
+                encoding.extend((name as u64).to_le_bytes());
+                encoding.extend([vec![b'n'; name], sized(len), vec![b'v'; len]].concat());
+            }
+            encoding.extend([1, 0, 0, 0, 0, 0, 0, 0, 0]);
+            prop_assert_eq!(EventDigest::default().with_event(&event).sum, Checksum::of(&encoding));
+        }
     }
 
     #[test]
