@@ -36,9 +36,9 @@ pub use work::{ExportWork, ImportWork, Kind, ShardWork, Work};
 /// out of aggregates, which versions before would leave in them; version 6 an import that may make its target or says
 /// in which order events stand there, and an export whose request says what part of the reading limits it may take or how it
 /// reads, none of which versions before can compare; version 7 an import whose request says a pace, which versions before
-/// would run as fast as they can, or what is done with events that its target cannot hold; version 8 an import whose plan
-/// goes on, whose list of sources versions before would take for complete; all other records are as in version 1, and say
-/// so.
+/// would run as fast as they can, or what is done with events that its target cannot hold; version 8 an import whose
+/// plan goes on, whose list of sources versions before would take for complete; all other records are as in version 1,
+/// and say so.
 pub const RECORD_VERSION: u32 = BEING_PLANNED;
 /// See [`RECORD_VERSION`].
 const BEING_PLANNED: u32 = 8;
