@@ -178,14 +178,13 @@ fn what_a_dead_plan_wrote_otherwise_stands_in_nobodys_way() {
         *stage.fuse.happens.lock().unwrap() = true;
         let mut course = Call::Plan;
         while course == Call::Plan {
-            course = match stage.begin(Wish::Start(&request), "a", 1) {
-                Ok(begun) => begun.call,
-                Err(_) => {
-                    for n in [5, 999, 1_003, 1_600] {
-                        bucket.mutate(&format!("in/{n:07}.txt"), |bytes| bytes.extend(b"more\n"));
-                    }
-                    Call::Plan
+            course = if let Ok(begun) = stage.begin(Wish::Start(&request), "a", 1) {
+                begun.call
+            } else {
+                for n in [5, 999, 1_003, 1_600] {
+                    bucket.mutate(&format!("in/{n:07}.txt"), |bytes| bytes.extend(b"more\n"));
                 }
+                Call::Plan
             };
         }
         assert_eq!(course, Call::Slice, "after {writes} writes");
