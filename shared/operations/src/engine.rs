@@ -55,8 +55,8 @@ pub struct Settings {
     /// long, in milliseconds, or with the 32nd of them: what is much faster than the table does not wait for it. A
     /// crash costs what came behind the last one.
     pub record_millis: u64,
-    /// While a plan looks for the sources of an import, what it found is put on record once in so long, in milliseconds.
-    /// A crash costs what came behind. A plan that comes to its deadline loses nothing.
+    /// While a plan looks for the sources of an import, what it found is put on record once in so long, in
+    /// milliseconds. A crash costs what came behind. A plan that comes to its deadline loses nothing.
     pub plan_millis: u64,
     /// The time in which an abandoned request may still land, in milliseconds. Waited for where a target does not
     /// append conditionally.

@@ -409,12 +409,10 @@ fn records_of_misfits_are_read_and_written_as_ever() {
     golden("shard-import-misfits", Key::Shard(&id, &shard_id()), &passed);
 }
 
-/// What the versions before 8 would take for a transfer whose sources are all found.
 #[test]
 fn records_of_an_import_whose_plan_goes_on_are_read_and_written_as_ever() {
     let TransferRecord { id, execution, request, config, .. } = all_files();
     let mut goes_on = TransferRecord::being_planned(id.clone(), execution, request, config, now());
-    assert_eq!(goes_on.version, RECORD_VERSION);
     let found = ManifestRef { key: "imports/nightly/sources-7/progress-1.json".to_owned(), sha256: "ab".repeat(32) };
     goes_on.planning = Some(PlanProgress { found: Some(found), sources: 250_000, bytes: 1_000_000_000 });
     golden("meta-planning", Key::Meta(&id), &goes_on);

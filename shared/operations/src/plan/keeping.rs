@@ -231,8 +231,8 @@ impl<'a> ListWriter<'a> {
         if self.record.wanted == Wanted::Running { Ok(self.record) } else { Err(Unfinished::Stopped) }
     }
 
-    /// The plan is refused: if the transfer is on record, so is the reason. What was found is kept only if nothing can be
-    /// wrong with it any more: a plan that begins anew sees a source that was mended.
+    /// The plan is refused: if the transfer is on record, so is the reason. What was found is kept only if nothing can
+    /// be wrong with it any more: a plan that begins anew sees a source that was mended.
     pub(super) async fn refused(&self, error: &OperationError) -> Result<(), OperationError> {
         if !self.is_on_record {
             return Ok(());

@@ -53,8 +53,8 @@ pub fn plan<'a>(
     plan_until(engine, id, request, execution, None)
 }
 
-/// As [`plan`], and leaves off before a deadline. The transfer is then PREPARING still, and what was found is on record:
-/// planned again it goes on from there.
+/// As [`plan`], and leaves off before a deadline. The transfer is then PREPARING still, and what was found is on
+/// record: planned again it goes on from there.
 pub(crate) fn plan_until<'a>(
     engine: &'a Engine,
     id: &'a TransferId,

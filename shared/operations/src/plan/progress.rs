@@ -3,8 +3,8 @@
 //! A plan that leaves off writes it into the work bucket, as a document under a name of its own, and the transfer's
 //! record names that. So the record stays small, however many sources there are.
 //!
-//! **Invariant.** A plan that goes on from it finds the same list, byte for byte, as one that never left off: as long as
-//! the source is the same.
+//! **Invariant.** A plan that goes on from it finds the same list, byte for byte, as one that never left off: as long
+//! as the source is the same.
 
 use serde::{Deserialize, Serialize};
 use sluice_ports::Error;

@@ -144,7 +144,8 @@ impl Source<'_> {
         }
     }
 
-    /// Files beside an export. In the export's own folder they are left out; around it, they make unclear what was meant.
+    /// Files beside an export. In the export's own folder they are left out; around it, they make unclear what was
+    /// meant.
     async fn beside(
         &self,
         list: &mut ListWriter<'_>,

@@ -322,10 +322,11 @@ impl BucketLayer for Endless {
     }
 }
 
-/// All that a plan carries from one invocation to the next is in the document of its progress.
+/// All that a plan carries from one invocation to the next is in the document of its progress. `SLUICE_SOURCES` is
+/// another number of sources, to measure a plan.
 #[test]
 fn a_plan_of_100_000_sources_carries_their_segments_and_not_them() {
-    let files = 100_000;
+    let files = std::env::var("SLUICE_SOURCES").map_or(100_000, |files| files.parse().unwrap());
     let bucket = Arc::new(Layered(Endless { inner: Stage::bucket(), files, most: AtomicU64::new(0) }));
     let stage = Stage::new(bucket.clone());
     let (call, invocations) = stage.plan(&lines(), 40);
