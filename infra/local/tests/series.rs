@@ -27,7 +27,7 @@ fn thirty_nights_tile_the_stream_whatever_comes_in_between() {
     let night = "export local:clicks dir:archive --series nightly --part-size 1KiB --object-size 4KiB --progress none";
     let (mut written, mut gaps) = (0, 0);
     for number in 0..30_u64 {
-        let lines: String = (written..written + 300).map(|n| format!("click {n}\n")).collect();
+        let lines = (written..written + 300).map(|n| format!("click {n}\n")).collect::<Vec<_>>().concat();
         written += 300;
         stage.with_input("append local:clicks --key eu", lines.as_bytes()).code(0);
         if number == 10 {
@@ -62,7 +62,7 @@ fn thirty_nights_tile_the_stream_whatever_comes_in_between() {
     stage.run("import dir:archive local:again --series nightly --id again --progress none").code(4);
     // An event is a line without its end.
     let kept = (0..written).filter(|n| !(6_000..6_150).contains(n));
-    let expected: String = kept.map(|n| format!("click {n}")).collect();
+    let expected = kept.map(|n| format!("click {n}")).collect::<Vec<_>>().concat();
     assert!(stage.payload("again") == expected.as_bytes(), "the series is the stream less the gap");
 
     // The same command takes what was added since.
