@@ -58,7 +58,7 @@ def taken_by_another_host(world):
     """A run that another host has begun is nobody else's, until its place is taken."""
     source, bucket = world.filled("source", 1, world.mixed(100_000)), world.bucket()
     check(world.stack.run(export(source, bucket, series=NAME))["state"] == "COMPLETED", "the first run is not complete")
-    begun = {**documents(world, bucket, False)[0], "number": 2, "transfer": f"{NAME}-elsewhere", "host": "a laptop"}
+    begun = {**documents(world, bucket, False)[0], "number": 2, "transfer": f"{NAME}-elsewhere", "host": {"id": "1", "place": "a laptop"}}
     begun["from"] = documents(world, bucket, True)[0]["cut"]
     begun["previous"] = documents(world, bucket, True)[0]["previous"]
     body = json.dumps(begun, separators=(",", ":"))

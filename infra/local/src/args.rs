@@ -211,14 +211,15 @@ Examples:
     /// Show a transfer; without ID the latest one
     #[command(after_help = "Examples:\n  sluice status orders-2026 --watch\n  sluice status --output json")]
     Status(Status),
-    /// List all transfers, the youngest first
+    /// List all transfers, or all exports that lie in a place, the youngest first
     #[command(after_help = "\
 RUNS says of a transfer that is not at its end whether a process drives it now. On a terminal names are shortened and \
 columns left out until a line fits; a pipe and --output json have everything.
 
 Examples:
   sluice list --limit 20
-  sluice list --state paused --state failed")]
+  sluice list --state paused --state failed
+  sluice list s3://archive/orders")]
     List(List),
     /// Bring a transfer to rest, also one that another process runs
     #[command(after_help = "Example:\n  sluice pause orders-2026")]

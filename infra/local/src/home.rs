@@ -197,29 +197,35 @@ impl Home {
         Ok(Self::engine_over(Arc::new(checkpoints), places, settings))
     }
 
-    /// The name of this home, for people: the machine, the folder, and what tells it from all others.
-    fn host(&self) -> io::Result<String> {
+    /// The name of this home: what tells it from all others, and for people the machine and the folder.
+    fn host(&self) -> io::Result<HostName> {
         let path = self.path.join(ID);
         if !path.exists() {
-            // Made whole under a name of its own, and put in its place only if there is none: of two processes that do
-            // so at the same time, both read what one of them wrote.
-            let new = self.path.join(format!("{ID}.{}", std::process::id()));
-            let mut file = File::create(&new)?;
             // Seeded anew by the system.
             let random = || RandomState::new().build_hasher().finish();
+            // Made whole under a name of its own, and put in its place only if there is none: of two processes that do
+            // so at the same time, both read what one of them wrote.
+            let new = self.path.join(format!("{ID}.{:016x}", random()));
+            let mut file = File::create_new(&new)?;
             writeln!(file, "{:016x}", random())?;
             file.sync_all()?;
-            let made = fs::hard_link(&new, &path);
-            fs::remove_file(&new)?;
-            match made {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                answer => answer?,
-            }
+            let made = match fs::hard_link(&new, &path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                // Not every file system has links.
+                Err(_) => fs::rename(&new, &path),
+                linked => linked,
+            };
+            drop(fs::remove_file(&new));
+            made?;
             File::open(&self.path)?.sync_all()?;
         }
-        let id = fs::read_to_string(&path)?;
+        let id = fs::read_to_string(&path)?.trim().to_owned();
+        if id.is_empty() {
+            let what = format!("{} is empty: remove it", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
         let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Ok(format!("{machine}:{} ({})", self.path.display(), id.trim()))
+        Ok(HostName { id, place: format!("{machine}:{}", self.path.display()) })
     }
 
     /// What forgets transfers that are at their end.

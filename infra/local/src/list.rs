@@ -1,15 +1,15 @@
-//! All transfers, in a table or as one object.
+//! All transfers, or all exports in a place, in a table or as one object.
 
 use std::process::ExitCode;
 
 use serde::Serialize;
-use sluice_operations::{Report, Settings, Transfers};
-use sluice_transfer::{Timestamp, are};
+use sluice_operations::{ArchivedExport, Report, Settings, Transfers, archive};
+use sluice_transfer::{BucketUri, Timestamp, are};
 
 use crate::args::{HostArgs, List};
 use crate::clock::now;
 use crate::failure::Failure;
-use crate::home::Home;
+use crate::home::{Home, engine_without_home};
 use crate::output::{self, Output, bytes, columns_of_stdout, grouped, share};
 use crate::table::{Column, Narrow, fitted};
 
@@ -49,6 +49,9 @@ pub(crate) async fn list(host: &HostArgs, args: &List, output: Output) -> Result
         /// Transfers that `--limit` left out.
         left_out: usize,
     }
+    if let Some(place) = &args.place {
+        return of_place(host, place, output).await;
+    }
     let (mut transfers, mut left_out) = (Vec::new(), 0);
     match Home::find(host)? {
         Some(home) => {
@@ -78,6 +81,58 @@ pub(crate) async fn list(host: &HostArgs, args: &List, output: Output) -> Result
     Ok(ExitCode::SUCCESS)
 }
 
+const OF_PLACE: [Column; 9] = [
+    ("ID", false, Narrow::Keep),
+    ("STATE", false, Narrow::Keep),
+    ("RUN", false, Narrow::Drop(5)),
+    ("CREATED", false, Narrow::Drop(1)),
+    ("EVENTS", true, Narrow::Drop(4)),
+    ("BYTES", true, Narrow::Drop(3)),
+    ("OBJECTS", true, Narrow::Drop(2)),
+    ("FORMAT", false, Narrow::Drop(0)),
+    ("FROM", false, Narrow::Shorten(6)),
+];
+
+/// The exports that lie in a place.
+async fn of_place(host: &HostArgs, place: &BucketUri, output: Output) -> Result<ExitCode, Failure> {
+    let engine = engine_without_home(host);
+    let found = archive(&engine, place).await?;
+    match output {
+        Output::Json => output::print_json(&found)?,
+        Output::Text if found.exports.is_empty() => output::note(&format!("{place} holds no exports")),
+        Output::Text => {
+            let rows: Vec<_> = found.exports.iter().map(row_of_place).collect();
+            let (text, columns) = fitted(&OF_PLACE, &rows, columns_of_stdout());
+            output::print(&text)?;
+            output::note_left_out(&columns);
+        }
+    }
+    for why in &found.unreadable {
+        output::note(&format!("error: {why}"));
+    }
+    Ok(if found.unreadable.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn row_of_place(export: &ArchivedExport) -> [String; 9] {
+    let run = export.series.as_ref().map(|place| format!("{} {}", place.series, place.number));
+    [
+        export.id.to_string(),
+        export.state.to_string(),
+        run.unwrap_or_default(),
+        day(&export.created_at),
+        grouped(export.events),
+        bytes(export.bytes),
+        grouped(export.objects),
+        export.format.name().to_owned(),
+        export.stream.to_string(),
+    ]
+}
+
+/// `2026-11-22 08:44:19Z`
+fn day(time: &str) -> String {
+    format!("{}Z", time.get(..19).unwrap_or(time).replace('T', " "))
+}
+
 fn table(transfers: &[Local], now: Timestamp, room: Option<usize>) -> (String, Vec<&'static str>) {
     let rows: Vec<_> = transfers.iter().map(|local| row(local, now)).collect();
     fitted(&COLUMNS, &rows, room)
@@ -91,13 +146,12 @@ fn row(Local { report, driven }: &Local, now: Timestamp) -> [String; 10] {
         (false, false) => "",
     };
     let created = report.created_at.parse::<Timestamp>();
-    let day = report.created_at.get(..19).unwrap_or(&report.created_at).replace('T', " ");
     [
         report.id.to_string(),
         report.state.to_string(),
         runs.to_owned(),
         share(report.progress),
-        format!("{day}Z"),
+        day(&report.created_at),
         created.map(|created| age(now.millis_since(created) / 1_000)).unwrap_or_default(),
         grouped(report.events),
         bytes(report.bytes),

@@ -36,6 +36,16 @@ pub(crate) async fn run(host: &HostArgs, args: &Remove, output: Output) -> Resul
     let _lock = home.lock(&args.id).await?;
     let mut told = Told { removed: args.id.clone(), objects: 0, bytes: 0, others_left: 0 };
     if args.objects {
+        if let Config::Export(config) = &transfer.config
+            && let Some(run) = &config.series
+        {
+            let what = format!(
+                "{} is run {} of series {}, which cannot be proved or imported as a whole without it: leave out --objects \
+                 to remove its record alone",
+                args.id, run.number, run.series
+            );
+            return Err(Failure::new(Code::IllegalState, what));
+        }
         let found = found(&engine, &args.id).await?;
         describe(&found);
         if !args.yes && !found.objects.is_empty() {

@@ -124,9 +124,22 @@ fn what_a_series_cannot_mean_is_refused() {
     let proof = stage.json("verify dir:out", 0);
     let ids: Vec<&Value> = proof["exports"].as_array().unwrap().iter().map(|run| &run["id"]).collect();
     assert_eq!(ids.len(), 2, "the series' run and the plain export, each once: {ids:?}");
+    std::fs::remove_dir_all(stage.path("home")).unwrap();
+    let there = stage.json("list dir:out", 0);
+    let of = |n: usize, field: &str| there["exports"][n][field].clone();
+    assert_eq!((of(0, "id"), of(0, "events"), of(0, "until")), (json!("plain"), json!(10), json!("cut:0@10")));
+    assert_eq!((of(1, "series")["number"].clone(), &there["series"]), (json!(1), &json!(["nightly"])));
+    let text = stage.ok("list dir:out").text();
+    assert!(text.lines().count() == 3 && text.contains("nightly 1") && text.contains("local:b"), "{text}");
+    stage.run("list dir:out --limit 1").code(2);
+    stage.run("list dir:nowhere").fails(1, "check the path");
     let damaged = stage.objects("out").into_iter().next().unwrap();
     let mut bytes = std::fs::read(&damaged).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&damaged, bytes).unwrap();
     assert_eq!(stage.json("verify dir:out", 1)["verdict"], "MISMATCH");
+    let root = stage.path("out/plain/manifest.json");
+    let text = std::fs::read_to_string(&root).unwrap().replace("\"events\":10", "\"events\":11");
+    std::fs::write(&root, text).unwrap();
+    stage.run("list dir:out").fails(1, "its checksum is wrong");
 }

@@ -77,7 +77,7 @@ pub async fn plan(host: &Host, asked: Asked, invocation: &Invocation) -> Result<
     let (id, command) = match command {
         Command::Series(request, take_over) => next_of(host, &request, take_over, &started.execution).await?,
         Command::Stopped(Some(Stopped { ran: Ran::Series(request), execution, status, why })) => {
-            let Some(id) = last_run(&host.engine, &request).await? else { return Ok(Begun::nothing()) };
+            let Some(id) = run_of(host, &request, &execution, &status).await? else { return Ok(Begun::nothing()) };
             let ran = Ran::Transfer(id.clone());
             (id, Command::Stopped(Some(Stopped { ran, execution, status, why })))
         }
@@ -89,6 +89,29 @@ pub async fn plan(host: &Host, asked: Asked, invocation: &Invocation) -> Result<
     let span = invocation.span(&id);
     // On the heap: it holds all that planning does.
     Box::pin(begin(host, command, &id, &started.execution, invocation)).instrument(span).await
+}
+
+/// The run that a stopped execution ran; none if it came to none.
+///
+/// # Errors
+/// `Unavailable` if its plan may still be at work: it is looked for again.
+async fn run_of(
+    host: &Host,
+    request: &ExportRequest,
+    execution: &str,
+    status: &str,
+) -> Result<Option<TransferId>, OperationError> {
+    let last = last_run(&host.engine, request).await?;
+    if let Some(id) = &last
+        && let Some(record) = host.engine.checkpoints.transfer(id).await?
+        && record.execution == execution
+    {
+        return Ok(last);
+    }
+    if status == "FAILED" {
+        return Ok(None);
+    }
+    Err(OperationError::new(Code::Unavailable, format!("no run of {execution} is on record yet")))
 }
 
 /// The next run of a series, as the command that starts it. A run before that is not at its end comes first; behind its
@@ -189,6 +212,9 @@ async fn go_on(
     runner: Runner<'_>,
 ) -> Result<(TransferRecord, Next), OperationError> {
     let begun = sluice_operations::begin(&host.engine, id, wish, runner).await?;
+    if begun.call == Call::End && begun.transfer.state.is_active() {
+        tracing::warn!(by = begun.transfer.execution, "another execution runs this transfer: nothing is begun");
+    }
     Ok((begun.transfer, Next::of(&begun.call)))
 }
 

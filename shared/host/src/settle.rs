@@ -117,7 +117,8 @@ fn is_being_planned(host: &Host, record: &TransferRecord) -> bool {
 /// The execution's end: a failed transfer fails it, gaps do not. Behind a run of a series that another execution began
 /// comes one of its own.
 pub(crate) fn ended(report: &Report, execution: Option<&str>) -> Turn {
-    let of_another = report.series.as_ref().is_some_and(|run| Some(run.begun_by.as_str()) != execution);
+    let is = |run: &str| Some(run) == execution;
+    let of_another = report.series.as_ref().is_some_and(|run| is(&run.run_by) && !is(&run.begun_by));
     let again = of_another && report.state.is_complete();
     Turn { fails: report.state == State::Failed, again, ..Turn::new(Next::End, report, 0).telling(report) }
 }

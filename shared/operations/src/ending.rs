@@ -65,8 +65,14 @@ pub(crate) async fn cancel_transfer(engine: &Engine, order: &SliceOrder) -> Resu
     let listed = match &transfer.config {
         Config::Export(config) => {
             let listed = list_cancelled(&slice, &transfer, config).await;
-            if listed.is_ok() {
-                series::end_given_up(engine, &transfer).await?;
+            if listed.is_ok()
+                && let Some(note) = series::end_given_up(engine, &transfer).await?
+            {
+                let noted = |record: &mut TransferRecord| {
+                    record.note(Some(&note));
+                    Ok(())
+                };
+                engine.change(&transfer.id, noted).await?;
             }
             listed
         }

@@ -10,6 +10,7 @@
 //! **Invariant.** Nothing here outlives its call: no task is spawned, and every call on a port ends before the
 //! slice's deadline or is dropped there, which the decorators in `stores` see to.
 
+mod archive;
 mod begin;
 mod call;
 mod claimed;
@@ -36,6 +37,7 @@ mod slice;
 mod stores;
 mod verify;
 
+pub use archive::{Archive, ArchivedExport, archive};
 pub use begin::{Begun, Runner, Wish, begin};
 pub use call::call;
 pub use control::{cancel, limit, pause, resume, stopped};

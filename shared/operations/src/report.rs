@@ -114,6 +114,8 @@ pub struct ReportedRun {
     pub number: u32,
     /// The execution that began it.
     pub begun_by: String,
+    /// The execution that ran it last.
+    pub run_by: String,
 }
 
 /// The sources of an import that its plan has found so far.
@@ -228,7 +230,7 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
         bytes_written: shards.iter().map(ShardRecord::written).sum(),
         rate: transfer.rate(),
         retention: retention(transfer, shards, now),
-        series: series(&transfer.config),
+        series: series(transfer),
         replay: replay(transfer, shards, now),
         planning: transfer.planning.as_ref().map(|found| FoundSoFar { sources: found.sources, bytes: found.bytes }),
         left_out: transfer.left_out.clone(),
@@ -236,10 +238,11 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
     }
 }
 
-fn series(config: &Config) -> Option<ReportedRun> {
-    let Config::Export(config) = config else { return None };
+fn series(transfer: &TransferRecord) -> Option<ReportedRun> {
+    let Config::Export(config) = &transfer.config else { return None };
     let run = config.series.as_ref()?;
-    Some(ReportedRun { name: run.series.clone(), number: run.number, begun_by: run.execution.clone() })
+    let (begun_by, run_by) = (run.execution.clone(), transfer.execution.clone());
+    Some(ReportedRun { name: run.series.clone(), number: run.number, begun_by, run_by })
 }
 
 /// To whole bytes, so that it reads back as it was.

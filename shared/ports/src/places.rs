@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sluice_transfer::{BucketUri, StreamUri};
+use sluice_transfer::{BucketUri, HostName, StreamUri};
 
 use crate::{BucketStore, Result, StreamStore};
 
@@ -29,10 +29,10 @@ pub trait Places: Send + Sync {
     /// The host's own bucket, for lists of sources and the manifests of imports.
     fn work(&self) -> BucketUri;
 
-    /// Where this host's records are kept, for a person and for no other host: two hosts that keep records apart have
-    /// different answers. It goes into the documents of a series. By default the host's own bucket says it.
-    fn host(&self) -> String {
-        self.work().to_string()
+    /// Who keeps this host's records: two hosts that keep them apart have different ids. It goes into the documents of a
+    /// series. By default the host's own bucket says it.
+    fn host(&self) -> HostName {
+        HostName { id: self.work().to_string(), place: self.work().to_string() }
     }
 
     /// An object as a person names it, so that it can be given as a source.

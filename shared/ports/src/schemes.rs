@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sluice_transfer::{BucketUri, StreamUri};
+use sluice_transfer::{BucketUri, HostName, StreamUri};
 
 use crate::{BucketStore, Error, ErrorKind, Places, Result, StreamStore};
 
@@ -55,7 +55,7 @@ pub struct Schemes {
     streams: Vec<Known<dyn StreamPlaces>>,
     buckets: Vec<Known<dyn BucketPlaces>>,
     work: BucketUri,
-    host: Option<String>,
+    host: Option<HostName>,
 }
 
 struct Known<P: ?Sized> {
@@ -78,7 +78,7 @@ impl Schemes {
 
     /// The same, of a host whose records have a name that no others have ([`Places::host`]).
     #[must_use]
-    pub fn of_host(self, host: String) -> Self {
+    pub fn of_host(self, host: HostName) -> Self {
         Self { host: Some(host), ..self }
     }
 
@@ -124,8 +124,9 @@ impl Places for Schemes {
         self.work.clone()
     }
 
-    fn host(&self) -> String {
-        self.host.clone().unwrap_or_else(|| self.work.to_string())
+    fn host(&self) -> HostName {
+        let of_work = || HostName { id: self.work.to_string(), place: self.work.to_string() };
+        self.host.clone().unwrap_or_else(of_work)
     }
 
     fn object(&self, bucket: &BucketUri, key: &str) -> String {

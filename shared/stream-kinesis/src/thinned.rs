@@ -40,7 +40,9 @@ impl<'a> Thinned<'a> {
                 let _ = write!(rest, "{}", payloads.len());
                 payloads.push(&text[..end]);
                 left = &text[end..];
-            } else if payloads.is_empty() {
+            } else if payloads.is_empty() || text.first() == Some(&MARK) {
+                // Nothing is cut out, so what looks like a number stands for no payload.
+                payloads.clear();
                 return Self { rest: Cow::Borrowed(body), payloads };
             }
         }

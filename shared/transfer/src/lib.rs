@@ -62,7 +62,7 @@ pub use position::{Cursor, Cut, Gap, Position, PositionError, Range};
 pub use read_share::{ReadShare, ReadShareError};
 pub use request::{ExportRequest, ImportRequest, Order, Placement, ReadMode, Request, RequestError};
 pub use sequence::Sequence;
-pub use series::{PreviousRun, RunEnding, Seam, SeriesEnd, SeriesKeys, SeriesPlace, SeriesRun, seam};
+pub use series::{HostName, PreviousRun, RunEnding, Seam, SeriesEnd, SeriesKeys, SeriesPlace, SeriesRun, seam};
 pub use spec::{PositionSpec, SpecError};
 pub use state::{Illegal, Kind, State, Step, Wanted};
 pub use tempo::{Anchor, Factor, Lull, Rhythm, Schedule, Tempo, TempoError};

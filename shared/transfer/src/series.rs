@@ -86,6 +86,15 @@ impl SeriesKeys {
     }
 }
 
+/// Who keeps the records of transfers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostName {
+    /// Tells it from all others, whatever its place is called by now.
+    pub id: String,
+    /// Where it is, for people.
+    pub place: String,
+}
+
 /// The run before another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -121,8 +130,8 @@ pub struct SeriesRun {
     /// The last run before that was completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<PreviousRun>,
-    /// Where the records of its transfer are kept. Who has them goes on with it.
-    pub host: String,
+    /// Who keeps the records of its transfer, and goes on with it.
+    pub host: HostName,
     /// The execution that began it.
     pub execution: String,
     /// The time of its beginning.
@@ -302,7 +311,7 @@ mod tests {
             source_created: None,
             from: Some(cut.parse().unwrap()),
             previous: Some(PreviousRun { transfer: "nightly-1".parse().unwrap(), manifest, reached }),
-            host: "here".to_owned(),
+            host: HostName { id: "1".to_owned(), place: "here".to_owned() },
             execution: "local-1".to_owned(),
             created: Timestamp::from_millis(0),
             hole: None,

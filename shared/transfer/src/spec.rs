@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cut, Sequence, ShardId, Timestamp};
+use crate::{Cut, Position, Sequence, ShardId, Timestamp};
 
 /// A bound of a transfer: inclusive as a start, exclusive as an end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +91,17 @@ impl FromStr for PositionSpec {
     }
 }
 
+impl PositionSpec {
+    /// The number that it names in a shard, as a position; none if it names none there.
+    pub fn number_in(&self, shard: &ShardId) -> Option<Position> {
+        match self {
+            Self::Sequence { shard: named, sequence } if named == shard => Some(Position::before(sequence)),
+            Self::Cut(Cut(positions)) => positions.get(shard).cloned(),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for PositionSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -155,7 +166,7 @@ mod tests {
         #[test]
         fn texts_read_back(millis in any::<u32>(), micros in 0_i64..4_000_000_000_000_000, n in any::<u64>()) {
             let shard: ShardId = "shard-1".parse().unwrap();
-            let cut = Cut([(shard.clone(), crate::Position::before(&Sequence::new(n)))].into());
+            let cut = Cut([(shard.clone(), Position::before(&Sequence::new(n)))].into());
             for spec in [
                 PositionSpec::Earliest,
                 PositionSpec::Latest,

@@ -14,9 +14,9 @@ use sluice_transfer::manifest::{
 };
 use sluice_transfer::record::{ManifestRef, Mark, Origin, SealedObject, SourceCursor};
 use sluice_transfer::{
-    Aggregates, BucketUri, Checksum, Compression, Counts, Cursor, Cut, EventDigest, Format, Gap, HashRange, Lacking,
-    LeftOut, MisfitReason, Misfits, Position, PreviousRun, Range, Reason, RunEnding, Sequence, SeriesEnd, SeriesPlace,
-    SeriesRun, ShardId, State, StreamUri, TimeRange, Timestamp, TransferId, Value, sha256_hex,
+    Aggregates, BucketUri, Checksum, Compression, Counts, Cursor, Cut, EventDigest, Format, Gap, HashRange, HostName,
+    Lacking, LeftOut, MisfitReason, Misfits, Position, PreviousRun, Range, Reason, RunEnding, Sequence, SeriesEnd,
+    SeriesPlace, SeriesRun, ShardId, State, StreamUri, TimeRange, Timestamp, TransferId, Value, sha256_hex,
 };
 
 fn golden<T: Document + PartialEq + Debug>(name: &str, document: &T) {
@@ -122,7 +122,7 @@ fn run() -> SeriesRun {
         source_created: Some(time(-1)),
         from: Some(Cut::of(shard("shardId-000000000000"), behind(60))),
         previous: Some(previous()),
-        host: "laptop:/home/me/.sluice (0123456789abcdef)".to_owned(),
+        host: HostName { id: "0123456789abcdef".to_owned(), place: "laptop:/home/me/.sluice".to_owned() },
         execution: "local-7".to_owned(),
         created: time(0),
         hole: Some(hole()),

@@ -201,7 +201,7 @@ const OPERATIONS: &[&[&str]] = &[
     &["engine"],
     &["slice", "records", "control", "objects", "replay", "retention"],
     &["claimed", "lane", "listing", "report"],
-    &["removal", "series/documents"],
+    &["archive", "removal", "series/documents"],
     &["series/chain"],
     &["series"],
     &["export/reader"],

@@ -26,6 +26,10 @@ pub(crate) struct Remove {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct List {
+    /// A place such as `dir:/backup` or `s3://archive/orders`: lists the exports that lie there by their manifests, in
+    /// place of the transfers of this home
+    #[arg(value_name = "PLACE", value_parser = source, conflicts_with_all = ["states", "limit"])]
+    pub place: Option<BucketUri>,
     /// Only those in this state; may be given again [default: all]
     #[arg(long = "state", value_name = "STATE", value_parser = state)]
     pub states: Vec<State>,

@@ -12,9 +12,9 @@ use sluice_transfer::record::{
 };
 use sluice_transfer::{
     Aggregates, Anchor, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames,
-    ForeignFiles, Format, Gap, HashRange, ImportRequest, Lacking, MisfitReason, Misfits, OnMisfit, Order, Pace,
-    Placement, Position, Range, ReadMode, ReadShare, Reason, Request, Rhythm, Sequence, SeriesName, SeriesRun, ShardId,
-    SourceFormat, State, StreamUri, TimeRange, Timestamp, UploadId, Value,
+    ForeignFiles, Format, Gap, HashRange, HostName, ImportRequest, Lacking, MisfitReason, Misfits, OnMisfit, Order,
+    Pace, Placement, Position, Range, ReadMode, ReadShare, Reason, Request, Rhythm, Sequence, SeriesName, SeriesRun,
+    ShardId, SourceFormat, State, StreamUri, TimeRange, Timestamp, UploadId, Value,
 };
 
 use super::*;
@@ -462,7 +462,7 @@ fn records_of_how_a_source_is_read_are_read_and_written_as_ever() {
         source_created: None,
         from: None,
         previous: None,
-        host: "s3://work".to_owned(),
+        host: HostName { id: "s3://work".to_owned(), place: "s3://work".to_owned() },
         execution: run.execution.clone(),
         created: now(),
         hole: None,

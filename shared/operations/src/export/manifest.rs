@@ -2,7 +2,7 @@
 
 use sluice_transfer::manifest::{ExportManifest, ShardManifest};
 use sluice_transfer::record::{ExportConfig, ExportWork, ManifestRef, ShardRecord, TransferRecord};
-use sluice_transfer::{Counts, Cursor, ObjectKeys, SeriesPlace, State};
+use sluice_transfer::{Counts, Cursor, ExportRequest, ObjectKeys, Request, SeriesPlace, State};
 
 use super::shard::ShardExport;
 use super::target::{Target, open_target};
@@ -66,9 +66,16 @@ pub(crate) async fn write_root(
     target: &Target,
     transfer: &TransferRecord,
     config: &ExportConfig,
-    shards: Vec<ShardManifest>,
+    mut shards: Vec<ShardManifest>,
     state: State,
 ) -> Result<ManifestRef, Stop> {
+    if let Request::Export(ExportRequest { until: Some(until), .. }) = &transfer.request {
+        // What a number bounds may end long before the time that bounds it too.
+        shards
+            .iter_mut()
+            .filter(|shard| until.number_in(&shard.shard).is_some())
+            .for_each(|shard| shard.reached = None);
+    }
     let manifest = ExportManifest {
         transfer: transfer.id.clone(),
         stream: config.stream.clone(),

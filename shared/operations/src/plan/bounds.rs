@@ -22,15 +22,6 @@ pub(super) fn time_of(spec: &PositionSpec, now: Timestamp) -> Option<Timestamp> 
     }
 }
 
-/// The number that a bound names in a shard, as a position; none if it names none there.
-pub(super) fn number_in(spec: &PositionSpec, shard: &ShardId) -> Option<Position> {
-    match spec {
-        PositionSpec::Sequence { shard: named, sequence } if named == shard => Some(Position::before(sequence)),
-        PositionSpec::Cut(Cut(positions)) => positions.get(shard).cloned(),
-        _ => None,
-    }
-}
-
 /// The shards that a bound names.
 fn named(spec: &PositionSpec) -> Vec<&ShardId> {
     match spec {
@@ -62,7 +53,7 @@ pub fn check_bounds(
         return out_of_range(format!("from: nothing lies between {from} and {until}: from is to be the earlier one"));
     }
     for shard in named(from) {
-        if let (Some(start), Some(end)) = (number_in(from, shard), number_in(until, shard)) {
+        if let (Some(start), Some(end)) = (from.number_in(shard), until.number_in(shard)) {
             check_order((from, &start), (until, &end), shard)?;
         }
     }
@@ -95,7 +86,7 @@ pub fn check_order(
 /// `OutOfRange` if there is one.
 pub fn check_ends(field: &str, spec: &PositionSpec, shards: &[ShardInfo], way_out: &str) -> Result<(), OperationError> {
     for ShardInfo { shard, tail, .. } in shards {
-        if let Some(position) = number_in(spec, shard).filter(|position| position > tail) {
+        if let Some(position) = spec.number_in(shard).filter(|position| position > tail) {
             let (said, end) = (place(shard, &position), place(shard, tail));
             return out_of_range(format!(
                 "{field}: {said} lies behind the end of shard {shard}: the stream ends at {end} there. {way_out}"
@@ -107,7 +98,7 @@ pub fn check_ends(field: &str, spec: &PositionSpec, shards: &[ShardInfo], way_ou
 
 /// Refuses a place between two events of one record, where records are not taken apart.
 pub(super) fn check_whole(field: &str, spec: &PositionSpec, shards: &[&ShardId]) -> Result<(), OperationError> {
-    let within = |shard: &&&ShardId| match number_in(spec, shard) {
+    let within = |shard: &&&ShardId| match spec.number_in(shard) {
         Some(Position::After(sequence)) => sequence.sub().is_some(),
         _ => false,
     };
@@ -179,7 +170,7 @@ pub(super) async fn position(
     Ok(match spec {
         PositionSpec::Earliest => Some(shard.earliest.clone()),
         PositionSpec::Latest => Some(shard.tail.clone()),
-        named => number_in(named, &shard.shard),
+        named => named.number_in(&shard.shard),
     })
 }
 

@@ -12,7 +12,7 @@ use sluice_transfer::{
     ReadShare, ReadShareError, SeriesRun, ShardId, Timestamp, TransferId, are, counted, parents_first,
 };
 
-use super::bounds::{check_bounds, check_ends, check_order, check_shards, check_whole, number_in, position, time_of};
+use super::bounds::{check_bounds, check_ends, check_order, check_shards, check_whole, position, time_of};
 use super::headroom::Slowest;
 use super::notes::Notes;
 use super::resolved::{Resolved, unknown_stream};
@@ -194,13 +194,22 @@ pub(super) async fn shards(
         let (range, times, expected) = if let Some((earliest, tail)) = ends {
             let info =
                 ShardInfo { shard: shard.clone(), earliest, tail, parents: parents.clone(), hashes, closed: false };
-            let range = range(&*stream, &info, request, &window, &mut notes).await?;
+            let range = range(&*stream, &info, request, &window, config, &mut notes).await?;
             holds |= info.earliest < info.tail;
             within |= range.from < info.tail;
             let expected = stream.measure(&info.shard, &range).await?;
             (range, None, expected)
         } else {
-            let (range, times) = window.of_shard(&shard)?;
+            let (range, mut times) = window.of_shard(&shard)?;
+            if let Some(reached) = reached_before(config, &shard) {
+                if range.from == Position::Beginning {
+                    // Nothing of it is in the series: what is older was left out.
+                    times.from = Some(reached);
+                } else {
+                    // Else an event behind a silence longer than the retention would seem to follow lost ones.
+                    times.heard_nothing(&range.from, reached);
+                }
+            }
             (range, Some(times), None)
         };
         let destinations =
@@ -220,6 +229,13 @@ fn continued(config: &ExportConfig, request: &ExportRequest, listed: &[&ShardId]
     let Some(Cut(cut)) = config.series.as_ref().and_then(|run| run.from.clone()) else { return request.clone() };
     let there: BTreeMap<_, _> = cut.into_iter().filter(|(shard, _)| listed.contains(&shard)).collect();
     ExportRequest { from: (!there.is_empty()).then_some(PositionSpec::Cut(Cut(there))), ..request.clone() }
+}
+
+/// Of a run of a series: all that arrived in that shard before this time is in the runs before.
+fn reached_before(config: &ExportConfig, shard: &ShardId) -> Option<Timestamp> {
+    let run = config.series.as_ref()?;
+    let is_continued = run.from.as_ref()?.0.contains_key(shard);
+    run.previous.as_ref().filter(|_| is_continued)?.reached
 }
 
 /// Says what a reader of its own costs and what it spares others.
@@ -245,6 +261,7 @@ async fn range(
     shard: &ShardInfo,
     request: &ExportRequest,
     window: &Window,
+    config: &ExportConfig,
     notes: &mut Notes,
 ) -> Result<Range, OperationError> {
     check_ends("from", &window.from, std::slice::from_ref(shard), MADE_ANEW)?;
@@ -258,7 +275,8 @@ async fn range(
     let end = end.unwrap_or_else(|| shard.tail.clone());
     // An end behind the tail is the tail: an export is bounded by what is there. An end in front of the start is an
     // empty range.
-    if request.series.is_some() && start < shard.earliest {
+    let goes_on = config.series.as_ref().is_some_and(|run| run.from.is_some());
+    if goes_on && start < shard.earliest {
         notes.push(format!(
             "shard {}: what lies between {start}, where the run before ended, and {} is gone: it is a gap",
             shard.shard, shard.earliest
@@ -308,7 +326,7 @@ impl Window {
     /// The bounds of a shard whose ends are not known: numbers if the request names numbers, else times. The time of
     /// the plan bounds it too: an export is bounded by what is there.
     fn of_shard(&self, shard: &ShardId) -> Result<(Range, TimeBounds), OperationError> {
-        let (from, until) = (number_in(&self.from, shard), number_in(&self.until, shard));
+        let (from, until) = (self.from.number_in(shard), self.until.number_in(shard));
         let range = Range { from: from.unwrap_or(Position::Beginning), until: until.unwrap_or(Position::End) };
         if let Some(from) = self.from_time.filter(|from| *from > self.now) {
             let what = format!("from: {from} lies in the future: nothing has arrived there");

@@ -100,11 +100,12 @@ pub(crate) fn plan_until<'a>(
             ..TransferRecord::new(id.clone(), execution.to_owned(), request.clone(), resolved.config, shards, now)
         };
         let created = engine.checkpoints().create_transfer(&transfer).await?;
-        let transfer = match created {
-            Created::Now => transfer,
-            Created::Before(there) => same_request(engine, there, &request).await?,
+        let (transfer, before) = match created {
+            Created::Now => (transfer, false),
+            // Another one has planned it at the same time, and runs it.
+            Created::Before(there) => (same_request(engine, there, &request).await?, true),
         };
-        recorded(engine, transfer, resolved.shards, false).await
+        recorded(engine, transfer, resolved.shards, before).await
     })
 }
 

@@ -15,7 +15,7 @@ use sluice_transfer::{
     TimeRange, Timestamp, are, counted,
 };
 
-use super::bounds::{check_bounds, check_shards, number_in, time_of};
+use super::bounds::{check_bounds, check_shards, time_of};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 use crate::listing::{Listed, Listing};
@@ -70,7 +70,7 @@ impl Bounds {
             PositionSpec::Latest => Bound::At(Position::End),
             spec => match time_of(spec, self.now) {
                 Some(time) => Bound::Time(time),
-                None => Bound::At(number_in(spec, &shard.shard).unwrap_or(unbounded)),
+                None => Bound::At(spec.number_in(&shard.shard).unwrap_or(unbounded)),
             },
         };
         let (from, until) = (of(&self.from, Position::Beginning), of(&self.until, Position::End));

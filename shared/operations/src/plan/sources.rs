@@ -14,6 +14,7 @@ use super::progress::{Progress, Stage, Unfinished, Within};
 use super::range::{Bounds, Selected};
 use super::rhythm::refuse_untimed;
 use super::sample::Sample;
+use crate::archive::is_root;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 use crate::listing::{Listed, Listing};
@@ -382,14 +383,6 @@ fn holds_nothing(uri: &BucketUri, left_out: &LeftOut) -> OperationError {
         (false, false) => format!("{uri} holds nothing that is imported, but {left_out}: name what is to be imported"),
     };
     OperationError::new(Code::NothingToImport, what)
-}
-
-/// Whether a file begins as the root of an export's manifest does. Whether it is whole is found out later.
-async fn is_root(bucket: &dyn BucketStore, key: &str) -> Result<bool, OperationError> {
-    let start = format!("{{\"sluice\":\"{}\"", ExportManifest::KIND);
-    let len = start.len() as u64;
-    let head = bucket.get(key, None, 0, len).await?;
-    Ok(head == start.as_bytes())
 }
 
 fn entry(file: File) -> SourceEntry {

@@ -37,7 +37,8 @@ impl Met {
                 Some(format!("series {name}: run {number}, {transfer}, is no part of it: {how}"))
             }
             Self::Open(run) => {
-                let SeriesRun { number, transfer, host, .. } = &**run;
+                let SeriesRun { number, transfer, .. } = &**run;
+                let host = &run.host.place;
                 Some(format!("series {name}: run {number}, {transfer}, is not at its end yet; {host} has it"))
             }
         }
@@ -111,7 +112,16 @@ impl<'a> Chain<'a> {
             return Ok(Some(Met::Passed { number, transfer, ending }));
         };
         let key = series.keys.whole(&root.key);
-        let manifest: ExportManifest = get_document(&*series.bucket, &key, Some(&root.sha256)).await?;
+        let manifest: ExportManifest =
+            get_document(&*series.bucket, &key, Some(&root.sha256)).await.map_err(|fault| {
+                let way_out =
+                    "its manifest; put it back. The other runs can be imported one by one, by their manifests";
+                missing(fault.into(), way_out)
+            })?;
+        let ended = self.before.as_ref();
+        if ended != Some(&SeriesEnd::completed(&run, &manifest, root)) {
+            return Err(self.broken("its end does not follow from its manifest"));
+        }
         let broken = run.from.as_ref().and_then(|cut| seam(cut, &manifest));
         if let Some((shard, named, begins)) = broken {
             let (named, begins) = (Cut::of(shard.clone(), named), Cut::of(shard.clone(), begins));

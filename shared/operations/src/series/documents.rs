@@ -134,26 +134,34 @@ impl Series {
         }
         let bytes = get_whole(&*self.bucket, &key, sluice_transfer::limits::MANIFEST_BYTES).await?;
         let manifest = ExportManifest::from_bytes(&bytes).map_err(|error| in_document(&key, error))?;
+        let is_its = manifest.transfer == run.transfer
+            && manifest.series.as_ref().is_some_and(|its| (&its.series, its.number) == (&run.series, run.number));
+        if !is_its {
+            let what =
+                format!("{key} is the manifest of another export than run {} of series {}", run.number, run.series);
+            return Err(OperationError::new(Code::ForeignObject, what));
+        }
         let root = ManifestRef { key: self.keys.relative(&key).to_owned(), sha256: sha256_hex(&bytes) };
         Ok(Some((manifest, root)))
     }
 
-    /// Puts the beginning of a run on record; of several that do so at the same time, one does.
+    /// Puts the beginning of a run on record; of several that do so at the same time, one does. Answers it as it stands
+    /// there.
     ///
     /// # Errors
     /// `SeriesTaken` if another one stands there.
-    pub(crate) async fn put_run(&self, run: &SeriesRun) -> Result<(), OperationError> {
+    pub(crate) async fn put_run(&self, run: &SeriesRun) -> Result<SeriesRun, OperationError> {
         let put = put_document(&*self.bucket, &self.keys.begin(run.number), run).await;
         match put.map_err(OperationError::from) {
             Err(error) if error.code == Code::ForeignObject => {
                 let there = self.run(run.number).await?;
-                // An answer was lost, and it was us.
-                if (&there.transfer, &there.host) == (&run.transfer, &run.host) {
-                    return Ok(());
+                // An answer was lost, or the same host has begun it at the same time.
+                if (&there.transfer, &there.host.id) == (&run.transfer, &run.host.id) {
+                    return Ok(there);
                 }
                 Err(taken(&there))
             }
-            answer => answer.map(drop),
+            answer => answer.map(|_| run.clone()),
         }
     }
 
@@ -169,7 +177,8 @@ impl Series {
 
 /// What to say where a run is in other hands.
 pub(crate) fn taken(run: &SeriesRun) -> OperationError {
-    let SeriesRun { series, number, transfer, host, execution, created, .. } = run;
+    let SeriesRun { series, number, transfer, execution, created, .. } = run;
+    let host = &run.host.place;
     let what = format!(
         "series {series}: its run {number}, {transfer}, was begun by {execution} at {created}, and its records are \
          kept at {host}: let it end there, or resume it there. If those records are lost for good, take its place with \

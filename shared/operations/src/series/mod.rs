@@ -60,9 +60,13 @@ pub fn next_run<'a>(
         loop {
             let run = match series.standing().await? {
                 Standing::New => return Ok((NextRun::Begin(new_id(engine, &series, 0).await?), notes)),
-                Standing::Ended(run, _) => {
+                Standing::Ended(run, end) => {
                     check_stream(engine, request, &run).await?;
-                    let is_its = run.host == engine.places().host();
+                    if order.take_over && end.ending == RunEnding::TakenOver {
+                        // Who took its place may have died before it was through.
+                        notes.push(left_by(&series, &run).await?);
+                    }
+                    let is_its = run.host.id == engine.places().host().id;
                     if is_its && order.repeated_by.is_some_and(|execution| execution == run.execution) {
                         return Ok((NextRun::GoOn(run.transfer), notes));
                     }
@@ -71,18 +75,26 @@ pub fn next_run<'a>(
                 Standing::Open(run) => run,
             };
             check_stream(engine, request, &run).await?;
-            if run.host == engine.places().host() {
+            if run.host.id == engine.places().host().id {
                 match engine.checkpoints().transfer(&run.transfer).await? {
                     // Its plan was cut off.
                     None => return Ok((NextRun::Begin(run.transfer), notes)),
-                    Some(record) if !record.state.is_final() => return Ok((NextRun::GoOn(run.transfer), notes)),
+                    Some(record) if !record.state.is_final() => {
+                        if order.take_over {
+                            let own =
+                                format!("{} is this host's own, so there is no place to take: it goes on", record.id);
+                            notes.push(own);
+                        }
+                        return Ok((NextRun::GoOn(run.transfer), notes));
+                    }
                     Some(record) => end_of(&series, &run, &record).await?,
                 }
             } else if let Some((manifest, root)) = series.manifest(&run).await? {
                 // Whoever ended it died in front of the last document. It follows from the manifest.
                 series.put_end(&SeriesEnd::completed(&run, &manifest, root)).await?;
             } else if order.take_over {
-                notes.extend(take_over(&series, &run).await?);
+                // Where it came to its end at this moment, nobody's place is taken.
+                series.put_end(&SeriesEnd::without(&run, RunEnding::TakenOver)).await?;
             } else {
                 return Err(taken(&run));
             }
@@ -99,7 +111,7 @@ pub fn last_run<'a>(engine: &'a Engine, request: &'a ExportRequest) -> Operation
             Standing::New => return Ok(None),
             Standing::Open(run) | Standing::Ended(run, _) => run,
         };
-        Ok((run.host == engine.places().host()).then_some(run.transfer))
+        Ok((run.host.id == engine.places().host().id).then_some(run.transfer))
     })
 }
 
@@ -147,7 +159,8 @@ async fn check_stream(engine: &Engine, request: &ExportRequest, run: &SeriesRun)
         return Ok(());
     }
     let what = format!(
-        "series {} in {} is of {}, not of {stream}: give this stream's series another name",
+        "series {} in {} is of {}, not of {stream}: name the stream so if it is the same one, else give this stream's \
+         series another name",
         run.series, request.to, run.stream
     );
     Err(OperationError::new(Code::Invalid, what))
@@ -195,13 +208,8 @@ async fn end_of(series: &Series, run: &SeriesRun, record: &TransferRecord) -> Re
     series.put_end(&end).await.map(drop)
 }
 
-/// Takes the place of a run that another host began. From here on that host cannot complete it.
-async fn take_over(series: &Series, run: &SeriesRun) -> Result<Option<String>, OperationError> {
-    let end = series.put_end(&SeriesEnd::without(run, RunEnding::TakenOver)).await?;
-    if end.ending != RunEnding::TakenOver {
-        // It came to its end at this moment.
-        return Ok(None);
-    }
+/// What a run left whose place was taken: its uploads are aborted, its objects are counted.
+async fn left_by(series: &Series, run: &SeriesRun) -> Result<String, OperationError> {
     let folder = format!("{}/", ObjectKeys::new(&series.prefix, &run.transfer).folder());
     let uploads = series.bucket.list_uploads(&folder).await?;
     for upload in &uploads {
@@ -217,16 +225,16 @@ async fn take_over(series: &Series, run: &SeriesRun) -> Result<Option<String>, O
         }
         after = page.last().map(|file| file.key.clone());
     }
-    Ok(Some(format!(
+    Ok(format!(
         "run {} of series {}, {}, was begun at {} and is given up: its range is exported again. It left {} of {bytes} \
          bytes in {folder}, which no manifest names, and {} that were aborted",
         run.number,
         run.series,
         run.transfer,
-        run.host,
+        run.host.place,
         counted(objects, "object"),
         counted(uploads.len() as u64, "open upload"),
-    )))
+    ))
 }
 
 /// A run that is planned, and whether its beginning is in the bucket already.
@@ -259,7 +267,7 @@ impl PlannedRun {
                 check_stream(engine, request, &run).await?;
                 (run.number + 1, Some((run, end)))
             }
-            Standing::Open(run) if run.transfer == *id && run.host == engine.places().host() => {
+            Standing::Open(run) if run.transfer == *id && run.host.id == engine.places().host().id => {
                 return Ok(Some(Self { series, run: *run, begun: true }));
             }
             Standing::Open(run) => return Err(taken(&run)),
@@ -288,12 +296,11 @@ impl PlannedRun {
 
     /// Puts the run on record in the bucket, with what its plan has learnt; answers it as it stands there. From here
     /// on nobody else can have it.
-    pub(crate) async fn begin(mut self, run: SeriesRun) -> Result<Box<SeriesRun>, OperationError> {
-        if !self.begun {
-            self.run = run;
-            self.series.put_run(&self.run).await?;
-        }
-        Ok(Box::new(self.run))
+    pub(crate) async fn begin(self, run: SeriesRun) -> Result<Box<SeriesRun>, OperationError> {
+        // What may be lost is known by the last look alone.
+        let hole = run.hole;
+        let there = if self.begun { self.run } else { self.series.put_run(&run).await? };
+        Ok(Box::new(SeriesRun { hole, ..there }))
     }
 }
 
@@ -336,9 +343,12 @@ pub(crate) async fn end_completed(engine: &Engine, transfer: &TransferRecord) ->
 }
 
 /// Puts the end of a run that was given up on record in its bucket, if it has none.
-pub(crate) async fn end_given_up(engine: &Engine, transfer: &TransferRecord) -> Result<(), OperationError> {
-    let Some((run, series)) = of(engine, transfer).await? else { return Ok(()) };
-    series.put_end(&SeriesEnd::without(run, RunEnding::Cancelled)).await.map(drop)
+/// Answers what is to be said of it: it may have come to its end before.
+pub(crate) async fn end_given_up(engine: &Engine, transfer: &TransferRecord) -> Result<Option<String>, OperationError> {
+    let Some((run, series)) = of(engine, transfer).await? else { return Ok(None) };
+    let end = series.put_end(&SeriesEnd::without(run, RunEnding::Cancelled)).await?;
+    let said = || format!("run {} of series {} was complete before: it stays a part of it", run.number, run.series);
+    Ok(end.ending.is_complete().then(said))
 }
 
 /// The run that a transfer is, and its series.

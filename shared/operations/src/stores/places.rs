@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sluice_ports::{BucketStore, Places, Result, StreamStore};
-use sluice_transfer::{BucketUri, StreamUri};
+use sluice_transfer::{BucketUri, HostName, StreamUri};
 
 use super::patience::Patient;
 
@@ -33,7 +33,7 @@ impl Places for Patient<dyn Places> {
         self.store.work()
     }
 
-    fn host(&self) -> String {
+    fn host(&self) -> HostName {
         self.store.host()
     }
 

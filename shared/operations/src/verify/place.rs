@@ -5,20 +5,17 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use sluice_ports::BucketStore;
-use sluice_transfer::manifest::{Document, ExportManifest};
-use sluice_transfer::{BucketUri, Counts, ObjectKeys, SeriesKeys, SeriesName, State};
+use sluice_transfer::manifest::ExportManifest;
+use sluice_transfer::{BucketUri, Counts, SeriesName, State};
 
 use super::export::verify_manifest;
 use super::found::{Verdict, Verification};
 use super::run::{Run, VerifyCursor};
+use crate::archive::{Documents, manifest_at};
 use crate::engine::{Engine, Operation};
 use crate::error::{Code, OperationError};
-use crate::objects::get_document;
 use crate::series::chain::{Chain, Met};
 use crate::series::documents::Series;
-
-/// Objects asked for in one listing.
-const LISTED_AT_ONCE: usize = 1_000;
 
 /// What was found in a place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,11 +67,17 @@ pub fn verify_place<'a>(
             return Ok(found);
         }
         let (bucket, path) = engine.places().source(place).await?;
-        let is_file = !path.is_empty() && !path.ends_with('/') && bucket.head(&path).await?.is_some();
-        let there = if is_file { There::one(path) } else { There::below(&*bucket, &path).await? };
+        let there = Documents::at(&*bucket, &path).await?;
         let mut done = BTreeSet::new();
         for name in &there.series {
             verify_series(engine, place, name, &mut found, &mut done, seen).await?;
+        }
+        for folder in &there.deeper {
+            let what = format!(
+                "{folder} has documents of a series: its runs are verified, but not whether they go on with each other; \
+                 name the folder around it for that"
+            );
+            found.find(Verdict::Proved, what);
         }
         for root in there.roots.iter().filter(|root| !done.contains(*root)) {
             verify_root(engine, &*bucket, root, &mut found, seen).await?;
@@ -85,49 +88,6 @@ pub fn verify_place<'a>(
         }
         Ok(found)
     })
-}
-
-/// What lies in a place, by the names of its documents.
-#[derive(Default)]
-struct There {
-    /// Keys of manifests.
-    roots: Vec<String>,
-    /// Series whose documents lie in a folder right below the place.
-    series: BTreeSet<SeriesName>,
-}
-
-impl There {
-    fn one(root: String) -> Self {
-        Self { roots: vec![root], series: BTreeSet::new() }
-    }
-
-    async fn below(bucket: &dyn BucketStore, path: &str) -> Result<Self, OperationError> {
-        let prefix = if path.is_empty() || path.ends_with('/') { path.to_owned() } else { format!("{path}/") };
-        let (mut there, mut after) = (Self::default(), None::<String>);
-        loop {
-            let page = bucket.list(&prefix, after.as_deref(), LISTED_AT_ONCE).await?;
-            for file in &page {
-                there.add(&file.key, &prefix);
-            }
-            if page.len() < LISTED_AT_ONCE {
-                return Ok(there);
-            }
-            after = page.last().map(|file| file.key.clone());
-        }
-    }
-
-    fn add(&mut self, key: &str, prefix: &str) {
-        let (folder, name) = key.rsplit_once('/').unwrap_or(("", key));
-        if [ObjectKeys::root(), ObjectKeys::cancelled()].contains(&name) {
-            self.roots.push(key.to_owned());
-        }
-        let within = folder.get(prefix.len()..).unwrap_or_default();
-        if SeriesKeys::read(name).is_some()
-            && let Ok(series) = within.parse()
-        {
-            self.series.insert(series);
-        }
-    }
 }
 
 /// A series from its first run to its last. Roots that belong to it are added to `done`.
@@ -168,20 +128,15 @@ async fn verify_root(
     found: &mut PlaceVerification,
     seen: &mut dyn FnMut(u64),
 ) -> Result<(), OperationError> {
-    let manifest = get_document::<ExportManifest>(bucket, root, None).await.map_err(OperationError::from);
-    match manifest {
-        Ok(manifest) => found.add(verify_export(engine, bucket, root, &manifest, seen).await),
-        // A file of that name that others wrote.
-        Err(error) if error.code == Code::ManifestInvalid && !is_ours(bucket, root).await? => {}
+    match manifest_at(bucket, root).await {
+        Ok(Some(manifest)) => found.add(verify_export(engine, bucket, root, &manifest, seen).await),
+        Ok(None) => {}
+        Err(error) if matches!(error.code, Code::Denied | Code::Unavailable) => {
+            found.find(Verdict::Unproved, error.message);
+        }
         Err(error) => found.find(Verdict::Mismatch, error.message),
     }
     Ok(())
-}
-
-/// True if a file begins as a manifest does.
-async fn is_ours(bucket: &dyn BucketStore, key: &str) -> Result<bool, OperationError> {
-    let start = format!("{{\"sluice\":\"{}\"", ExportManifest::KIND);
-    Ok(bucket.get(key, None, 0, start.len() as u64).await? == start.as_bytes())
 }
 
 async fn verify_export(

@@ -19,8 +19,8 @@ use sluice_ports::{
 use sluice_transfer::manifest::{Document, ExportManifest};
 use sluice_transfer::record::{Proof, TransferRecord};
 use sluice_transfer::{
-    BucketUri, Budget, Call, Checksum, Course, ExportRequest, Kind, Pacing, Position, Request, SeriesEnd, SeriesKeys,
-    SeriesRun, State, StreamUri, TransferId, Value,
+    BucketUri, Budget, Call, Checksum, Course, ExportRequest, HostName, Kind, Pacing, Position, Request, SeriesEnd,
+    SeriesKeys, SeriesRun, State, StreamUri, TransferId, Value,
 };
 
 /// A process that dies at one of its writes: none of its calls has an effect any more.
@@ -97,8 +97,8 @@ impl Places for Site {
         archive()
     }
 
-    fn host(&self) -> String {
-        self.host.clone()
+    fn host(&self) -> HostName {
+        HostName { id: self.host.clone(), place: format!("the place of {}", self.host) }
     }
 }
 

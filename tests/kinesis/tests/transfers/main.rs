@@ -11,6 +11,7 @@ mod ordered;
 mod pace;
 mod placed;
 mod read_behind;
+mod series;
 mod shared;
 mod world;
 
