@@ -20,8 +20,8 @@ from proxy import Fault, Proxy
 
 # Bytes of an event, and bytes a second that an import may take.
 LENGTH, RATE = 1_000, 40_000
-# Events for each kill, so that none comes too late.
-EACH = 100
+# Events for each kill, so that few come too late.
+EACH = 40
 KEYS = 40
 # How many of an import's processes meet a fault, and at which of their puts at most. A fault costs half a minute too.
 FAULTY, PUTS = 0.4, 20
@@ -72,9 +72,9 @@ def is_put(request):
 class Import:
     """One import, and its deaths."""
 
-    def __init__(self, world, order, number, kills, source, until_then, stop):
+    def __init__(self, world, order, name, kills, source, until_then, stop):
         self.world, self.order, self.kills, self.until, self.stop = world, order, kills, until_then, stop
-        self.name = f"{order}-{number}"
+        self.name = name
         self.random = random.Random(f"{world.seed}-{self.name}")
         self.target = world.stream(self.name, 2)
         self.lanes = [ends(shard) for shard in opened(self.target)]
@@ -90,8 +90,9 @@ class Import:
     def run(self):
         """All of it, in a thread of its own."""
         try:
-            while sum(self.deaths.values()) < self.kills and time.monotonic() < self.until and not self.stop.is_set():
-                self.live()
+            alive = True
+            while alive and self.killed() < self.kills and time.monotonic() < self.until and not self.stop.is_set():
+                alive = self.live()
             if self.stop.is_set():
                 return
             self.proxy.expect()
@@ -106,8 +107,11 @@ class Import:
         finally:
             self.proxy.close()
 
+    def killed(self):
+        return sum(self.deaths.values())
+
     def live(self):
-        """Once from a start to a kill."""
+        """Once from a start to a kill. Answers whether that came in time."""
         # Only what has put something is on record for sure.
         is_known = self.deaths["put"] + self.deaths["moving"] > 0
         again = ["resume", self.name] if is_known and self.random.random() < 0.5 else self.command
@@ -119,13 +123,14 @@ class Import:
         finally:
             done = child.kill() if child.process.poll() is None else child.wait()
             self.proxy.deadly = None
-        if self.stop.is_set():
-            return
+        if self.stop.is_set() or done.code == 0:
+            return False
         check(done.code == -9, f"{self.name} ended by itself with {done.code}: {done.err}")
         self.deaths[kind] += 1
-        print(f"    {self.name}: kill {sum(self.deaths.values())}, {kind}, {self.proxy.puts} puts", flush=True)
+        print(f"    {self.name}: kill {self.killed()}, {kind}, {self.proxy.puts} puts", flush=True)
         if self.random.random() < 0.3:
             self.change()
+        return True
 
     def await_death(self, kind, child, before):
         """Until it is to be killed, or is no more."""
@@ -216,22 +221,33 @@ def many_kills(world, order, kills, at_once, minutes):
     at_once = min(at_once, kills)
     shares = [kills // at_once + (number < kills % at_once) for number in range(at_once)]
     source = world.stream(f"{order}-source", 3)
-    for _ in range(EACH * (max(shares) + 1) // 100):
+    for _ in range(-(-EACH * (max(shares) + 1) // 100)):
         source.put([(f"key-{world.random.randrange(KEYS)}", world.random.randbytes(LENGTH)) for _ in range(100)])
         # A shard takes 1 MiB a second.
         time.sleep(0.2)
     sizes = ["--object-size", "256KiB", "--part-size", "64KiB"]
     world.moves("export", source.uri, "dir:killed", "--id", f"{order}-out", *sizes)
     stop, until_then = threading.Event(), time.monotonic() + 60 * minutes
-    imports = [
-        Import(world, order, number, share, f"dir:killed/{order}-out", until_then, stop)
-        for number, share in enumerate(shares)
-    ]
+    imports = []
+
+    def share(lane, kills):
+        """So many kills, of one import, or of another one too where the first came to its end before."""
+        for number in itertools.count():
+            name, source = f"{order}-{lane}-{number}", f"dir:killed/{order}-out"
+            one = Import(world, order, name, kills, source, until_then, stop)
+            imports.append(one)
+            one.run()
+            kills -= one.killed()
+            if kills <= 0 or stop.is_set() or time.monotonic() > until_then:
+                return
+
     with concurrent.futures.ThreadPoolExecutor(at_once) as threads:
-        running = [threads.submit(one.run) for one in imports]
-    # The first that failed, and not what it stopped.
-    for done in running:
-        done.result()
+        try:
+            # The first that failed, and not what it stopped.
+            for done in [threads.submit(share, lane, kills) for lane, kills in enumerate(shares)]:
+                done.result()
+        finally:
+            stop.set()
     records = source.read()
     for one in imports:
         one.holds(records)
@@ -241,7 +257,7 @@ def many_kills(world, order, kills, at_once, minutes):
         total.update({f"puts {fault}": count for fault, count in one.proxy.faults.items()})
         total.update(one.changes)
     told = ", ".join(f"{count} {what}" for what, count in sorted(total.items()))
-    killed = sum(sum(one.deaths.values()) for one in imports)
+    killed = sum(one.killed() for one in imports)
     print(f"    {told}", flush=True)
     check(killed == kills, f"all is well, but after {minutes} minutes there were {killed} kills, not {kills}")
-    return f"{killed} kills of {at_once} imports of {sum(map(len, records.values()))} events each: {told}"
+    return f"{killed} kills of {len(imports)} imports of {sum(map(len, records.values()))} events each: {told}"
