@@ -142,7 +142,9 @@ class Import:
             # It leads a group of its own. No request of a process that was killed before it may be under way.
             nth, seen = self.random.randrange(1, 5), itertools.count(1)
             self.proxy.kill_after(lambda request: is_put(request) and next(seen) >= nth, child.process.pid)
-            until(f"{self.name} is killed", ended, patience=PATIENCE)
+            latest = time.monotonic() + 60
+            # On a slow server, or near the end, such a put may never come.
+            until(f"{self.name} is killed", lambda: ended() or time.monotonic() > latest, patience=PATIENCE)
             return
         # Mostly it waits at first, for what may still land. Once it moves, it would soon be at its end.
         latest = time.monotonic() + 36 * self.random.random() ** 2 if kind == "anytime" else float("inf")
