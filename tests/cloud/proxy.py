@@ -5,6 +5,7 @@
 ownership with bucket owner condition"). Everything else is passed on as it comes.
 """
 
+import collections
 import contextlib
 import http.client
 import http.server
@@ -12,9 +13,13 @@ import os
 import re
 import signal
 import threading
+import time
 import urllib.parse
 
 CHUNK = 1 << 18
+# A fault that happens to a request. After `lands` seconds it is carried out, or never if that is None; its sender's
+# connection is cut at once. Else it is carried out now, and answered after `answers` seconds, or never if that is None.
+Fault = collections.namedtuple("Fault", "cut lands answers", defaults=(False, None, None))
 OWNER = "x-amz-expected-bucket-owner"
 # Said anew on each of the two connections (RFC 9110, section 7.6.1), or answered by this side.
 HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "expect")
@@ -27,6 +32,8 @@ class Proxy:
     def __init__(self, upstream):
         self.upstream = upstream
         self.deadly = None
+        # Requests that are carried out later.
+        self.landing = []
         self.lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"proxy": self})
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -41,9 +48,33 @@ class Proxy:
         self.server.shutdown()
         self.server.server_close()
 
+    def land(self, request, body, seconds):
+        """Carries a request out that late."""
+
+        def carry_out():
+            with request.forwarded(body) as response:
+                response.read()
+
+        timer = threading.Timer(seconds, carry_out)
+        timer.daemon = True
+        self.landing.append(timer)
+        timer.start()
+
+    def landed(self):
+        """Waits until nothing is to land any more."""
+        for timer in self.landing:
+            timer.join(timeout=120)
+
     def refuses(self, _):
         """Whether a request is denied; asked once for each."""
         return False
+
+    def fault(self, _):
+        """What happens to a request, as a `Fault`; nothing to most. Asked once for each."""
+        return None
+
+    def passed(self, request):
+        """A request was carried out, and its answer sent."""
 
     def kill_after(self, matches, group):
         """The next request that matches is carried out, and who sent it is killed before it hears of that. Only a
@@ -110,8 +141,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             for _ in self.body(left):
                 pass
             self.answer(403, [("Content-Type", "application/xml")], DENIED)
+        elif (fault := self.proxy.fault(self)) is not None:
+            self.fail(left, fault)
         else:
             self.pass_on(left)
+            self.proxy.passed(self)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_any
 
@@ -132,6 +166,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def pass_on(self, left):
+        with self.forwarded(self.body(left)) as response:
+            self.pass_back(response)
+
+    @contextlib.contextmanager
+    def forwarded(self, chunks):
+        """The request, carried out, and its answer."""
         host = self.proxy.upstream.partition("//")[2]
         with contextlib.closing(http.client.HTTPConnection(host, timeout=60)) as upstream:
             upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -140,9 +180,25 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 if name.lower() not in (*HOP_BY_HOP, "host"):
                     upstream.putheader(name, value)
             upstream.endheaders()
-            for chunk in self.body(left):
+            for chunk in chunks:
                 upstream.send(chunk)
-            self.pass_back(upstream.getresponse())
+            yield upstream.getresponse()
+
+    def fail(self, left, fault):
+        body = list(self.body(left))
+        if fault.cut:
+            self.close_connection = True
+            if fault.lands is not None:
+                self.proxy.land(self, body, fault.lands)
+            return
+        with self.forwarded(body) as response:
+            if fault.answers is None:
+                response.read()
+                self.close_connection = True
+                return
+            time.sleep(fault.answers)
+            self.pass_back(response)
+        self.proxy.passed(self)
 
     def pass_back(self, response):
         group = self.proxy.is_deadly(self)

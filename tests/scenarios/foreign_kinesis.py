@@ -17,6 +17,7 @@ from lib import MIB, Sized, check, scenario
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "foreign"))
 
 from cloud import until  # noqa: E402  (both_hosts has set the path to it)
+from many_kills import ends, many_kills, opened  # noqa: E402
 from servers import Server  # noqa: E402
 
 # Bytes a second: a transfer takes longer than what it is killed in.
@@ -33,7 +34,7 @@ def settled(world, stream):
 def split(world, stream, number):
     """Splits an open shard in its middle."""
     shard = opened(stream)[number]
-    first, last = (int(shard["HashKeyRange"][end]) for end in ("StartingHashKey", "EndingHashKey"))
+    first, last = ends(shard)
     middle = str((first + last) // 2 + 1)
     stream.kinesis.split_shard(StreamName=stream.name, ShardToSplit=shard["ShardId"], NewStartingHashKey=middle)
     settled(world, stream)
@@ -45,13 +46,6 @@ def merge(world, stream):
     names = {"ShardToMerge": one["ShardId"], "AdjacentShardToMerge": other["ShardId"]}
     stream.kinesis.merge_shards(StreamName=stream.name, **names)
     settled(world, stream)
-
-
-def opened(stream):
-    """Shards that take records, by their hashes."""
-    shards = stream.kinesis.list_shards(StreamName=stream.name)["Shards"]
-    there = [shard for shard in shards if "EndingSequenceNumber" not in shard["SequenceNumberRange"]]
-    return sorted(there, key=lambda shard: int(shard["HashKeyRange"]["StartingHashKey"]))
 
 
 def patient(world, stream, records):
@@ -176,6 +170,10 @@ def run(stage, args):
     with Server(args.server, args.at, stage.folder) as server:
         stage.environment = dict(server.environment(), SLUICE_HOME=stage.environment["SLUICE_HOME"])
         world = World(stage, server, args.seed)
+        if args.order:
+            found = many_kills(world, args.order, args.kills, args.at_once, args.minutes)
+            print(f"  {args.server}, order {args.order}: {found}", flush=True)
+            return
         # Only this one pushes.
         pushed = [fanned_out] if args.server == "ferrokinesis" else []
         for part in (there_and_back, limited, resharded, *pushed, lambda world: kills(world, args.kills)):
@@ -192,4 +190,7 @@ if __name__ == "__main__":
         server={"required": True, "help": "ferrokinesis or kinesis-local"},
         at={"required": True, "help": "its program, or the folder of its package"},
         kills={"type": int, "default": 5, "help": "of the import; each may take half a minute"},
+        order={"choices": ("key", "shard", "none"), "help": "only kills, of many imports in that order"},
+        at_once={"type": int, "default": 20, "help": "with --order, imports side by side"},
+        minutes={"type": int, "default": 30, "help": "with --order, after which nothing more is killed"},
     )

@@ -1,8 +1,8 @@
 """150 times kill -9: half in exports and half in imports, of every format and compression, at random moments while
 bytes move.
 
-After each the same command again, or `resume`. In the end everything is equal, no object was ever replaced, no upload
-is open, and `verify` proves it.
+With `--order` as many kills of imports alone as `--kills` says. After each the same command again, or `resume`. In
+the end everything is equal, no object was ever replaced, no upload is open, and `verify` proves it.
 """
 
 import random
@@ -74,9 +74,34 @@ def killed(stage, chance, kills, name, command, objects):
     return moving
 
 
+def imports(stage, chance, kills, order):
+    """So many kills of imports in that order, of one export, which a local stream keeps event by event in any order."""
+    stream, length, each = MUCH
+    sized = Sized(chance.getrandbits(32))
+    for turn in range(4):
+        until = length * (turn + 1) // 4
+        stage.append(stream, sized.lines(until, 2_000), "--key", f"key-{turn}", "--shards", 3)
+    stage.run("export", stream, "dir:bucket", "--object-size", "256KiB", "--part-size", "32KiB", "--id", "out")
+    objects, moving = Objects(stage, "bucket", "out"), 0
+    for number, first in enumerate(range(0, kills, each)):
+        name, target = f"{order}-{number}", f"local:{order}-{number}"
+        command = ["import", "dir:bucket/out", target, "--rate", RATE, "--id", name, "--order", order]
+        share, slices = min(each, kills - first), ["--slice-bytes", "300KiB"]
+        moving += killed(stage, chance, share, name, (command, slices), objects)
+        stage.same_events(stream, target)
+        verdict = stage.run("verify", name, "--output", "json").json()["verdict"]
+        check(verdict == "PROVED", f"{name} is {verdict}")
+    objects.look(thorough=True)
+    print(f"{kills} kills of imports, order {order}, {moving} of them while bytes moved", flush=True)
+    check(moving >= MOVING * kills, f"only {moving} of {kills} kills came while bytes moved")
+
+
 def run(stage, args):
     """Kills."""
     chance = random.Random(args.seed)
+    if args.order:
+        imports(stage, chance, args.kills, args.order)
+        return
     sources = {}
     for stream, length, _ in (MUCH, LITTLE):
         sized = Sized(args.seed)
@@ -132,4 +157,9 @@ def there_and_back(stage, chance, stream, kills, form, compression, slices, dige
 
 
 if __name__ == "__main__":
-    scenario(run, "kills")
+    scenario(
+        run,
+        "kills",
+        order={"choices": ("key", "shard", "none"), "help": "only kills of imports in that order"},
+        kills={"type": int, "default": 200, "help": "with --order, how many"},
+    )

@@ -250,7 +250,7 @@ def scenario(run, name, **options):
     parser.add_argument("--seed", type=int, help="repeats the random choices of a run; it prints them")
     parser.add_argument("--folder", help="where to work instead of the temporary folder")
     for option, settings in options.items():
-        parser.add_argument(f"--{option}", **settings)
+        parser.add_argument(f"--{option.replace('_', '-')}", **settings)
     args = parser.parse_args()
     if args.seed is None:
         args.seed = int.from_bytes(os.urandom(4), "little")
