@@ -27,7 +27,7 @@ use sluice_memory::MemoryCheckpoints;
 use sluice_operations::{Code, Engine, Settings};
 use sluice_ports::{CheckpointStore, Error, ErrorKind, Schemes, TransferRemoval};
 use sluice_stream_local::LocalStream;
-use sluice_transfer::{StreamUri, TransferId};
+use sluice_transfer::{HostName, StreamUri, TransferId};
 
 use crate::args::{HostArgs, absolute};
 use crate::clock::{SystemClock, sleep};
