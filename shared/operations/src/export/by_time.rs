@@ -78,11 +78,23 @@ impl ShardExport<'_, '_> {
         self.claimed.record.times.as_ref().zip(heard).is_some_and(|(times, heard)| times.is_long(heard))
     }
 
+    /// True if the source may have dropped what came behind `last`: all that is known of it is older than the source
+    /// keeps events. Silence that follows is then no silence behind `last`, and is not recorded as one: the slice that
+    /// meets the next event has to see that it is not known what came in front of it.
+    fn may_follow_a_loss(&self, last: &Position) -> bool {
+        let slice = self.claimed.slice;
+        let Some(times) = &self.claimed.record.times else { return false };
+        let retention = times.retention_millis.or(self.target.export.retention_millis);
+        let (Some(retention), Some(known)) = (retention, times.known_behind(last)) else { return false };
+        known < slice.engine.clock.now().minus_millis(retention)
+    }
+
     /// Records the silence behind `last`, up to `heard`, if everything in front of it is stored. The next slice
     /// continues there.
     pub(super) fn note_silence(&mut self, last: &Position, heard: Option<Timestamp>) -> Result<(), Stop> {
         let (Some(heard), cursor) = (heard, self.destination()?.cursor()) else { return Ok(()) };
         if *cursor == Cursor::at(last.clone())
+            && !self.may_follow_a_loss(last)
             && let Some(times) = &mut self.claimed.record.times
         {
             times.heard_nothing(last, heard);

@@ -89,6 +89,16 @@ impl TimeBounds {
         from.max(silence.map(|until| until.minus_millis(Self::DOUBT_MILLIS))).max(heard)
     }
 
+    /// All that arrived before this time stands in front of `position`, the last one that was read, or did not come; none
+    /// where that is not known, and at the beginning.
+    pub fn known_behind(&self, position: &Position) -> Option<Timestamp> {
+        if *position == Position::Beginning {
+            return None;
+        }
+        let silence = self.silence.as_ref().filter(|silence| silence.behind == *position).map(|silence| silence.until);
+        silence.or(self.at)
+    }
+
     /// True if silence up to that time is worth keeping: it is longer than the doubt about it.
     pub fn is_long(&self, silence: Timestamp) -> bool {
         self.at.is_none_or(|at| silence.millis_since(at) > 2 * Self::DOUBT_MILLIS)
@@ -142,6 +152,18 @@ mod tests {
         assert_eq!(bounds.since(&behind, None), Some(at(7_400)));
         assert_eq!(bounds.since(&Position::After(Sequence::new(8)), None), None, "it is silence behind one position");
         assert_eq!(TimeBounds::new(None, at(9)).since(&Position::Beginning, None), None, "from the oldest");
+    }
+
+    #[test]
+    fn what_is_known_behind_a_position() {
+        let behind = Position::After(Sequence::new(7));
+        let mut bounds = TimeBounds::new(Some(at(0)), at(10_000));
+        assert_eq!(bounds.known_behind(&behind), None, "nothing was read");
+        bounds.read(at(100));
+        assert_eq!(bounds.known_behind(&behind), Some(at(100)), "the event itself");
+        bounds.heard_nothing(&behind, at(5_000));
+        assert_eq!(bounds.known_behind(&behind), Some(at(5_000)));
+        assert_eq!(bounds.known_behind(&Position::Beginning), None);
     }
 
     #[test]

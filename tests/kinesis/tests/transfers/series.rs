@@ -49,7 +49,8 @@ async fn silence_between_two_nights_is_no_gap_and_is_not_crossed_again() {
 
 #[tokio::test(start_paused = true)]
 async fn nights_that_are_further_apart_than_the_stream_keeps_events_have_a_gap() {
-    let world = World::new(Faults::real(), 1, Vec::new());
+    // A day of silence is crossed in two minutes.
+    let world = World { slice_millis: 300_000, ..World::new(Faults::real(), 1, Vec::new()) };
     world.traffic(20, 1_000, 100);
     world.pass(HOUR).await;
     assert_eq!(night(&world).await.state, State::Completed);
