@@ -249,7 +249,7 @@ Examples:
     Remove(Remove),
     /// Read again all that a transfer moved, or all exports that lie in a place, and compare it with what is on record
     #[command(after_help = "\
-A place is verified by its manifests alone, on any machine: each export in it, and of each series that its runs go on
+A place is verified by its manifests alone, on any machine: each export in it, and of each series that its runs go on \
 exactly where the one before ended.
 
 Exit codes: 0 proved, 1 a mismatch, 4 gaps or misfits, 5 something could not be proved.
