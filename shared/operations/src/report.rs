@@ -197,7 +197,9 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
     let runs = matches!(transfer.state, State::Transferring | State::Verifying);
     let active = || shards.iter().filter(|shard| shard.owner.is_some() && !shard.is_drained());
     let bytes_per_second = if runs { active().fold(0.0, |sum, shard| sum + shard.pace.bytes_per_second) } else { 0.0 };
-    let done = !shards.is_empty() && shards.iter().all(ShardRecord::is_drained);
+    // While it is planned some records are not made yet.
+    let all_there = shards.len() == transfer.shards.len() || !transfer.state.is_active();
+    let done = all_there && !shards.is_empty() && shards.iter().all(ShardRecord::is_drained);
     let progress = progress(transfer, shards, done);
     let now = engine.clock.now();
     let worked_millis = transfer.worked_millis(now);
