@@ -4,18 +4,15 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use sluice_ports::BucketStore;
-use sluice_transfer::manifest::{Document, ExportManifest};
+use sluice_transfer::manifest::{Document, ExportManifest, ShardManifest};
 use sluice_transfer::{
-    BucketUri, Compression, Cut, Format, ObjectKeys, SeriesKeys, SeriesName, SeriesPlace, ShardId, State, StreamUri,
+    BucketUri, Compression, Cursor, Cut, Format, ObjectKeys, SeriesKeys, SeriesName, SeriesPlace, State, StreamUri,
     TransferId,
 };
 
 use crate::engine::{Engine, Operation};
 use crate::error::{Code, OperationError};
-use crate::objects::get_document;
-
-/// Objects asked for in one listing.
-const LISTED_AT_ONCE: usize = 1_000;
+use crate::objects::{each_below, get_document};
 
 /// The documents in a place, by their names.
 #[derive(Default)]
@@ -36,23 +33,14 @@ impl Documents {
             return Ok(Self { roots: vec![path.to_owned()], ..Self::default() });
         }
         let prefix = if may_be_one { format!("{path}/") } else { path.to_owned() };
-        let (mut found, mut after) = (Self::default(), None::<String>);
-        loop {
-            let page = bucket.list(&prefix, after.as_deref(), LISTED_AT_ONCE).await?;
-            for file in &page {
-                found.add(&file.key, &prefix);
-            }
-            if page.len() < LISTED_AT_ONCE {
-                // An export that was complete when it was cancelled has both, and is one.
-                let whole: BTreeSet<String> = found.roots.iter().filter_map(|root| folder_of(root)).collect();
-                found.roots.retain(|root| {
-                    let folder = root.strip_suffix(ObjectKeys::cancelled());
-                    folder.is_none_or(|folder| !whole.contains(folder))
-                });
-                return Ok(found);
-            }
-            after = page.last().map(|file| file.key.clone());
-        }
+        let mut found = Self::default();
+        each_below(bucket, &prefix, |file| found.add(&file.key, &prefix)).await?;
+        // An export that was complete when it was cancelled has both, and is one.
+        let folder_of = |root: &String| root.strip_suffix(ObjectKeys::root()).map(str::to_owned);
+        let whole: BTreeSet<String> = found.roots.iter().filter_map(folder_of).collect();
+        let is_second = |root: &String| root.strip_suffix(ObjectKeys::cancelled()).is_some_and(|of| whole.contains(of));
+        found.roots.retain(|root| !is_second(root));
+        Ok(found)
     }
 
     fn add(&mut self, key: &str, prefix: &str) {
@@ -68,11 +56,6 @@ impl Documents {
             }
         }
     }
-}
-
-/// The folder of a whole export's manifest, with its slash.
-fn folder_of(root: &str) -> Option<String> {
-    root.strip_suffix(ObjectKeys::root()).map(str::to_owned)
 }
 
 /// The manifest of that key; none if others wrote a file of its name.
@@ -129,13 +112,12 @@ pub struct ArchivedExport {
 }
 
 impl ArchivedExport {
-    fn of(manifest: ExportManifest, named: String) -> Self {
-        let cut = |position: fn(&sluice_transfer::manifest::ShardManifest) -> &sluice_transfer::Cursor| {
-            let of = manifest.shards.iter().map(|shard| (shard.shard.clone(), position(shard).position.clone()));
-            Cut(of.collect::<std::collections::BTreeMap<ShardId, _>>())
+    fn of(manifest: ExportManifest, key: String) -> Self {
+        let cut = |end: fn(&ShardManifest) -> &Cursor| {
+            Cut(manifest.shards.iter().map(|shard| (shard.shard.clone(), end(shard).position.clone())).collect())
         };
         Self {
-            manifest: named,
+            manifest: key,
             from: cut(|shard| &shard.from),
             until: cut(|shard| &shard.until),
             gaps: manifest.shards.iter().map(|shard| shard.gaps.len() as u64).sum(),
@@ -180,7 +162,9 @@ pub fn archive<'a>(engine: &'a Engine, place: &'a BucketUri) -> Operation<'a, Ar
                     exports.push(ArchivedExport::of(manifest, engine.places().object(place, root)));
                 }
                 Ok(None) => {}
-                Err(error) if error.code == Code::ManifestInvalid => unreadable.push(error.message),
+                Err(error) if matches!(error.code, Code::ManifestInvalid | Code::Newer) => {
+                    unreadable.push(error.message);
+                }
                 Err(error) => return Err(error),
             }
         }

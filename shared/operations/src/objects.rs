@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use sluice_formats::ObjectSeed;
-use sluice_ports::{BucketStore, Error, ErrorKind, Metadata, ObjectInfo, PutAnswer};
+use sluice_ports::{BucketStore, Error, ErrorKind, Listed, Metadata, ObjectInfo, PutAnswer};
 use sluice_transfer::limits::MANIFEST_BYTES;
 use sluice_transfer::manifest::{Document, ManifestError};
 use sluice_transfer::record::{Closing, DestinationRecord};
@@ -105,4 +105,37 @@ pub(crate) async fn get_whole(bucket: &dyn BucketStore, key: &str, largest: u64)
         return Err(OperationError::new(Code::ManifestInvalid, message).into());
     }
     Ok(bucket.get(key, Some(&info.etag), 0, info.size).await?)
+}
+
+/// Objects asked for in one listing: as many as S3 answers at once (`ListObjectsV2`, `MaxKeys`).
+pub(crate) const LISTED_AT_ONCE: usize = 1_000;
+
+/// The next objects below a prefix; `after` is the last one that was listed, and moves on.
+pub(crate) async fn page(
+    bucket: &dyn BucketStore,
+    prefix: &str,
+    after: &mut Option<String>,
+) -> Result<Vec<Listed>, Error> {
+    let page = bucket.list(prefix, after.as_deref(), LISTED_AT_ONCE).await?;
+    if let Some(last) = page.last() {
+        *after = Some(last.key.clone());
+    }
+    Ok(page)
+}
+
+/// All objects below a prefix, page by page.
+pub(crate) async fn each_below(
+    bucket: &dyn BucketStore,
+    prefix: &str,
+    mut seen: impl FnMut(Listed),
+) -> Result<(), Error> {
+    let mut after = None;
+    loop {
+        let listed = page(bucket, prefix, &mut after).await?;
+        let is_last = listed.len() < LISTED_AT_ONCE;
+        listed.into_iter().for_each(&mut seen);
+        if is_last {
+            return Ok(());
+        }
+    }
 }

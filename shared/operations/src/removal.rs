@@ -11,10 +11,7 @@ use sluice_transfer::{BucketUri, Checksum, ObjectKeys, TransferId, resolve_key};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 use crate::listing::Listing;
-use crate::objects::get_document;
-
-/// Keys of a bucket that are listed at once.
-const LISTED_AT_ONCE: usize = 1_000;
+use crate::objects::{each_below, get_document};
 
 /// An object as it is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,14 +165,7 @@ pub async fn kept_for_import(engine: &Engine, id: &TransferId) -> Result<Vec<Own
 }
 
 async fn all_below(bucket: &dyn BucketStore, prefix: &str) -> Result<Vec<String>, OperationError> {
-    let mut keys: Vec<String> = Vec::new();
-    loop {
-        let after = keys.last().cloned();
-        let page = bucket.list(prefix, after.as_deref(), LISTED_AT_ONCE).await?;
-        let is_last = page.len() < LISTED_AT_ONCE;
-        keys.extend(page.into_iter().map(|listed| listed.key));
-        if is_last {
-            return Ok(keys);
-        }
-    }
+    let mut keys = Vec::new();
+    each_below(bucket, prefix, |listed| keys.push(listed.key)).await?;
+    Ok(keys)
 }

@@ -18,10 +18,9 @@ use sluice_transfer::{
 
 use super::route::Route;
 use crate::error::{Code, Fault, OperationError, Stop};
-use crate::objects::put_same;
+use crate::objects::{LISTED_AT_ONCE, put_same};
 
-/// Files that are asked for in one listing, and how many of them are looked at side by side.
-const LISTED_AT_ONCE: usize = 1_000;
+/// Files that are looked at side by side.
 const LOOKED_AT_ONCE: usize = 16;
 
 /// Where an event stands in the sources: an object, and a place in it.

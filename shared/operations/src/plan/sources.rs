@@ -18,10 +18,8 @@ use crate::archive::is_root;
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 use crate::listing::{Listed, Listing};
-use crate::objects::{get_whole, in_document};
+use crate::objects::{LISTED_AT_ONCE, get_whole, in_document, page};
 
-/// Objects asked for in one listing.
-const LISTED_AT_ONCE: usize = 1_000;
 /// Requests that are under way at the same time while an export's objects are found and pinned: an archive of a hundred
 /// thousand takes one of each object, and its plan has minutes.
 const AT_ONCE: usize = 32;
@@ -361,15 +359,6 @@ impl Source<'_> {
         list.end(Known { counts: taken.counts, range, gaps, parents, hashes, aggregates, first, times }).await?;
         Ok(())
     }
-}
-
-/// The objects below a prefix, page by page.
-async fn page(bucket: &dyn BucketStore, prefix: &str, after: &mut Option<String>) -> Result<Vec<File>, OperationError> {
-    let page = bucket.list(prefix, after.as_deref(), LISTED_AT_ONCE).await?;
-    if let Some(last) = page.last() {
-        *after = Some(last.key.clone());
-    }
-    Ok(page)
 }
 
 fn holds_nothing(uri: &BucketUri, left_out: &LeftOut) -> OperationError {

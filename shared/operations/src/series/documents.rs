@@ -9,10 +9,7 @@ use sluice_transfer::{BucketUri, ObjectKeys, SeriesEnd, SeriesKeys, SeriesName, 
 
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
-use crate::objects::{get_document, get_whole, in_document, put_document};
-
-/// Documents asked for in one listing.
-const LISTED_AT_ONCE: usize = 1_000;
+use crate::objects::{each_below, get_document, get_whole, in_document, put_document};
 
 /// A series in its bucket.
 pub(crate) struct Series {
@@ -83,22 +80,17 @@ impl Series {
 
     /// The numbers of the last run that began, and of the last one that ended; 0 for none.
     pub(crate) async fn last(&self) -> Result<(u32, u32), OperationError> {
-        let (mut begun, mut ended, mut after) = (0, 0, None::<String>);
-        loop {
-            let page = self.bucket.list(&self.keys.documents(), after.as_deref(), LISTED_AT_ONCE).await?;
-            for file in &page {
-                let name = file.key.strip_prefix(self.keys.folder()).and_then(|name| name.strip_prefix('/'));
-                match name.and_then(SeriesKeys::read) {
-                    Some((number, true)) => ended = ended.max(number),
-                    Some((number, false)) => begun = begun.max(number),
-                    None => {}
-                }
+        let (mut begun, mut ended) = (0, 0);
+        each_below(&*self.bucket, &self.keys.documents(), |file| {
+            let name = file.key.strip_prefix(self.keys.folder()).and_then(|name| name.strip_prefix('/'));
+            match name.and_then(SeriesKeys::read) {
+                Some((number, true)) => ended = ended.max(number),
+                Some((number, false)) => begun = begun.max(number),
+                None => {}
             }
-            if page.len() < LISTED_AT_ONCE {
-                return Ok((begun, ended));
-            }
-            after = page.last().map(|file| file.key.clone());
-        }
+        })
+        .await?;
+        Ok((begun, ended))
     }
 
     /// How a run began.

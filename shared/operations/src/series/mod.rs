@@ -16,6 +16,7 @@ use sluice_transfer::{
 
 use crate::engine::{Engine, Operation};
 use crate::error::{Code, OperationError};
+use crate::objects::each_below;
 use chain::{Chain, Met};
 use documents::{Series, Standing, taken};
 
@@ -215,16 +216,8 @@ async fn left_by(series: &Series, run: &SeriesRun) -> Result<String, OperationEr
     for upload in &uploads {
         series.bucket.abort(&upload.key, &upload.id).await?;
     }
-    let (mut objects, mut bytes, mut after) = (0_u64, 0_u64, None::<String>);
-    loop {
-        let page = series.bucket.list(&folder, after.as_deref(), 1_000).await?;
-        objects += page.len() as u64;
-        bytes += page.iter().map(|file| file.size).sum::<u64>();
-        if page.len() < 1_000 {
-            break;
-        }
-        after = page.last().map(|file| file.key.clone());
-    }
+    let (mut objects, mut bytes) = (0_u64, 0_u64);
+    each_below(&*series.bucket, &folder, |file| (objects, bytes) = (objects + 1, bytes + file.size)).await?;
     Ok(format!(
         "run {} of series {}, {}, was begun at {} and is given up: its range is exported again. It left {} of {bytes} \
          bytes in {folder}, which no manifest names, and {} that were aborted",
