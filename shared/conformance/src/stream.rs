@@ -16,7 +16,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluice_ports::{Appends, ErrorKind, Result, StreamStore};
+use sluice_ports::{Appends, ErrorKind, Made, Result, StreamStore};
 use sluice_transfer::{Event, TransferId};
 
 type Store = Arc<dyn StreamStore>;
@@ -157,7 +157,7 @@ where
 /// Makes the stream. Servers may take a while until it takes events: it is waited for.
 #[expect(clippy::disallowed_methods, reason = "the server's clock is the machine's, or tokio's, paused")]
 async fn made(store: Store, shards: u32) -> Store {
-    assert!(store.create(shards).await.expect("a stream can be created"), "a new stream is made now");
+    assert_eq!(store.create(shards).await.expect("a stream can be created"), Made::Now, "a new stream is made now");
     for _ in 0..LOOKS {
         match store.describe().await {
             Err(error) if error.kind() == ErrorKind::Unavailable => tokio::time::sleep(A_LOOK).await,

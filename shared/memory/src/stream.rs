@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use sluice_ports::{
-    Appended, Appends, Clock, Error, ErrorKind, ListedShard, NewEvent, Promises, Read, ReadLimit, Reservation, Result,
-    ShardInfo, ShardLimits, StreamAdmin, StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore,
+    Appended, Appends, Clock, Error, ErrorKind, ListedShard, Made, NewEvent, Promises, Read, ReadLimit, Reservation,
+    Result, ShardInfo, ShardLimits, StreamAdmin, StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore,
     StreamWriter,
 };
 use sluice_transfer::limits::{EVENT_BYTES, SHARDS};
@@ -257,14 +257,14 @@ impl StreamReader for MemoryStream {
 
 #[async_trait]
 impl StreamAdmin for MemoryStream {
-    async fn create(&self, shards: u32) -> Result<bool> {
+    async fn create(&self, shards: u32) -> Result<Made> {
         if shards == 0 || shards as usize > SHARDS {
             let what = format!("a stream has 1 to {SHARDS} shards, not {shards}");
             return Err(Error::new(ErrorKind::Invalid, what));
         }
         let mut state = self.lock();
         if state.held.is_some() {
-            return Ok(false);
+            return Ok(Made::Before);
         }
         let ranges = HashRange::equal(u16::try_from(shards).unwrap_or(u16::MAX));
         let one = |number: u32| {
@@ -274,7 +274,7 @@ impl StreamAdmin for MemoryStream {
         let shards = (0..shards).map(one).collect::<Result<_>>()?;
         state.made += 1;
         state.held = Some(Held { created: Timestamp::from_millis(state.made.into()), shards, writer: None });
-        Ok(true)
+        Ok(Made::Now)
     }
 
     async fn reserve(&self, writer: &TransferId) -> Result<Reservation> {

@@ -30,6 +30,6 @@ pub use promises::{Appends, Promises};
 pub use removal::{ObjectRemoval, TransferRemoval};
 pub use schemes::{BucketPlaces, Of, Scheme, Schemes, StreamPlaces};
 pub use stream::{
-    Appended, Intake, ListedShard, NewEvent, Read, ReadLimit, Reservation, ShardInfo, ShardLimits, StreamAdmin,
+    Appended, Intake, ListedShard, Made, NewEvent, Read, ReadLimit, Reservation, ShardInfo, ShardLimits, StreamAdmin,
     StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter, append_once,
 };

@@ -7,7 +7,7 @@ mod writer;
 use async_trait::async_trait;
 use sluice_transfer::{Position, ShardId, TransferId};
 
-pub use self::admin::{Reservation, StreamAdmin};
+pub use self::admin::{Made, Reservation, StreamAdmin};
 pub use self::reader::{
     ListedShard, Read, ReadLimit, ShardInfo, ShardLimits, StreamFacts, StreamInfo, StreamListing, StreamReader,
 };

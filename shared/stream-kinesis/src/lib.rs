@@ -61,8 +61,8 @@ use aws_sdk_kinesis::config::Builder;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use sluice_ports::{
-    Appended, Appends, Clock, Error, ErrorKind, Intake, ListedShard, NewEvent, Promises, Read, ReadLimit, Reservation,
-    Result, StreamAdmin, StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter,
+    Appended, Appends, Clock, Error, ErrorKind, Intake, ListedShard, Made, NewEvent, Promises, Read, ReadLimit,
+    Reservation, Result, StreamAdmin, StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter,
 };
 use sluice_transfer::{Counts, Order, Placement, Position, Range, ReadShare, ShardId, Timestamp, TransferId};
 
@@ -200,7 +200,7 @@ impl StreamReader for KinesisStream {
 #[async_trait]
 impl StreamAdmin for KinesisStream {
     /// Makes a provisioned stream: as many shards as asked for, at a price that their number tells.
-    async fn create(&self, shards: u32) -> Result<bool> {
+    async fn create(&self, shards: u32) -> Result<Made> {
         // Servers say so in different ways.
         if shards == 0 {
             return Err(Error::new(ErrorKind::Invalid, format!("{}: a stream has at least 1 shard", self.wire.name())));
@@ -212,7 +212,7 @@ impl StreamAdmin for KinesisStream {
                 let what = format!("there is no stream {name}, and none is made: {why}. Make it with `{command}`");
                 Err(Error::new(ErrorKind::Denied, what))
             }
-            answer => answer.map(|_| false),
+            answer => answer.map(|_| Made::Before),
         }
     }
 

@@ -7,7 +7,7 @@ use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::operation::get_records::GetRecordsError;
 use aws_sdk_kinesis::types::{RecordDistributionStrategy, ShardIteratorType, StreamStatus};
 use aws_smithy_types::DateTime;
-use sluice_ports::{Clock, Error, ErrorKind, Result};
+use sluice_ports::{Clock, Error, ErrorKind, Made, Result};
 use sluice_transfer::{ShardId, Timestamp};
 
 use crate::answer::{Answer, decoded, nearest_micro};
@@ -103,15 +103,15 @@ impl Wire {
         Call { operation, stream: &self.name, endpoint: self.endpoint.as_deref(), unanswered: ErrorKind::Unavailable }
     }
 
-    /// Makes the stream; answers false if there is one of that name, be it on its way in or out.
-    pub(crate) async fn create(&self, shards: u32) -> Result<bool> {
+    /// Makes the stream, unless there is one of that name, be it on its way in or out.
+    pub(crate) async fn create(&self, shards: u32) -> Result<Made> {
         // By its name alone: the account is the caller's.
         let name = &arn(&self.name).map_or_else(|| self.name.clone(), |arn| arn.stream);
         let count = i32::try_from(shards).unwrap_or(i32::MAX);
         let answer = self.patiently(move || async move {
             match self.client.create_stream().stream_name(name).shard_count(count).send().await {
-                Ok(_) => Ok(true),
-                Err(error) if error.code() == Some("ResourceInUseException") => Ok(false),
+                Ok(_) => Ok(Made::Now),
+                Err(error) if error.code() == Some("ResourceInUseException") => Ok(Made::Before),
                 Err(error) => Err(self.call("CreateStream").failed(error)),
             }
         });

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rusqlite::Connection;
-use sluice_ports::{Error, ErrorKind, Result};
+use sluice_ports::{Error, ErrorKind, Made, Result};
 use sluice_sqlite::{Layout, Looking};
 use sluice_transfer::limits::SHARDS;
 
@@ -46,16 +46,17 @@ pub(crate) fn look<T>(
     sluice_sqlite::look(slot, path, &label(name), &LAYOUT, work)?.ok_or_else(|| absent(path, name))
 }
 
-/// Makes the stream; answers whether it was made now.
-pub(crate) fn create(path: &Path, name: &str, shards: u32) -> Result<bool> {
+/// Makes the stream, if there is none.
+pub(crate) fn create(path: &Path, name: &str, shards: u32) -> Result<Made> {
     if shards == 0 || shards as usize > SHARDS {
         let what = format!("stream '{name}': a stream has 1 to {SHARDS} shards, not {shards}");
         return Err(Error::new(ErrorKind::Invalid, what));
     }
-    sluice_sqlite::create(path, &label(name), &LAYOUT, |tx| {
+    let is_new = sluice_sqlite::create(path, &label(name), &LAYOUT, |tx| {
         let mut insert = tx.prepare("INSERT INTO shards (shard) VALUES (?1)")?;
         (0..shards).try_for_each(|shard| insert.execute([shard]).map(drop))
-    })
+    })?;
+    Ok(if is_new { Made::Now } else { Made::Before })
 }
 
 /// Takes the file of a stream away that was never made, as a full disk leaves one; `NotFound` if there is none.

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use rusqlite::Connection;
 use sluice_ports::{
-    Appended, Error, ErrorKind, ListedShard, NewEvent, Promises, Read, ReadLimit, Reservation, Result, ShardInfo,
+    Appended, Error, ErrorKind, ListedShard, Made, NewEvent, Promises, Read, ReadLimit, Reservation, Result, ShardInfo,
     StreamAdmin, StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter,
 };
 use sluice_sqlite::{Looking, blocking};
@@ -203,7 +203,7 @@ impl StreamReader for LocalStream {
 
 #[async_trait]
 impl StreamAdmin for LocalStream {
-    async fn create(&self, shards: u32) -> Result<bool> {
+    async fn create(&self, shards: u32) -> Result<Made> {
         let shared = Arc::clone(&self.shared);
         blocking(move || file::create(&shared.path, &shared.name, shards)).await
     }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sluice_ports::{
-    Appended, ErrorKind, NewEvent, Read, ReadLimit, Reservation, StreamAdmin, StreamReader, StreamStore, append_once,
+    Appended, ErrorKind, Made, NewEvent, Read, ReadLimit, Reservation, StreamAdmin, StreamReader, StreamStore,
+    append_once,
 };
 use sluice_stream_local::LocalStream;
 use sluice_transfer::{Counts, Event, Position, Range, Sequence, ShardId, Timestamp, Value};
@@ -86,7 +87,7 @@ async fn everything_is_there_after_reopening() {
     let payload = vec![5_u8; 3 << 20];
     {
         let stream = LocalStream::new(&path, "orders");
-        assert!(stream.create(3).await.unwrap());
+        assert_eq!(stream.create(3).await.unwrap(), Made::Now);
         let tail = append(&stream, &Position::Beginning, &[event(1, "a"), event(9, "b")]).await;
         append(&stream, &tail, &[event(5, payload.clone())]).await;
         stream.trim(&shard(0), &after(0)).await.unwrap();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sluice_ports::{
-    Appended, Appends, Error, ErrorKind, ListedShard, NewEvent, Promises, Read, ReadLimit, Reservation, Result,
+    Appended, Appends, Error, ErrorKind, ListedShard, Made, NewEvent, Promises, Read, ReadLimit, Reservation, Result,
     ShardInfo, StreamAdmin, StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter,
 };
 use sluice_transfer::limits::SHARDS;
@@ -161,14 +161,14 @@ impl StreamReader for TopicStream {
 #[async_trait]
 impl StreamAdmin for TopicStream {
     /// If making a stream costs money, refuse it as `NotFound` and name the command, as Kinesis's adapter does.
-    async fn create(&self, shards: u32) -> Result<bool> {
+    async fn create(&self, shards: u32) -> Result<Made> {
         if shards == 0 || shards as usize > SHARDS {
             let what = format!("a topic has 1 to {SHARDS} partitions here, not {shards}");
             return Err(Error::new(ErrorKind::Invalid, what));
         }
         match self.broker.create(&self.topic, shards) {
-            Ok(()) => Ok(true),
-            Err(Refused::TopicExists) => Ok(false),
+            Ok(()) => Ok(Made::Now),
+            Err(Refused::TopicExists) => Ok(Made::Before),
             Err(why) => Err(self.failed(Call::Create, why)),
         }
     }

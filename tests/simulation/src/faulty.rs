@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
 use sluice_ports::{
-    Appended, Appends, BucketStore, Capabilities, CompleteAnswer, Error, ErrorKind, Intake, Listed, Metadata, NewEvent,
-    ObjectInfo, OpenUpload, PartAnswer, Promises, PutAnswer, Read, ReadLimit, Reservation, Result, StreamAdmin,
-    StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter,
+    Appended, Appends, BucketStore, Capabilities, CompleteAnswer, Error, ErrorKind, Intake, Listed, Made, Metadata,
+    NewEvent, ObjectInfo, OpenUpload, PartAnswer, Promises, PutAnswer, Read, ReadLimit, Reservation, Result,
+    StreamAdmin, StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter,
 };
 use sluice_transfer::record::PartEntry;
 use sluice_transfer::{
@@ -171,7 +171,7 @@ impl StreamReader for Faulty<dyn StreamStore> {
 
 #[async_trait]
 impl StreamAdmin for Faulty<dyn StreamStore> {
-    async fn create(&self, shards: u32) -> Result<bool> {
+    async fn create(&self, shards: u32) -> Result<Made> {
         call!(self, true, "stream.create", inner, [], inner.create(shards).await)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sluice_ports::{Appended, ErrorKind, NewEvent, Read, ReadLimit, Reservation, append_once};
+use sluice_ports::{Appended, ErrorKind, Made, NewEvent, Read, ReadLimit, Reservation, append_once};
 use sluice_transfer::{Counts, Event, Order, Placement, Position, Range, ShardId, Timestamp, Value};
 
 use super::by_key::{append, event, shards};
@@ -59,7 +59,11 @@ pub(super) async fn existence(missing: Store, store: Store) {
     assert_eq!(again, known, "shards are described in one order");
     let info = store.describe().await.expect("a stream describes itself");
     assert!(info.is_empty() && info.writer.is_none(), "a new stream is empty and reserved for nobody: {info:?}");
-    assert!(!store.create(5).await.expect("creating again is no error"), "a stream that exists is left as it is");
+    assert_eq!(
+        store.create(5).await.expect("creating again is no error"),
+        Made::Before,
+        "a stream that exists is left as it is"
+    );
     let facts = store.facts().await.expect("a stream says what concerns it as a whole");
     assert_eq!(store.list().await.expect("a listing").facts, facts, "a listing says the same");
     assert_eq!(store.facts().await.expect("as before"), facts, "it was made when it was made");

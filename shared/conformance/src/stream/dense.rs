@@ -2,7 +2,7 @@
 //! without a gap from 0, and every event as it was given.
 
 use bytes::Bytes;
-use sluice_ports::{Appended, ErrorKind, NewEvent, Read, ReadLimit, Reservation, append_once};
+use sluice_ports::{Appended, ErrorKind, Made, NewEvent, Read, ReadLimit, Reservation, append_once};
 use sluice_transfer::{Counts, Event, Header, Position, Range, Sequence, ShardId, Timestamp, Value};
 
 use super::{Store, import, made, refused, size};
@@ -123,7 +123,11 @@ pub(super) async fn existence(store: Store) {
         assert!(info.parents.is_empty(), "a new shard continues nothing");
     }
     append(&store, &shard(1), Position::Beginning, &[event(1, 1)]).await;
-    assert!(!store.create(5).await.expect("creating again is no error"), "a stream that exists is not made again");
+    assert_eq!(
+        store.create(5).await.expect("creating again is no error"),
+        Made::Before,
+        "a stream that exists is not made again"
+    );
     let again = store.describe().await.expect("a stream describes itself");
     assert_eq!(again.shards.len(), 12, "a stream that exists is left as it is");
     assert!(!again.is_empty(), "a stream that exists keeps its events");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sluice_ports::{
-    Appends, BucketStore, ErrorKind, NewEvent, Reservation, ShardInfo, StreamAdmin, StreamInfo, StreamReader,
+    Appends, BucketStore, ErrorKind, Made, NewEvent, Reservation, ShardInfo, StreamAdmin, StreamInfo, StreamReader,
     StreamStore, WriterAnswer,
 };
 use sluice_transfer::limits::{EVENT_BYTES, MISFITS, SHARDS};
@@ -287,9 +287,9 @@ async fn make(
         return Ok(None);
     };
     if request.create_target {
-        let is_new = stream.create(shards).await?;
+        let answer = stream.create(shards).await?;
         let made = || format!("target: {} was made, with {}", request.stream, counted(shards.into(), "shard"));
-        return Ok(is_new.then(made));
+        return Ok((answer == Made::Now).then(made));
     }
     let what = format!(
         "there is no stream {}: make it with `{command}`, or let the import make it (--create-target, \"createTarget\": \

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use sluice_ports::{
-    Appended, Intake, NewEvent, Promises, Read, ReadLimit, Reservation, Result, StreamAdmin, StreamFacts, StreamInfo,
-    StreamListing, StreamReader, StreamStore, StreamWriter,
+    Appended, Intake, Made, NewEvent, Promises, Read, ReadLimit, Reservation, Result, StreamAdmin, StreamFacts,
+    StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter,
 };
 use sluice_transfer::{Counts, Order, Placement, Position, Range, ReadShare, ShardId, Timestamp, TransferId};
 
@@ -58,7 +58,7 @@ impl StreamReader for Patient<dyn StreamStore> {
 
 #[async_trait]
 impl StreamAdmin for Patient<dyn StreamStore> {
-    async fn create(&self, shards: u32) -> Result<bool> {
+    async fn create(&self, shards: u32) -> Result<Made> {
         self.patience.again(|| self.store.create(shards)).await
     }
 

@@ -14,13 +14,22 @@ pub enum Reservation {
     HeldBy(TransferId),
 }
 
+/// The answer to making a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// It was made now.
+    Now,
+    /// There was one, which is left as it is.
+    Before,
+}
+
 /// What is done to a stream as a whole. No event is written here.
 #[async_trait]
 pub trait StreamAdmin: Send + Sync {
-    /// Makes the stream with this number of shards (at least 1). Answers whether it was made now; a stream that exists
-    /// is left as it is, so the call may be repeated. Where that takes a while, [`Self::describe`] answers `Unavailable`
+    /// Makes the stream with this number of shards (at least 1), if there is none: the call may be repeated. Where that
+    /// takes a while, [`Self::describe`] answers `Unavailable`
     /// until the stream takes events. `Denied` if this host may make none, `Full` if its owner may have no more shards.
-    async fn create(&self, shards: u32) -> Result<bool>;
+    async fn create(&self, shards: u32) -> Result<Made>;
 
     /// The command by which a person makes the stream with this number of shards. None for a store whose streams cost
     /// nothing: an import makes a missing one without being asked. Example: `aws kinesis create-stream --stream-name

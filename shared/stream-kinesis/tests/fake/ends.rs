@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use sluice_ports::{ErrorKind, Read, ReadLimit, StreamAdmin, StreamReader, append_once};
+use sluice_ports::{ErrorKind, Made, Read, ReadLimit, StreamAdmin, StreamReader, append_once};
 use sluice_transfer::{Position, Timestamp};
 
 use crate::server::{Fault, State};
@@ -51,15 +51,15 @@ async fn a_stream_is_made_once_whatever_becomes_of_the_answer() {
         let faults = faults.to_vec().into();
         world.state(|state| state.faults.insert("CreateStream", faults));
     };
-    assert!(world.stream.create(3).await.unwrap());
+    assert_eq!(world.stream.create(3).await.unwrap(), Made::Now);
     let there = Fault::Refused("ResourceInUseException");
     faults(&[there]);
-    assert!(!world.stream.create(3).await.unwrap(), "a stream that exists is left as it is");
+    assert_eq!(world.stream.create(3).await.unwrap(), Made::Before, "a stream that exists is left as it is");
     faults(&[Fault::Lost, there]);
-    assert!(!world.stream.create(3).await.unwrap(), "who made it is not known");
+    assert_eq!(world.stream.create(3).await.unwrap(), Made::Before, "who made it is not known");
     let limit = Fault::Refused("LimitExceededException");
     faults(&[limit]);
-    assert!(world.stream.create(3).await.unwrap(), "for a moment there were too many");
+    assert_eq!(world.stream.create(3).await.unwrap(), Made::Now, "for a moment there were too many");
     faults(&[limit; 5]);
     let why = world.stream.create(3).await.unwrap_err();
     assert_eq!(why.kind(), ErrorKind::Full);
@@ -75,7 +75,7 @@ async fn where_none_may_be_made_the_command_is_named() {
     let command = "aws kinesis create-stream --stream-name orders --shard-count 3";
     assert_eq!(world.stream.create_command(3).as_deref(), Some(command));
     let stream = World::stream(&world.server).never_made("the owner says no");
-    assert!(!stream.create(3).await.unwrap(), "a stream that exists is left as it is");
+    assert_eq!(stream.create(3).await.unwrap(), Made::Before, "a stream that exists is left as it is");
     world.state(|state| state.faults.insert("DescribeStreamSummary", [MISSING].into()));
     let why = stream.create(3).await.unwrap_err();
     assert_eq!(why.kind(), ErrorKind::Denied);
@@ -92,7 +92,7 @@ async fn a_stream_by_its_arn() {
     let answer = append_once(&stream, &shard(0), None, &Position::Beginning, &[event("k", "p")]).await.unwrap();
     assert_eq!(answer, sluice_ports::Appended::Done { tail: after(11) });
     assert_eq!(stream.describe().await.unwrap().shards[0].tail, after(11));
-    assert!(stream.create(1).await.unwrap(), "by its name");
+    assert_eq!(stream.create(1).await.unwrap(), Made::Now, "by its name");
     let command = stream.create_command(1).unwrap();
     assert!(command.ends_with("--stream-name orders --shard-count 1 --region eu-west-1"), "{command}");
 }

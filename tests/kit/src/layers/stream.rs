@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use sluice_ports::{
-    Appended, Intake, NewEvent, Promises, Read, ReadLimit, Reservation, Result, StreamAdmin, StreamFacts, StreamInfo,
-    StreamListing, StreamReader, StreamStore, StreamWriter,
+    Appended, Intake, Made, NewEvent, Promises, Read, ReadLimit, Reservation, Result, StreamAdmin, StreamFacts,
+    StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter,
 };
 use sluice_transfer::{Counts, Order, Placement, Position, Range, ReadShare, ShardId, Timestamp, TransferId};
 
@@ -34,7 +34,7 @@ pub trait StreamLayer: Send + Sync {
     }
 
     /// As [`StreamAdmin::create`].
-    async fn create(&self, shards: u32) -> Result<bool> {
+    async fn create(&self, shards: u32) -> Result<Made> {
         self.inner().create(shards).await
     }
 
@@ -216,7 +216,7 @@ impl<L: StreamLayer> StreamReader for Layered<L> {
 
 #[async_trait]
 impl<L: StreamLayer> StreamAdmin for Layered<L> {
-    async fn create(&self, shards: u32) -> Result<bool> {
+    async fn create(&self, shards: u32) -> Result<Made> {
         self.0.called("create", true);
         self.0.create(shards).await
     }
