@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use bytes::Bytes;
 use serde::Serialize;
 use sluice_operations::Code;
-use sluice_ports::{Appended, NewEvent, ShardInfo, StreamAdmin, StreamInfo, StreamStore, StreamWriter};
+use sluice_ports::{Appended, Made, NewEvent, ShardInfo, StreamAdmin, StreamInfo, StreamStore, StreamWriter};
 use sluice_transfer::limits::EVENT_BYTES;
 use sluice_transfer::{Counts, Position, ShardId, StreamUri, Timestamp, Value, sha256_hex};
 
@@ -42,7 +42,7 @@ pub(crate) async fn run(host: &HostArgs, args: &Append, output: Output) -> Resul
     let stream = home.stream(&args.stream)?;
     let made = stream.create(args.shards.unwrap_or(1)).await?;
     let info = known(&stream, &args.stream).await?;
-    if let Some(asked) = args.shards.filter(|asked| !made && *asked as usize != info.shards.len()) {
+    if let Some(asked) = args.shards.filter(|asked| made == Made::Before && *asked as usize != info.shards.len()) {
         let there = counted(info.shards.len() as u64, "shard");
         let what = format!("{} is there and has {there}, not {asked}: leave --shards away", args.stream);
         return Err(Failure::new(Code::Invalid, what));

@@ -154,7 +154,7 @@ fn events_are_as_their_schema_says() {
     let told = serde_json::to_value(&report).unwrap()["aggregates"].clone();
     assert_eq!(told, transfer["properties"]["aggregates"]["examples"][0]);
     let (size, headers) = (Misfits::of(MisfitReason::Size, 2_000_000), Misfits::of(MisfitReason::Headers, 35));
-    let folder = "s3://work/imports/nightly/misfits/".to_owned();
+    let folder = "s3://sluice-1a2b/imports/nightly/misfits/".to_owned();
     report.misfits = Some(StoredMisfits { misfits: [&size, &headers, &headers].into_iter().sum(), folder });
     let told = serde_json::to_value(&report).unwrap()["misfits"].clone();
     assert_eq!(told, transfer["properties"]["misfits"]["examples"][0]);

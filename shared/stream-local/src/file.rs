@@ -88,8 +88,8 @@ mod tests {
         }
         assert!(path.exists());
         assert_eq!(seen(&path, "half").unwrap_err().kind(), ErrorKind::NotFound);
-        assert!(create(&path, "half", 2).unwrap());
-        assert!(!create(&path, "half", 2).unwrap());
+        assert_eq!(create(&path, "half", 2).unwrap(), Made::Now);
+        assert_eq!(create(&path, "half", 2).unwrap(), Made::Before);
         seen(&path, "half").unwrap();
     }
 
@@ -112,7 +112,7 @@ mod tests {
             // The same slot: what it was once is not remembered.
             assert_eq!(look().unwrap_err().kind(), ErrorKind::NotFound);
             assert_eq!(look().unwrap_err().kind(), ErrorKind::NotFound);
-            assert!(create(&path, "new", 1).unwrap());
+            assert_eq!(create(&path, "new", 1).unwrap(), Made::Now);
             look().unwrap();
             let error = discard(&path, "new").unwrap_err();
             assert!(error.kind() == ErrorKind::NotFound && path.exists(), "a stream is none that was never made");

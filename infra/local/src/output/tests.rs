@@ -58,11 +58,11 @@ manifest  dir:/b/nightly/manifest.json
     assert!(text_of(&import).contains("cut       cut:0@1200\nlive      goes on at that cut: give it as --from"));
     let odd = StoredMisfits {
         misfits: Misfits::of(MisfitReason::Headers, 7),
-        folder: "dir:/h/work/imports/nightly/misfits/".to_owned(),
+        folder: "dir:/h/own/imports/nightly/misfits/".to_owned(),
     };
     let odd = Report { state: State::CompletedWithMisfits, gaps: 0, misfits: Some(odd), ..import.clone() };
     let said =
-        "misfits   1 event (1 with headers); import them by --format jsonl from dir:/h/work/imports/nightly/misfits/";
+        "misfits   1 event (1 with headers); import them by --format jsonl from dir:/h/own/imports/nightly/misfits/";
     assert!(text_of(&odd).contains(said) && text_of(&odd).contains("\nlive "), "{}", text_of(&odd));
     assert_eq!(exit_of(odd.state), 4);
     let paused = Report { state: State::Paused, ..import };
