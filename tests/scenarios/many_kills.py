@@ -219,7 +219,7 @@ def opened(stream):
 
 
 def many_kills(world, order, kills, at_once, minutes):
-    """So many kills in that order, of so many imports side by side. None comes later than that."""
+    """This many kills of imports in that order, some side by side; none after the end of the time given."""
     at_once = min(at_once, kills)
     shares = [kills // at_once + (number < kills % at_once) for number in range(at_once)]
     source = world.stream(f"{order}-source", 3)

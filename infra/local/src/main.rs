@@ -47,7 +47,7 @@ use output::Output;
 use places::Linked;
 use progress::Show;
 
-/// The stores that names can lead to, in the order in which people are told of them.
+/// The stores that names can lead to, in the order of the help text.
 const SCHEMES: &[Linked] = &[places::LOCAL, aws::KINESIS, places::DIR, aws::S3];
 
 fn main() -> ExitCode {

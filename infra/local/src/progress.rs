@@ -94,7 +94,7 @@ impl Meter {
         self.tell(phase, report.progress, &numbers, report.id.as_str());
     }
 
-    /// Shows that so many of this many bytes, if that is known, were read again, `millis` after it began.
+    /// Shows how many bytes were read again of this many, if their number is known, `millis` after it began.
     pub(crate) fn read(&self, id: &str, read: u64, of: Option<u64>, millis: u64) {
         if let Self::Lines(told) = self {
             let minutes = millis / LINE_MILLIS;

@@ -290,7 +290,7 @@ async fn begin_with(
     let mut begun = begin(engine, id, wish, Runner { execution: &execution(), alone: true, deadline }).await?;
     if begun.call == Call::Plan {
         let call = driver.plan().await?;
-        // Its notes are new to whoever looks.
+        // Its notes were not shown before.
         begun = Begun { transfer: stored(engine, id).await?, before: false, call };
     }
     if how.unlimited && begun.call != Call::End && begun.transfer.rate().is_some() {

@@ -1,6 +1,6 @@
 //! In place of AWS, in a build without it: what leads there is refused, with the way to a build that has it.
 //!
-//! **Invariant.** The same values as those of `aws.rs`, so that nobody else asks which build this is.
+//! **Invariant.** The same values as those of `aws.rs`, so that no other file depends on the build.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Series of exports: thirty nights with kills, a home that is lost, and a trim; and what a second machine is told.
+//! Series of exports: thirty nights with kills, a home that is lost, and a trim; and the answer to a second machine.
 #![cfg(test)]
 
 mod common;

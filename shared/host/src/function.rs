@@ -47,7 +47,7 @@ impl Invocation {
 }
 
 impl Host {
-    /// Reads the environment and makes the clients of what these schemes lead to. Calls nobody.
+    /// Reads the environment and makes the clients of these schemes. No call is made.
     pub async fn start(schemes: &[Scheme<Aws>]) -> Result<Self, lambda_runtime::Error> {
         let config = Config::read(|name| std::env::var(name).ok())?;
         let connection = Connection::open(Profile::Function).await;

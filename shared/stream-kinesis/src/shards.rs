@@ -73,7 +73,7 @@ impl KinesisStream {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What concerns every record, if it was told.
+    /// What concerns every record, as the last look at the stream found it.
     pub(crate) fn remembered_facts(&self) -> Option<Facts> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|known| known.facts)
     }

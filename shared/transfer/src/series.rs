@@ -4,8 +4,8 @@
 //! name, beside the folders of its runs, and each is made only where there is none:
 //!
 //! ```text
-//! PREFIX/nightly/run-00000007.json        run 7 has begun: by whom, and where it begins
-//! PREFIX/nightly/run-00000007-end.json    run 7 has ended: where the next one begins
+//! PREFIX/nightly/run-00000007.json        the beginning of run 7: its host, and its first cut
+//! PREFIX/nightly/run-00000007-end.json    the end of run 7: where the next one begins
 //! PREFIX/nightly-2026-11-29/manifest.json its export
 //! ```
 //!
@@ -181,7 +181,7 @@ impl RunEnding {
     }
 }
 
-/// The end of a run. The same run with the same manifest gives the same bytes, whoever writes it.
+/// The end of a run. The same run with the same manifest gives the same bytes on any host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SeriesEnd {

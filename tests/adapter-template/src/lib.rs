@@ -199,8 +199,8 @@ impl StreamStore for TopicStream {
         record::as_stored(event)
     }
 
-    /// The broker knows no fence. One that does, as Kafka by a transactional id, learns it here: whoever held the shard
-    /// before cannot write any more.
+    /// The broker knows no fence. One that does, as Kafka by a transactional id, learns it here: the writer that held
+    /// the shard before cannot write any more.
     async fn writer<'s>(&'s self, shard: &ShardId, _: Option<&TransferId>) -> Result<Box<dyn StreamWriter + 's>> {
         Ok(Box::new(TopicWriter { stream: self, shard: shard.clone() }))
     }

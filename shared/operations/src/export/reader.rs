@@ -42,7 +42,7 @@ fn may_read(transfer: &TransferRecord) -> bool {
     matches!(transfer.state, State::Preparing | State::Transferring)
 }
 
-/// Removes a reader that was registered right after the export had come to rest and lost it: nobody else would.
+/// Removes a reader that was registered right after the export had come to rest and lost it: no other step removes it.
 /// Answers the transfer as it is now.
 async fn remove_at_rest(engine: &Engine, id: &TransferId) -> Result<TransferRecord, OperationError> {
     let transfer = engine.transfer(id).await?;

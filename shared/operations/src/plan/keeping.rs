@@ -73,7 +73,7 @@ impl<'a> ListWriter<'a> {
         &self.folder
     }
 
-    /// When the plan began: a bound that is told from now means the same in all its invocations.
+    /// When the plan began: a bound relative to now means the same in all its invocations.
     pub(super) fn began(&self) -> Timestamp {
         self.record.created_at
     }
@@ -93,7 +93,7 @@ impl<'a> ListWriter<'a> {
         self.progress.shards.iter().all(ListedShard::is_empty)
     }
 
-    /// Progress is told of all shards together, so either all know what is to come or none does.
+    /// Progress is that of all shards together, so either all counts are known or none.
     pub(super) fn count_alike(&mut self) {
         if self.progress.shards.iter().any(|shard| shard.counts.is_none()) {
             self.progress.shards.iter_mut().for_each(|shard| shard.counts = None);

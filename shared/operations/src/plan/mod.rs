@@ -179,7 +179,7 @@ fn contradiction(id: &TransferId) -> OperationError {
 }
 
 /// The transfer of that id, if it is on record and that of the request. One whose plan was refused while it went on has
-/// moved nothing, and nobody runs it: its place is taken by another request, and its plan begins anew.
+/// moved nothing, and no host runs it: its place is taken by another request, and its plan begins anew.
 async fn known(
     engine: &Engine,
     id: &TransferId,

@@ -1,4 +1,4 @@
-//! The progress of an import's plan: all that its next invocation must know of what was found.
+//! The progress of an import's plan: all that its next invocation needs.
 //!
 //! A plan that leaves off writes it into the work bucket, as a document under a name of its own, and the transfer's
 //! record names that. So the record stays small, however many sources there are.

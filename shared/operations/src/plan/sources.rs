@@ -241,7 +241,7 @@ impl Source<'_> {
         match below {
             Ok(below) if below.is_empty() => {}
             Ok(_) => list.progress.notes.push(format!("{uri} is an object, and a folder too; {but}")),
-            // The listing serves this note alone. To read one object nobody needs the right to list its bucket.
+            // The listing serves this note alone. Reading one object needs no right to list its bucket.
             Err(error) if error.kind() == ErrorKind::Denied => {
                 let what = format!("{uri} is an object; whether it is a folder too cannot be seen ({error}); {but}");
                 list.progress.notes.push(what);

@@ -36,7 +36,7 @@ pub enum NextRun {
 /// What a host may do to a series beside its next run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeriesOrder<'a> {
-    /// Who asks, if it may ask again for the run that it began: an execution, whose plan may be repeated.
+    /// The caller, if it may ask again for the run that it began: an execution, whose plan may be repeated.
     pub repeated_by: Option<&'a str>,
     /// Take the place of a run that another host began and cannot bring to its end.
     pub take_over: bool,
@@ -91,10 +91,10 @@ pub fn next_run<'a>(
                     Some(record) => end_of(&series, &run, &record).await?,
                 }
             } else if let Some((manifest, root)) = series.manifest(&run).await? {
-                // Whoever ended it died in front of the last document. It follows from the manifest.
+                // Its host died in front of the last document, which follows from the manifest.
                 series.put_end(&SeriesEnd::completed(&run, &manifest, root)).await?;
             } else if order.take_over {
-                // Where it came to its end at this moment, nobody's place is taken.
+                // If it came to its end at this moment, that end stays.
                 series.put_end(&SeriesEnd::without(&run, RunEnding::TakenOver)).await?;
             } else {
                 return Err(taken(&run));
@@ -288,7 +288,7 @@ impl PlannedRun {
     }
 
     /// Puts the run on record in the bucket, with what its plan has learnt; answers it as it stands there. From here
-    /// on nobody else can have it.
+    /// on no other host can have it.
     pub(crate) async fn begin(self, run: SeriesRun) -> Result<Box<SeriesRun>, OperationError> {
         // What may be lost is known by the last look alone.
         let hole = run.hole;

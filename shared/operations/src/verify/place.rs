@@ -45,7 +45,7 @@ impl PlaceVerification {
 }
 
 /// Verifies all exports and all series in a place, or one series of them. A manifest that is named is one export. `seen`
-/// is told each time more bytes were read.
+/// gets the number of bytes of each read.
 ///
 /// # Errors
 /// `NotFound` if the place, or the series, is not there, or holds no export; what is wrong with an export is a finding.

@@ -48,7 +48,7 @@ impl TransferRecord {
         }
     }
 
-    /// True if its plan was refused while it went on. Nobody runs it: another request may take its place.
+    /// True if its plan was refused while it went on. No host runs it: another request may take its place.
     pub fn is_refused(&self) -> bool {
         self.state == State::Preparing
             && self.wanted == Wanted::Running

@@ -169,7 +169,7 @@ fn a_source_that_grows_meanwhile_is_listed_behind_the_last_key() {
 
 /// A plan that died wrote a segment that no record names, and then the source changed.
 #[test]
-fn what_a_dead_plan_wrote_otherwise_stands_in_nobodys_way() {
+fn what_a_dead_plan_wrote_otherwise_is_in_no_ones_way() {
     let (request, bucket) = (lines(), files(1_700));
     let mut conflicts = 0;
     for writes in 0..8 {
@@ -206,7 +206,7 @@ fn another_request_is_refused_and_another_execution_only_looks() {
     assert_eq!((begun.call, begun.before), (Call::End, true), "a plans it");
     assert_eq!(stage.record().unwrap(), before);
     let begun = stage.begin(Wish::Resume, "b", 1).unwrap();
-    assert_eq!((begun.call, begun.transfer.execution.as_str()), (Call::Plan, "b"), "b is told to take over");
+    assert_eq!((begun.call, begun.transfer.execution.as_str()), (Call::Plan, "b"), "b takes over");
     assert!(begun.transfer.planning != before.planning, "and goes on");
     // An invocation of a's that comes late finds another record than it wrote, and goes on from that.
     assert_eq!(stage.plan(&request, 1).0, Call::End);
@@ -266,7 +266,7 @@ fn a_cancel_meanwhile_leaves_nothing_that_looks_alive() {
     assert_eq!((record.state, record.planning, record.totals.objects), (State::Cancelled, None, 0));
     assert_eq!(now(describe(&stage.engine, &stage.id)).unwrap().planning, None);
     assert!(now(stage.target.describe()).is_err(), "the target was not made");
-    // Segments and progress are told as the import's own, and can be removed with it.
+    // Segments and progress count as the import's own, and can be removed with it.
     let kept: Vec<_> = now(kept_for_import(&stage.engine, &stage.id)).unwrap().into_iter().map(|one| one.key).collect();
     assert_eq!(kept, stage.work.read_all().into_keys().collect::<Vec<_>>());
     assert!(kept.iter().any(|key| key.contains("/0001/000001.json")), "{kept:?}");
@@ -296,7 +296,7 @@ fn a_pause_meanwhile_keeps_what_was_found() {
     assert!(stage.list() == list);
 }
 
-/// Small files without end, which nobody holds.
+/// Small files without end, which are held nowhere.
 struct Endless {
     inner: MemoryBucket,
     files: usize,
