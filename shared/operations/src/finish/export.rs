@@ -42,8 +42,7 @@ pub(super) async fn check(
         }
     }
     sweep(slice, &target, transfer).await?;
-    let hole = config.series.as_ref().is_some_and(|run| run.hole.is_some());
-    let gaps = hole || shards.iter().any(|shard| !shard.gaps.is_empty());
+    let gaps = config.has_hole() || shards.iter().any(|shard| !shard.gaps.is_empty());
     let state = if gaps { State::CompletedWithGaps } else { State::Completed };
     let manifest = write_root(&target, transfer, config, shards, state).await?;
     Ok(Checked::All { manifest })

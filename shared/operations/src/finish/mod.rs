@@ -60,7 +60,7 @@ async fn complete(engine: &Engine, transfer: &TransferRecord, manifest: Manifest
     let shards = shard_records(engine, transfer).await?;
     let totals = totals(transfer, &shards, transfer.state);
     // What is lost weighs more than what is kept elsewhere; the report tells both.
-    let hole = matches!(&transfer.config, Config::Export(config) if config.series.as_ref().is_some_and(|run| run.hole.is_some()));
+    let hole = matches!(&transfer.config, Config::Export(config) if config.has_hole());
     let step = match (totals.gaps + u64::from(hole), totals.misfits) {
         (0, 0) => Step::Verified,
         (0, _) => Step::VerifiedWithMisfits,

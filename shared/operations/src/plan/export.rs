@@ -159,8 +159,8 @@ pub(super) async fn shards(
         answer => answer?,
     };
     same_source(config, listing.facts)?;
-    let listed: Vec<_> = listing.shards.iter().map(|shard| &shard.shard).collect();
-    let request = &continued(config, request, &listed);
+    let names: Vec<_> = listing.shards.iter().map(|shard| &shard.shard).collect();
+    let request = &continued(config, request, &names);
     if let Some(run) = &config.series {
         same_stream(run, listing.facts)?;
     }
@@ -172,7 +172,6 @@ pub(super) async fn shards(
         ));
     }
     let window = Window::of(request, now)?;
-    let names: Vec<_> = listing.shards.iter().map(|shard| &shard.shard).collect();
     check_shards("from", &window.from, &names)?;
     check_shards("until", &window.until, &names)?;
     if !config.deaggregate {

@@ -113,6 +113,11 @@ impl ExportConfig {
             series: None,
         }
     }
+
+    /// True if it is a run of a series whose source may have lost events that no number tells of.
+    pub fn has_hole(&self) -> bool {
+        self.series.as_ref().is_some_and(|run| run.hole.is_some())
+    }
 }
 
 /// An import as resolved; fixed at the start.
