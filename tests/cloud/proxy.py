@@ -132,6 +132,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_any(self):
+        # A function that is stopped or killed goes away in the middle of a request: nobody is left to answer.
+        try:
+            self.do_one()
+        except ConnectionError:
+            self.close_connection = True
+
+    def do_one(self):
         left = int(self.headers.get("Content-Length", 0))
         if "Transfer-Encoding" in self.headers:
             # Bodies here have a length; what has none could not be told from the next request.
