@@ -21,6 +21,7 @@ ENVIRONMENT = {
     "SLUICE_PARTITION": "aws",
     "SLUICE_TABLE": "bench",
     "SLUICE_WORK_BUCKET": "bench-work",
+    "SLUICE_STATE_MACHINE": "arn:aws:states:us-east-1:000000000000:stateMachine:bench-transfer",
     "SLUICE_ALLOWED_STREAMS": "arn:aws:kinesis:*:000000000000:stream/*",
     "SLUICE_ALLOWED_BUCKETS": "arn:aws:s3:::*",
     "SLUICE_ALLOWED_OBJECTS": "arn:aws:s3:::*",

@@ -20,6 +20,8 @@ pub struct Config {
     pub stack: String,
     /// The checkpoints' table.
     pub table: String,
+    /// The ARN of the stack's state machine.
+    pub machine: String,
     /// How long a slice works, in seconds; the invocation's deadline may come before.
     pub slice_seconds: u64,
     /// Memory of the function, in MiB.
@@ -51,6 +53,7 @@ impl Config {
         Ok(Self {
             stack: text("SLUICE_STACK")?,
             table: text("SLUICE_TABLE")?,
+            machine: text("SLUICE_STATE_MACHINE")?,
             slice_seconds: number("SLUICE_SLICE_SECONDS")?,
             memory_mib: number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")?,
             slice_memory_mib: number("SLUICE_SLICE_MEMORY")?,

@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sluice_checkpoint_dynamodb::DynamoCheckpoints;
 use sluice_operations::{Engine, SliceOrder};
-use sluice_places_aws::{Aws, Connection, Profile};
-use sluice_ports::{Scheme, Schemes};
+use sluice_places_aws::{Aws, Connection, Profile, SdkConfig};
+use sluice_ports::{Executions, Scheme, Schemes};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{Budget, ShardId, Timestamp, TransferId};
 use tracing::{Span, field};
@@ -26,8 +26,33 @@ const MARGIN_MILLIS: u64 = 3_000;
 pub struct Host {
     /// The engine over this stack's table, and over all streams and buckets that may be touched.
     pub engine: Engine,
+    /// The executions of the stack's workflow, where the function links them.
+    pub executions: Option<Arc<dyn Executions>>,
     /// As deployed.
     pub config: Config,
+}
+
+/// Makes the client of the executions of the state machine with this ARN.
+pub type OpenExecutions = fn(&SdkConfig, &str) -> Arc<dyn Executions>;
+
+/// What a function links, as its `main` names it.
+#[derive(Clone, Copy)]
+pub struct Function<'a> {
+    schemes: &'a [Scheme<Aws>],
+    executions: Option<OpenExecutions>,
+}
+
+impl<'a> Function<'a> {
+    /// Over the stores of these schemes.
+    pub fn over(schemes: &'a [Scheme<Aws>]) -> Self {
+        Self { schemes, executions: None }
+    }
+
+    /// One that looks at executions of the stack's workflow, or starts them.
+    #[must_use]
+    pub fn with_executions(self, open: OpenExecutions) -> Self {
+        Self { executions: Some(open), ..self }
+    }
 }
 
 /// One invocation.
@@ -47,18 +72,19 @@ impl Invocation {
 }
 
 impl Host {
-    /// Reads the environment and makes the clients of these schemes. No call is made.
-    pub async fn start(schemes: &[Scheme<Aws>]) -> Result<Self, lambda_runtime::Error> {
+    /// Reads the environment and makes the clients of what the function links. No call is made.
+    pub async fn start(function: Function<'_>) -> Result<Self, lambda_runtime::Error> {
         let config = Config::read(|name| std::env::var(name).ok())?;
         let connection = Connection::open(Profile::Function).await;
         let clock = Arc::new(SystemClock);
         let checkpoints = DynamoCheckpoints::new(Client::new(connection.config()), config.table.clone());
         let rules = Arc::new(config.rules.clone());
         let work = rules.work.clone();
-        let places = Schemes::new(&Aws { connection, rules, clock: clock.clone() }, schemes, work);
+        let executions = function.executions.map(|open| open(connection.config(), &config.machine));
+        let places = Schemes::new(&Aws { connection, rules, clock: clock.clone() }, function.schemes, work);
         let settings = config.settings();
         let engine = Engine { checkpoints: Arc::new(checkpoints), places: Arc::new(places), clock, settings };
-        Ok(Self { engine, config })
+        Ok(Self { engine, executions, config })
     }
 
     /// The order for what runs until the invocation's end, or until the slice's, if `sliced`.
@@ -71,22 +97,25 @@ impl Host {
     }
 }
 
-/// Starts a function over the stores of these schemes and answers its invocations by `handler`, for ever.
-pub async fn serve<I, O, H>(schemes: &[Scheme<Aws>], handler: H) -> Result<(), lambda_runtime::Error>
-where
-    I: DeserializeOwned + 'static,
-    O: Serialize,
-    H: AsyncFn(&Host, I, &Invocation) -> Result<O, Refused>,
-{
-    logs::begin();
-    let host = Host::start(schemes).await?;
-    let (host, handler) = (&host, &handler);
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<I>| async move {
-        let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
-        let invocation = Invocation { request: event.context.request_id, deadline: Timestamp::from_millis(deadline) };
-        handler(host, event.payload, &invocation).await.inspect_err(|Refused(error)| {
-            tracing::error!(slice = invocation.request, code = %error.code, "{}", error.message);
-        })
-    }))
-    .await
+impl Function<'_> {
+    /// Starts the function and answers its invocations by `handler`, for ever.
+    pub async fn serve<I, O, H>(self, handler: H) -> Result<(), lambda_runtime::Error>
+    where
+        I: DeserializeOwned + 'static,
+        O: Serialize,
+        H: AsyncFn(&Host, I, &Invocation) -> Result<O, Refused>,
+    {
+        logs::begin();
+        let host = Host::start(self).await?;
+        let (host, handler) = (&host, &handler);
+        lambda_runtime::run(service_fn(move |event: LambdaEvent<I>| async move {
+            let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
+            let deadline = Timestamp::from_millis(deadline);
+            let invocation = Invocation { request: event.context.request_id, deadline };
+            handler(host, event.payload, &invocation).await.inspect_err(|Refused(error)| {
+                tracing::error!(slice = invocation.request, code = %error.code, "{}", error.message);
+            })
+        }))
+        .await
+    }
 }

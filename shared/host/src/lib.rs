@@ -30,7 +30,7 @@ pub use command::{Command, Stopped};
 pub use error::Refused;
 pub use export::export;
 pub use finish::finish;
-pub use function::{Host, Invocation, serve};
+pub use function::{Function, Host, Invocation, OpenExecutions};
 pub use import::import;
 pub use plan::plan;
 pub use settle::settle;

@@ -41,7 +41,7 @@ pub(crate) async fn host_of(places: &MemoryPlaces, events: usize) -> Host {
     let config = config.unwrap();
     let (checkpoints, clock) = (Arc::new(MemoryCheckpoints::default()), Arc::new(SystemClock));
     let settings = config.settings();
-    Host { engine: Engine { checkpoints, places: Arc::new(places.clone()), clock, settings }, config }
+    Host { engine: Engine { checkpoints, places: Arc::new(places.clone()), clock, settings }, executions: None, config }
 }
 
 /// An invocation that still has this many milliseconds.

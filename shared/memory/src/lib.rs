@@ -8,6 +8,7 @@
 mod bucket;
 mod checkpoint;
 mod clock;
+mod executions;
 mod places;
 mod stream;
 mod virtual_clock;
@@ -15,6 +16,7 @@ mod virtual_clock;
 pub use bucket::MemoryBucket;
 pub use checkpoint::MemoryCheckpoints;
 pub use clock::{MemoryClock, now};
+pub use executions::MemoryExecutions;
 pub use places::MemoryPlaces;
 pub use stream::MemoryStream;
 pub use virtual_clock::VirtualClock;

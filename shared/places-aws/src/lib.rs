@@ -14,5 +14,6 @@ mod connection;
 mod places;
 
 pub use allow::Allowed;
+pub use aws_config::SdkConfig;
 pub use connection::{Connection, Profile};
 pub use places::{Aws, KINESIS, Rules, S3};

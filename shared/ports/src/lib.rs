@@ -13,6 +13,7 @@ mod bucket;
 mod checkpoint;
 mod clock;
 mod error;
+mod executions;
 mod places;
 mod promises;
 mod removal;
@@ -25,6 +26,7 @@ pub use bucket::{
 pub use checkpoint::{CheckpointStore, Created, Stored, WriterAnswer};
 pub use clock::Clock;
 pub use error::{Error, ErrorKind, Result};
+pub use executions::{Execution, Executions, Launched};
 pub use places::Places;
 pub use promises::{Appends, Promises};
 pub use removal::{ObjectRemoval, TransferRemoval};

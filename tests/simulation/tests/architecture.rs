@@ -46,7 +46,8 @@ enum Layer {
 }
 
 /// Where adapters lie, and the one to copy.
-const ADAPTERS: [&str; 4] = ["shared/stream-", "shared/bucket-", "shared/checkpoint-", "tests/adapter-"];
+const ADAPTERS: [&str; 5] =
+    ["shared/stream-", "shared/bucket-", "shared/checkpoint-", "shared/executions-", "tests/adapter-"];
 
 fn layer(folder: &str) -> Option<Layer> {
     Some(match folder {
