@@ -1,7 +1,7 @@
 //! `settle`: what a wave came to, and what comes next.
 
 use serde::Deserialize;
-use sluice_operations::{OperationError, Report, describe};
+use sluice_operations::{Code, OperationError, Report, describe, stopped};
 use sluice_transfer::record::{Config, Failure, TransferRecord};
 use sluice_transfer::{Answer, Call, Course, State, TransferId, Wanted};
 use tracing::Instrument;
@@ -38,10 +38,33 @@ pub async fn settle(host: &Host, wave: Wave, invocation: &Invocation) -> Result<
         if let Some(turn) = superseded(host, &wave.id, wave.execution.as_deref()).await? {
             return Ok(turn);
         }
+        let failure = unless_stopped(host, &wave.id, wave.execution.as_deref(), failure).await?;
         settled(host, &wave.id, wave.execution.as_deref(), failure, invocation).await
     }
     .instrument(span)
     .await
+}
+
+/// The workflow's name for a lane that was stopped from outside, or could not be started.
+const LANE_LOST: &str = "LaneLost";
+
+/// A lane that somebody stopped by hand is no failure: the transfer comes to rest, as if its execution had been
+/// stopped.
+async fn unless_stopped(
+    host: &Host,
+    id: &TransferId,
+    execution: Option<&str>,
+    failure: Option<Failure>,
+) -> Result<Option<Failure>, OperationError> {
+    match (failure, execution) {
+        (Some(lost), Some(execution)) if lost.code == LANE_LOST => {
+            tracing::warn!("a lane was lost: the transfer comes to rest");
+            let reason = Failure { code: Code::ExecutionStopped.to_string(), ..lost };
+            stopped(&host.engine, id, execution, reason).await?;
+            Ok(None)
+        }
+        (failure, _) => Ok(failure),
+    }
 }
 
 /// The end of an execution whose transfer another one runs by now: what it has seen is not to be settled by.
