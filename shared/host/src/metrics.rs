@@ -1,9 +1,15 @@
 //! Metrics in CloudWatch's embedded format (CloudWatch user guide, "Specification: Embedded metric format"): a line of
 //! the log, so no call and no right of its own. Dimensions are the stack and the kind of transfer, never more: each
 //! value of a dimension is a metric that is paid for. The transfer is a property.
+//!
+//! **Invariant.** A line passes every log level. Lambda takes a line without a level or a time for INFO and drops it
+//! where the function's application log level is higher (AWS Lambda developer guide, "Log-level filtering").
 
 use serde_json::{Map, Value, json};
 use sluice_transfer::{Kind, Timestamp, TransferId};
+
+/// The highest level that Lambda knows. No other line has it.
+const LEVEL: &str = "FATAL";
 
 /// One line of metrics.
 #[derive(Debug)]
@@ -27,6 +33,9 @@ impl Metrics<'_> {
                 "CloudWatchMetrics": [{"Namespace": "Sluice", "Dimensions": [["Stack", "Kind"]], "Metrics": named}],
             }),
         );
+        line.insert("timestamp".to_owned(), self.at.to_string().into());
+        line.insert("level".to_owned(), LEVEL.into());
+        line.insert("message".to_owned(), "metrics".into());
         line.insert("Stack".to_owned(), self.stack.into());
         line.insert("Kind".to_owned(), json!(self.kind));
         line.insert("Transfer".to_owned(), json!(self.transfer));
@@ -59,6 +68,7 @@ mod tests {
                     "Namespace": "Sluice", "Dimensions": [["Stack", "Kind"]],
                     "Metrics": [{"Name": "BytesMoved", "Unit": "Bytes"}],
                 }]},
+                "timestamp": "1970-01-01T00:00:01Z", "level": "FATAL", "message": "metrics",
                 "Stack": "s", "Kind": "export", "Transfer": "nightly", "BytesMoved": 7.0,
             })
         );

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use sluice_operations::{Code, OperationError, Report, describe, stopped};
 use sluice_transfer::record::{Config, Failure, TransferRecord};
-use sluice_transfer::{Answer, Call, Course, State, TransferId, Wanted};
+use sluice_transfer::{Answer, Call, Course, Kind, State, TransferId, Wanted};
 use tracing::Instrument;
 
 use crate::answer::{Next, PACING, Turn, seconds};
@@ -122,8 +122,26 @@ pub(crate) async fn settled(
         let counts = (report.events.saturating_sub(moved.events), report.bytes.saturating_sub(moved.bytes));
         measure(host, &report, counts, misfits.saturating_sub(before.totals.misfits));
     }
-    tracing::info!(state = %report.state, next = ?turn.next, "settled");
+    tell(&report, turn.next, "settled");
     Ok(turn)
+}
+
+/// Logs where a transfer stands. The totals are absolute: the last line holds, whatever lines before it were lost.
+pub(crate) fn tell(report: &Report, next: Next, what: &'static str) {
+    let kind = match report.kind {
+        Kind::Export => "export",
+        Kind::Import => "import",
+    };
+    tracing::info!(
+        kind,
+        state = %report.state,
+        events = report.events,
+        bytes = report.bytes,
+        objects = report.objects,
+        gaps = report.gaps,
+        ?next,
+        "{what}"
+    );
 }
 
 /// While it looks for sources, a plan does not get past a record that says to rest. Behind that it does not look again.
