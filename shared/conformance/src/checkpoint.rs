@@ -1,6 +1,6 @@
 //! The suite of [`CheckpointStore`].
 
-mod fixtures;
+pub(crate) mod fixtures;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -173,5 +173,5 @@ fn measure(host: &Host, report: &Report, (events, bytes): (u64, u64), misfits: u
         values.push(("Progress", "Percent", progress * 100.0));
     }
     let at = host.engine.clock.now();
-    Metrics { stack: &host.config.stack, kind: report.kind, transfer: &report.id, at, values }.emit();
+    Metrics { stack: &host.config.stack, of: Some(report.kind), transfer: Some(&report.id), at, values }.emit();
 }

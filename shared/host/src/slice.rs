@@ -144,7 +144,7 @@ pub(crate) async fn slice(
         };
         values.push((name, "Count", 1.0));
     }
-    Metrics { stack: &host.config.stack, kind, transfer: &handed.id, at, values }.emit();
+    Metrics { stack: &host.config.stack, of: Some(kind), transfer: Some(&handed.id), at, values }.emit();
     Ok(answer)
 }
 
