@@ -30,11 +30,12 @@ sys.path.insert(0, str(HERE.parent / "scenarios"))
 
 from lib import Broken, check  # noqa: E402  (the path to it has just been set)
 from proxy import OwnerProxy, Proxy  # noqa: E402
+from rights import ACCOUNT, REGION  # noqa: E402
 
-ACCOUNT, REGION = "000000000000", "us-east-1"
 STACK = "sluice-test"
 # What the stack may touch; scenarios name theirs so, and what must be refused otherwise.
 ALLOWED = "allowed-"
+READABLE, WRITABLE = "readable-", "writable-"
 PREFIX = "exports"
 SLICE_SECONDS = 10
 # Nothing that a scenario waits for takes longer.
@@ -67,7 +68,7 @@ class Cloud:
     def __enter__(self):
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self.s3, self.kinesis = OwnerProxy(self.url, ACCOUNT), Proxy(self.url)
+        self.s3, self.kinesis, self.others = OwnerProxy(self.url, ACCOUNT), Proxy(self.url), Proxy(self.url)
         (self.folder / "ministack").mkdir()
         self.log = open(self.folder / "ministack.log", "wb")
         self.process = subprocess.Popen(
@@ -97,9 +98,10 @@ class Cloud:
         self.log.close()
         self.s3.close()
         self.kinesis.close()
+        self.others.close()
 
     def own_environment(self, port):
-        """ministack's own, which the functions inherit: they reach it, S3 and Kinesis through the proxies."""
+        """ministack's own, which the functions inherit: they reach it through the proxies."""
         temporary = str(self.folder / "ministack")
         return dict(
             without_aws(os.environ),
@@ -107,6 +109,8 @@ class Cloud:
             AWS_ENDPOINT_URL=self.url,
             AWS_ENDPOINT_URL_S3=self.s3.url,
             AWS_ENDPOINT_URL_KINESIS=self.kinesis.url,
+            AWS_ENDPOINT_URL_DYNAMODB=self.others.url,
+            AWS_ENDPOINT_URL_SFN=self.others.url,
             GATEWAY_PORT=str(port),
             BIND_HOST="127.0.0.1",
             MINISTACK_HOST="127.0.0.1",
@@ -187,9 +191,11 @@ class Stack:
             "SliceSeconds": SLICE_SECONDS,
             "DeletionProtection": "false",
             "LogRetentionDays": 1,
-            "AllowedStreams": stream_arn(ALLOWED + "*"),
-            "AllowedBuckets": bucket_arn(ALLOWED + "*"),
-            "AllowedObjects": bucket_arn(f"{ALLOWED}*/{PREFIX}/*"),
+            "ReadStreams": ",".join(stream_arn(name + "*") for name in (ALLOWED, READABLE)),
+            "WriteStreams": ",".join(stream_arn(name + "*") for name in (ALLOWED, WRITABLE)),
+            "ReadObjects": ",".join(bucket_arn(name + "*/*") for name in (ALLOWED, READABLE)),
+            "WriteObjects": ",".join(bucket_arn(f"{name}*/{PREFIX}/*") for name in (ALLOWED, WRITABLE)),
+            "CreateTargets": "true",
         }
         line = [
             *(sam, "deploy", "--config-file", str(ROOT / "samconfig.toml")),
@@ -212,6 +218,18 @@ class Stack:
         """A function's name, by its name in the template."""
         found = self.formation.describe_stack_resource(StackName=STACK, LogicalResourceId=logical)
         return found["StackResourceDetail"]["PhysicalResourceId"]
+
+    def functions_by_name(self):
+        """The names of all functions in the template, by what they are called."""
+        pages = self.formation.get_paginator("list_stack_resources").paginate(StackName=STACK)
+        found = [item for page in pages for item in page["StackResourceSummaries"]]
+        logical = [item["LogicalResourceId"] for item in found if item["ResourceType"] == "AWS::Lambda::Function"]
+        return {name.removesuffix("Function").lower(): name for name in sorted(logical)}
+
+    def role(self, logical):
+        """The name of a function's role."""
+        described = self.functions.get_function_configuration(FunctionName=self.function(logical))
+        return described["Role"].rpartition("/")[2]
 
     def invoke(self, logical, payload):
         """Calls a function as the workflow does, by its alias; answers what it answers."""

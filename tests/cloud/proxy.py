@@ -16,6 +16,8 @@ import threading
 import time
 import urllib.parse
 
+import rights
+
 CHUNK = 1 << 18
 # A fault that happens to a request. After `lands` seconds it is carried out, or never if that is None; its sender's
 # connection is cut at once. Else it is carried out now, and answered after `answers` seconds, or never if that is None.
@@ -35,6 +37,8 @@ class Proxy:
         # Requests that are carried out later.
         self.landing = []
         self.lock = threading.Lock()
+        # What was asked for, by whom, each once: `rights.Asked`.
+        self.asked = set()
         handler = type("Handler", (_Handler,), {"proxy": self})
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
@@ -64,6 +68,12 @@ class Proxy:
         """Waits until nothing is to land any more."""
         for timer in self.landing:
             timer.join(timeout=120)
+
+    def note(self, request, body):
+        """What a request asks for; `body` is that of a service that says it there."""
+        asked = rights.asked(request.command, request.path, request.headers, body)
+        with self.lock:
+            self.asked.update(asked)
 
     def refuses(self, _):
         """Whether a request is denied; asked once for each."""
@@ -144,14 +154,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             # Bodies here have a length; what has none could not be told from the next request.
             self.close_connection = True
             self.send_error(501)
-        elif self.proxy.refuses(self):
-            for _ in self.body(left):
+            return
+        body = self.body(left)
+        if rights.TARGET in self.headers:
+            body = [b"".join(body)]
+        self.proxy.note(self, body[0] if isinstance(body, list) else b"")
+        if self.proxy.refuses(self):
+            for _ in body:
                 pass
             self.answer(403, [("Content-Type", "application/xml")], DENIED)
         elif (fault := self.proxy.fault(self)) is not None:
-            self.fail(left, fault)
+            self.fail(list(body), fault)
         else:
-            self.pass_on(left)
+            self.pass_on(body)
             self.proxy.passed(self)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_any
@@ -172,8 +187,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def pass_on(self, left):
-        with self.forwarded(self.body(left)) as response:
+    def pass_on(self, body):
+        with self.forwarded(body) as response:
             self.pass_back(response)
 
     @contextlib.contextmanager
@@ -191,8 +206,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 upstream.send(chunk)
             yield upstream.getresponse()
 
-    def fail(self, left, fault):
-        body = list(self.body(left))
+    def fail(self, body, fault):
         if fault.cut:
             self.close_connection = True
             if fault.lands is not None:

@@ -1,6 +1,6 @@
 """What is not done, and how an execution says so: the error is a name, the cause a sentence."""
 
-from cloud import ACCOUNT, check, stream_arn, until
+from cloud import ACCOUNT, PREFIX, READABLE, WRITABLE, check, stream_arn, until
 from control import ended_early
 from transfers import completed
 from world import MIB, export, manifest, restore
@@ -59,12 +59,16 @@ def outside_of_the_lists(world):
     stream, bucket = world.filled("source", 1, world.mixed(1_000)), world.bucket()
     elsewhere = {"export": {"stream": stream.uri, "to": f"s3://{bucket}/elsewhere"}}
     cases = [
-        (export("kinesis:secret", bucket), "Denied", [stream_arn("secret"), "AllowedStreams"]),
-        (export(stream_arn("secret"), bucket), "Denied", [stream_arn("secret"), "AllowedStreams"]),
-        (restore(f"s3://{bucket}/x", "kinesis:secret"), "Denied", [stream_arn("secret"), "AllowedStreams"]),
-        (export(stream, "secret-bucket"), "Denied", ["secret-bucket", "AllowedBuckets"]),
-        (restore("s3://secret-bucket/x", stream), "Denied", ["secret-bucket", "AllowedBuckets"]),
-        (elsewhere, "Denied", [f"{bucket}/elsewhere", "AllowedObjects"]),
+        (export("kinesis:secret", bucket), "Denied", [stream_arn("secret"), "ReadStreams"]),
+        (export(stream_arn("secret"), bucket), "Denied", [stream_arn("secret"), "ReadStreams"]),
+        (export(f"kinesis:{WRITABLE}a", bucket), "Denied", [stream_arn(f"{WRITABLE}a"), "ReadStreams"]),
+        (restore(f"s3://{bucket}/x", "kinesis:secret"), "Denied", [stream_arn("secret"), "WriteStreams"]),
+        (restore(f"s3://{bucket}/x", f"kinesis:{READABLE}a"), "Denied", [stream_arn(f"{READABLE}a"), "WriteStreams"]),
+        (export(stream, "secret-bucket"), "Denied", ["secret-bucket", "WriteObjects"]),
+        (export(stream, f"{READABLE}bucket"), "Denied", [f"{READABLE}bucket/{PREFIX}/", "WriteObjects"]),
+        (restore("s3://secret-bucket/x", stream), "Denied", ["secret-bucket/x", "ReadObjects"]),
+        (restore(f"s3://{WRITABLE}bucket/{PREFIX}/x", stream), "Denied", [f"{WRITABLE}bucket", "ReadObjects"]),
+        (elsewhere, "Denied", [f"{bucket}/elsewhere", "WriteObjects"]),
         (export("kinesis:" + world.named("none"), bucket), "NotFound", [world.named("none")]),
         (export(stream, world.named("none")), "NotFound", [world.named("none")]),
     ]

@@ -10,6 +10,7 @@ import control
 import dying
 import older
 import refusals
+import rights
 import series
 import transfers
 from cloud import ROOT, Cloud, Stack, check, working_in
@@ -51,6 +52,7 @@ SCENARIOS = [
     refusals.another_request_under_the_id,
     refusals.somebody_elses_bucket,
     every_request_names_the_owner,
+    rights.as_they_are_used,
 ]
 
 

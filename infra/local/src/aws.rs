@@ -135,12 +135,12 @@ impl Aws {
         Rules {
             account: self.owner.clone(),
             partition: "aws".to_owned(),
-            streams: Allowed::everything(),
+            read_streams: Allowed::everything(),
+            write_streams: Allowed::everything(),
             makes_streams: true,
             caller: None,
-            buckets: Allowed::everything(),
-            objects: Allowed::everything(),
-            kms_key: None,
+            read_objects: Allowed::everything(),
+            write_objects: Allowed::everything(),
             // The host's own bucket is a folder; none of S3's is let through for being that.
             work: BucketUri { scheme: "s3".to_owned(), rest: "//none".to_owned() },
         }
@@ -155,6 +155,10 @@ impl StreamPlaces for Person {
     async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
         self.0.of_stream(uri).await?.stream(uri).await
     }
+
+    async fn target(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
+        self.0.of_stream(uri).await?.target(uri).await
+    }
 }
 
 #[async_trait]
@@ -165,6 +169,10 @@ impl BucketPlaces for Person {
 
     async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
         self.0.of_buckets().await?.source(uri).await
+    }
+
+    async fn destination(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        self.0.of_buckets().await?.destination(uri).await
     }
 
     fn object(&self, bucket: &BucketUri, key: &str) -> String {

@@ -79,8 +79,8 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// To `next`, of a transfer as it stands.
-    pub(crate) fn new(next: Next, report: &Report, shards: usize) -> Self {
+    /// To `next`, of a transfer as it stands; without lanes.
+    pub(crate) fn new(next: Next, report: &Report) -> Self {
         Self {
             next,
             id: report.id.clone(),
@@ -90,7 +90,7 @@ impl Turn {
             eta_seconds: report.eta_seconds,
             events: report.events,
             bytes: report.bytes,
-            lanes: if next == Next::Move { Lane::all(shards, before(report)) } else { Vec::new() },
+            lanes: Vec::new(),
             wait_seconds: 0,
             troubles: 0,
             emit: false,
@@ -102,9 +102,17 @@ impl Turn {
     }
 
     /// Where a course leads.
-    pub(crate) fn along(course: &Course, report: &Report, shards: usize) -> Self {
-        let turn = Self::new(Next::of(&course.call), report, shards);
+    pub(crate) fn along(course: &Course, report: &Report) -> Self {
+        let turn = Self::new(Next::of(&course.call), report);
         Self { wait_seconds: seconds(course.wait_millis), troubles: course.troubles, ..turn }
+    }
+
+    /// With the lanes of so many shards, if there is a wave: at most `most`.
+    pub(crate) fn with_lanes(mut self, report: &Report, shards: usize, most: usize) -> Self {
+        if self.next == Next::Move {
+            self.lanes = Lane::all(shards, before(report), most);
+        }
+        self
     }
 
     /// With the whole report as its result.

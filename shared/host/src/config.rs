@@ -32,10 +32,14 @@ pub struct Config {
     pub slice_memory_mib: u64,
     /// The part of a stream's reading limits that all exports of it may take together, unless a request says otherwise.
     pub read_share: ReadShare,
+    /// Lanes of a wave, at most: so many functions move events of one transfer at once.
+    pub lanes: usize,
     /// What may be touched.
     pub rules: Rules,
 }
 
+/// What a list is made of.
+const OF_LISTS: &str = "give ARNs with commas between them, or own alone, or none alone";
 /// MiB that the process needs besides events and parts: the program, its clients, answers that are being decoded.
 const OWN_MIB: u64 = 96;
 /// The longest time a slice winds down, in milliseconds.
@@ -47,11 +51,16 @@ impl Config {
         let text = |name: &'static str| {
             get(name).filter(|text| !text.is_empty()).ok_or_else(|| ConfigError { name, why: "is not set".to_owned() })
         };
-        let number = |name: &'static str| {
+        let number = |name: &'static str| -> Result<u64, ConfigError> {
             text(name)?.parse().map_err(|_| ConfigError { name, why: "is not a number".to_owned() })
         };
         let (account, partition) = (text("SLUICE_ACCOUNT")?, text("SLUICE_PARTITION")?);
-        let list = |name: &'static str| text(name).map(|list| Allowed::only(list.split(',').map(str::trim)));
+        let streams = format!("arn:{partition}:kinesis:*:{account}:stream/*");
+        // Whose a bucket is its ARN does not say: each request names the owner.
+        let objects = format!("arn:{partition}:s3:::*");
+        let list = |name: &'static str, own: &str| {
+            Allowed::read(&text(name)?, own).map_err(|why| ConfigError { name, why: format!("{why}: {OF_LISTS}") })
+        };
         Ok(Self {
             stack: text("SLUICE_STACK")?,
             table: text("SLUICE_TABLE")?,
@@ -65,15 +74,19 @@ impl Config {
                 name: "SLUICE_READ_SHARE",
                 why: format!("is wrong: {error}"),
             })?,
+            lanes: match number("SLUICE_LANES")? {
+                0 => return Err(ConfigError { name: "SLUICE_LANES", why: "is 0".to_owned() }),
+                lanes => usize::try_from(lanes).unwrap_or(usize::MAX),
+            },
             rules: Rules {
+                read_streams: list("SLUICE_READ_STREAMS", &streams)?,
+                write_streams: list("SLUICE_WRITE_STREAMS", &streams)?,
+                read_objects: list("SLUICE_READ_OBJECTS", &objects)?,
+                write_objects: list("SLUICE_WRITE_OBJECTS", &objects)?,
                 account: Some(account.clone()),
                 caller: Some(account),
                 partition,
-                streams: list("SLUICE_ALLOWED_STREAMS")?,
                 makes_streams: get("SLUICE_CREATE_TARGETS").is_some_and(|says| says == "true"),
-                buckets: list("SLUICE_ALLOWED_BUCKETS")?,
-                objects: list("SLUICE_ALLOWED_OBJECTS")?,
-                kms_key: get("SLUICE_KMS_KEY").filter(|key| !key.is_empty()),
                 work: BucketUri { scheme: "s3".to_owned(), rest: format!("//{}", text("SLUICE_WORK_BUCKET")?) },
             },
         })
@@ -105,13 +118,21 @@ mod tests {
     use super::*;
 
     fn read(without: &str) -> Result<Config, ConfigError> {
+        read_with(without, None)
+    }
+
+    fn read_with(variable: &str, value: Option<&str>) -> Result<Config, ConfigError> {
         Config::read(|name| {
             let text = match name {
-                _ if name == without => return None,
+                _ if name == variable => return value.map(str::to_owned),
                 "SLUICE_CREATE_TARGETS" => "true",
                 "SLUICE_KEEP_DAYS" | "SLUICE_SLICE_SECONDS" | "AWS_LAMBDA_FUNCTION_MEMORY_SIZE" | "SLUICE_SLICE_MEMORY" => "256",
                 "SLUICE_READ_SHARE" => "0.25",
-                "SLUICE_ALLOWED_STREAMS" => "arn:aws:kinesis:*:1:stream/a*, arn:aws:kinesis:*:1:stream/b",
+                "SLUICE_LANES" => "40",
+                "SLUICE_READ_STREAMS" => "arn:aws:kinesis:*:1:stream/a*, arn:aws:kinesis:*:1:stream/b",
+                "SLUICE_WRITE_STREAMS" => "none",
+                "SLUICE_READ_OBJECTS" | "SLUICE_WRITE_OBJECTS" => "own",
+                "SLUICE_PARTITION" => "aws-cn",
                 _ => "x",
             };
             Some(text.to_owned())
@@ -121,14 +142,22 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let config = read("").unwrap();
-        assert!(config.rules.streams.allows("arn:aws:kinesis:r:1:stream/b"));
-        assert!(!config.rules.streams.allows("arn:aws:kinesis:r:1:stream/bc"));
+        assert!(config.rules.read_streams.allows("arn:aws:kinesis:r:1:stream/b"));
+        assert!(!config.rules.read_streams.allows("arn:aws:kinesis:r:1:stream/bc"));
+        assert!(!config.rules.write_streams.allows("arn:aws:kinesis:r:1:stream/b"));
+        assert!(config.rules.read_objects.allows("arn:aws-cn:s3:::archive/a"));
+        assert_eq!(config.lanes, 40);
         assert_eq!((config.settings().memory_bytes, config.settings().largest_part), (80 << 20, 38 << 20));
         assert!(config.rules.makes_streams);
         // A stack of before has no such parameter.
         assert!(!read("SLUICE_CREATE_TARGETS").unwrap().rules.makes_streams);
         assert_eq!(config.settings().read_share.to_string(), "0.25");
         for name in [
+            "SLUICE_READ_STREAMS",
+            "SLUICE_WRITE_STREAMS",
+            "SLUICE_READ_OBJECTS",
+            "SLUICE_WRITE_OBJECTS",
+            "SLUICE_LANES",
             "SLUICE_READ_SHARE",
             "SLUICE_STACK",
             "SLUICE_TABLE",
@@ -137,6 +166,14 @@ mod tests {
             "SLUICE_SLICE_SECONDS",
         ] {
             assert!(read(name).unwrap_err().to_string().contains(name));
+        }
+        for (name, value, why) in [
+            ("SLUICE_READ_STREAMS", "orders", "no ARN"),
+            ("SLUICE_WRITE_OBJECTS", "own,arn:aws:s3:::archive/*", "stands alone"),
+            ("SLUICE_LANES", "0", "is 0"),
+        ] {
+            let told = read_with(name, Some(value)).unwrap_err().to_string();
+            assert!(told.contains(name) && told.contains(why), "{told}");
         }
     }
 }

@@ -70,7 +70,7 @@ async fn check(host: &Host, handed: &Handed, invocation: &Invocation) -> Result<
     let mut turn = match &course.call {
         // A pause may have come in between: what is at rest is at its end here too.
         Call::End => ended(&report, handed.execution.as_deref()),
-        _ => Turn::along(&course, &report, 0),
+        _ => Turn::along(&course, &report).with_lanes(&report, 0, host.config.lanes),
     };
     turn.emit = report.state != State::Verifying;
     if turn.emit {
@@ -89,7 +89,7 @@ async fn prove(host: &Host, handed: Handed, invocation: &Invocation) -> Result<T
     tracing::info!(verdict = ?verification.verdict, read = verification.read, done = progress.done, "verifying");
     let report = describe(engine, id).await?;
     if !progress.done {
-        return Ok(Turn { verification: Some(progress), ..Turn::new(Next::Verify, &report, 0) });
+        return Ok(Turn { verification: Some(progress), ..Turn::new(Next::Verify, &report) });
     }
     if verification.verdict == Verdict::Mismatch {
         let shown = verification.findings.iter().take(5).map(String::as_str).collect::<Vec<_>>().join("; ");
@@ -97,7 +97,7 @@ async fn prove(host: &Host, handed: Handed, invocation: &Invocation) -> Result<T
             format!("{} findings in {} objects or shards: {shown}", verification.findings.len(), verification.read);
         return Err(OperationError::new(Code::VerificationFailed, what).into());
     }
-    Ok(Turn { result: Some(json!({ "verification": verification })), ..Turn::new(Next::End, &report, 0) })
+    Ok(Turn { result: Some(json!({ "verification": verification })), ..Turn::new(Next::End, &report) })
 }
 
 #[cfg(test)]

@@ -5,8 +5,6 @@ use sluice_transfer::ShardId;
 
 /// Shards that share a slice, unless there are more of them than lanes.
 const SHARDS_PER_LANE: usize = 8;
-/// Lanes of one wave.
-const LANES: usize = 40;
 /// Slices of a lane in one wave: few at first, so that a person sees something move; a quarter of those before later,
 /// so that a transfer of a year has some thousand waves. A wave takes less than 20 events of the execution's history,
 /// which may have 25,000 (Step Functions developer guide, "Quotas").
@@ -26,9 +24,9 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// The lanes for this many shards, of which each had at most so many slices before.
-    pub(crate) fn all(shards: usize, before: u64) -> Vec<Self> {
-        let of = shards.div_ceil(SHARDS_PER_LANE).clamp(1, LANES);
+    /// The lanes for this many shards, of which each had at most so many slices before. There are `most` at most.
+    pub(crate) fn all(shards: usize, before: u64, most: usize) -> Vec<Self> {
+        let of = shards.div_ceil(SHARDS_PER_LANE).clamp(1, most.max(1));
         let slices = (before / 4).clamp(*SLICES.start(), *SLICES.end());
         (0..of).map(|number| Self { number, of, slices }).collect()
     }
@@ -45,10 +43,11 @@ mod tests {
 
     #[test]
     fn lanes_cover_all_shards_once() {
-        for count in [0, 1, 8, 9, 100, 320, 1_000] {
+        for (count, most) in [(0, 40), (1, 40), (8, 40), (9, 40), (100, 40), (320, 40), (1_000, 40), (1_000, 3), (9, 1)]
+        {
             let shards: Vec<ShardId> = (0..count).map(|n| n.to_string().parse().unwrap()).collect();
-            let lanes = Lane::all(count, 0);
-            assert!(!lanes.is_empty() && lanes.len() <= LANES);
+            let lanes = Lane::all(count, 0, most);
+            assert!(!lanes.is_empty() && lanes.len() <= most);
             let mut covered: Vec<ShardId> = lanes.iter().flat_map(|lane| lane.of(&shards)).collect();
             covered.sort_by_key(|shard| shards.iter().position(|there| there == shard));
             assert_eq!(covered, shards);
@@ -60,7 +59,7 @@ mod tests {
         let (mut slices, mut waves) = (0, 0);
         // Of 5 minutes each.
         while slices < 365 * 24 * 12 {
-            slices += Lane::all(1, slices)[0].slices;
+            slices += Lane::all(1, slices, 40)[0].slices;
             waves += 1;
         }
         assert!(waves * 20 < 25_000, "{waves} waves");

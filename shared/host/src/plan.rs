@@ -199,7 +199,8 @@ async fn is_done(host: &Host, id: &TransferId, execution: &str) -> Result<bool, 
 
 async fn turn(host: &Host, record: &TransferRecord, next: Next) -> Result<Begun, Refused> {
     let report = describe(&host.engine, &record.id).await?;
-    let mut turn = Turn::new(next, &report, record.shards.len()).telling(&report);
+    let lanes = host.config.lanes;
+    let mut turn = Turn::new(next, &report).with_lanes(&report, record.shards.len(), lanes).telling(&report);
     turn.emit = next == Next::Move;
     turn.fails = next == Next::End && report.state == State::Failed;
     Ok(Begun::Turn(Box::new(turn)))
@@ -284,5 +285,5 @@ async fn after_a_stop(host: &Host, id: &TransferId, said: Stopped) -> Result<Beg
 
 async fn show(host: &Host, id: &TransferId, next: Next) -> Result<Begun, Refused> {
     let report = describe(&host.engine, id).await?;
-    Ok(Begun::Turn(Box::new(Turn::new(next, &report, 0).telling(&report))))
+    Ok(Begun::Turn(Box::new(Turn::new(next, &report).telling(&report))))
 }

@@ -34,9 +34,14 @@ pub(crate) async fn host_of(places: &MemoryPlaces, events: usize) -> Host {
     let events: Vec<_> = std::iter::repeat_with(event).take(events).collect();
     append_once(&places.source, &"0".parse().unwrap(), None, &Position::Beginning, &events).await.unwrap();
     let config = Config::read(|name| {
-        let number = ["SECONDS", "SIZE", "MEMORY", "DAYS"].iter().any(|end| name.ends_with(end));
-        let other = if name.ends_with("SHARE") { "0.5" } else { "x" };
-        Some(if number { "256" } else { other }.to_owned())
+        let text = match name.rsplit_once('_').map_or(name, |(_, end)| end) {
+            "SECONDS" | "SIZE" | "MEMORY" | "DAYS" => "256",
+            "SHARE" => "0.5",
+            "LANES" => "40",
+            "STREAMS" | "OBJECTS" => "own",
+            _ => "x",
+        };
+        Some(text.to_owned())
     });
     let config = config.unwrap();
     let (checkpoints, clock) = (Arc::new(MemoryCheckpoints::default()), Arc::new(SystemClock));

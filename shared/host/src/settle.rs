@@ -81,7 +81,7 @@ pub(crate) async fn superseded(
     }
     tracing::info!(by = record.execution, "another execution runs this transfer");
     let report = describe(&host.engine, id).await?;
-    Ok(Some(Turn::new(Next::End, &report, 0).telling(&report)))
+    Ok(Some(Turn::new(Next::End, &report).telling(&report)))
 }
 
 /// A plan whose execution was stopped may be at work for so long, in milliseconds: the longest time-out of a function.
@@ -107,10 +107,10 @@ pub(crate) async fn settled(
     let mut turn = match &course.call {
         // Not before a plan that may still be at work has ended can the transfer be left.
         Call::End if before.as_ref().is_some_and(|before| is_being_planned(host, before)) => {
-            Turn { wait_seconds: seconds(PACING.rest_millis), ..Turn::new(Next::Settle, &report, shards) }
+            Turn { wait_seconds: seconds(PACING.rest_millis), ..Turn::new(Next::Settle, &report) }
         }
         Call::End => ended(&report, execution),
-        _ => Turn::along(&course, &report, shards),
+        _ => Turn::along(&course, &report).with_lanes(&report, shards, host.config.lanes),
     };
     if let Some(before) = before {
         turn.emit = before.state != report.state;
@@ -161,7 +161,7 @@ pub(crate) fn ended(report: &Report, execution: Option<&str>) -> Turn {
     let is = |run: &str| Some(run) == execution;
     let of_another = report.series.as_ref().is_some_and(|run| is(&run.run_by) && !is(&run.begun_by));
     let again = of_another && report.state.is_complete();
-    Turn { fails: report.state == State::Failed, again, ..Turn::new(Next::End, report, 0).telling(report) }
+    Turn { fails: report.state == State::Failed, again, ..Turn::new(Next::End, report).telling(report) }
 }
 
 fn measure(host: &Host, report: &Report, (events, bytes): (u64, u64), misfits: u64) {

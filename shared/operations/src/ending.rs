@@ -46,7 +46,7 @@ pub(crate) async fn end(
 /// Gives an import's target back.
 pub(crate) async fn release(engine: &Engine, transfer: &TransferRecord) -> Result<(), OperationError> {
     if let Config::Import(config) = &transfer.config {
-        let stream = engine.places().stream(&config.stream).await?;
+        let stream = engine.places().target(&config.stream).await?;
         match stream.release(&transfer.id).await {
             // The stream itself is gone: nothing to give back.
             Err(error) if error.kind() == sluice_ports::ErrorKind::NotFound => {}

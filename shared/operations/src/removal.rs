@@ -55,7 +55,7 @@ pub async fn owned(engine: &Engine, id: &TransferId) -> Result<Owned, OperationE
     let destination = config.destinations.values().next();
     let destination = destination
         .ok_or_else(|| OperationError::new(Code::Corrupt, format!("the record of {id} names no destination")))?;
-    let (bucket, _) = engine.places().source(&destination.bucket).await?;
+    let (bucket, _) = engine.places().destination(&destination.bucket).await?;
     let folder = ObjectKeys::new(&destination.prefix, id).folder().to_owned();
     let mut search = Search { engine, bucket: &*bucket, folder: &folder, objects: Vec::new() };
     if let Some(root) = &transfer.manifest {

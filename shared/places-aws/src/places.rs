@@ -9,43 +9,9 @@ use sluice_ports::{BucketPlaces, BucketStore, Clock, Error, ErrorKind, Result, S
 use sluice_stream_kinesis::{KinesisStream, StreamArn, arn};
 use sluice_transfer::{BucketUri, StreamUri};
 
-use crate::allow::Allowed;
 use crate::connection::Connection;
-
-/// What may be touched, and as whom.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    /// The own account, where it is known: names without one are in it, and it has to own the buckets.
-    pub account: Option<String>,
-    /// Partition of resource names: `aws`, `aws-cn`, …
-    pub partition: String,
-    /// Resource names of streams.
-    pub streams: Allowed,
-    /// True if streams may be made.
-    pub makes_streams: bool,
-    /// The account of whoever calls; none if it is not known.
-    pub caller: Option<String>,
-    /// Resource names of buckets.
-    pub buckets: Allowed,
-    /// Resource names of objects that may be written.
-    pub objects: Allowed,
-    /// Key that encrypts objects; none for the bucket's own way.
-    pub kms_key: Option<String>,
-    /// The host's own bucket.
-    pub work: BucketUri,
-}
-
-impl Rules {
-    /// Why a stream of that name is not made; none if it may be.
-    fn forbid_making(&self, uri: &StreamUri) -> Option<&'static str> {
-        if !self.makes_streams {
-            return Some("the parameter CreateTargets of the stack is not true");
-        }
-        // What is made is made by its name alone, in the account of whoever calls.
-        let foreign = arn(&uri.name).is_some_and(|arn| Some(&arn.account) != self.caller.as_ref());
-        foreign.then_some("a stream is made in one's own account, and this ARN may be of another: give its name alone")
-    }
-}
+use crate::guard::Guarded;
+use crate::rules::{Access, Rules};
 
 /// AWS as a host reaches it: what its schemes are opened with.
 #[derive(Clone)]
@@ -108,6 +74,18 @@ impl Kinesis {
         let client = clients.entry(region.to_owned()).or_insert_with(|| connection.kinesis(Some(region)));
         Ok(client.clone())
     }
+
+    /// The stream, if its name is on that list.
+    fn open(&self, uri: &StreamUri, access: Access) -> Result<KinesisStream> {
+        let Aws { connection, rules, clock } = &self.aws;
+        let named = self.arn(uri);
+        if let Some(name) = &named {
+            rules.check(access, &name.to_string())?;
+        }
+        let client = self.client(named.as_ref().map(|arn| arn.region.as_str()))?;
+        let stream = KinesisStream::new(client, &uri.name, Arc::clone(clock));
+        Ok(stream.at_endpoint(connection.endpoint("AWS_ENDPOINT_URL_KINESIS")))
+    }
 }
 
 #[async_trait]
@@ -121,20 +99,13 @@ impl StreamPlaces for Kinesis {
     }
 
     async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
-        let Aws { connection, rules, clock } = &self.aws;
-        let named = self.arn(uri);
-        if let Some(name) = named.as_ref().map(ToString::to_string)
-            && !rules.streams.allows(&name)
-        {
-            return Err(Error::new(
-                ErrorKind::Denied,
-                format!("{name} is not on the list of allowed streams (parameter AllowedStreams of the stack)"),
-            ));
-        }
-        let client = self.client(named.as_ref().map(|arn| arn.region.as_str()))?;
-        let stream = KinesisStream::new(client, &uri.name, Arc::clone(clock))
-            .at_endpoint(connection.endpoint("AWS_ENDPOINT_URL_KINESIS"));
-        Ok(Arc::new(match rules.forbid_making(uri) {
+        let why = "it was opened to be read";
+        Ok(Arc::new(self.open(uri, Access::ReadStreams)?.never_made(why).never_written(why)))
+    }
+
+    async fn target(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
+        let stream = self.open(uri, Access::WriteStreams)?;
+        Ok(Arc::new(match self.aws.rules.forbid_making(uri) {
             Some(why) => stream.never_made(why),
             None => stream,
         }))
@@ -146,43 +117,66 @@ struct Buckets {
     client: aws_sdk_s3::Client,
 }
 
-#[async_trait]
-impl BucketPlaces for Buckets {
-    async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        let (bucket, _) = self.source(uri).await?;
-        let (name, prefix) = place(uri)?;
-        let rules = &self.aws.rules;
-        let below = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        let folder = format!("arn:{}:s3:::{name}/{below}", rules.partition);
-        if *uri != rules.work && !rules.objects.allows(&folder) {
-            let what =
-                format!("{folder} is not on the list of objects to write (parameter AllowedObjects of the stack)");
-            return Err(Error::new(ErrorKind::Denied, what));
-        }
-        Ok((bucket, prefix))
-    }
-
-    async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+impl Buckets {
+    /// The bucket of that name, behind that list. The host's own has none.
+    fn open(&self, uri: &BucketUri, bucket: &str, access: Access) -> Result<Opened> {
         let Aws { connection, rules, .. } = &self.aws;
-        let (bucket, key) = source(uri)?;
         let (work, _) = place(&rules.work)?;
-        let name = format!("arn:{}:s3:::{bucket}", rules.partition);
         if bucket == work && *uri != rules.work {
             let what = format!("{bucket} is the host's own bucket: nothing is moved there, and nothing from there");
             return Err(Error::new(ErrorKind::Denied, what));
         }
-        if bucket != work && !rules.buckets.allows(&name) {
-            let what = format!("{name} is not on the list of allowed buckets (parameter AllowedBuckets of the stack)");
-            return Err(Error::new(ErrorKind::Denied, what));
-        }
         let settings = S3Settings {
             owner: rules.account.clone(),
-            kms_key: rules.kms_key.clone(),
+            kms_key: None,
             storage_class: None,
             foreign: connection.is_foreign(),
             endpoint: connection.endpoint("AWS_ENDPOINT_URL_S3"),
         };
-        Ok((Arc::new(S3Bucket::new(self.client.clone(), bucket, settings)), key))
+        let store = S3Bucket::new(self.client.clone(), bucket, settings);
+        if bucket == work {
+            return Ok(Opened::Own(store));
+        }
+        let folder = format!("arn:{}:s3:::{bucket}/", rules.partition);
+        Ok(Opened::Listed(Guarded { bucket: store, rules: Arc::clone(rules), folder, access }))
+    }
+}
+
+enum Opened {
+    Own(S3Bucket),
+    Listed(Guarded<S3Bucket>),
+}
+
+impl Opened {
+    /// The store, if a place in it is on its list.
+    fn at(self, path: &str) -> Result<Arc<dyn BucketStore>> {
+        Ok(match self {
+            Self::Own(bucket) => Arc::new(bucket),
+            Self::Listed(bucket) => {
+                bucket.check_place(path)?;
+                Arc::new(bucket)
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl BucketPlaces for Buckets {
+    async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        let (name, prefix) = place(uri)?;
+        // All that is written lies below the prefix.
+        let below = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        Ok((self.open(uri, &name, Access::WriteObjects)?.at(&below)?, prefix))
+    }
+
+    async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        let (name, key) = source(uri)?;
+        Ok((self.open(uri, &name, Access::ReadObjects)?.at(&key)?, key))
+    }
+
+    /// No bucket is made here, so it is the one to write to.
+    async fn destination(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        self.bucket(uri).await
     }
 
     fn object(&self, bucket: &BucketUri, key: &str) -> String {
@@ -192,29 +186,53 @@ impl BucketPlaces for Buckets {
 
 #[cfg(test)]
 mod tests {
+    use sluice_memory::{MemoryClock, now};
+
     use super::*;
+    use crate::connection::Profile;
+    use crate::rules::tests::rules;
+
+    fn aws() -> Aws {
+        let connection = now(Connection::open(Profile::Function));
+        Aws { connection, rules: Arc::new(rules()), clock: Arc::new(MemoryClock::still()) }
+    }
+
+    /// Why something is not opened; none if it is.
+    fn why<T>(opened: impl Future<Output = Result<T>>) -> Option<String> {
+        now(opened).err().inspect(|error| assert_eq!(error.kind(), ErrorKind::Denied)).map(|error| error.to_string())
+    }
 
     #[test]
-    fn streams_are_made_where_they_may_be_and_in_the_own_account() {
-        // Whom buckets must belong to says nothing of who calls.
-        let rules = |makes_streams, caller: Option<&str>| Rules {
-            account: Some("123456789012".to_owned()),
-            caller: caller.map(str::to_owned),
-            partition: "aws".to_owned(),
-            streams: Allowed::everything(),
-            makes_streams,
-            buckets: Allowed::everything(),
-            objects: Allowed::everything(),
-            kms_key: None,
-            work: "s3://work".parse().unwrap(),
-        };
-        let why = |rules: Rules, name: &str| rules.forbid_making(&name.parse().unwrap());
-        let arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
-        assert_eq!(why(rules(true, None), "kinesis:orders"), None);
-        assert_eq!(why(rules(true, Some("123456789012")), arn), None);
-        for caller in [None, Some("210987654321")] {
-            assert!(why(rules(true, caller), arn).unwrap().contains("its name alone"));
+    fn streams_are_opened_to_read_and_to_write_by_lists_of_their_own() {
+        let kinesis = (KINESIS.streams.unwrap())(&aws());
+        let named = |name: &str| format!("arn:aws:kinesis:eu-west-1:123456789012:stream/{name}").parse().unwrap();
+        let (source, target): (StreamUri, StreamUri) = (named("in-1"), named("out-1"));
+        assert_eq!(why(kinesis.stream(&source)), None);
+        assert_eq!(why(kinesis.target(&target)), None);
+        assert!(why(kinesis.stream(&target)).unwrap().contains("ReadStreams"));
+        assert!(why(kinesis.target(&source)).unwrap().contains("WriteStreams"));
+        let shard = "shardId-000000000000".parse().unwrap();
+        let opened = now(kinesis.stream(&source)).unwrap();
+        assert!(why(async { opened.writer(&shard, None).await.map(drop) }).unwrap().contains("to be read"));
+    }
+
+    #[test]
+    fn buckets_are_opened_to_read_and_to_write_by_lists_of_their_own() {
+        let s3 = (S3.buckets.unwrap())(&aws());
+        let named = |place: &str| format!("s3://{place}").parse::<BucketUri>().unwrap();
+        let (from, to) = (named("archive/in/2026"), named("archive/out"));
+        assert_eq!(why(s3.source(&from)), None);
+        assert_eq!(why(s3.bucket(&to)), None);
+        assert_eq!(why(s3.destination(&to)), None);
+        assert!(why(s3.source(&to)).unwrap().contains("ReadObjects"));
+        for place in [from, named("archive"), named("archive/outer"), named("other/out")] {
+            assert!(why(s3.bucket(&place)).unwrap().contains("WriteObjects"), "{place}");
+            assert!(why(s3.destination(&place)).unwrap().contains("WriteObjects"), "{place}");
         }
-        assert!(why(rules(false, None), "kinesis:orders").unwrap().contains("CreateTargets"));
+        assert_eq!(why(s3.bucket(&named("work"))), None);
+        for place in [named("work/imports"), named("work/")] {
+            assert!(why(s3.bucket(&place)).unwrap().contains("own bucket"), "{place}");
+            assert!(why(s3.source(&place)).unwrap().contains("own bucket"), "{place}");
+        }
     }
 }

@@ -35,6 +35,11 @@ pub trait StreamPlaces: Send + Sync {
 
     /// As [`Places::stream`].
     async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>>;
+
+    /// As [`Places::target`].
+    async fn target(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
+        self.stream(uri).await
+    }
 }
 
 /// Where the buckets of a scheme are. The methods are those of [`Places`].
@@ -45,6 +50,11 @@ pub trait BucketPlaces: Send + Sync {
 
     /// As [`Places::source`].
     async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)>;
+
+    /// As [`Places::destination`].
+    async fn destination(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        self.source(uri).await
+    }
 
     /// As [`Places::object`].
     fn object(&self, bucket: &BucketUri, key: &str) -> String;
@@ -112,12 +122,20 @@ impl Places for Schemes {
         self.of_stream(uri)?.stream(uri).await
     }
 
+    async fn target(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
+        self.of_stream(uri)?.target(uri).await
+    }
+
     async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
         self.of_bucket(uri)?.bucket(uri).await
     }
 
     async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
         self.of_bucket(uri)?.source(uri).await
+    }
+
+    async fn destination(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        self.of_bucket(uri)?.destination(uri).await
     }
 
     fn work(&self) -> BucketUri {

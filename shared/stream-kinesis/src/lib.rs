@@ -95,6 +95,8 @@ pub struct KinesisStream {
     subscribed: Subscribed,
     /// Why this host makes no stream of that name; none if it may.
     makes_none: Option<String>,
+    /// Why this host appends nothing to it; none if it may.
+    takes_none: Option<String>,
 }
 
 impl KinesisStream {
@@ -109,6 +111,7 @@ impl KinesisStream {
             reader: Mutex::default(),
             subscribed: Subscribed::default(),
             makes_none: None,
+            takes_none: None,
         }
     }
 
@@ -116,6 +119,12 @@ impl KinesisStream {
     #[must_use]
     pub fn never_made(self, why: impl Into<String>) -> Self {
         Self { makes_none: Some(why.into()), ..self }
+    }
+
+    /// Where the host may not append: `writer` is `Denied` for this reason.
+    #[must_use]
+    pub fn never_written(self, why: impl Into<String>) -> Self {
+        Self { takes_none: Some(why.into()), ..self }
     }
 
     /// With the configured endpoint, which errors name if nothing answers there.
@@ -251,6 +260,9 @@ impl StreamStore for KinesisStream {
 
     /// Kinesis knows no fence.
     async fn writer<'s>(&'s self, shard: &ShardId, _: Option<&TransferId>) -> Result<Box<dyn StreamWriter + 's>> {
+        if let Some(why) = &self.takes_none {
+            return Err(Error::new(ErrorKind::Denied, format!("nothing is appended to {}: {why}", self.wire.name())));
+        }
         Ok(Box::new(KinesisWriter { stream: self, shard: shard.clone() }))
     }
 }

@@ -88,7 +88,7 @@ pub(crate) async fn open_target(places: &dyn Places, config: &ExportConfig) -> R
         stream.share_reading(share);
     }
     // Planning made it. Where it is gone, that is to be seen, not mended.
-    let (bucket, _) = places.source(&destination.bucket).await?;
+    let (bucket, _) = places.destination(&destination.bucket).await?;
     Ok(Target {
         stream,
         bucket,

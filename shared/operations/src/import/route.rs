@@ -43,7 +43,7 @@ impl Route {
 }
 
 pub(crate) async fn open_route(places: &dyn Places, config: &ImportConfig) -> Result<Route, Stop> {
-    let stream = places.stream(&config.stream).await?;
+    let stream = places.target(&config.stream).await?;
     let (sources, _) = places.source(&config.bucket).await?;
     let (work, _) = places.bucket(&config.work).await?;
     let list = get_document(&*work, &config.list, None).await?;

@@ -79,7 +79,7 @@ pub(super) async fn resolve(
 ) -> Result<(Resolved, Vec<ShardId>), Unfinished> {
     check_sizes(request)?;
     let (bucket, path) = engine.places().source(&request.source).await?;
-    let stream = engine.places().stream(&request.stream).await?;
+    let stream = engine.places().target(&request.stream).await?;
     let mut seen = None;
     if list.progress.stage == Stage::Start {
         // What is wrong with the target is said before all sources are looked at.
@@ -344,7 +344,7 @@ pub(super) async fn reserve(
     if let WriterAnswer::HeldBy(writer) = engine.checkpoints().reserve_writer(uri, id).await? {
         return Err(reserved(uri, &writer));
     }
-    let stream = engine.places().stream(uri).await?;
+    let stream = engine.places().target(uri).await?;
     if let Reservation::HeldBy(writer) = stream.reserve(id).await? {
         engine.checkpoints().release_writer(uri, id).await?;
         return Err(reserved(uri, &writer));
@@ -374,7 +374,7 @@ pub(super) async fn shards(
 ) -> Result<Vec<ShardRecord>, OperationError> {
     let (work, _): (Arc<dyn BucketStore>, _) = engine.places().bucket(&config.work).await?;
     let list: SourceList = get_document(&*work, &config.list, None).await?;
-    let stream = engine.places().stream(&config.stream).await?;
+    let stream = engine.places().target(&config.stream).await?;
     let tail = |shard: &ShardId| info.shards.iter().find(|there| there.shard == *shard).map(|there| there.tail.clone());
     list.shards
         .iter()

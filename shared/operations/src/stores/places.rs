@@ -19,6 +19,11 @@ impl Places for Patient<dyn Places> {
         Ok(self.patience.over(stream))
     }
 
+    async fn target(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
+        let stream = self.patience.again(|| self.store.target(uri)).await?;
+        Ok(self.patience.over(stream))
+    }
+
     async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
         let (bucket, prefix) = self.patience.again(|| self.store.bucket(uri)).await?;
         Ok((self.patience.over(bucket), prefix))
@@ -26,6 +31,11 @@ impl Places for Patient<dyn Places> {
 
     async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
         let (bucket, path) = self.patience.again(|| self.store.source(uri)).await?;
+        Ok((self.patience.over(bucket), path))
+    }
+
+    async fn destination(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
+        let (bucket, path) = self.patience.again(|| self.store.destination(uri)).await?;
         Ok((self.patience.over(bucket), path))
     }
 

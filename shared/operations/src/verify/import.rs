@@ -51,7 +51,7 @@ async fn verify_shard(run: &mut Run<'_>, config: &ImportConfig, record: &ShardRe
             format!("the record of shard {shard} is not that of an import"),
         ));
     };
-    let stream = engine.places().stream(&config.stream).await?;
+    let stream = engine.places().target(&config.stream).await?;
     let mut back = run.at.back.take().unwrap_or_else(|| sent.to_read_back(record.range.from.clone()));
     let patience = engine.patience(None);
     let (mut whole, mut ahead) = (true, None);
