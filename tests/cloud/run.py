@@ -12,6 +12,7 @@ import older
 import refusals
 import series
 import transfers
+import watching
 from cloud import ROOT, Cloud, Stack, check, working_in
 from world import World
 
@@ -50,6 +51,9 @@ SCENARIOS = [
     refusals.outside_of_the_lists,
     refusals.another_request_under_the_id,
     refusals.somebody_elses_bucket,
+    # Of all that was moved in the scenarios before.
+    watching.metrics_and_alarms,
+    watching.logs_hold_all_totals,
     every_request_names_the_owner,
 ]
 
