@@ -13,6 +13,7 @@ import refusals
 import rights
 import series
 import transfers
+import watching
 from cloud import ROOT, Cloud, Stack, check, working_in
 from world import World
 
@@ -51,6 +52,9 @@ SCENARIOS = [
     refusals.outside_of_the_lists,
     refusals.another_request_under_the_id,
     refusals.somebody_elses_bucket,
+    # Of all that was moved in the scenarios before.
+    watching.metrics_and_alarms,
+    watching.logs_hold_all_totals,
     every_request_names_the_owner,
     rights.as_they_are_used,
 ]
