@@ -18,7 +18,7 @@ use crate::table::{BY_STATE, STATE};
 use crate::{DynamoCheckpoints, fault};
 
 impl DynamoCheckpoints {
-    async fn read<T: DeserializeOwned>(&self, key: Key<'_>) -> Result<Option<T>> {
+    pub(crate) async fn read<T: DeserializeOwned>(&self, key: Key<'_>) -> Result<Option<T>> {
         self.get(key).await?.map(from_item).transpose()
     }
 
@@ -31,7 +31,7 @@ impl DynamoCheckpoints {
         }
     }
 
-    async fn update<T>(
+    pub(crate) async fn update<T>(
         &self,
         key: Key<'_>,
         record: &T,

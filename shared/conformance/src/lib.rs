@@ -6,4 +6,5 @@
 
 pub mod bucket;
 pub mod checkpoint;
+pub mod rules;
 pub mod stream;

@@ -10,6 +10,7 @@ mod checkpoint;
 mod clock;
 mod executions;
 mod places;
+mod rules;
 mod stream;
 mod virtual_clock;
 
@@ -18,5 +19,6 @@ pub use checkpoint::MemoryCheckpoints;
 pub use clock::{MemoryClock, now};
 pub use executions::MemoryExecutions;
 pub use places::MemoryPlaces;
+pub use rules::MemoryRules;
 pub use stream::MemoryStream;
 pub use virtual_clock::VirtualClock;

@@ -90,6 +90,10 @@ plain_name! {
     SeriesName, "series' name", 60
 }
 plain_name! {
+    /// A rule. It leaves room for the number in the ids of its runs.
+    RuleName, "rule's name", 60
+}
+plain_name! {
     /// A destination of an export. A transfer with one destination calls it [`DestinationName::only`].
     DestinationName, "destination's name", 64
 }

@@ -390,7 +390,7 @@ fn entry(file: File) -> SourceEntry {
 fn refuse_ours(file: &File, prefix: &str, uri: &BucketUri) -> Result<(), OperationError> {
     let named =
         format!("{}/{}", uri.to_string().trim_end_matches('/'), file.key.strip_prefix(prefix).unwrap_or_default());
-    if is_ours(&file.key) || is_ours(&named) {
+    if ObjectKeys::has_form(&file.key) || ObjectKeys::has_form(&named) {
         return Err(OperationError::new(
             Code::ManifestInvalid,
             format!(
@@ -401,13 +401,6 @@ fn refuse_ours(file: &File, prefix: &str, uri: &BucketUri) -> Result<(), Operati
         ));
     }
     Ok(())
-}
-
-/// True if a key has the form of an export's data or of its manifest: `…/data/shard=…`, `…/manifest/shard=…`.
-fn is_ours(key: &str) -> bool {
-    let mut parents = key.rsplit('/').skip(1).skip_while(|segment| *segment == "index");
-    let shard = parents.next().is_some_and(|segment| segment.starts_with("shard="));
-    shard && matches!(parents.next(), Some("data" | "manifest"))
 }
 
 /// What a manifest says of an object. It is pinned once the bucket has said what is there.
