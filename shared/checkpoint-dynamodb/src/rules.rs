@@ -121,8 +121,10 @@ impl RuleStore for DynamoCheckpoints {
             .build()
             .map_err(|error| Error::with(ErrorKind::Invalid, self.about("writing", key), error))?;
         let check = self.unchanged(&record.name, changes)?;
-        let items =
-            vec![TransactWriteItem::builder().put(put).build(), TransactWriteItem::builder().condition_check(check).build()];
+        let items = vec![
+            TransactWriteItem::builder().put(put).build(),
+            TransactWriteItem::builder().condition_check(check).build(),
+        ];
         let tries = Tries::default();
         let request = self.client.transact_write_items().set_transact_items(Some(items));
         let error = match request.customize().interceptor(tries.clone()).send().await {
@@ -186,8 +188,7 @@ impl RuleStore for DynamoCheckpoints {
     }
 
     async fn arrivals(&self, name: &RuleName) -> Result<Arrivals> {
-        let Counted { changes, repeated, ignored, refused } =
-            self.read(Key::Arrivals(name)).await?.unwrap_or_default();
+        let Counted { changes, repeated, ignored, refused } = self.read(Key::Arrivals(name)).await?.unwrap_or_default();
         Ok(Arrivals { changes, repeated, ignored, refused })
     }
 

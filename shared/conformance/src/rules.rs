@@ -134,7 +134,11 @@ async fn a_rule_moves_by_one_revision(store: &Store) {
     assert_eq!(write(store, &first).await, Stored::Done, "a write that repeats what is stored is done");
     let other = RuleRecord { runs: 7, ..first.clone() };
     assert_eq!(write(store, &other).await, Stored::Mismatch, "another of the same revision");
-    assert_eq!(write(store, &RuleRecord { revision: 3, ..first.clone() }).await, Stored::Mismatch, "a revision is skipped");
+    assert_eq!(
+        write(store, &RuleRecord { revision: 3, ..first.clone() }).await,
+        Stored::Mismatch,
+        "a revision is skipped"
+    );
     assert_eq!(write(store, &RuleRecord { revision: 2, ..other.clone() }).await, Stored::Done);
     assert_eq!(write(store, &first).await, Stored::Mismatch, "an old one");
     assert_eq!(read(store, &first.name).await, Some(RuleRecord { revision: 2, ..other }));
@@ -210,7 +214,11 @@ async fn a_change_is_not_released_over(store: &Store) {
     let release = async |record: &RuleRecord, changes| store.release_rule(record, changes).await.expect("releasing");
     let free = RuleRecord { revision: 2, drain: None, ..held.clone() };
     assert_eq!(release(&free, 1).await, Stored::Mismatch, "nothing was counted yet");
-    assert_eq!(release(&RuleRecord { revision: 3, ..free.clone() }, 0).await, Stored::Mismatch, "a revision is skipped");
+    assert_eq!(
+        release(&RuleRecord { revision: 3, ..free.clone() }, 0).await,
+        Stored::Mismatch,
+        "a revision is skipped"
+    );
     store.count(&name("a"), Arrivals { changes: 1, ..Arrivals::default() }).await.expect("counting");
     assert_eq!(release(&free, 0).await, Stored::Mismatch, "something came");
     assert_eq!(read(store, &free.name).await.as_ref(), Some(&held));

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use sluice_checkpoint_dynamodb::DynamoCheckpoints;
 use sluice_operations::{Engine, SliceOrder};
 use sluice_places_aws::{Aws, Connection, Profile, SdkConfig};
-use sluice_ports::{Executions, Scheme, Schemes};
+use sluice_ports::{Executions, RuleStore, Scheme, Schemes};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{Budget, ShardId, Timestamp, TransferId};
 use tracing::{Span, field};
@@ -26,6 +26,8 @@ const MARGIN_MILLIS: u64 = 3_000;
 pub struct Host {
     /// The engine over this stack's table, and over all streams and buckets that may be touched.
     pub engine: Engine,
+    /// The rules, and the objects that wait for them.
+    pub rules: Arc<dyn RuleStore>,
     /// The executions of the stack's workflow, where the function links them.
     pub executions: Option<Arc<dyn Executions>>,
     /// As deployed.
@@ -83,8 +85,10 @@ impl Host {
         let executions = function.executions.map(|open| open(connection.config(), &config.machine));
         let places = Schemes::new(&Aws { connection, rules, clock: clock.clone() }, function.schemes, work);
         let settings = config.settings();
-        let engine = Engine { checkpoints: Arc::new(checkpoints), places: Arc::new(places), clock, settings };
-        Ok(Self { engine, executions, config })
+        let checkpoints = Arc::new(checkpoints);
+        let store = checkpoints.clone();
+        let engine = Engine { checkpoints, places: Arc::new(places), clock, settings };
+        Ok(Self { engine, rules: store, executions, config })
     }
 
     /// The order for what runs until the invocation's end, or until the slice's, if `sliced`.

@@ -14,6 +14,7 @@ mod config;
 mod error;
 mod export;
 mod finish;
+mod fire;
 mod function;
 mod import;
 mod lane;
@@ -22,8 +23,10 @@ mod metrics;
 mod plan;
 #[cfg(test)]
 mod rig;
+mod rule_input;
 mod settle;
 mod slice;
+mod trigger;
 
 pub use answer::{Next, SliceAnswer, SliceNext, Turn};
 pub use command::{Command, Stopped};
@@ -34,3 +37,4 @@ pub use function::{Function, Host, Invocation, OpenExecutions};
 pub use import::import;
 pub use plan::plan;
 pub use settle::settle;
+pub use trigger::{Handled, trigger};

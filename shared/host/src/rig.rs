@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
-use sluice_memory::{MemoryCheckpoints, MemoryPlaces};
+use sluice_memory::{MemoryCheckpoints, MemoryPlaces, MemoryRules};
 use sluice_operations::{Engine, plan};
 use sluice_ports::{NewEvent, StreamAdmin, append_once};
 use sluice_transfer::{ExportRequest, Format, ImportRequest, Position, Request, Timestamp, TransferId, Value};
@@ -41,7 +41,12 @@ pub(crate) async fn host_of(places: &MemoryPlaces, events: usize) -> Host {
     let config = config.unwrap();
     let (checkpoints, clock) = (Arc::new(MemoryCheckpoints::default()), Arc::new(SystemClock));
     let settings = config.settings();
-    Host { engine: Engine { checkpoints, places: Arc::new(places.clone()), clock, settings }, executions: None, config }
+    Host {
+        engine: Engine { checkpoints, places: Arc::new(places.clone()), clock, settings },
+        rules: Arc::new(MemoryRules::default()),
+        executions: None,
+        config,
+    }
 }
 
 /// An invocation that still has this many milliseconds.

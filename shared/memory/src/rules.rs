@@ -32,14 +32,14 @@ fn text<T: Serialize>(record: &T) -> Result<String> {
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text)
-        .map_err(|error| Error::with(ErrorKind::Corrupt, "a record cannot be read back", error))
+    serde_json::from_str(text).map_err(|error| Error::with(ErrorKind::Corrupt, "a record cannot be read back", error))
 }
 
 impl Kept {
     fn write(&mut self, record: &RuleRecord) -> Result<Stored> {
         let text = text(record)?;
-        let (before, is_same) = self.record.as_ref().map_or((0, false), |(revision, there)| (*revision, *there == text));
+        let (before, is_same) =
+            self.record.as_ref().map_or((0, false), |(revision, there)| (*revision, *there == text));
         if is_same {
             return Ok(Stored::Done);
         }

@@ -132,11 +132,9 @@ impl Waiting {
     pub fn digest(&self) -> String {
         let told = match &self.object_version {
             Some(version) => ["version", version, ""],
-            None => [
-                "written",
-                self.etag.as_deref().unwrap_or_default(),
-                self.sequencer.as_deref().unwrap_or_default(),
-            ],
+            None => {
+                ["written", self.etag.as_deref().unwrap_or_default(), self.sequencer.as_deref().unwrap_or_default()]
+            }
         };
         // No field can pass for two: each is led by its length.
         let fields = [self.bucket.as_str(), self.key.as_str()].into_iter().chain(told);
@@ -212,7 +210,7 @@ pub struct RuleRun {
     /// Why it could not be planned; none if it was, or may be yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// True for a run of a series that somebody else had begun: one of the rule's own follows.
+    /// True for a run that another execution had begun: an export of its own follows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_anothers: bool,
 }
@@ -356,7 +354,14 @@ mod tests {
 
     #[test]
     fn objects_stand_by_time_and_then_by_key() {
-        let order = [waiting(1, "b"), waiting(2, "a"), waiting(2, "a!x"), waiting(2, "a/b"), waiting(2, "ab"), waiting(10, "a")];
+        let order = [
+            waiting(1, "b"),
+            waiting(2, "a"),
+            waiting(2, "a!x"),
+            waiting(2, "a/b"),
+            waiting(2, "ab"),
+            waiting(10, "a"),
+        ];
         let places: Vec<_> = order.iter().map(Waiting::place).collect();
         assert!(places.is_sorted(), "{places:?}");
         let long = waiting(1, &"ü".repeat(512));
