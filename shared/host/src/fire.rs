@@ -9,8 +9,9 @@ use sluice_operations::{
     remove_rule, show_rule,
 };
 use sluice_ports::{Execution, Launched};
+use sluice_transfer::record::TransferRecord;
 use sluice_transfer::rule::{Arrivals, RuleRecord};
-use sluice_transfer::{ExportRequest, Request, RuleName, TransferId};
+use sluice_transfer::{ExportRequest, Request, RuleName, TransferId, Wanted};
 use tracing::Instrument;
 
 use crate::answer::Next;
@@ -155,7 +156,11 @@ async fn start(
     execution: &str,
     invocation: &Invocation,
 ) -> Result<Option<Begun>, Refused> {
-    let command = Command::Start(id.clone(), Box::new(request));
+    let command = match host.engine.checkpoints.transfer(id).await? {
+        // Who ran it is gone, and no event of that was needed to know it.
+        Some(there) if is_left(host, &there, execution).await? => Command::Resume(id.clone()),
+        _ => Command::Start(id.clone(), Box::new(request)),
+    };
     let span = invocation.span(id);
     match Box::pin(begin(host, command, id, execution, invocation)).instrument(span).await {
         Ok(Begun::Turn(turn)) if turn.next == Next::End && turn.state.is_final() => Ok(None),
@@ -169,6 +174,12 @@ async fn start(
             Err(error.into())
         }
     }
+}
+
+/// Whether a transfer is to go on, and the execution that ran it has ended.
+async fn is_left(host: &Host, transfer: &TransferRecord, execution: &str) -> Result<bool, OperationError> {
+    let goes_on = transfer.state.is_active() && transfer.wanted == Wanted::Running;
+    Ok(goes_on && transfer.execution != execution && !runs(host, &transfer.execution).await?)
 }
 
 /// Starts an execution that makes the runs of a rule, if none does. Answers whether it did.
@@ -209,3 +220,6 @@ pub(crate) async fn run_of_rule(
     let planned = host.engine.checkpoints.transfer(&run.id).await?;
     Ok(planned.map(|_| run.id))
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,3 +187,6 @@ fn of_event(created: Created, time: Timestamp) -> Waiting {
         is_manifest: false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,7 +125,7 @@ async fn current(engine: &Engine, run: RuleRun) -> Result<CurrentRun, OperationE
     let objects = run.takes.objects();
     let transfer = engine.checkpoints().transfer(&run.id).await?;
     let (state, error) = match transfer {
-        Some(transfer) => (Some(transfer.state), transfer.failure),
+        Some(transfer) => (Some(transfer.state), transfer.failure.or(run.failure)),
         None => (None, run.failure),
     };
     Ok(CurrentRun { id: run.id, state, objects, error })

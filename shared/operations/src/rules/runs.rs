@@ -59,7 +59,7 @@ pub async fn drain_rule(
                 let began = engine.clock.now();
                 let drain = Some(Drain { execution: execution.to_owned(), began, runs: 0, changes: 0 });
                 // What an execution before has left comes first, and then a run of this one's own.
-                let run = record.run.clone().map(|run| RuleRun { is_anothers: true, ..run });
+                let run = record.run.clone().map(|run| RuleRun { is_anothers: true, failure: None, ..run });
                 write(store, &record, RuleRecord { drain, run, ..record.clone() }).await?;
                 continue;
             }
