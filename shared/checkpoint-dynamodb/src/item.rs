@@ -19,7 +19,7 @@ use crate::key::{Key, PARTITION, SORT};
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// Says what an item is; records have a `kind` of their own.
-const KIND: &str = "item";
+pub(crate) const KIND: &str = "item";
 const VERSION: &str = "version";
 
 /// The import that holds a stream.

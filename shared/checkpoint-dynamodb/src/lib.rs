@@ -6,6 +6,10 @@
 //! | `transfer#ID#shard#SHARD` | `SHARD` | a shard's record |
 //! | the same | `PARTS#DESTINATION#INDEX` | a page of its ledger, the index in six digits |
 //! | `stream#URI` | `WRITER` | the import that holds a stream |
+//! | `rules` | `RULE#NAME` | a rule |
+//! | `rule#NAME` | `ARRIVALS` | what was counted of it |
+//! | the same | `WAITING#TIME KEY DIGEST` | an object that waits for it |
+//! | the same | `SEEN#DIGEST` | an object that was put there; it goes by the table's time to live |
 //!
 //! A shard is a partition of its own, so that no transfer makes a hot one. Records are native attributes, so that
 //! others can query them (they must not write). Only transfers have a `state`, so the index [`BY_STATE`] on `state`
@@ -26,13 +30,14 @@ mod fault;
 mod item;
 mod key;
 mod requests;
+mod rules;
 mod store;
 mod sweep;
 mod table;
 
 use aws_sdk_dynamodb::Client;
 
-pub use table::BY_STATE;
+pub use table::{BY_STATE, EXPIRES_AT};
 
 /// Checkpoints in one table; a clone is another handle on the same client.
 #[derive(Clone, Debug)]

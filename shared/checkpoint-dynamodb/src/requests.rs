@@ -22,7 +22,7 @@ const IN_ONE_TRANSACTION: usize = 100;
 /// Items in one `BatchWriteItem` (Amazon `DynamoDB` API reference).
 const IN_ONE_BATCH: usize = 25;
 /// The one reason of a transaction's cancelling that is an answer.
-const REFUSED: &str = "ConditionalCheckFailed";
+pub(crate) const REFUSED: &str = "ConditionalCheckFailed";
 
 /// When an item may be written. Names are given by placeholders, since some are reserved words.
 pub(crate) enum Condition {
@@ -38,7 +38,7 @@ pub(crate) enum Condition {
 
 impl Condition {
     /// The expression, the names behind its placeholders, and the values behind them.
-    fn parts(self) -> (&'static str, Names, Values) {
+    pub(crate) fn parts(self) -> (&'static str, Names, Values) {
         let number = |number: u64| AttributeValue::N(number.to_string());
         let one = |name: &str| Names::from([("#name".to_owned(), name.to_owned())]);
         match self {
@@ -60,8 +60,8 @@ impl Condition {
     }
 }
 
-type Names = HashMap<String, String>;
-type Values = HashMap<String, AttributeValue>;
+pub(crate) type Names = HashMap<String, String>;
+pub(crate) type Values = HashMap<String, AttributeValue>;
 
 /// The answer to a conditional write.
 pub(crate) enum Written {
@@ -154,7 +154,7 @@ impl DynamoCheckpoints {
     }
 
     /// What refused a write, read again if it was not sent along.
-    async fn refused(&self, key: Key<'_>, found: Option<Item>) -> Result<Written> {
+    pub(crate) async fn refused(&self, key: Key<'_>, found: Option<Item>) -> Result<Written> {
         match found {
             Some(item) => Ok(Written::Refused(Some(item))),
             None => self.get(key).await.map(Written::Refused),
@@ -272,7 +272,7 @@ impl DynamoCheckpoints {
     }
 }
 
-fn reasons(error: &SdkError<TransactWriteItemsError>) -> Option<&[CancellationReason]> {
+pub(crate) fn reasons(error: &SdkError<TransactWriteItemsError>) -> Option<&[CancellationReason]> {
     match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
             Some(cancelled.cancellation_reasons())
@@ -282,7 +282,7 @@ fn reasons(error: &SdkError<TransactWriteItemsError>) -> Option<&[CancellationRe
 }
 
 /// A cancelled transaction did nothing. The reason that needs most of the caller decides what to do about it.
-fn kind_of_reasons(reasons: &[CancellationReason]) -> ErrorKind {
+pub(crate) fn kind_of_reasons(reasons: &[CancellationReason]) -> ErrorKind {
     let kinds = reasons.iter().filter_map(CancellationReason::code).filter(|code| *code != "None");
     let mut kinds = kinds.map(|code| fault::kind_of_code(code).unwrap_or(ErrorKind::Throttled));
     kinds.find(|kind| *kind != ErrorKind::Throttled).unwrap_or(ErrorKind::Throttled)

@@ -4,3 +4,5 @@
 pub const BY_STATE: &str = "byState";
 /// Its partition key.
 pub(crate) const STATE: &str = "state";
+/// The time to live of items that go by themselves, in seconds since the epoch, as the table is told to look for it.
+pub const EXPIRES_AT: &str = "expiresAt";

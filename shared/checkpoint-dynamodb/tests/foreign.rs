@@ -18,7 +18,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, S
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use sluice_checkpoint_dynamodb::{BY_STATE, DynamoCheckpoints};
-use sluice_ports::{CheckpointStore, Created, ErrorKind, Stored};
+use sluice_ports::{CheckpointStore, Created, ErrorKind, RuleStore, Stored};
 use sluice_transfer::record::{DestinationRecord, LedgerPage, ShardRecord, Work};
 use sluice_transfer::{DestinationName, Position, Range};
 
@@ -75,6 +75,13 @@ async fn a_foreign_server_conforms() {
     let client = client(&endpoint);
     sluice_conformance::checkpoint::run(async || Arc::new(fresh(&client).await) as Arc<dyn CheckpointStore>).await;
     sluice_conformance::sweep::run(async || Arc::new(fresh(&client).await)).await;
+}
+
+#[tokio::test]
+async fn rules_on_a_foreign_server_conform() {
+    let Some(endpoint) = common::endpoint() else { return };
+    let client = client(&endpoint);
+    sluice_conformance::rules::run(async || Arc::new(fresh(&client).await) as Arc<dyn RuleStore>).await;
 }
 
 /// Carries requests out and loses the answers to some: those of one operation, so many of them.

@@ -6,5 +6,6 @@
 
 pub mod bucket;
 pub mod checkpoint;
+pub mod rules;
 pub mod stream;
 pub mod sweep;

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use sluice_conformance::{bucket, checkpoint, stream, sweep};
-use sluice_memory::{MemoryBucket, MemoryCheckpoints, MemoryStream};
-use sluice_ports::{BucketStore, Capabilities, CheckpointStore, StreamStore};
+use sluice_conformance::{bucket, checkpoint, rules, stream, sweep};
+use sluice_memory::{MemoryBucket, MemoryCheckpoints, MemoryRules, MemoryStream};
+use sluice_ports::{BucketStore, Capabilities, CheckpointStore, RuleStore, StreamStore};
 
 #[tokio::test]
 async fn a_stream() {
@@ -40,4 +40,9 @@ async fn a_bucket_with_fresh_etags_and_large_parts() {
 async fn checkpoints() {
     checkpoint::run(|| async { Arc::new(MemoryCheckpoints::new()) as Arc<dyn CheckpointStore> }).await;
     sweep::run(|| async { Arc::new(MemoryCheckpoints::new()) }).await;
+}
+
+#[tokio::test]
+async fn rules_and_their_inboxes() {
+    rules::run(|| async { Arc::new(MemoryRules::default()) as Arc<dyn RuleStore> }).await;
 }

@@ -5,9 +5,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sluice_operations::OperationError;
 use sluice_transfer::limits::excerpt;
-use sluice_transfer::{ExportRequest, Request, TransferId};
+use sluice_transfer::rule::Rule;
+use sluice_transfer::{ExportRequest, Request, RuleName, TransferId};
 
 use crate::error::invalid;
+use crate::rule_input::{read_rule, read_rules, rule_name};
 
 /// A command that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,14 @@ pub enum Command {
     Verify(TransferId),
     /// A transfer is shown.
     Describe(TransferId),
+    /// A rule is made, or changed.
+    MakeRule(RuleName, Box<Rule>),
+    /// All rules are shown.
+    Rules,
+    /// A rule is removed, and what waits for it.
+    RemoveRule(RuleName),
+    /// The runs of a rule are made, until nothing is left to do.
+    Fire(RuleName),
     /// An execution was stopped from outside: said by the bus, not by a person. None if it ran no transfer.
     Stopped(Option<Stopped>),
 }
@@ -52,11 +62,26 @@ pub enum Ran {
     Transfer(TransferId),
     /// The last run of a series, or one that it did not come to.
     Series(Box<ExportRequest>),
+    /// A run of a rule, if it came to one.
+    Rule(RuleName),
 }
 
-const COMMANDS: [&str; 8] = ["export", "import", "resume", "pause", "cancel", "rate", "verify", "describe"];
+const COMMANDS: [&str; 12] = [
+    "export",
+    "import",
+    "resume",
+    "pause",
+    "cancel",
+    "rate",
+    "verify",
+    "describe",
+    "rule",
+    "rules",
+    "removeRule",
+    "fire",
+];
 const RATE: [&str; 2] = ["id", "rate"];
-const EXPORT: [&str; 15] = [
+pub(crate) const EXPORT: [&str; 15] = [
     "stream",
     "to",
     "id",
@@ -73,7 +98,7 @@ const EXPORT: [&str; 15] = [
     "series",
     "takeOver",
 ];
-const IMPORT: [&str; 20] = [
+pub(crate) const IMPORT: [&str; 20] = [
     "source",
     "stream",
     "id",
@@ -137,6 +162,10 @@ impl Command {
             "cancel" => Self::Cancel(id(body)?),
             "rate" => read_rate(command, body)?,
             "verify" => Self::Verify(id(body)?),
+            "rule" => read_rule(body)?,
+            "rules" => read_rules(body)?,
+            "removeRule" => Self::RemoveRule(rule_name(command, body)?),
+            "fire" => Self::Fire(rule_name(command, body)?),
             _ => Self::Describe(id(body)?),
         })
     }
@@ -144,7 +173,8 @@ impl Command {
     /// The transfer that it is about, if it is about one that the input names.
     pub fn id(&self) -> Option<&TransferId> {
         match self {
-            Self::Series(..) | Self::Stopped(None | Some(Stopped { ran: Ran::Series(_), .. })) => None,
+            Self::Series(..) | Self::MakeRule(..) | Self::Rules | Self::RemoveRule(_) | Self::Fire(_) => None,
+            Self::Stopped(None | Some(Stopped { ran: Ran::Series(_) | Ran::Rule(_), .. })) => None,
             Self::Stopped(Some(Stopped { ran: Ran::Transfer(id), .. }))
             | Self::Start(id, _)
             | Self::Resume(id)
@@ -211,6 +241,7 @@ fn read_stopped(said: &Value) -> Option<Stopped> {
     let input: Value = serde_json::from_str(&detail.input).ok()?;
     let ran = match Command::read(&input, &detail.name).ok()? {
         Command::Series(request, _) => Ran::Series(request),
+        Command::Fire(rule) => Ran::Rule(rule),
         command => Ran::Transfer(command.id()?.clone()),
     };
     // A cause has up to 32 KiB, and a person may type more; it goes on record.
@@ -220,7 +251,7 @@ fn read_stopped(said: &Value) -> Option<Stopped> {
 }
 
 /// A body's fields, all known and the needed ones there, with sizes as numbers; and the transfer's id.
-fn fields(
+pub(crate) fn fields(
     command: &str,
     body: &Value,
     name: &str,
@@ -254,12 +285,12 @@ fn fields(
     Ok((id, body))
 }
 
-fn typed<T: DeserializeOwned>(command: &str, body: Map<String, Value>) -> Result<T, OperationError> {
+pub(crate) fn typed<T: DeserializeOwned>(command: &str, body: Map<String, Value>) -> Result<T, OperationError> {
     serde_path_to_error::deserialize(Value::Object(body))
         .map_err(|error| invalid(format!("{command}.{}: {}", error.path(), excerpt(error.inner()))))
 }
 
-fn check_known(place: &str, key: &str, known: &[&str]) -> Result<(), OperationError> {
+pub(crate) fn check_known(place: &str, key: &str, known: &[&str]) -> Result<(), OperationError> {
     if known.contains(&key) {
         return Ok(());
     }

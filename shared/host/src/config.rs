@@ -126,7 +126,10 @@ mod tests {
             let text = match name {
                 _ if name == variable => return value.map(str::to_owned),
                 "SLUICE_CREATE_TARGETS" => "true",
-                "SLUICE_KEEP_DAYS" | "SLUICE_SLICE_SECONDS" | "AWS_LAMBDA_FUNCTION_MEMORY_SIZE" | "SLUICE_SLICE_MEMORY" => "256",
+                "SLUICE_KEEP_DAYS"
+                | "SLUICE_SLICE_SECONDS"
+                | "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
+                | "SLUICE_SLICE_MEMORY" => "256",
                 "SLUICE_READ_SHARE" => "0.25",
                 "SLUICE_LANES" => "40",
                 "SLUICE_READ_STREAMS" => "arn:aws:kinesis:*:1:stream/a*, arn:aws:kinesis:*:1:stream/b",

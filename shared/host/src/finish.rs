@@ -9,7 +9,7 @@ use tracing::Instrument;
 use crate::answer::{Next, PACING, Turn};
 use crate::error::Refused;
 use crate::function::{Host, Invocation};
-use crate::settle::{ended, settled, superseded, tell};
+use crate::settle::{By, ended, settled, superseded, tell};
 
 /// What the workflow hands on.
 #[derive(Debug, Deserialize)]
@@ -18,6 +18,9 @@ pub struct Handed {
     id: TransferId,
     /// The execution's ARN.
     execution: Option<String>,
+    /// Whether the execution makes the runs of a rule.
+    #[serde(default)]
+    fired: bool,
     /// Which of the two.
     next: Asked,
     /// Times in a row that a store was in trouble.
@@ -56,6 +59,7 @@ pub async fn finish(host: &Host, handed: Handed, invocation: &Invocation) -> Res
 
 async fn check(host: &Host, handed: &Handed, invocation: &Invocation) -> Result<Turn, Refused> {
     let (engine, id) = (&host.engine, &handed.id);
+    let by = By { execution: handed.execution.as_deref(), fired: handed.fired };
     let order = host.order(id, invocation, invocation.request.clone(), false);
     let finished = sluice_operations::finish(engine, &order).await?;
     if let Finish::Interrupted(failure) = &finished {
@@ -64,12 +68,12 @@ async fn check(host: &Host, handed: &Handed, invocation: &Invocation) -> Result<
     let at = Course { troubles: handed.troubles, ..Course::from(Call::Finish) };
     let course = at.after(Answer::Finish(finished), &PACING);
     if let Call::Settle(failure) = &course.call {
-        return settled(host, id, handed.execution.as_deref(), failure.clone(), invocation).await;
+        return settled(host, id, by, failure.clone(), invocation).await;
     }
     let report = describe(engine, id).await?;
     let mut turn = match &course.call {
         // A pause may have come in between: what is at rest is at its end here too.
-        Call::End => ended(&report, handed.execution.as_deref()),
+        Call::End => ended(&report, by),
         _ => Turn::along(&course, &report).with_lanes(&report, 0, host.config.lanes),
     };
     turn.emit = report.state != State::Verifying;

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use sluice_checkpoint_dynamodb::DynamoCheckpoints;
 use sluice_operations::{Engine, SliceOrder};
 use sluice_places_aws::{Aws, Connection, Profile, SdkConfig};
-use sluice_ports::{Executions, Scheme, Schemes, SweepStore};
+use sluice_ports::{Executions, RuleStore, Scheme, Schemes, SweepStore};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{Budget, ShardId, Timestamp, TransferId};
 use tracing::{Span, field};
@@ -28,6 +28,8 @@ pub struct Host {
     pub engine: Engine,
     /// The same table, as a sweep sees it.
     pub sweep: Arc<dyn SweepStore>,
+    /// The rules, and the objects that wait for them.
+    pub rules: Arc<dyn RuleStore>,
     /// The executions of the stack's workflow, where the function links them.
     pub executions: Option<Arc<dyn Executions>>,
     /// As deployed.
@@ -86,7 +88,7 @@ impl Host {
         let places = Schemes::new(&Aws { connection, rules, clock: clock.clone() }, function.schemes, work);
         let settings = config.settings();
         let engine = Engine { checkpoints: checkpoints.clone(), places: Arc::new(places), clock, settings };
-        Ok(Self { engine, sweep: checkpoints, executions, config })
+        Ok(Self { engine, sweep: checkpoints.clone(), rules: checkpoints, executions, config })
     }
 
     /// The order for what runs until the invocation's end, or until the slice's, if `sliced`.

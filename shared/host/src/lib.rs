@@ -14,6 +14,7 @@ mod config;
 mod error;
 mod export;
 mod finish;
+mod fire;
 mod function;
 mod import;
 mod lane;
@@ -22,9 +23,11 @@ mod metrics;
 mod plan;
 #[cfg(test)]
 mod rig;
+mod rule_input;
 mod settle;
 mod slice;
 mod sweep;
+mod trigger;
 
 pub use answer::{Next, SliceAnswer, SliceNext, Turn};
 pub use command::{Command, Stopped};
@@ -36,3 +39,4 @@ pub use import::import;
 pub use plan::plan;
 pub use settle::settle;
 pub use sweep::{Swept, sweep};
+pub use trigger::{Handled, trigger};

@@ -14,6 +14,7 @@ use tracing::Instrument;
 use crate::answer::{Next, PACING, Turn};
 use crate::command::{Command, Ran, Stopped};
 use crate::error::{Refused, invalid};
+use crate::fire::{fire, give_up, of_rules, run_of_rule};
 use crate::function::{Host, Invocation};
 use crate::settle::superseded;
 
@@ -59,8 +60,20 @@ pub enum Begun {
 
 impl Begun {
     fn nothing() -> Self {
+        Self::told(Value::Null)
+    }
+
+    /// To its end, with this to say.
+    pub(crate) fn told(result: Value) -> Self {
         Self::Nothing(
-            json!({ "next": Next::End, "again": false, "emit": false, "fails": false, "waitSeconds": 0, "result": null }),
+            json!({ "next": Next::End, "again": false, "emit": false, "fails": false, "waitSeconds": 0, "result": result }),
+        )
+    }
+
+    /// It plans again, after so many seconds.
+    pub(crate) fn again(seconds: u64) -> Self {
+        Self::Nothing(
+            json!({ "next": Next::End, "again": true, "emit": false, "fails": false, "waitSeconds": seconds, "result": null }),
         )
     }
 }
@@ -82,6 +95,13 @@ pub async fn plan(host: &Host, asked: Asked, invocation: &Invocation) -> Result<
             let ran = Ran::Transfer(id.clone());
             (id, Command::Stopped(Some(Stopped { ran, execution, status, why })))
         }
+        Command::Stopped(Some(Stopped { ran: Ran::Rule(name), execution, status, why })) => {
+            let Some(id) = run_of_rule(host, &name, &execution).await? else { return Ok(Begun::nothing()) };
+            let ran = Ran::Transfer(id.clone());
+            (id, Command::Stopped(Some(Stopped { ran, execution, status, why })))
+        }
+        Command::MakeRule(..) | Command::Rules | Command::RemoveRule(_) => return of_rules(host, command).await,
+        Command::Fire(name) => return Box::pin(fire(host, &name, &started.execution, invocation)).await,
         command => {
             let Some(id) = command.id().cloned() else { return Ok(Begun::nothing()) };
             (id, command)
@@ -117,7 +137,7 @@ async fn run_of(
 
 /// The next run of a series, as the command that starts it. A run before that is not at its end comes first; behind its
 /// end the execution asks again.
-async fn next_of(
+pub(crate) async fn next_of(
     host: &Host,
     request: &ExportRequest,
     take_over: bool,
@@ -160,7 +180,7 @@ async fn plan_again(host: &Host, on: &GoesOn, invocation: &Invocation) -> Result
     turn(host, &record, Next::of(&course.call)).await
 }
 
-async fn begin(
+pub(crate) async fn begin(
     host: &Host,
     command: Command,
     id: &TransferId,
@@ -178,7 +198,13 @@ async fn begin(
         Command::Resume(_) => go_on(host, id, Wish::Resume, runner).await?,
         // Whoever moves it brings it to rest; where nobody does, this execution.
         Command::Pause(_) => at_rest(pause(engine, id).await?),
-        Command::Cancel(_) => at_rest(cancel(engine, id).await?),
+        Command::Cancel(_) => match cancel(engine, id).await {
+            // A run of a rule that could not be planned.
+            Err(error) if error.code == Code::TransferNotFound && give_up(host, id).await? => {
+                return Ok(Begun::told(json!({ "cancelled": id })));
+            }
+            cancelled => at_rest(cancelled?),
+        },
         Command::Rate(_, rate) => {
             limit(engine, id, rate).await?;
             return show(host, id, Next::End).await;
@@ -186,7 +212,12 @@ async fn begin(
         Command::Verify(_) => return show(host, id, Next::Verify).await,
         Command::Describe(_) => return show(host, id, Next::End).await,
         Command::Stopped(Some(said)) => return after_a_stop(host, id, said).await,
-        Command::Stopped(None) | Command::Series(..) => return Ok(Begun::nothing()),
+        Command::Stopped(None)
+        | Command::Series(..)
+        | Command::MakeRule(..)
+        | Command::Rules
+        | Command::RemoveRule(_)
+        | Command::Fire(_) => return Ok(Begun::nothing()),
     };
     turn(host, &record, next).await
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
-use sluice_memory::{MemoryCheckpoints, MemoryPlaces};
+use sluice_memory::{MemoryCheckpoints, MemoryPlaces, MemoryRules};
 use sluice_operations::{Engine, plan};
 use sluice_ports::{NewEvent, StreamAdmin, append_once};
 use sluice_transfer::{ExportRequest, Format, ImportRequest, Position, Request, Timestamp, TransferId, Value};
@@ -50,6 +50,7 @@ pub(crate) async fn host_of(places: &MemoryPlaces, events: usize) -> Host {
     Host {
         engine: Engine { checkpoints, places: Arc::new(places.clone()), clock, settings },
         sweep,
+        rules: Arc::new(MemoryRules::default()),
         executions: None,
         config,
     }

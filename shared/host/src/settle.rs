@@ -18,6 +18,9 @@ pub struct Wave {
     id: TransferId,
     /// The execution's ARN.
     execution: Option<String>,
+    /// Whether the execution makes the runs of a rule.
+    #[serde(default)]
+    fired: bool,
     /// How the lanes ended; empty where there was no wave.
     #[serde(default)]
     lanes: Vec<Ended>,
@@ -39,7 +42,8 @@ pub async fn settle(host: &Host, wave: Wave, invocation: &Invocation) -> Result<
             return Ok(turn);
         }
         let failure = unless_stopped(host, &wave.id, wave.execution.as_deref(), failure).await?;
-        settled(host, &wave.id, wave.execution.as_deref(), failure, invocation).await
+        let by = By { execution: wave.execution.as_deref(), fired: wave.fired };
+        settled(host, &wave.id, by, failure, invocation).await
     }
     .instrument(span)
     .await
@@ -87,10 +91,19 @@ pub(crate) async fn superseded(
 /// A plan whose execution was stopped may be at work for so long, in milliseconds: the longest time-out of a function.
 const PLAN_MILLIS: u64 = 900_000;
 
+/// Who asks.
+#[derive(Clone, Copy)]
+pub(crate) struct By<'a> {
+    /// The execution's ARN.
+    pub execution: Option<&'a str>,
+    /// Whether it makes the runs of a rule.
+    pub fired: bool,
+}
+
 pub(crate) async fn settled(
     host: &Host,
     id: &TransferId,
-    execution: Option<&str>,
+    by: By<'_>,
     failure: Option<Failure>,
     invocation: &Invocation,
 ) -> Result<Turn, Refused> {
@@ -109,7 +122,7 @@ pub(crate) async fn settled(
         Call::End if before.as_ref().is_some_and(|before| is_being_planned(host, before)) => {
             Turn { wait_seconds: seconds(PACING.rest_millis), ..Turn::new(Next::Settle, &report) }
         }
-        Call::End => ended(&report, execution),
+        Call::End => ended(&report, by),
         _ => Turn::along(&course, &report).with_lanes(&report, shards, host.config.lanes),
     };
     if let Some(before) = before {
@@ -156,11 +169,11 @@ fn is_being_planned(host: &Host, record: &TransferRecord) -> bool {
 }
 
 /// The execution's end: a failed transfer fails it, gaps do not. Behind a run of a series that another execution began
-/// comes one of its own.
-pub(crate) fn ended(report: &Report, execution: Option<&str>) -> Turn {
-    let is = |run: &str| Some(run) == execution;
+/// comes one of its own, and behind a run of a rule whatever waits by then.
+pub(crate) fn ended(report: &Report, by: By<'_>) -> Turn {
+    let is = |run: &str| Some(run) == by.execution;
     let of_another = report.series.as_ref().is_some_and(|run| is(&run.run_by) && !is(&run.begun_by));
-    let again = of_another && report.state.is_complete();
+    let again = (of_another && report.state.is_complete()) || (by.fired && report.state.is_final());
     Turn { fails: report.state == State::Failed, again, ..Turn::new(Next::End, report).telling(report) }
 }
 

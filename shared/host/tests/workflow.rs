@@ -78,6 +78,11 @@ fn every_answer_leads_somewhere() {
     let again = &workflow["States"]["PlanAgain"]["Arguments"];
     assert_eq!(again["FunctionName"], workflow["States"]["Plan"]["Arguments"]["FunctionName"]);
     assert!(again["Payload"].get("input").is_none(), "a resume that is read again would undo a pause since");
+    // Behind the end of a rule's run the execution plans again, from its own input.
+    for state in ["Settle", "Finish"] {
+        let fired = &workflow["States"][state]["Arguments"]["Payload"]["fired"];
+        assert_eq!(fired, "{% $exists($states.context.Execution.Input.fire) %}", "{state}");
+    }
     let lane = conditions(&workflow["States"]["Wave"]["ItemProcessor"]["States"]["Judge"]);
     assert!(lane.contains(&text(serde_json::to_value(SliceNext::Done).unwrap())));
     let slice = workflow["States"]["Wave"]["ItemProcessor"]["States"]["Slice"]["Output"].to_string();

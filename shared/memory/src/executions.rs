@@ -50,8 +50,11 @@ impl Executions for MemoryExecutions {
     async fn launch(&self, name: &str, input: &str) -> Result<Launched> {
         let full = Self::full(name);
         let mut known = self.known();
-        if known.contains_key(&full) {
-            return Ok(Launched::Before);
+        match known.get(&full) {
+            // As Step Functions does: who asks twice for the same means one execution.
+            Some((same, Execution::Runs)) if same == input => return Ok(Launched::Now(full)),
+            Some(_) => return Ok(Launched::Before),
+            None => {}
         }
         known.insert(full.clone(), (input.to_owned(), Execution::Runs));
         Ok(Launched::Now(full))

@@ -76,6 +76,33 @@ pub(crate) async fn put_document<D: Document>(
     Ok(sha256_hex(&bytes))
 }
 
+/// Makes a document of a folder, or finds that it was made before. Answers its place in the folder and its SHA-256. Who
+/// died on the way, or works beside this one, may have found something else for the same place: then the document gets a
+/// name of its own.
+pub(crate) async fn put_own<D: Document>(
+    work: &dyn BucketStore,
+    folder: &str,
+    stem: &str,
+    document: &D,
+) -> Result<(String, String), Fault> {
+    let bytes = Bytes::from(document.to_bytes());
+    let sha256 = sha256_hex(&bytes);
+    let put = async |key: &str| put_same(work, &format!("{folder}/{key}"), bytes.clone(), D::KIND).await;
+    let plain = format!("{stem}.json");
+    match put(&plain).await {
+        Err(Fault::Found(error)) if error.code == Code::ForeignObject => {
+            let own = named_by(stem, &sha256);
+            put(&own).await.map(|()| (own, sha256))
+        }
+        answer => answer.map(|()| (plain, sha256)),
+    }
+}
+
+/// The name of a document that no other one can have.
+pub(crate) fn named_by(stem: &str, sha256: &str) -> String {
+    format!("{stem}-{}.json", &sha256[..16])
+}
+
 /// Reads a document, if it is whole and of its kind; with a digest also only if it is just that one.
 pub(crate) async fn get_document<D: Document>(
     bucket: &dyn BucketStore,

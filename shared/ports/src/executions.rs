@@ -24,9 +24,9 @@ pub enum Execution {
 /// The answer to starting an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Launched {
-    /// It runs; its full name.
+    /// It runs; its full name. It may have been started before, with the same input.
     Now(String),
-    /// One of that name is there, or was lately: it was started before.
+    /// One of that name has ended, or runs with another input.
     Before,
 }
 

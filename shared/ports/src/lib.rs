@@ -17,6 +17,7 @@ mod executions;
 mod places;
 mod promises;
 mod removal;
+mod rules;
 mod schemes;
 mod stream;
 mod sweep;
@@ -31,6 +32,7 @@ pub use executions::{Execution, Executions, Launched};
 pub use places::Places;
 pub use promises::{Appends, Promises};
 pub use removal::{ObjectRemoval, TransferRemoval};
+pub use rules::{Enqueued, RuleStore};
 pub use schemes::{BucketPlaces, Of, Scheme, Schemes, StreamPlaces};
 pub use stream::{
     Appended, Intake, ListedShard, Made, NewEvent, Read, ReadLimit, Reservation, ShardInfo, ShardLimits, StreamAdmin,

@@ -151,6 +151,14 @@ impl ObjectKeys {
         spelt.is_some_and(|spelt| spelt == relative)
     }
 
+    /// True if a key has the form of an export's data or of the parts of its manifest: `…/data/shard=…`,
+    /// `…/manifest/shard=…`.
+    pub fn has_form(key: &str) -> bool {
+        let mut parents = key.rsplit('/').skip(1).skip_while(|segment| *segment == "index");
+        let shard = parents.next().is_some_and(|segment| segment.starts_with("shard="));
+        shard && matches!(parents.next(), Some("data" | "manifest"))
+    }
+
     /// The key of the object of that name, as far as it can be read.
     fn object_named(shard: &ShardId, name: &str) -> Option<String> {
         let (count, rest) = name.split_once('-')?;

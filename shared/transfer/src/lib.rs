@@ -31,6 +31,7 @@ mod position;
 mod read_share;
 pub mod record;
 mod request;
+pub mod rule;
 mod sequence;
 mod series;
 mod spec;
@@ -54,7 +55,9 @@ pub use key::{KeyError, ObjectKeys, check_key, check_readable, resolve_key};
 pub use left_out::{LeftOut, Reason};
 pub use lineage::parents_first;
 pub use misfits::{MisfitReason, Misfits, OnMisfit};
-pub use names::{BucketUri, DestinationName, NameError, SeriesName, ShardId, StreamUri, TransferId, UploadId};
+pub use names::{
+    BucketUri, DestinationName, NameError, RuleName, SeriesName, ShardId, StreamUri, TransferId, UploadId,
+};
 pub use outcome::{Finish, Planning, Settled, SliceOutcome};
 pub use pace::{Pace, Throttle};
 pub use packing::{PackError, PackSpec, Packed, Packer, Seal, UnitEncoder};

@@ -26,6 +26,12 @@ pub const LEDGER_TAIL: usize = 4;
 pub const SEGMENT_ENTRIES: usize = 6;
 /// Sources in one segment of an import's list.
 pub const LIST_ENTRIES: usize = 500;
+/// Objects in a list that is a source of an import.
+pub const LISTED_OBJECTS: usize = 10_000;
+/// Rules at the same time: all are looked at for each object that arrives.
+pub const RULES: usize = 100;
+/// Names of rules that were ever given. One that is removed keeps the number of its last run.
+pub const RULE_NAMES: usize = 500;
 /// Names that are kept of the entries that an import leaves out, for each reason.
 pub const LEFT_OUT_NAMES: usize = 5;
 /// Gaps recorded for one shard; a source that loses more than this while it is read cannot be followed.

@@ -19,9 +19,11 @@ use crate::{
 /// The newest version of a document that this code writes and reads; it reads those before as well. Version 2 is the
 /// root of an export whose objects are compressed, version 3 a list of sources of which not all events are imported,
 /// version 4 one whose events are placed by their keys, or the root of an export whose events were taken out of
-/// aggregates, version 5 the root of an import that stored events which its target cannot hold; all others are as in
-/// version 1, and say so.
-pub const MANIFEST_VERSION: u32 = MISFITS;
+/// aggregates, version 5 the root of an import that stored events which its target cannot hold, version 6 the progress of
+/// a plan that goes over a list of objects; all others are as in version 1, and say so.
+pub const MANIFEST_VERSION: u32 = OVER_A_LIST;
+/// See [`MANIFEST_VERSION`].
+pub const OVER_A_LIST: u32 = 6;
 /// See [`MANIFEST_VERSION`].
 const COMPRESSED: u32 = 2;
 /// See [`MANIFEST_VERSION`].
@@ -406,6 +408,7 @@ impl Tiles {
 
 mod import;
 mod index;
+mod objects;
 mod root;
 mod sources;
 #[cfg(test)]
@@ -413,4 +416,5 @@ mod tests;
 
 pub use import::{ImportManifest, ImportedShard};
 pub use index::{Extent, IndexedPart, ObjectIndex};
+pub use objects::{ListedObject, ObjectList};
 pub use sources::{ListPart, ListPlace, ListShard, SegmentRef, SourceEntry, SourceList};

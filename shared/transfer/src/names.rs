@@ -90,6 +90,10 @@ plain_name! {
     SeriesName, "series' name", 60
 }
 plain_name! {
+    /// A rule. It leaves room for a number, in the ids of its runs and the names of its executions.
+    RuleName, "rule's name", 48
+}
+plain_name! {
     /// A destination of an export. A transfer with one destination calls it [`DestinationName::only`].
     DestinationName, "destination's name", 64
 }

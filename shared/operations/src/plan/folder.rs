@@ -9,7 +9,7 @@ const TEMPORARY: [&str; 3] = ["._COPYING_", ".tmp", ".inprogress"];
 const FOLDER: &str = "_$folder$";
 
 /// Why a file below a prefix is passed over; none if it is taken. `all` also takes hidden and unfinished files.
-pub(super) fn why_passed(file: &File, prefix: &str, all: bool) -> Option<Reason> {
+pub(crate) fn why_passed(file: &File, prefix: &str, all: bool) -> Option<Reason> {
     // Consoles make such an object of an empty folder. One that holds bytes is somebody's data.
     if file.size == 0 && (file.key.ends_with('/') || file.key.ends_with(FOLDER)) {
         return Some(Reason::FolderMarker);

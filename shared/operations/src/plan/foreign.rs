@@ -93,6 +93,7 @@ impl Asked {
             shards,
             left_out: LeftOut::default(),
             notes: Notes::default(),
+            bucket: None,
         }
     }
 

@@ -120,9 +120,10 @@ pub(super) async fn resolve(
         sources.notes.extend(order::in_time(counts, intake, at_least, retention, &request.stream, taken.len())?);
     }
     let (folder, left_out) = (list.folder(), sources.left_out.clone());
-    let root = write_root(engine, id, &request.source, folder, &sources.shards, &taken, left_out).await?;
+    let bucket = sources.bucket.clone().unwrap_or_else(|| request.source.clone());
+    let root = write_root(engine, id, &bucket, folder, &sources.shards, &taken, left_out).await?;
     let config = ImportConfig {
-        bucket: request.source.clone(),
+        bucket,
         work: engine.places().work(),
         list: root,
         stream: request.stream.clone(),

@@ -16,12 +16,12 @@ use sluice_transfer::manifest::{Document, Segment, SegmentRef, SourceEntry};
 use sluice_transfer::record::{Config, ManifestRef, PlanProgress, TransferRecord};
 use sluice_transfer::{ShardId, State, Timestamp, TransferId, Wanted, sha256_hex};
 
-use super::list::{Known, ListedShard, ROOT, named_by, put_own};
+use super::list::{Known, ListedShard, ROOT};
 use super::progress::{Progress, Stage, Unfinished};
 use super::resolved::Resolved;
 use crate::engine::Engine;
 use crate::error::OperationError;
-use crate::objects::{get_document, put_same};
+use crate::objects::{get_document, named_by, put_own, put_same};
 
 /// Writes the list of an import's sources.
 pub(super) struct ListWriter<'a> {

@@ -2,19 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sluice_ports::BucketStore;
-use sluice_transfer::manifest::{Document, ListPart, ListShard, SegmentRef, SourceList};
+use sluice_transfer::manifest::{ListPart, ListShard, SegmentRef, SourceList};
 use sluice_transfer::{
     Aggregates, BucketUri, Counts, Encoding, ForeignFiles, Format, Gap, HashRange, LeftOut, Range, ShardId,
-    SourceFormat, TimeRange, Timestamp, TransferId, sha256_hex,
+    SourceFormat, TimeRange, Timestamp, TransferId,
 };
 
 use super::notes::Notes;
 use crate::engine::Engine;
-use crate::error::{Code, Fault, OperationError};
-use crate::objects::put_same;
+use crate::error::OperationError;
+use crate::objects::put_own;
 
 /// The name of the list's root in its folder, without its end.
 pub(super) const ROOT: &str = "list";
@@ -66,6 +64,8 @@ pub(super) struct Sources {
     pub left_out: LeftOut,
     /// What else is to be said.
     pub notes: Notes,
+    /// Their bucket, if it is not that of the source as it was named.
+    pub bucket: Option<BucketUri>,
 }
 
 impl ListedShard {
@@ -152,33 +152,6 @@ pub(super) struct Known {
     pub first: Option<Timestamp>,
     /// The times of all of them, if the manifest tells.
     pub times: Option<TimeRange>,
-}
-
-/// Makes a document of the list, or finds that it was made before. Answers its place in the folder and its SHA-256. A
-/// plan that died, or one beside this one, may have found something else at the same place: then the document gets a
-/// name of its own.
-pub(super) async fn put_own<D: Document>(
-    work: &dyn BucketStore,
-    folder: &str,
-    stem: &str,
-    document: &D,
-) -> Result<(String, String), Fault> {
-    let bytes = Bytes::from(document.to_bytes());
-    let sha256 = sha256_hex(&bytes);
-    let put = async |key: &str| put_same(work, &format!("{folder}/{key}"), bytes.clone(), D::KIND).await;
-    let plain = format!("{stem}.json");
-    match put(&plain).await {
-        Err(Fault::Found(error)) if error.code == Code::ForeignObject => {
-            let own = named_by(stem, &sha256);
-            put(&own).await.map(|()| (own, sha256))
-        }
-        answer => answer.map(|()| (plain, sha256)),
-    }
-}
-
-/// The name of a document that no other one can have.
-pub(super) fn named_by(stem: &str, sha256: &str) -> String {
-    format!("{stem}-{}.json", &sha256[..16])
 }
 
 /// Writes the list's root, now that the target's shards are known. Answers its key.

@@ -3,13 +3,14 @@
 
 mod bounds;
 mod export;
-mod folder;
+pub(crate) mod folder;
 mod foreign;
 mod headroom;
 mod import;
 mod keeping;
 mod list;
 mod notes;
+mod objects;
 mod order;
 mod placement;
 mod progress;

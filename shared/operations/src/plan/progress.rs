@@ -8,8 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 use sluice_ports::Error;
-use sluice_transfer::manifest::{Document, ManifestError, SourceEntry};
-use sluice_transfer::{Compression, Encoding, Format, KeyError, LeftOut, Timestamp, TransferId};
+use sluice_transfer::manifest::{Document, ManifestError, OVER_A_LIST, SourceEntry};
+use sluice_transfer::{BucketUri, Compression, Encoding, Format, KeyError, LeftOut, Timestamp, TransferId};
 
 use super::foreign::Asked;
 use super::list::{ListedShard, Sources};
@@ -34,10 +34,25 @@ pub(super) struct Progress {
     /// Entries that are not taken.
     pub left_out: LeftOut,
     pub notes: Notes,
+    /// The bucket of the sources, if a list of objects names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<BucketUri>,
+    /// Objects of the list that are gone or were replaced.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub changed: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Document for Progress {
     const KIND: &'static str = "source-progress";
+
+    fn version(&self) -> u32 {
+        if self.bucket.is_some() { OVER_A_LIST } else { 1 }
+    }
 }
 
 /// Where a plan stands.
@@ -82,6 +97,16 @@ pub(super) enum Stage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         within: Option<Box<Within>>,
     },
+    /// Objects of a list are looked at.
+    Objects {
+        /// The list's key.
+        list: String,
+        /// The SHA-256 of its bytes; none before it was read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
+        /// Objects that were looked at.
+        passed: usize,
+    },
     /// All sources are listed.
     #[serde(rename_all = "camelCase")]
     Listed {
@@ -113,18 +138,20 @@ impl Progress {
             sample: Sample::default(),
             left_out: LeftOut::default(),
             notes: Notes::default(),
+            bucket: None,
+            changed: 0,
         }
     }
 
     /// All sources, once they are listed.
     pub(super) fn into_sources(self, encoding: Option<(Format, Compression)>, asked: &Asked) -> Sources {
-        let Self { shards, left_out, notes, .. } = self;
+        let Self { shards, left_out, notes, bucket, .. } = self;
         match encoding {
             Some((format, compression)) => {
                 let encoding = Encoding { format, compression };
-                Sources { encoding, foreign: None, joined: true, shards, left_out, notes }
+                Sources { encoding, foreign: None, joined: true, shards, left_out, notes, bucket }
             }
-            None => Sources { left_out, notes, ..asked.sources(shards) },
+            None => Sources { left_out, notes, bucket, ..asked.sources(shards) },
         }
     }
 }
@@ -215,6 +242,16 @@ mod tests {
                 "shards": [through, { "source": "1", "entries": 500, "bytes": 4_970, "segments": [segment] }],
                 "open": [], "sample": { "files": [], "seen": 0 }, "leftOut": {},
                 "notes": { "kept": ["shard 0: times are out of order"], "more": 0 },
+            }),
+        );
+        golden(
+            "source-progress-objects",
+            json!({
+                "transfer": "replay-000001",
+                "stage": { "at": "objects", "list": "rules/replay/run-000001.json", "sha256": sha, "passed": 501 },
+                "shards": [{ "entries": 500, "bytes": 3_500, "segments": [segment] }], "open": [],
+                "sample": { "files": [entry], "last": entry, "seen": 500 }, "leftOut": {},
+                "notes": { "kept": [], "more": 0 }, "bucket": "s3://incoming", "changed": 1,
             }),
         );
         for stage in [

@@ -1,4 +1,5 @@
-//! The kinds of an import's source: a manifest, a prefix that holds one, a prefix of any files, or one file.
+//! The kinds of an import's source: a manifest, a prefix that holds one, a prefix of any files, one file, or a list of
+//! objects.
 
 use futures::stream::{self, StreamExt};
 use sluice_ports::{BucketStore, ErrorKind, Listed as File};
@@ -10,6 +11,7 @@ use super::folder::{above, is_root_of, why_passed};
 use super::foreign::Asked;
 use super::keeping::ListWriter;
 use super::list::{Known, ListedShard, Sources};
+use super::objects;
 use super::progress::{Progress, Stage, Unfinished, Within};
 use super::range::{Bounds, Selected};
 use super::rhythm::refuse_untimed;
@@ -38,6 +40,10 @@ pub(super) async fn find(source: &Source<'_>, list: &mut ListWriter<'_>) -> Resu
                 list.progress.stage = Stage::Manifest { root, sha256: None, within: None };
             }
             Stage::Files { after } => source.files(list, after).await?,
+            Stage::Objects { list: key, sha256, passed } => {
+                let of = (key.as_str(), sha256.as_deref());
+                objects::listed(source.engine, source.bucket, of, passed, source.asked, list).await?;
+            }
             Stage::Manifest { root, sha256, within } => {
                 source.manifest(list, &root, sha256.as_deref(), within).await?;
             }
@@ -83,6 +89,10 @@ impl Source<'_> {
         let is_named = [ObjectKeys::root(), ObjectKeys::cancelled()].contains(&name);
         if is_root(self.bucket, path).await? {
             return Ok(Stage::Manifest { root: path.to_owned(), sha256: None, within: None });
+        }
+        if objects::is_list(self.bucket, path).await? {
+            self.bounds.refuse()?;
+            return Ok(Stage::Objects { list: path.to_owned(), sha256: None, passed: 0 });
         }
         // Other programs write files of that name, too: with a format given they are data.
         if is_named && !self.asked.said {
@@ -390,7 +400,7 @@ fn entry(file: File) -> SourceEntry {
 fn refuse_ours(file: &File, prefix: &str, uri: &BucketUri) -> Result<(), OperationError> {
     let named =
         format!("{}/{}", uri.to_string().trim_end_matches('/'), file.key.strip_prefix(prefix).unwrap_or_default());
-    if is_ours(&file.key) || is_ours(&named) {
+    if ObjectKeys::has_form(&file.key) || ObjectKeys::has_form(&named) {
         return Err(OperationError::new(
             Code::ManifestInvalid,
             format!(
@@ -401,13 +411,6 @@ fn refuse_ours(file: &File, prefix: &str, uri: &BucketUri) -> Result<(), Operati
         ));
     }
     Ok(())
-}
-
-/// True if a key has the form of an export's data or of its manifest: `…/data/shard=…`, `…/manifest/shard=…`.
-fn is_ours(key: &str) -> bool {
-    let mut parents = key.rsplit('/').skip(1).skip_while(|segment| *segment == "index");
-    let shard = parents.next().is_some_and(|segment| segment.starts_with("shard="));
-    shard && matches!(parents.next(), Some("data" | "manifest"))
 }
 
 /// What a manifest says of an object. It is pinned once the bucket has said what is there.
