@@ -10,6 +10,7 @@ import control
 import dying
 import older
 import refusals
+import rules
 import series
 import transfers
 from cloud import ROOT, Cloud, Stack, check, working_in
@@ -40,6 +41,13 @@ SCENARIOS = [
     control.stopped_at_rest,
     series.nightly,
     series.taken_by_another_host,
+    rules.many_at_once,
+    rules.told_by_the_bus,
+    rules.an_export_arrives,
+    rules.removed,
+    rules.a_run_dies,
+    rules.a_run_fails,
+    rules.started_from_outside,
     dying.export_dies,
     dying.import_dies,
     dying.two_slices_at_once,

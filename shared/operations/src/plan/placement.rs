@@ -179,6 +179,7 @@ mod tests {
             shards,
             left_out: LeftOut::default(),
             notes: Notes::default(),
+            bucket: None,
         }
     }
 

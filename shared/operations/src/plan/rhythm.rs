@@ -88,6 +88,7 @@ mod tests {
             shards: times.iter().map(shard).collect(),
             left_out: LeftOut::default(),
             notes: Notes::default(),
+            bucket: None,
         }
     }
 
