@@ -11,6 +11,7 @@ import dying
 import older
 import refusals
 import rights
+import rules
 import series
 import transfers
 import watching
@@ -42,6 +43,13 @@ SCENARIOS = [
     control.stopped_at_rest,
     series.nightly,
     series.taken_by_another_host,
+    rules.many_at_once,
+    rules.told_by_the_bus,
+    rules.an_export_arrives,
+    rules.removed,
+    rules.a_run_dies,
+    rules.a_run_fails,
+    rules.started_from_outside,
     dying.export_dies,
     dying.import_dies,
     dying.two_slices_at_once,

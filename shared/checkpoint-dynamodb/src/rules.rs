@@ -19,10 +19,11 @@ use crate::{DynamoCheckpoints, fault};
 /// The mark of an object that was put into an inbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct SeenRecord {
-    version: u32,
-    /// Seconds since the epoch, as the table's time to live takes them.
-    expires_at: i64,
+pub(crate) struct SeenRecord {
+    /// Version of this record's shape.
+    pub(crate) version: u32,
+    /// Seconds since the epoch, as the table's time to live takes them: [`crate::EXPIRES_AT`].
+    pub(crate) expires_at: i64,
 }
 
 /// ARRIVALS as it is stored: others may add fields.

@@ -9,8 +9,8 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 
 use sluice_transfer::manifest::{
-    Document, ExportManifest, ImportManifest, ImportedShard, ListPart, ListShard, ManifestObject, Segment,
-    SegmentChain, SegmentRef, ShardManifest, SourceEntry, SourceList,
+    Document, ExportManifest, ImportManifest, ImportedShard, ListPart, ListShard, ListedObject, ManifestObject,
+    ObjectList, Segment, SegmentChain, SegmentRef, ShardManifest, SourceEntry, SourceList,
 };
 use sluice_transfer::record::{ManifestRef, Mark, Origin, SealedObject, SourceCursor};
 use sluice_transfer::{
@@ -348,4 +348,27 @@ fn a_segment_of_marks() {
     let origin = |n: u64| Some(Origin { shard: shard("shardId-000000000001"), sequence: Sequence::new(n) });
     let entries = [1, 2].map(|n| Mark { origin: origin(n * 30), ..mark(n) }).into();
     golden("import-segment-mapped.json", &Segment { entries, ..segment });
+}
+
+#[test]
+fn a_list_of_objects() {
+    let bare = ListedObject {
+        key: "orders/a b.jsonl".to_owned(),
+        etag: None,
+        size: None,
+        version: None,
+        sequencer: None,
+        time: None,
+    };
+    let arrived = ListedObject {
+        etag: Some("d41d8cd98f00b204e9800998ecf8427e".to_owned()),
+        size: Some(7),
+        version: Some("L4kqtJlcpXroDTDmpUMLUo".to_owned()),
+        sequencer: Some("0055AED6DCD90281E5".to_owned()),
+        time: Some(time(5)),
+        ..bare.clone()
+    };
+    let list = ObjectList { bucket: bucket(), may_change: false, objects: vec![bare] };
+    golden("object-list.json", &list);
+    golden("object-list-arrived.json", &ObjectList { may_change: true, objects: vec![arrived], ..list });
 }

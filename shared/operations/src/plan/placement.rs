@@ -174,6 +174,7 @@ mod tests {
     fn sources(shards: Vec<ListedShard>) -> Sources {
         Sources {
             encoding: Encoding { format: Format::Avro, ..Encoding::RAW },
+            bucket: None,
             foreign: None,
             joined: false,
             shards,

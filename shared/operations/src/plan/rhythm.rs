@@ -83,6 +83,7 @@ mod tests {
         };
         Sources {
             encoding: Encoding { format: Format::Avro, ..Encoding::RAW },
+            bucket: None,
             foreign: None,
             joined: true,
             shards: times.iter().map(shard).collect(),

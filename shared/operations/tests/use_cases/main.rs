@@ -9,6 +9,7 @@ mod by_key;
 mod control;
 mod error_codes;
 mod foreign;
+mod lists;
 mod misfits;
 mod pace;
 mod planning;

@@ -183,7 +183,7 @@ fn what_was_changed_or_is_another_kind_is_refused() {
     let text = String::from_utf8(segment().to_bytes()).unwrap();
     let read = |text: String| Segment::<ManifestObject>::from_bytes(text.as_bytes());
     assert_eq!(read(text.replace("data/0", "data/1")), Err(ManifestError::Checksum));
-    assert_eq!(read(text.replace(r#""version":1"#, r#""version":6"#)), Err(ManifestError::Newer(6)));
+    assert_eq!(read(text.replace(r#""version":1"#, r#""version":7"#)), Err(ManifestError::Newer(7)));
     assert!(matches!(read(text.replace("export-segment", "x")), Err(ManifestError::Kind { .. })));
     assert!(matches!(read("{}".into()), Err(ManifestError::Foreign(_))));
     assert!(matches!(SourceList::from_bytes(text.as_bytes()), Err(ManifestError::Kind { .. })));
