@@ -28,7 +28,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent / "scenarios"))
 
-from lib import Broken, check  # noqa: E402  (the path to it has just been set)
+import construct  # noqa: E402  (the path to what it imports has just been set)
+from lib import Broken, check  # noqa: E402
 from proxy import OwnerProxy, Proxy  # noqa: E402
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
@@ -164,10 +165,10 @@ def credentials():
 
 
 class Stack:
-    """The stack, deployed by `sam deploy` from what `sam build` built."""
+    """The stack, deployed from what `sam build` built: by `sam deploy`, or with `cdk` by the construct."""
 
-    def __init__(self, cloud, sam, built):
-        self.cloud = cloud
+    def __init__(self, cloud, sam, built, cdk=None):
+        self.cloud, self.cdk = cloud, cdk
         self.states = cloud.client("stepfunctions")
         self.s3 = cloud.client("s3")
         self.functions = cloud.client("lambda")
@@ -191,6 +192,9 @@ class Stack:
             "AllowedBuckets": bucket_arn(ALLOWED + "*"),
             "AllowedObjects": bucket_arn(f"{ALLOWED}*/{PREFIX}/*"),
         }
+        if self.cdk is not None:
+            construct.deploy(self.cloud, self.cdk, built, STACK, parameters)
+            return
         line = [
             *(sam, "deploy", "--config-file", str(ROOT / "samconfig.toml")),
             *("--template-file", str(pathlib.Path(built).resolve() / "template.yaml")),

@@ -60,7 +60,7 @@ def run(args, folder):
     failed = []
     with Cloud(folder) as cloud:
         began = time.monotonic()
-        stack = Stack(cloud, args.sam, args.built)
+        stack = Stack(cloud, args.sam, args.built, args.cdk)
         print(f"  {time.monotonic() - began:5.1f} s  deployed", flush=True)
         for scenario in SCENARIOS:
             name = scenario.__name__
@@ -85,6 +85,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sam", default="sam", help="the command of aws-sam-cli")
     parser.add_argument("--built", default=ROOT / ".aws-sam" / "build", help="the folder that `sam build` built into")
+    parser.add_argument("--cdk", help="deploys by the CDK instead: infra/cdk, compiled, with its packages")
     parser.add_argument("--only", action="append", help="a scenario's name; can be given several times")
     parser.add_argument("--seed", type=int, help="repeats the random choices of a run; it prints them")
     parser.add_argument("--folder", help="where to work instead of the temporary folder")
