@@ -17,13 +17,12 @@ const { values: args } = parseArgs({
         template: { type: "string", default: TEMPLATE },
         sets: { type: "string", default: resolve(__dirname, "../../test/sets.json") },
         built: { type: "string" },
-        machine: { type: "string", default: "62" },
         out: { type: "string" },
     },
 });
 const template = resolve(args.template);
 const pretended = mkdtempSync(join(tmpdir(), "sluice-built-"));
-const built = args.built ?? pretendToBuild(template, pretended, Number(args.machine));
+const built = args.built ?? pretendToBuild(template, pretended);
 const sets = JSON.parse(readFileSync(args.sets, "utf8")) as { [set: string]: { [parameter: string]: string } };
 const app = new App(args.out === undefined ? {} : { outdir: args.out });
 for (const [set, values] of Object.entries(sets)) {
