@@ -28,6 +28,11 @@ variable "kms_key_arn" {
   description = "Key that encrypts objects, the table and the work bucket; empty for keys that AWS owns and the buckets' own way."
   type        = string
   default     = ""
+
+  validation {
+    condition     = can(regex("^(?:(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?)$", var.kms_key_arn))
+    error_message = "Must match (arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?."
+  }
 }
 
 variable "architecture" {
@@ -95,6 +100,11 @@ variable "revision" {
   description = "To be changed together with AllowedStreams, AllowedBuckets or AllowedObjects, so that functions with the new lists are published."
   type        = string
   default     = "1"
+
+  validation {
+    condition     = can(regex("^(?:[A-Za-z0-9._-]{1,64})$", var.revision))
+    error_message = "Must match [A-Za-z0-9._-]{1,64}."
+  }
 }
 
 variable "schedule_expression" {

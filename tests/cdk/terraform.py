@@ -72,6 +72,8 @@ def compare(name, declared, variable):
     allowed = [] if is_switch(declared) else declared.get("AllowedValues", [])
     missing = [value for value in [*limits, *allowed] if str(value) not in re.findall(r"[\w.-]+", said)]
     check(not missing, f"{name}: the variable is not checked for {missing}")
+    pattern = declared.get("AllowedPattern", "")
+    check(json.dumps(pattern)[1:-1] in said, f"{name}: the variable is not checked for {pattern}")
 
 
 def variables(parameters):

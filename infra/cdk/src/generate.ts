@@ -50,7 +50,8 @@ function shown(parameter: Parameter): string {
 
 function limitsOf(parameter: Parameter): string | undefined {
     const { MinValue: least, MaxValue: most } = parameter;
-    return least !== undefined && most !== undefined ? `From ${least} to ${most}.` : undefined;
+    if (least === undefined) return most === undefined ? undefined : `Up to ${most}.`;
+    return most === undefined ? `From ${least}.` : `From ${least} to ${most}.`;
 }
 
 function wrapped(text: string, width: number): string[] {
@@ -115,7 +116,14 @@ function checks(name: string, parameter: Parameter): string[] {
         checked.push([`contains([${values.join(", ")}], ${variable})`, said]);
     }
     const limits = limitsOf(parameter);
-    if (limits) checked.push([`${variable} >= ${parameter.MinValue} && ${variable} <= ${parameter.MaxValue}`, limits]);
+    const { MinValue: least, MaxValue: most, AllowedPattern: pattern } = parameter;
+    const bounds = [...(least === undefined ? [] : [`>= ${least}`]), ...(most === undefined ? [] : [`<= ${most}`])];
+    if (limits) checked.push([bounds.map((bound) => `${variable} ${bound}`).join(" && "), limits]);
+    if (pattern !== undefined) {
+        const fits = (value: string): string => `can(regex(${quoted(`^(?:${pattern})$`)}, ${value}))`;
+        const all = `alltrue([for item in ${variable} : ${fits("item")}])`;
+        checked.push([isList(parameter) ? all : fits(variable), parameter.ConstraintDescription ?? `Must match ${pattern}.`]);
+    }
     return checked.flatMap(([condition, message]) => [
         "",
         "  validation {",

@@ -27,7 +27,7 @@ export const reasons: readonly Reason[] = [
     },
     {
         finding: /^AwsSolutions-IAM5\[Resource::(arn:<AWS::Partition>:(kinesis|s3):|<.*>\/(.*\/)?\*\])/,
-        resource: /FunctionRole$/,
+        resource: /(FunctionRole|Policy)$/,
         reason:
             "Streams, buckets and objects that the operator lists, or the stack's own work bucket: keys of objects " +
             "and names of consumers are known only when a transfer runs. Rights on buckets hold in this account " +

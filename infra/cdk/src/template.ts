@@ -1,6 +1,6 @@
 // Reads the SAM template: YAML with CloudFormation's short tags, as plain data. Nothing is interpreted here.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { isMap, isScalar, isSeq, parseDocument } from "yaml";
 
@@ -43,8 +43,11 @@ export interface Template {
     Outputs: { [name: string]: Fields };
 }
 
-/** The template of this checkout, seen from the compiled file. */
-export const TEMPLATE = resolve(__dirname, "../../../template.yaml");
+// A package that `npm pack` made has a copy; a checkout has none, so that its template is the one that counts.
+const PACKED = resolve(__dirname, "../../packed/template.yaml");
+
+/** The template of this package or checkout, seen from the compiled file. */
+export const TEMPLATE = existsSync(PACKED) ? PACKED : resolve(__dirname, "../../../template.yaml");
 
 const SECTIONS = new Set(["Description", "Parameters", "Mappings", "Conditions", "Globals", "Resources", "Outputs"]);
 // Metadata only groups parameters at the console.

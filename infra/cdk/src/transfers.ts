@@ -39,7 +39,7 @@ export interface SluiceTransfersProps extends SluiceParameters {
     readonly keepLogicalIds?: boolean;
     /**
      * The SAM template.
-     * @default infra/template.yaml of this checkout
+     * @default the package's own, or infra/template.yaml of the checkout
      */
     readonly template?: string;
 }

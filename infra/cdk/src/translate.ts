@@ -31,7 +31,7 @@ const LAMBDA = new Set([
 /** Those that are translated, or say how. `AutoPublishAliasAllProperties` is what this translation does always. */
 const OF_FUNCTIONS = new Set([
     ...["AutoPublishAlias", "AutoPublishAliasAllProperties", "CodeUri", "DeadLetterQueue", "EventInvokeConfig"],
-    ...["PermissionsBoundary", "Policies", "RolePath", "Tags", "Tracing", "VersionDescription"],
+    ...["PermissionsBoundary", "Policies", "Role", "RolePath", "Tags", "Tracing", "VersionDescription"],
 ]);
 const OF_MACHINES = new Set([
     ...["DefinitionSubstitutions", "DefinitionUri", "Logging", "Name", "Role", "Tags", "Tracing", "Type"],
@@ -133,15 +133,19 @@ function ofFunction(
     const properties: Fields = {
         ...Object.fromEntries(Object.entries(given).filter(([name]) => LAMBDA.has(name))),
         Code: location,
-        Role: { "Fn::GetAtt": [`${logicalId}Role`, "Arn"] },
+        Role: given.Role ?? { "Fn::GetAtt": [`${logicalId}Role`, "Arn"] },
         ...tagged(given),
         ...(traced ? { TracingConfig: { Mode: given.Tracing as Value } } : {}),
         ...(given.DeadLetterQueue ? { DeadLetterConfig: deadLetterTarget(given.DeadLetterQueue as Fields) } : {}),
     };
     const made: Resources = {
         [logicalId]: { ...resource, Type: "AWS::Lambda::Function", Properties: properties },
-        [`${logicalId}Role`]: { ...shared, Type: "AWS::IAM::Role", Properties: role(logicalId, given, traced) },
     };
+    if (given.Role === undefined) {
+        made[`${logicalId}Role`] = { ...shared, Type: "AWS::IAM::Role", Properties: role(logicalId, given, traced) };
+    } else if (given.Policies !== undefined) {
+        throw new Error(`${logicalId}: SAM drops Policies where there is a Role`);
+    }
     const alias = given.AutoPublishAlias;
     if (typeof alias === "string") {
         // Another name with other code or another property: CloudFormation publishes it, and keeps the old one.

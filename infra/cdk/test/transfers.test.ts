@@ -101,7 +101,7 @@ test("values may refer to resources of the same app", () => {
     const key = new Key(stack, "Key");
     const isList = ({ Type }: Parameter): boolean => Type === "CommaDelimitedList";
     const list = parameter((declared) => isList(declared) && /stream/i.test(declared.Description ?? ""));
-    const arn = parameter(({ AllowedPattern }) => AllowedPattern?.includes(":kms:") ?? false);
+    const arn = parameter(({ Type, AllowedPattern }) => Type === "String" && /:kms:/.test(AllowedPattern ?? ""));
     made({ [list]: [orders.streamArn, "arn:aws:kinesis:eu-west-1:000000000000:stream/x"], [arn]: key.keyArn }, stack);
     const text = JSON.stringify(Synthesised.fromStack(stack).toJSON());
     assert.ok(text.includes('{"Fn::Join":["",[{"Fn::GetAtt":["Orders'), "the environment lists the stream");
