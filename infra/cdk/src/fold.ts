@@ -3,7 +3,7 @@
 // stays as it is. So rules that look at resources, such as those of cdk-nag, see what will be deployed.
 //
 // A value may hold tokens of the CDK. They are text here, and a reference to something: never empty, equal to no other
-// text.
+// text, without a comma.
 
 import { Token } from "aws-cdk-lib";
 
@@ -85,7 +85,9 @@ export class Folder {
             case "Fn::Split": {
                 const [at, text] = value as [string, Value];
                 const whole = this.any(text);
-                return typeof whole === "string" ? whole.split(at) : { "Fn::Split": [at, whole as Value] };
+                // What a token stands for may hold a slash, but no comma: an item of a list has none.
+                const known = typeof whole === "string" && (at === "," || !isToken(whole));
+                return known ? whole.split(at) : { "Fn::Split": [at, whole as Value] };
             }
             case "Fn::Select": {
                 const [index, list] = value as [number | string, Value];

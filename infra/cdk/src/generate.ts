@@ -122,7 +122,8 @@ function checks(name: string, parameter: Parameter): string[] {
     if (pattern !== undefined) {
         const fits = (value: string): string => `can(regex(${quoted(`^(?:${pattern})$`)}, ${value}))`;
         const all = `alltrue([for item in ${variable} : ${fits("item")}])`;
-        checked.push([isList(parameter) ? all : fits(variable), parameter.ConstraintDescription ?? `Must match ${pattern}.`]);
+        const message = parameter.ConstraintDescription ?? `Must match ${pattern}.`;
+        checked.push([isList(parameter) ? all : fits(variable), message]);
     }
     return checked.flatMap(([condition, message]) => [
         "",

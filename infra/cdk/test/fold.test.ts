@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { Lazy } from "aws-cdk-lib";
+
 import { Folder } from "../src/fold";
 import { parseTemplate, type Value } from "../src/template";
 import { translate } from "../src/translate";
@@ -58,6 +60,14 @@ test("what a deployment decides stays", () => {
         Neither: { "Fn::Not": [{ Condition: "InChina" }] },
     });
     assert.throws(() => here.fold({ "Fn::If": ["Unknown", 1, 2] }), /no condition Unknown/);
+    const token = Lazy.string({ produce: () => "a/b" });
+    assert.deepEqual(folder([token]).fold({ "Fn::Split": ["/", { "Fn::Join": [",", { Ref: "Names" }] }] }), {
+        "Fn::Split": ["/", token],
+    });
+    assert.deepEqual(folder([token, "c"]).fold({ "Fn::Split": [",", { "Fn::Join": ["/*,", { Ref: "Names" }] }] }), [
+        `${token}/*`,
+        "c",
+    ]);
 });
 
 test("what is not translated is refused by its name", () => {
