@@ -26,7 +26,7 @@ export const reasons: readonly Reason[] = [
         reason: "What Lambda itself needs to write logs, as SAM gives it to every function; AWS keeps it up to date.",
     },
     {
-        finding: /^AwsSolutions-IAM5\[Resource::(arn:[^:]*(::[^:]*)?:(kinesis|s3):|<.*>\/(.*\/)?\*\])/,
+        finding: /^AwsSolutions-IAM5\[Resource::(arn:[^:]*(::[^:]*)?:(kinesis|s3):|\{"Fn::Split"|<.*>\/(.*\/)?\*\])/,
         resource: /(FunctionRole|Policy)$/,
         reason:
             "Streams, buckets and objects that the operator lists, or the stack's own work bucket: keys of objects " +
