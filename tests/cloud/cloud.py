@@ -28,8 +28,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent / "scenarios"))
 
-import construct  # noqa: E402  (the path to what it imports has just been set)
-from lib import Broken, check  # noqa: E402
+from lib import Broken, check  # noqa: E402  (the path to it has just been set)
 from proxy import OwnerProxy, Proxy  # noqa: E402
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
@@ -165,10 +164,10 @@ def credentials():
 
 
 class Stack:
-    """The stack, deployed from what `sam build` built: by `sam deploy`, or with `cdk` by the construct."""
+    """The stack, deployed from what `sam build` built: by `sam deploy`, or one of the ways of deployments.py."""
 
-    def __init__(self, cloud, sam, built, cdk=None):
-        self.cloud, self.cdk = cloud, cdk
+    def __init__(self, cloud, sam, built, way=None):
+        self.cloud, self.way = cloud, way
         self.states = cloud.client("stepfunctions")
         self.s3 = cloud.client("s3")
         self.functions = cloud.client("lambda")
@@ -192,8 +191,8 @@ class Stack:
             "AllowedBuckets": bucket_arn(ALLOWED + "*"),
             "AllowedObjects": bucket_arn(f"{ALLOWED}*/{PREFIX}/*"),
         }
-        if self.cdk is not None:
-            construct.deploy(self.cloud, self.cdk, built, STACK, parameters)
+        if self.way is not None:
+            self.way(self.cloud, built, STACK, parameters)
             return
         line = [
             *(sam, "deploy", "--config-file", str(ROOT / "samconfig.toml")),
