@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sluice_operations::{Code, Engine, Settings, SliceOrder, call};
 use sluice_transfer::record::Proof;
-use sluice_transfer::{Answer, Budget, Call, Course, Kind, Pacing, SliceOutcome, TROUBLES, TransferId};
+use sluice_transfer::{Answer, Budget, Call, Course, Kind, Pacing, SliceOutcome, TransferId};
 
 use crate::args::SliceArgs;
 use crate::clock::{now, sleep};
@@ -146,7 +146,7 @@ impl<'a> Driver<'a> {
             };
             course = course.after(answer, &pacing);
             match reason {
-                Some(reason) if course.troubles > 0 => (self.trouble)(Some(&waiting(&reason, &course))),
+                Some(reason) if course.troubles > 0 => (self.trouble)(Some(&waiting(&reason, &course, &pacing))),
                 // No other owner is alive, so it is the share of an export that is waited for.
                 None if waits && !behind_others => (self.trouble)(Some(SHARE)),
                 None if !waits && (before > 0 || behind_others) => (self.trouble)(None),
@@ -158,7 +158,7 @@ impl<'a> Driver<'a> {
 }
 
 /// What a person is told of a wait for a store in trouble.
-fn waiting(reason: &str, course: &Course) -> String {
-    let (seconds, left) = (course.wait_millis.div_ceil(1_000), TROUBLES.saturating_sub(course.troubles));
+fn waiting(reason: &str, course: &Course, pacing: &Pacing) -> String {
+    let (seconds, left) = (course.wait_millis.div_ceil(1_000), pacing.troubles.saturating_sub(course.troubles));
     format!("{reason} (trying again in {seconds} s, at most {left} times more)")
 }

@@ -19,7 +19,7 @@ pub(crate) async fn status(host: &HostArgs, args: &Status, show: Show) -> Result
     let engine = home.looking(Settings::default());
     let id = match &args.id {
         Some(id) => id.clone(),
-        None => match engine.checkpoints.transfers(1).await?.pop() {
+        None => match engine.checkpoints.transfers(&[], 1).await?.pop() {
             Some(latest) => latest.id,
             None => return Err(Failure::new(Code::TransferNotFound, "there are no transfers yet")),
         },

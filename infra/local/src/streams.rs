@@ -198,7 +198,7 @@ fn is_needed(record: &ShardRecord, shard: &ShardInfo, before: &Position) -> bool
 
 /// The transfers of a stream that are not at their end.
 async fn unfinished(engine: &Engine, uri: &StreamUri) -> sluice_ports::Result<Vec<TransferRecord>> {
-    let mut transfers = engine.checkpoints.transfers(i32::MAX as usize).await?;
+    let mut transfers = engine.checkpoints.transfers(&[], i32::MAX as usize).await?;
     transfers.retain(|transfer| {
         let named = match &transfer.config {
             Config::Export(config) => &config.stream,

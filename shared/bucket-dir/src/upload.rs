@@ -172,7 +172,7 @@ pub(crate) fn list(layout: &Layout, prefix: &str) -> Result<Vec<OpenUpload>> {
             // Whoever completed it died before he could tidy up, and the bucket need not be opened for writing again.
             let _ = sweep_upload(layout, &id, &folder);
         } else {
-            open.push(OpenUpload { key: document.key, id });
+            open.push(OpenUpload { key: document.key, id, begun: None });
         }
     }
     if halves {

@@ -14,7 +14,7 @@ use sluice_ports::{
 };
 use sluice_transfer::limits::{LARGEST_OBJECT, PARTS_PER_OBJECT, S3_SMALLEST_PART};
 use sluice_transfer::record::PartEntry;
-use sluice_transfer::{Checksum, UploadId};
+use sluice_transfer::{Checksum, Timestamp, UploadId};
 
 use crate::fault::{ABORT, COMPLETE, CREATE, Call, GET, HEAD, LIST, PART, PARTS, PUT, Refusal, UPLOADS, refusal};
 use crate::probe::NO_DATA;
@@ -333,7 +333,8 @@ impl BucketStore for S3Bucket {
                 if !key.starts_with(prefix) || !wire::is_name(id) {
                     return Err(self.garbled(UPLOADS, prefix, "the listing has others, or names that are too long"));
                 }
-                open.push(OpenUpload { key: key.to_owned(), id: UploadId(id.to_owned()) });
+                let begun = upload.initiated().and_then(|at| at.to_millis().ok()).map(Timestamp::from_millis);
+                open.push(OpenUpload { key: key.to_owned(), id: UploadId(id.to_owned()), begun });
             }
             if page.is_truncated() != Some(true) {
                 return Ok(open);

@@ -24,6 +24,8 @@ pub(crate) enum Key<'a> {
     Writer(&'a StreamUri),
     /// The exports that read a stream.
     Readers(&'a StreamUri),
+    /// What the sweep keeps.
+    Sweep,
 }
 
 impl Key<'_> {
@@ -33,13 +35,16 @@ impl Key<'_> {
             Self::Meta(id) => format!("transfer#{id}"),
             Self::Shard(id, shard) | Self::Page(id, shard, _, _) => format!("transfer#{id}#shard#{shard}"),
             Self::Writer(stream) | Self::Readers(stream) => format!("stream#{stream}"),
+            Self::Sweep => "sweep".to_owned(),
         }
     }
 
     /// Its place in the partition.
     pub(crate) fn sort(self) -> String {
         match self {
-            Self::Meta(_) | Self::Shard(..) | Self::Writer(_) | Self::Readers(_) => self.kind().to_owned(),
+            Self::Meta(_) | Self::Shard(..) | Self::Writer(_) | Self::Readers(_) | Self::Sweep => {
+                self.kind().to_owned()
+            }
             Self::Page(_, _, destination, index) => format!("{PARTS}{destination}#{index:06}"),
         }
     }
@@ -52,6 +57,7 @@ impl Key<'_> {
             Self::Page(..) => "PARTS",
             Self::Writer(_) => "WRITER",
             Self::Readers(_) => "READERS",
+            Self::Sweep => "SWEEP",
         }
     }
 }

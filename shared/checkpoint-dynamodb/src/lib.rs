@@ -27,6 +27,7 @@ mod item;
 mod key;
 mod requests;
 mod store;
+mod sweep;
 mod table;
 
 use aws_sdk_dynamodb::Client;

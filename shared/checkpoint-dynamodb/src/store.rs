@@ -18,7 +18,7 @@ use crate::table::{BY_STATE, STATE};
 use crate::{DynamoCheckpoints, fault};
 
 impl DynamoCheckpoints {
-    async fn read<T: DeserializeOwned>(&self, key: Key<'_>) -> Result<Option<T>> {
+    pub(crate) async fn read<T: DeserializeOwned>(&self, key: Key<'_>) -> Result<Option<T>> {
         self.get(key).await?.map(from_item).transpose()
     }
 
@@ -31,7 +31,7 @@ impl DynamoCheckpoints {
         }
     }
 
-    async fn update<T>(
+    pub(crate) async fn update<T>(
         &self,
         key: Key<'_>,
         record: &T,
@@ -63,6 +63,16 @@ impl DynamoCheckpoints {
 
     /// The youngest of a state's transfers.
     async fn transfers_in(&self, state: State, limit: usize) -> Result<Vec<TransferRecord>> {
+        self.transfers_of(state, limit, None).await
+    }
+
+    /// The youngest of a state's transfers that do not have an attribute, if one is named.
+    pub(crate) async fn transfers_of(
+        &self,
+        state: State,
+        limit: usize,
+        without: Option<&str>,
+    ) -> Result<Vec<TransferRecord>> {
         let request = self
             .client
             .query()
@@ -72,9 +82,17 @@ impl DynamoCheckpoints {
             .expression_attribute_names("#state", STATE)
             .expression_attribute_values(":state", AttributeValue::S(state.to_string()))
             .scan_index_forward(false);
+        let request = match without {
+            Some(name) => {
+                request.filter_expression("attribute_not_exists(#without)").expression_attribute_names("#without", name)
+            }
+            None => request,
+        };
         let (mut records, mut start) = (Vec::new(), None);
         while records.len() < limit {
-            let missing = i32::try_from(limit - records.len()).unwrap_or(i32::MAX);
+            // A filter passes over what was read, and the limit is one of reading.
+            let missing = if without.is_some() { limit } else { limit - records.len() };
+            let missing = i32::try_from(missing).unwrap_or(i32::MAX);
             let answer = request.clone().limit(missing).set_exclusive_start_key(start.clone()).send().await;
             let what = || format!("listing transfers that are {state} in the table {}", self.table);
             let answer = answer.map_err(|error| fault::reading(error, what()))?;
@@ -86,6 +104,7 @@ impl DynamoCheckpoints {
                 break;
             }
         }
+        records.truncate(limit);
         Ok(records)
     }
 }
@@ -108,9 +127,10 @@ impl CheckpointStore for DynamoCheckpoints {
 
     /// One query a state. A transfer that changes its state meanwhile may be found in both, or, going back to an
     /// earlier one, in neither, until it is asked for again.
-    async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>> {
+    async fn transfers(&self, of: &[State], limit: usize) -> Result<Vec<TransferRecord>> {
         let mut found: BTreeMap<TransferId, TransferRecord> = BTreeMap::new();
-        for state in State::ALL {
+        let of = if of.is_empty() { &State::ALL[..] } else { of };
+        for &state in of {
             for record in self.transfers_in(state, limit).await? {
                 if found.get(&record.id).is_none_or(|other| other.revision < record.revision) {
                     found.insert(record.id.clone(), record);

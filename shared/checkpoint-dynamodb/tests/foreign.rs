@@ -74,6 +74,7 @@ async fn a_foreign_server_conforms() {
     let Some(endpoint) = common::endpoint() else { return };
     let client = client(&endpoint);
     sluice_conformance::checkpoint::run(async || Arc::new(fresh(&client).await) as Arc<dyn CheckpointStore>).await;
+    sluice_conformance::sweep::run(async || Arc::new(fresh(&client).await)).await;
 }
 
 /// Carries requests out and loses the answers to some: those of one operation, so many of them.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use serde::de::DeserializeOwned;
 use sluice_ports::{CheckpointStore, Created, Error, ErrorKind, Result, Stored, TransferRemoval, WriterAnswer};
 use sluice_transfer::record::{LedgerPage, ReadersRecord, ShardRecord, TransferRecord};
-use sluice_transfer::{DestinationName, ShardId, StreamUri, TransferId};
+use sluice_transfer::{DestinationName, ShardId, State, StreamUri, TransferId};
 
 use crate::SqliteCheckpoints;
 use crate::file::{LABEL, READERS};
@@ -145,16 +145,22 @@ impl CheckpointStore for SqliteCheckpoints {
         .await
     }
 
-    async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    async fn transfers(&self, of: &[State], limit: usize) -> Result<Vec<TransferRecord>> {
+        let of = of.to_vec();
         self.look(Vec::new(), move |connection| {
+            // All of them: the state is in the record, and one machine has few.
+            let all = if of.is_empty() { i64::try_from(limit).unwrap_or(i64::MAX) } else { -1 };
             let read = || -> rusqlite::Result<Vec<(String, String)>> {
                 let sql = "SELECT id, record FROM transfers ORDER BY created DESC, id LIMIT ?1";
                 let mut statement = connection.prepare_cached(sql)?;
-                statement.query_map([limit], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+                statement.query_map([all], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
             };
             let rows = read().map_err(fault("listing the transfers"))?;
-            rows.iter().map(|(id, text)| from_text(&format!("the transfer {id}"), text)).collect()
+            let records = rows.iter().map(|(id, text)| from_text(&format!("the transfer {id}"), text));
+            let is_wanted = |record: &Result<TransferRecord>| {
+                of.is_empty() || record.as_ref().map_or(true, |record| of.contains(&record.state))
+            };
+            records.filter(is_wanted).take(limit).collect()
         })
         .await
     }

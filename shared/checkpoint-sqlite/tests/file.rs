@@ -94,7 +94,7 @@ async fn the_file_of_an_earlier_sluice_is_refused_with_the_way_out() {
     let before = include_str!("../../../tests/golden/home-v1/checkpoints.sql");
     Connection::open(&path).unwrap().execute_batch(before).unwrap();
     let bytes = std::fs::read(&path).unwrap();
-    let looked = SqliteCheckpoints::looking(&path).transfers(9).await.unwrap_err();
+    let looked = SqliteCheckpoints::looking(&path).transfers(&[], 9).await.unwrap_err();
     for error in [SqliteCheckpoints::open(&path).await.unwrap_err(), looked] {
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
         let text = error.to_string();
@@ -159,7 +159,7 @@ async fn looking_makes_nothing_and_writes_nothing() {
     let looking = SqliteCheckpoints::looking(&path);
     let record = shard("0");
     assert_eq!(looking.shard(&record.transfer, &record.shard).await.unwrap(), None);
-    assert_eq!(looking.transfers(9).await.unwrap(), []);
+    assert_eq!(looking.transfers(&[], 9).await.unwrap(), []);
     assert_eq!(looking.ledger(&record.transfer, &record.shard, &DestinationName::only(), 9).await.unwrap(), []);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     // It is seen once it is made.

@@ -1,6 +1,6 @@
 //! The suite of [`CheckpointStore`].
 
-mod fixtures;
+pub(crate) mod fixtures;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -99,7 +99,7 @@ async fn nothing_is_found_where_nothing_was_made(store: &Store) {
     assert_eq!(store.transfer(&id("t")).await.expect("reading a transfer"), None);
     assert_eq!(read(store, &record).await, None);
     assert_eq!(ledger(store, &record, &DestinationName::only(), 9).await, Vec::new());
-    assert_eq!(store.transfers(9).await.expect("listing transfers"), Vec::new());
+    assert_eq!(store.transfers(&[], 9).await.expect("listing transfers"), Vec::new());
     store.drop_ledger(&id("t"), &shard_id("0")).await.expect("dropping no ledger");
     store.release_writer(&stream("s"), &id("t")).await.expect("releasing what nobody holds");
 }
@@ -262,7 +262,7 @@ async fn shards_and_transfers_do_not_mix(store: &Store) {
         let found = store.transfer(&record.transfer).await.expect("reading a transfer");
         assert_eq!(found, Some(export(record.transfer.as_str(), 1)), "transfers and shards mix");
     }
-    let listed = store.transfers(99).await.expect("listing transfers");
+    let listed = store.transfers(&[], 99).await.expect("listing transfers");
     assert_eq!(listed.len(), 4, "shards are listed as transfers, or transfers are not listed");
 }
 
@@ -276,22 +276,26 @@ async fn transfers_are_listed_the_youngest_first(store: &Store) {
     let ids =
         |records: Vec<TransferRecord>| records.into_iter().map(|record| record.id.to_string()).collect::<Vec<_>>();
     let all = ["t-90", "t-80", "t-70", "t-60", "t-50", "t-40", "t-35", "t-30", "t-20", "t-10"];
-    assert_eq!(ids(store.transfers(99).await.expect("listing transfers")), all, "not the youngest first");
-    assert_eq!(ids(store.transfers(4).await.expect("listing transfers")), all[..4], "not the youngest four");
-    assert_eq!(store.transfers(0).await.expect("listing transfers"), [], "none were asked for");
+    assert_eq!(ids(store.transfers(&[], 99).await.expect("listing transfers")), all, "not the youngest first");
+    assert_eq!(ids(store.transfers(&[], 4).await.expect("listing transfers")), all[..4], "not the youngest four");
+    assert_eq!(store.transfers(&[], 0).await.expect("listing transfers"), [], "none were asked for");
+    let (first, second) = (State::ALL[2], State::ALL[3]);
+    let some = ids(store.transfers(&[second, first], 9).await.expect("listing transfers"));
+    assert_eq!(some, ["t-90", "t-30"], "not those of the states that were named");
+    assert_eq!(ids(store.transfers(&[second], 1).await.expect("listing transfers")), ["t-30"]);
 
     let mut moved = store.transfer(&id("t-30")).await.expect("reading a transfer").expect("a transfer");
     moved.state = State::Completed;
     moved.revision += 1;
     assert_eq!(store.update_transfer(&moved).await.expect("writing a transfer"), Stored::Done);
-    let listed = store.transfers(99).await.expect("listing transfers");
+    let listed = store.transfers(&[], 99).await.expect("listing transfers");
     assert_eq!(listed.iter().find(|record| record.id == moved.id), Some(&moved), "a listed transfer is out of date");
     assert_eq!(ids(listed), all, "a transfer that changed its state is listed twice, or not at all");
 
     for twin in ["twin-b", "twin-a"] {
         store.create_transfer(&export(twin, 5)).await.expect("making a transfer");
     }
-    let listed = ids(store.transfers(99).await.expect("listing transfers"));
+    let listed = ids(store.transfers(&[], 99).await.expect("listing transfers"));
     assert_eq!(listed[10..], ["twin-a", "twin-b"], "transfers of one age are not in the order of their ids");
 }
 

@@ -7,3 +7,4 @@
 pub mod bucket;
 pub mod checkpoint;
 pub mod stream;
+pub mod sweep;

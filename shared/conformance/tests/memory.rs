@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sluice_conformance::{bucket, checkpoint, stream};
+use sluice_conformance::{bucket, checkpoint, stream, sweep};
 use sluice_memory::{MemoryBucket, MemoryCheckpoints, MemoryStream};
 use sluice_ports::{BucketStore, Capabilities, CheckpointStore, StreamStore};
 
@@ -39,4 +39,5 @@ async fn a_bucket_with_fresh_etags_and_large_parts() {
 #[tokio::test]
 async fn checkpoints() {
     checkpoint::run(|| async { Arc::new(MemoryCheckpoints::new()) as Arc<dyn CheckpointStore> }).await;
+    sweep::run(|| async { Arc::new(MemoryCheckpoints::new()) }).await;
 }

@@ -129,6 +129,10 @@ const SLICE_SECONDS: u64 = 300;
 /// paused meanwhile, and resumed elsewhere, ends within so long.
 const IDLE_MILLIS: u64 = 900_000;
 
+/// Answers in a row that may be trouble: with waits that grow from 5 seconds to 5 minutes a bad day of six hours. While
+/// a lane waits no function runs and no shard is held.
+pub(crate) const TROUBLES: u32 = 80;
+
 /// The bounds of this host. The slices of a wave are handed on with each lane.
 pub(crate) const PACING: Pacing = Pacing {
     slices: u64::MAX,
@@ -136,7 +140,8 @@ pub(crate) const PACING: Pacing = Pacing {
     idle_millis: IDLE_MILLIS,
     rest_millis: 10_000,
     trouble_millis: 5_000,
-    longest_millis: 30_000,
+    longest_millis: 300_000,
+    troubles: TROUBLES,
 };
 
 /// Whole seconds, as a Wait state takes them: none only where there is no wait.
@@ -210,8 +215,6 @@ fn named(outcome: &SliceOutcome) -> (&'static str, Option<Failure>) {
 
 #[cfg(test)]
 mod tests {
-    use sluice_transfer::TROUBLES;
-
     use super::*;
 
     #[test]
@@ -233,7 +236,8 @@ mod tests {
         assert_eq!(answer(2, 0, busy()), (SliceNext::Done, "busy", 0, false));
         assert_eq!(answer(0, 0, SliceOutcome::Done), (SliceNext::Done, "done", 0, false));
         assert_eq!(answer(0, 0, interrupted()), (SliceNext::Trouble, "interrupted", 5, true));
-        assert_eq!(answer(9, 3, interrupted()), (SliceNext::Trouble, "interrupted", 30, true));
+        assert_eq!(answer(9, 3, interrupted()), (SliceNext::Trouble, "interrupted", 40, true));
+        assert_eq!(answer(9, 30, interrupted()), (SliceNext::Trouble, "interrupted", 300, true));
         assert_eq!(answer(9, TROUBLES - 1, interrupted()), (SliceNext::Done, "interrupted", 0, true));
         assert_eq!(answer(0, 0, SliceOutcome::Failed(failure.clone())), (SliceNext::Done, "failed", 0, true));
     }

@@ -24,6 +24,8 @@ pub struct Config {
     pub machine: String,
     /// How long a slice works, in seconds; the invocation's deadline may come before.
     pub slice_seconds: u64,
+    /// Days for which records of ended transfers are kept; 0 for ever.
+    pub keep_days: u64,
     /// Memory of the function, in MiB.
     pub memory_mib: u64,
     /// Memory of the functions that move events, in MiB.
@@ -55,6 +57,8 @@ impl Config {
             table: text("SLUICE_TABLE")?,
             machine: text("SLUICE_STATE_MACHINE")?,
             slice_seconds: number("SLUICE_SLICE_SECONDS")?,
+            // Only the sweep is told.
+            keep_days: get("SLUICE_KEEP_DAYS").map_or(Ok(0), |_| number("SLUICE_KEEP_DAYS"))?,
             memory_mib: number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")?,
             slice_memory_mib: number("SLUICE_SLICE_MEMORY")?,
             read_share: text("SLUICE_READ_SHARE")?.parse().map_err(|error: ReadShareError| ConfigError {
@@ -105,7 +109,7 @@ mod tests {
             let text = match name {
                 _ if name == without => return None,
                 "SLUICE_CREATE_TARGETS" => "true",
-                "SLUICE_SLICE_SECONDS" | "AWS_LAMBDA_FUNCTION_MEMORY_SIZE" | "SLUICE_SLICE_MEMORY" => "256",
+                "SLUICE_KEEP_DAYS" | "SLUICE_SLICE_SECONDS" | "AWS_LAMBDA_FUNCTION_MEMORY_SIZE" | "SLUICE_SLICE_MEMORY" => "256",
                 "SLUICE_READ_SHARE" => "0.25",
                 "SLUICE_ALLOWED_STREAMS" => "arn:aws:kinesis:*:1:stream/a*, arn:aws:kinesis:*:1:stream/b",
                 _ => "x",

@@ -9,7 +9,7 @@ use tracing::Instrument;
 use crate::answer::{Next, PACING, Turn};
 use crate::error::Refused;
 use crate::function::{Host, Invocation};
-use crate::settle::{ended, settled, superseded};
+use crate::settle::{ended, settled, superseded, tell};
 
 /// What the workflow hands on.
 #[derive(Debug, Deserialize)]
@@ -76,7 +76,7 @@ async fn check(host: &Host, handed: &Handed, invocation: &Invocation) -> Result<
     if turn.emit {
         turn = turn.telling(&report);
     }
-    tracing::info!(state = %report.state, next = ?turn.next, "finishing");
+    tell(&report, turn.next, "finishing");
     Ok(turn)
 }
 

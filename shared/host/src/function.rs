@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use sluice_checkpoint_dynamodb::DynamoCheckpoints;
 use sluice_operations::{Engine, SliceOrder};
 use sluice_places_aws::{Aws, Connection, Profile, SdkConfig};
-use sluice_ports::{Executions, Scheme, Schemes};
+use sluice_ports::{Executions, Scheme, Schemes, SweepStore};
 use sluice_transfer::record::Proof;
 use sluice_transfer::{Budget, ShardId, Timestamp, TransferId};
 use tracing::{Span, field};
@@ -26,6 +26,8 @@ const MARGIN_MILLIS: u64 = 3_000;
 pub struct Host {
     /// The engine over this stack's table, and over all streams and buckets that may be touched.
     pub engine: Engine,
+    /// The same table, as a sweep sees it.
+    pub sweep: Arc<dyn SweepStore>,
     /// The executions of the stack's workflow, where the function links them.
     pub executions: Option<Arc<dyn Executions>>,
     /// As deployed.
@@ -77,14 +79,14 @@ impl Host {
         let config = Config::read(|name| std::env::var(name).ok())?;
         let connection = Connection::open(Profile::Function).await;
         let clock = Arc::new(SystemClock);
-        let checkpoints = DynamoCheckpoints::new(Client::new(connection.config()), config.table.clone());
+        let checkpoints = Arc::new(DynamoCheckpoints::new(Client::new(connection.config()), config.table.clone()));
         let rules = Arc::new(config.rules.clone());
         let work = rules.work.clone();
         let executions = function.executions.map(|open| open(connection.config(), &config.machine));
         let places = Schemes::new(&Aws { connection, rules, clock: clock.clone() }, function.schemes, work);
         let settings = config.settings();
-        let engine = Engine { checkpoints: Arc::new(checkpoints), places: Arc::new(places), clock, settings };
-        Ok(Self { engine, executions, config })
+        let engine = Engine { checkpoints: checkpoints.clone(), places: Arc::new(places), clock, settings };
+        Ok(Self { engine, sweep: checkpoints, executions, config })
     }
 
     /// The order for what runs until the invocation's end, or until the slice's, if `sliced`.

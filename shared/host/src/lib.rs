@@ -24,6 +24,7 @@ mod plan;
 mod rig;
 mod settle;
 mod slice;
+mod sweep;
 
 pub use answer::{Next, SliceAnswer, SliceNext, Turn};
 pub use command::{Command, Stopped};
@@ -34,3 +35,4 @@ pub use function::{Function, Host, Invocation, OpenExecutions};
 pub use import::import;
 pub use plan::plan;
 pub use settle::settle;
+pub use sweep::{Swept, sweep};

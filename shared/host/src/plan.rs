@@ -6,13 +6,14 @@ use sluice_operations::{
     Code, NextRun, OperationError, Runner, SeriesOrder, Wish, call, cancel, describe, last_run, limit, next_run, pause,
     stopped,
 };
+use sluice_ports::Execution;
 use sluice_transfer::record::{Failure, TransferRecord};
 use sluice_transfer::{Answer, Call, Course, ExportRequest, Kind, Request, State, TransferId, Wanted};
 use tracing::Instrument;
 
 use crate::answer::{Next, PACING, Turn};
 use crate::command::{Command, Ran, Stopped};
-use crate::error::Refused;
+use crate::error::{Refused, invalid};
 use crate::function::{Host, Invocation};
 use crate::settle::superseded;
 
@@ -204,18 +205,49 @@ async fn turn(host: &Host, record: &TransferRecord, next: Next) -> Result<Begun,
     Ok(Begun::Turn(Box::new(turn)))
 }
 
-/// Starts a transfer or lets one go on, in this execution; one that another execution runs is shown.
+/// Starts a transfer or lets one go on, in this execution; one that another execution runs is shown. That it runs is
+/// looked at: where it has ended, and nobody told, the transfer goes on here.
 async fn go_on(
     host: &Host,
     id: &TransferId,
     wish: Wish<'_>,
     runner: Runner<'_>,
 ) -> Result<(TransferRecord, Next), OperationError> {
-    let begun = sluice_operations::begin(&host.engine, id, wish, runner).await?;
+    let mut begun = sluice_operations::begin(&host.engine, id, wish, runner).await?;
     if begun.call == Call::End && begun.transfer.state.is_active() {
-        tracing::warn!(by = begun.transfer.execution, "another execution runs this transfer: nothing is begun");
+        let by = begun.transfer.execution.clone();
+        if runs(host, &by).await? {
+            tracing::warn!(by, "another execution runs this transfer: nothing is begun");
+        } else {
+            tracing::warn!(by, "the execution that ran this transfer has ended: it goes on in this one");
+            begun = sluice_operations::begin(&host.engine, id, Wish::Resume, runner).await?;
+        }
     }
     Ok((begun.transfer, Next::of(&begun.call)))
+}
+
+/// Whether an execution may be running. A function that cannot look takes it that it does.
+async fn runs(host: &Host, execution: &str) -> Result<bool, OperationError> {
+    match &host.executions {
+        Some(executions) => Ok(executions.look(execution).await? == Execution::Runs),
+        None => Ok(true),
+    }
+}
+
+/// Looks that an end may take until it is seen, and the milliseconds between them: what tells how an execution stands
+/// may trail (Step Functions API reference, `DescribeExecution`).
+const LOOKS: (u32, u64) = (5, 2_000);
+
+/// Whether an execution runs that somebody says has ended.
+async fn still_runs(host: &Host, execution: &str) -> Result<bool, OperationError> {
+    let (looks, pause) = LOOKS;
+    for _ in 1..looks {
+        if !runs(host, execution).await? {
+            return Ok(false);
+        }
+        host.engine.clock.sleep(pause).await;
+    }
+    runs(host, execution).await
 }
 
 /// Where a transfer that is to come to rest goes.
@@ -227,6 +259,11 @@ fn at_rest(record: TransferRecord) -> (TransferRecord, Next) {
 /// Brings the transfer of a stopped execution to rest, if nothing else runs it by now.
 async fn after_a_stop(host: &Host, id: &TransferId, said: Stopped) -> Result<Begun, Refused> {
     let Stopped { execution, status, why, .. } = said;
+    // Anybody who may start executions can write such an input: what it says is looked at.
+    if host.executions.is_some() && still_runs(host, &execution).await? {
+        let what = format!("stopped: the execution {execution} runs; pause the transfer, or stop the execution");
+        return Err(invalid(what).into());
+    }
     let failed = status == "FAILED";
     let message = format!("the execution {execution} ended as {status}; resume the transfer to go on. {why}");
     let reason = Failure { code: Code::ExecutionStopped.to_string(), message };

@@ -34,14 +34,20 @@ pub(crate) async fn host_of(places: &MemoryPlaces, events: usize) -> Host {
     let events: Vec<_> = std::iter::repeat_with(event).take(events).collect();
     append_once(&places.source, &"0".parse().unwrap(), None, &Position::Beginning, &events).await.unwrap();
     let config = Config::read(|name| {
-        let number = ["SECONDS", "SIZE", "MEMORY"].iter().any(|end| name.ends_with(end));
+        let number = ["SECONDS", "SIZE", "MEMORY", "DAYS"].iter().any(|end| name.ends_with(end));
         let other = if name.ends_with("SHARE") { "0.5" } else { "x" };
         Some(if number { "256" } else { other }.to_owned())
     });
     let config = config.unwrap();
     let (checkpoints, clock) = (Arc::new(MemoryCheckpoints::default()), Arc::new(SystemClock));
+    let sweep = checkpoints.clone();
     let settings = config.settings();
-    Host { engine: Engine { checkpoints, places: Arc::new(places.clone()), clock, settings }, executions: None, config }
+    Host {
+        engine: Engine { checkpoints, places: Arc::new(places.clone()), clock, settings },
+        sweep,
+        executions: None,
+        config,
+    }
 }
 
 /// An invocation that still has this many milliseconds.

@@ -1,9 +1,9 @@
 //! `settle`: what a wave came to, and what comes next.
 
 use serde::Deserialize;
-use sluice_operations::{OperationError, Report, describe};
+use sluice_operations::{Code, OperationError, Report, describe, stopped};
 use sluice_transfer::record::{Config, Failure, TransferRecord};
-use sluice_transfer::{Answer, Call, Course, State, TransferId, Wanted};
+use sluice_transfer::{Answer, Call, Course, Kind, State, TransferId, Wanted};
 use tracing::Instrument;
 
 use crate::answer::{Next, PACING, Turn, seconds};
@@ -38,10 +38,33 @@ pub async fn settle(host: &Host, wave: Wave, invocation: &Invocation) -> Result<
         if let Some(turn) = superseded(host, &wave.id, wave.execution.as_deref()).await? {
             return Ok(turn);
         }
+        let failure = unless_stopped(host, &wave.id, wave.execution.as_deref(), failure).await?;
         settled(host, &wave.id, wave.execution.as_deref(), failure, invocation).await
     }
     .instrument(span)
     .await
+}
+
+/// The workflow's name for a lane that was stopped from outside, or could not be started.
+const LANE_LOST: &str = "LaneLost";
+
+/// A lane that somebody stopped by hand is no failure: the transfer comes to rest, as if its execution had been
+/// stopped.
+async fn unless_stopped(
+    host: &Host,
+    id: &TransferId,
+    execution: Option<&str>,
+    failure: Option<Failure>,
+) -> Result<Option<Failure>, OperationError> {
+    match (failure, execution) {
+        (Some(lost), Some(execution)) if lost.code == LANE_LOST => {
+            tracing::warn!("a lane was lost: the transfer comes to rest");
+            let reason = Failure { code: Code::ExecutionStopped.to_string(), ..lost };
+            stopped(&host.engine, id, execution, reason).await?;
+            Ok(None)
+        }
+        (failure, _) => Ok(failure),
+    }
 }
 
 /// The end of an execution whose transfer another one runs by now: what it has seen is not to be settled by.
@@ -99,8 +122,26 @@ pub(crate) async fn settled(
         let counts = (report.events.saturating_sub(moved.events), report.bytes.saturating_sub(moved.bytes));
         measure(host, &report, counts, misfits.saturating_sub(before.totals.misfits));
     }
-    tracing::info!(state = %report.state, next = ?turn.next, "settled");
+    tell(&report, turn.next, "settled");
     Ok(turn)
+}
+
+/// Logs where a transfer stands. The totals are absolute: the last line holds, whatever lines before it were lost.
+pub(crate) fn tell(report: &Report, next: Next, what: &'static str) {
+    let kind = match report.kind {
+        Kind::Export => "export",
+        Kind::Import => "import",
+    };
+    tracing::info!(
+        kind,
+        state = %report.state,
+        events = report.events,
+        bytes = report.bytes,
+        objects = report.objects,
+        gaps = report.gaps,
+        ?next,
+        "{what}"
+    );
 }
 
 /// While it looks for sources, a plan does not get past a record that says to rest. Behind that it does not look again.
@@ -132,5 +173,5 @@ fn measure(host: &Host, report: &Report, (events, bytes): (u64, u64), misfits: u
         values.push(("Progress", "Percent", progress * 100.0));
     }
     let at = host.engine.clock.now();
-    Metrics { stack: &host.config.stack, kind: report.kind, transfer: &report.id, at, values }.emit();
+    Metrics { stack: &host.config.stack, of: Some(report.kind), transfer: Some(&report.id), at, values }.emit();
 }

@@ -46,17 +46,61 @@ struct Died {
     slice: String,
     /// The error under which Step Functions saw it end.
     error: String,
+    /// What Lambda says of it. A workflow of before this was handed on says nothing.
+    #[serde(default)]
+    cause: String,
+}
+
+/// What became of an invocation that did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Death {
+    /// It answered with an error of its own.
+    Answered,
+    /// Its time was over.
+    TimedOut,
+    /// Its memory was.
+    OutOfMemory,
+    /// Its process ended otherwise.
+    Exited,
+    /// It may be alive.
+    Unproved,
 }
 
 impl Died {
-    /// Whether the invocation is surely over: its own error, its process' exit or its time-out is its answer. What is
-    /// said of the call (`States.Timeout`, `Lambda.ServiceException`, …), or by a name that is not known here, says
-    /// nothing of the function, and the lease is waited for (Step Functions developer guide, "Handling errors in Step
-    /// Functions workflows").
-    fn is_proved(&self) -> bool {
-        let of_the_runtime = ["Runtime.", "Function."].iter().any(|kind| self.error.starts_with(kind));
-        let own = || Code::ALL.iter().any(|code| code.to_string() == self.error);
-        of_the_runtime || self.error == "Sandbox.Timedout" || own()
+    /// What the error tells. A function's own error, its process' exit and its time-out are its answer: it is over.
+    /// What is said of the call (`States.Timeout`, `Lambda.ServiceException`, …), or by a name that is not known here,
+    /// says nothing of the function, and the lease is waited for. Lambda's own word for an end that it has no name for
+    /// is `Lambda.Unknown`: there the cause tells (Step Functions developer guide, "Handling errors in Step Functions
+    /// workflows").
+    fn death(&self) -> Death {
+        let says = |words: &[&str]| words.iter().any(|word| self.cause.contains(word));
+        let out_of_memory = || says(&["Runtime.OutOfMemory", "signal: killed"]);
+        let of_the_runtime = || ["Runtime.", "Function."].iter().any(|kind| self.error.starts_with(kind));
+        match self.error.as_str() {
+            "Sandbox.Timedout" => Death::TimedOut,
+            "Runtime.OutOfMemory" => Death::OutOfMemory,
+            _ if Code::ALL.iter().any(|code| code.to_string() == self.error) => Death::Answered,
+            _ if of_the_runtime() && out_of_memory() => Death::OutOfMemory,
+            _ if of_the_runtime() => Death::Exited,
+            "Lambda.Unknown" if out_of_memory() => Death::OutOfMemory,
+            "Lambda.Unknown" if says(&["Task timed out after"]) => Death::TimedOut,
+            "Lambda.Unknown" if says(&["Runtime exited", "Runtime.ExitError"]) => Death::Exited,
+            _ => Death::Unproved,
+        }
+    }
+
+    /// Tells of it, and answers what it proves.
+    fn proof(self) -> Proof {
+        let death = self.death();
+        let what = match death {
+            Death::Answered => "it failed",
+            Death::TimedOut => "its time was over (a slice that cannot end in time needs a lower SliceSeconds)",
+            Death::OutOfMemory => "its memory was used up (the stack's parameter SliceMemory)",
+            Death::Exited => "its process ended",
+            Death::Unproved => "it may be alive: its lease is waited for",
+        };
+        tracing::warn!(died = self.slice, error = self.error, "the slice before did not answer: {what}");
+        if death == Death::Unproved { Proof::None } else { Proof::DeadSlice(self.slice) }
     }
 }
 
@@ -68,10 +112,7 @@ pub(crate) async fn slice(
 ) -> Result<SliceAnswer, Refused> {
     let began = host.engine.clock.now();
     let mut order = host.order(&handed.id, invocation, handed.slice, true);
-    order.proof = match handed.died {
-        Some(died) if died.is_proved() => Proof::DeadSlice(died.slice),
-        _ => Proof::None,
-    };
+    order.proof = handed.died.map_or(Proof::None, Died::proof);
     // The operations record the generation once they know it. A span that is filtered out takes its fields with it.
     let (id, lane) = (&order.id, handed.lane.number);
     let span = error_span!("slice", transfer = %id, slice = order.slice, lane, generation = field::Empty);
@@ -103,7 +144,7 @@ pub(crate) async fn slice(
         };
         values.push((name, "Count", 1.0));
     }
-    Metrics { stack: &host.config.stack, kind, transfer: &handed.id, at, values }.emit();
+    Metrics { stack: &host.config.stack, of: Some(kind), transfer: Some(&handed.id), at, values }.emit();
     Ok(answer)
 }
 
@@ -149,12 +190,32 @@ mod tests {
 
     #[test]
     fn only_a_functions_own_end_is_proof() {
-        let proved = |error: &str| Died { slice: "a".into(), error: error.into() }.is_proved();
-        for error in ["Runtime.ExitError", "Sandbox.Timedout", "Unavailable", "Function.Panic"] {
-            assert!(proved(error), "{error}");
+        let death =
+            |error: &str, cause: &str| Died { slice: "a".into(), error: error.into(), cause: cause.into() }.death();
+        for (error, proved) in [
+            ("Runtime.ExitError", Death::Exited),
+            ("Runtime.OutOfMemory", Death::OutOfMemory),
+            ("Sandbox.Timedout", Death::TimedOut),
+            ("Unavailable", Death::Answered),
+            ("Function.Panic", Death::Exited),
+        ] {
+            assert_eq!(death(error, ""), proved, "{error}");
         }
         for error in ["States.Timeout", "Lambda.ServiceException", "Lambda.Unknown", "States.TaskFailed", "Other"] {
-            assert!(!proved(error), "{error}");
+            assert_eq!(death(error, ""), Death::Unproved, "{error}");
         }
+        let unknown = |payload: &str| {
+            death("Lambda.Unknown", &format!("The cause could not be determined. Returned payload: {payload}"))
+        };
+        let timed_out = r#"{"errorMessage":"2026-11-29T08:00:00Z 1-2 Task timed out after 900.00 seconds"}"#;
+        assert_eq!(unknown(timed_out), Death::TimedOut);
+        let killed = r#"{"errorMessage":"Error: Runtime exited with error: signal: killed"}"#;
+        assert_eq!(unknown(killed), Death::OutOfMemory);
+        assert_eq!(unknown(r#"{"errorType":"Runtime.ExitError"}"#), Death::Exited);
+        assert_eq!(death("States.Timeout", killed), Death::Unproved, "what is said of the task is not of the function");
+        let lost = Died { slice: "a".into(), error: "States.Timeout".into(), cause: String::new() }.proof();
+        assert_eq!(lost, Proof::None);
+        let dead = Died { slice: "a".into(), error: "Sandbox.Timedout".into(), cause: String::new() }.proof();
+        assert_eq!(dead, Proof::DeadSlice("a".to_owned()));
     }
 }

@@ -331,7 +331,7 @@ impl BucketStore for MemoryBucket {
     async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {
         let state = self.state();
         let open = state.uploads.iter().filter(|(_, open)| open.key.starts_with(prefix));
-        Ok(open.map(|(id, open)| OpenUpload { key: open.key.clone(), id: id.clone() }).collect())
+        Ok(open.map(|(id, open)| OpenUpload { key: open.key.clone(), id: id.clone(), begun: None }).collect())
     }
 }
 

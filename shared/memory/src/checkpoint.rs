@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sluice_ports::{CheckpointStore, Created, Error, ErrorKind, Result, Stored, WriterAnswer};
 use sluice_transfer::record::{LedgerPage, RECORD_VERSION, ReadersRecord, ShardRecord, TransferRecord};
-use sluice_transfer::{DestinationName, ShardId, StreamUri, Timestamp, TransferId};
+use sluice_transfer::{DestinationName, ShardId, State, StreamUri, Timestamp, TransferId};
 
 /// Checkpoints in memory; a clone is another handle on the same ones.
 #[derive(Clone, Debug, Default)]
@@ -21,30 +21,33 @@ pub struct MemoryCheckpoints(Arc<Mutex<Tables>>);
 type ShardKey = (TransferId, ShardId);
 
 #[derive(Debug, Default)]
-struct Tables {
-    transfers: BTreeMap<TransferId, (Timestamp, Row)>,
+pub(crate) struct Tables {
+    pub transfers: BTreeMap<TransferId, (Timestamp, Row)>,
     shards: BTreeMap<ShardKey, Row>,
     pages: BTreeMap<ShardKey, BTreeMap<(DestinationName, u32), String>>,
     writers: BTreeMap<StreamUri, TransferId>,
     readers: BTreeMap<StreamUri, Row>,
+    pub sweep: Option<Row>,
+    /// Ended transfers that were gone through, and when they may go.
+    pub marks: BTreeMap<TransferId, Option<Timestamp>>,
 }
 
 /// A record and what its writes are conditional on.
 #[derive(Debug)]
-struct Row {
-    revision: u64,
+pub(crate) struct Row {
+    pub revision: u64,
     /// 0 for a transfer, which has none.
     epoch: u64,
-    text: String,
+    pub text: String,
 }
 
 impl Row {
-    fn of<T: Serialize>(revision: u64, epoch: u64, record: &T) -> Result<Self> {
+    pub(crate) fn of<T: Serialize>(revision: u64, epoch: u64, record: &T) -> Result<Self> {
         Ok(Self { revision, epoch, text: text(record)? })
     }
 
     /// Whether `new` may stand in the place of this, and whether it does already.
-    fn check(&self, new: &Self) -> Check {
+    pub(crate) fn check(&self, new: &Self) -> Check {
         if *self.text == new.text {
             Check::Same
         } else if self.revision.checked_add(1) == Some(new.revision) && self.epoch <= new.epoch {
@@ -55,7 +58,7 @@ impl Row {
     }
 }
 
-enum Check {
+pub(crate) enum Check {
     Next,
     Same,
     Other,
@@ -66,7 +69,7 @@ fn text<T: Serialize>(record: &T) -> Result<String> {
 }
 
 /// The text as a record; `version` reads the version off it.
-fn parse<T: DeserializeOwned>(text: &str, version: impl FnOnce(&T) -> u32) -> Result<T> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, version: impl FnOnce(&T) -> u32) -> Result<T> {
     let record = serde_json::from_str(text)
         .map_err(|error| Error::with(ErrorKind::Corrupt, "a record cannot be read back", error))?;
     let version = version(&record);
@@ -92,7 +95,7 @@ impl MemoryCheckpoints {
     }
 
     /// A panic elsewhere cannot have left these maps half changed: nothing between two changes of one method panics.
-    fn tables(&self) -> MutexGuard<'_, Tables> {
+    pub(crate) fn tables(&self) -> MutexGuard<'_, Tables> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -125,11 +128,15 @@ impl CheckpointStore for MemoryCheckpoints {
         Ok(Stored::Done)
     }
 
-    async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>> {
+    async fn transfers(&self, of: &[State], limit: usize) -> Result<Vec<TransferRecord>> {
         let tables = self.tables();
         let mut rows: Vec<_> = tables.transfers.iter().collect();
         rows.sort_by_key(|(id, (created, _))| (std::cmp::Reverse(*created), *id));
-        rows.into_iter().take(limit).map(|(_, (_, row))| parse_transfer(row)).collect()
+        let records = rows.into_iter().map(|(_, (_, row))| parse_transfer(row));
+        let wanted = records.filter(|record| {
+            of.is_empty() || record.as_ref().map_or(true, |record: &TransferRecord| of.contains(&record.state))
+        });
+        wanted.take(limit).collect()
     }
 
     async fn create_shard(&self, record: &ShardRecord) -> Result<Created<ShardRecord>> {

@@ -11,6 +11,7 @@ mod clock;
 mod executions;
 mod places;
 mod stream;
+mod sweep;
 mod virtual_clock;
 
 pub use bucket::MemoryBucket;

@@ -198,6 +198,9 @@ impl<'a, W: Kind> Claimed<'a, W> {
         {
             return Err(Stop::Fenced);
         }
+        if self.has_come_further() {
+            self.slice.note_movement();
+        }
         self.dirty_since = None;
         (self.changes, self.written) = (0, engine.clock.now());
         self.lost = false;
@@ -212,6 +215,11 @@ impl<'a, W: Kind> Claimed<'a, W> {
             Err(stop @ (Stop::Fenced | Stop::Deadline)) => Err(stop),
             // What is wrong is more than a shard that is given back late.
             Err(stop) if self.lost => Err(stop),
+            Err(stop @ Stop::Trouble(_)) => {
+                // A store that is out of reach says nothing of the shard. How often it may be so the host counts.
+                self.record.idle_slices = self.record.idle_slices.saturating_sub(1);
+                self.release().await.and(Err(stop))
+            }
             Err(stop) => self.release().await.and(Err(stop)),
         }
     }
@@ -231,7 +239,12 @@ impl<'a, W: Kind> Claimed<'a, W> {
 
     /// Whether this slice brought the shard further, or nothing was to be done: the next event is not due.
     pub(crate) fn has_moved(&self) -> bool {
-        Progress::of(&self.record) != self.before || self.record.is_drained() || self.record.waits_for().is_some()
+        self.has_come_further() || self.record.waits_for().is_some()
+    }
+
+    /// Whether this slice brought the shard further.
+    fn has_come_further(&self) -> bool {
+        Progress::of(&self.record) != self.before || self.record.is_drained()
     }
 }
 

@@ -45,7 +45,12 @@ pub(crate) async fn over_lane<F: Future<Output = Result<ShardEnd, Stop>>>(
     };
     let ends: Vec<_> = stream::iter(lane).map(work).buffer_unordered(at_once).collect().await;
     slice.wait_for_rate().await;
-    Ok(gather(slice.engine.clock.now(), ends))
+    Ok(match gather(slice.engine.clock.now(), ends) {
+        // A store that is in trouble with one shard stops that shard alone: it was told of above, and is tried again
+        // with the next slice. Where nothing moves any more, trouble is the answer.
+        SliceOutcome::Interrupted(_) if slice.has_moved() => SliceOutcome::More,
+        outcome => outcome,
+    })
 }
 
 /// What an operator wants to know of a shard's end in a slice.

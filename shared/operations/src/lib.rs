@@ -35,6 +35,7 @@ mod series;
 mod settle;
 mod slice;
 mod stores;
+mod sweep;
 mod verify;
 
 pub use archive::{Archive, ArchivedExport, archive};
@@ -55,6 +56,7 @@ pub use series::{CompleteRun, NextRun, SeriesOrder, last_run, next_run, runs};
 pub use settle::settle;
 pub use slice::SliceOrder;
 pub use sluice_transfer::{Finish, Planning, Settled, SliceOutcome};
+pub use sweep::{LeftOpen, abort_left_open, mark, open_uploads};
 pub use verify::{
     PlaceVerification, Progress, Verdict, Verification, VerifyCursor, verify, verify_place, verify_slice,
 };

@@ -107,6 +107,24 @@ pub(crate) async fn get_whole(bucket: &dyn BucketStore, key: &str, largest: u64)
     Ok(bucket.get(key, Some(&info.etag), 0, info.size).await?)
 }
 
+/// Uploads below a prefix are aborted until none is listed, at most so many times: a part that is in flight can bring
+/// one back. Answers how many were open, and how many still are.
+pub(crate) async fn abort_below(bucket: &dyn BucketStore, prefix: &str, times: u32) -> Result<(u64, u64), Error> {
+    let (mut aborted, mut open) = (0, bucket.list_uploads(prefix).await?);
+    for _ in 0..times.max(1) {
+        if open.is_empty() {
+            break;
+        }
+        for upload in open {
+            tracing::info!(key = upload.key, "aborting an upload that nobody goes on with");
+            bucket.abort(&upload.key, &upload.id).await?;
+            aborted += 1;
+        }
+        open = bucket.list_uploads(prefix).await?;
+    }
+    Ok((aborted, open.len() as u64))
+}
+
 /// Objects asked for in one listing: as many as S3 answers at once (`ListObjectsV2`, `MaxKeys`).
 pub(crate) const LISTED_AT_ONCE: usize = 1_000;
 

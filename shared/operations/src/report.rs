@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sluice_transfer::record::{Config, Failure, ImportConfig, ShardRecord, TransferRecord, Work};
 use sluice_transfer::{
     Aggregates, BucketUri, Counts, Cut, Kind, Lacking, LeftOut, Misfits, ObjectKeys, Position, SeriesName, ShardId,
-    State, StreamUri, Timestamp, TransferId,
+    State, StreamUri, Timestamp, TransferId, Wanted,
 };
 
 use crate::engine::{Engine, Operation};
@@ -179,8 +179,8 @@ const ALL: usize = i32::MAX as usize;
 /// Describes the youngest transfers, at most `limit`, that are in one of the states; in any where none is named.
 pub async fn transfers(engine: &Engine, states: &[State], limit: usize) -> Result<Transfers, OperationError> {
     // Without a state to look for, one more than asked for would tell that there are more, but not how many.
-    let mut found = engine.checkpoints().transfers(ALL).await?;
-    found.retain(|transfer| states.is_empty() || states.contains(&transfer.state));
+    let mut found = engine.checkpoints().transfers(&of(states), ALL).await?;
+    found.retain(|transfer| states.is_empty() || states.contains(&state(transfer)));
     let left_out = found.len().saturating_sub(limit);
     found.truncate(limit);
     let mut reports = Vec::with_capacity(found.len());
@@ -189,6 +189,21 @@ pub async fn transfers(engine: &Engine, states: &[State], limit: usize) -> Resul
         reports.push(report(engine, &transfer, &shards));
     }
     Ok(Transfers { reports, left_out })
+}
+
+/// The state that a transfer is told to have. A plan that was asked to rest is at rest: nothing looks alive that nobody
+/// goes on with.
+fn state(transfer: &TransferRecord) -> State {
+    match (transfer.state, transfer.wanted) {
+        (State::Preparing, Wanted::Paused) => State::Paused,
+        (state, _) => state,
+    }
+}
+
+/// The states on record of transfers that are told to be in one of these.
+fn of(states: &[State]) -> Vec<State> {
+    let rests = states.contains(&State::Paused) && !states.contains(&State::Preparing);
+    states.iter().copied().chain(rests.then_some(State::Preparing)).collect()
 }
 
 fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) -> Report {
@@ -206,7 +221,7 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
     Report {
         id: transfer.id.clone(),
         kind: transfer.kind,
-        state: transfer.state,
+        state: state(transfer),
         events: totals.moved.events,
         bytes: totals.moved.bytes,
         objects: totals.objects,
@@ -226,7 +241,7 @@ fn report(engine: &Engine, transfer: &TransferRecord, shards: &[ShardRecord]) ->
         misfits: misfits(engine, &transfer.config, shards),
         aggregates: shards.iter().map(aggregates).sum(),
         created_at: transfer.created_at.to_string(),
-        ended_at: (!transfer.state.is_active()).then(|| transfer.updated_at.to_string()),
+        ended_at: (!state(transfer).is_active()).then(|| transfer.updated_at.to_string()),
         duration_seconds: worked_millis as f64 / 1_000.0,
         average_bytes_per_second: average(totals.moved.bytes, worked_millis),
         bytes_written: shards.iter().map(ShardRecord::written).sum(),

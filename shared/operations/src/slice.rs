@@ -58,6 +58,8 @@ pub(crate) struct Slice<'a> {
 
 struct Shared {
     spent: Counts,
+    /// Whether a record was written by which a shard is further than before.
+    moved: bool,
     /// This slice's part of the transfer's rate: so many shards of so many.
     portion: (u64, u64),
     rate: Option<u64>,
@@ -101,6 +103,7 @@ impl<'a> Slice<'a> {
             purpose: Purpose::Move,
             shared: Mutex::new(Shared {
                 spent: Counts::default(),
+                moved: false,
                 portion: (1, 1),
                 rate,
                 throttle: rate.map(|rate| Throttle::new(rate, now)),
@@ -207,6 +210,16 @@ impl<'a> Slice<'a> {
     /// Whether another shard may be taken.
     pub(crate) fn has_room(&self) -> bool {
         self.has_time() && self.remaining() != Remaining::Exhausted
+    }
+
+    /// What is on record by now brings a shard further.
+    pub(crate) fn note_movement(&self) {
+        self.shared().moved = true;
+    }
+
+    /// Whether anything that is on record brought a shard further.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.shared().moved
     }
 
     /// Whether it waits between reads or appends, so as not to be faster than was asked for.

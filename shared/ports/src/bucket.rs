@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use sluice_transfer::record::PartEntry;
-use sluice_transfer::{Checksum, LeftOut, UploadId};
+use sluice_transfer::{Checksum, LeftOut, Timestamp, UploadId};
 
 use crate::Result;
 
@@ -56,6 +56,8 @@ pub struct OpenUpload {
     pub key: String,
     /// Its name.
     pub id: UploadId,
+    /// When it was begun; none where the store does not say.
+    pub begun: Option<Timestamp>,
 }
 
 /// The answer to a put.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use sluice_transfer::record::{LedgerPage, ReadersRecord, ShardRecord, TransferRecord};
-use sluice_transfer::{DestinationName, ShardId, StreamUri, TransferId};
+use sluice_transfer::{DestinationName, ShardId, State, StreamUri, TransferId};
 
 use crate::Result;
 
@@ -50,8 +50,9 @@ pub trait CheckpointStore: Send + Sync {
     /// Writes a transfer on condition that the stored revision is one below the given record's.
     async fn update_transfer(&self, record: &TransferRecord) -> Result<Stored>;
 
-    /// Transfers, the youngest first (of one age: by their id), at most `limit`.
-    async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>>;
+    /// Transfers in one of these states, or in any where none is named: the youngest first (of one age: by their id), at
+    /// most `limit`.
+    async fn transfers(&self, of: &[State], limit: usize) -> Result<Vec<TransferRecord>>;
 
     /// Makes a shard's record, if there is none.
     async fn create_shard(&self, record: &ShardRecord) -> Result<Created<ShardRecord>>;

@@ -19,6 +19,7 @@ mod promises;
 mod removal;
 mod schemes;
 mod stream;
+mod sweep;
 
 pub use bucket::{
     BucketStore, Capabilities, CompleteAnswer, Listed, Metadata, ObjectInfo, OpenUpload, PartAnswer, PutAnswer,
@@ -35,3 +36,4 @@ pub use stream::{
     Appended, Intake, ListedShard, Made, NewEvent, Read, ReadLimit, Reservation, ShardInfo, ShardLimits, StreamAdmin,
     StreamFacts, StreamInfo, StreamListing, StreamReader, StreamStore, StreamWriter, append_once,
 };
+pub use sweep::SweepStore;

@@ -9,10 +9,6 @@
 use crate::outcome::{Finish, Planning, Settled, SliceOutcome};
 use crate::record::Failure;
 
-/// Answers in a row that may be trouble; the last of them fails the transfer. A workflow counts to the same number
-/// where a function does not answer.
-pub const TROUBLES: u32 = 10;
-
 /// The call that a host makes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
@@ -73,6 +69,9 @@ pub struct Pacing {
     pub trouble_millis: u64,
     /// The longest wait after trouble, in milliseconds.
     pub longest_millis: u64,
+    /// Answers in a row that may be trouble; the last of them fails the transfer. An answer to calls that moved
+    /// something is none.
+    pub troubles: u32,
 }
 
 impl Default for Pacing {
@@ -86,6 +85,7 @@ impl Default for Pacing {
             rest_millis: 10_000,
             trouble_millis: 200,
             longest_millis: 10_000,
+            troubles: 10,
         }
     }
 }
@@ -167,7 +167,7 @@ impl Course {
     /// put on record.
     fn after_trouble(&self, failure: Failure, pacing: &Pacing) -> Self {
         let troubles = self.troubles.saturating_add(1);
-        if troubles < TROUBLES {
+        if troubles < pacing.troubles {
             let doubled = pacing.trouble_millis.saturating_mul(1 << self.troubles.min(20));
             return Self { wait_millis: doubled.min(pacing.longest_millis), troubles, ..self.clone() };
         }
@@ -186,6 +186,7 @@ mod tests {
 
     use super::*;
 
+    const TROUBLES: u32 = 10;
     const PACING: Pacing = Pacing {
         slices: 3,
         busy_millis: 30_000,
@@ -193,6 +194,7 @@ mod tests {
         rest_millis: 10_000,
         trouble_millis: 200,
         longest_millis: 10_000,
+        troubles: TROUBLES,
     };
 
     fn failure(message: &str) -> Failure {
@@ -322,14 +324,15 @@ mod tests {
 
     fn any_pacing() -> impl Strategy<Value = Pacing> {
         let millis = || prop_oneof![Just(0), 1_u64..100_000, Just(u64::MAX)];
-        (0_u64..5, millis(), millis(), millis(), millis(), millis()).prop_map(
-            |(slices, busy_millis, idle_millis, rest_millis, trouble_millis, longest_millis)| Pacing {
+        (0_u64..5, millis(), millis(), millis(), millis(), millis(), 3_u32..100).prop_map(
+            |(slices, busy_millis, idle_millis, rest_millis, trouble_millis, longest_millis, troubles)| Pacing {
                 slices,
                 busy_millis,
                 idle_millis,
                 rest_millis,
                 trouble_millis,
                 longest_millis,
+                troubles,
             },
         )
     }
@@ -349,20 +352,21 @@ mod tests {
         fn every_call_has_a_course_after_every_answer(
             call in any_call(),
             wait in any::<u64>(),
-            before in 0..TROUBLES,
+            before in any::<prop::sample::Index>(),
             slices in any::<u32>(),
             answer in any_answer(),
             pacing in any_pacing(),
         ) {
+            let before = u32::try_from(before.index(pacing.troubles as usize)).unwrap_or_default();
             let at = course(call.clone(), wait, before, u64::from(slices));
             let next = at.after(answer.clone(), &pacing);
             let waits = [pacing.busy_millis, pacing.idle_millis, pacing.rest_millis, pacing.longest_millis, 1];
             let longest = waits.into_iter().max().unwrap_or_default();
             prop_assert!(next.wait_millis <= longest, "{next:?}");
-            prop_assert!(next.troubles < TROUBLES);
+            prop_assert!(next.troubles < pacing.troubles);
             if answer.trouble().is_none() {
                 prop_assert_eq!(next.troubles, 0);
-            } else if before + 1 < TROUBLES {
+            } else if before + 1 < pacing.troubles {
                 prop_assert_eq!((&next.call, next.troubles), (&call, before + 1));
             } else {
                 prop_assert_eq!(next.troubles, 0);
@@ -377,7 +381,7 @@ mod tests {
         #[test]
         fn waits_after_trouble_grow_and_are_bounded(call in any_call(), pacing in any_pacing()) {
             let (mut at, mut waits) = (Course::from(call.clone()), Vec::new());
-            for _ in 1..TROUBLES {
+            for _ in 1..pacing.troubles {
                 at = at.after(Answer::Trouble(failure("x")), &pacing);
                 prop_assert_eq!(&at.call, &call);
                 waits.push(at.wait_millis);

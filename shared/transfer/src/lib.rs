@@ -44,7 +44,7 @@ pub use aggregate::{Aggregate, Aggregates, leading_hash, leading_key};
 pub use backoff::Backoff;
 pub use budget::{Budget, Remaining};
 pub use checksum::{Checksum, EventDigest, sha256_hex};
-pub use course::{Answer, Call, Course, Pacing, TROUBLES};
+pub use course::{Answer, Call, Course, Pacing};
 pub use encoding::{Compression, Encoding, Format};
 pub use event::{Counts, Event, Header, Value};
 pub use foreign::{FieldNames, ForeignFiles, Inflate, Lacking, SourceFormat, known_as, packed_as, recognise};

@@ -103,6 +103,13 @@ impl State {
         Self::Cancelled,
     ];
 
+    /// Those in which a transfer is at work: one has an execution, or had one that is gone.
+    pub const ACTIVE: [Self; 3] = [Self::Preparing, Self::Transferring, Self::Verifying];
+
+    /// Those that nothing follows.
+    pub const FINAL: [Self; 4] =
+        [Self::Completed, Self::CompletedWithGaps, Self::CompletedWithMisfits, Self::Cancelled];
+
     /// The state behind a step.
     pub fn after(self, step: Step) -> Result<Self, Illegal> {
         match (self, step) {
@@ -218,6 +225,8 @@ mod tests {
         for state in State::ALL {
             let stuck = STEPS.iter().all(|step| state.after(*step).is_err());
             assert_eq!(stuck, state.is_final(), "{state}");
+            assert_eq!(State::FINAL.contains(&state), state.is_final(), "{state}");
+            assert_eq!(State::ACTIVE.contains(&state), state.is_active(), "{state}");
         }
     }
 

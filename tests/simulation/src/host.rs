@@ -249,6 +249,7 @@ impl Host {
             rest_millis: 10_000,
             trouble_millis: self.world.within(0, 200),
             longest_millis: 2_000,
+            troubles: 10,
         }
     }
 

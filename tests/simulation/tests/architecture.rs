@@ -202,7 +202,7 @@ const OPERATIONS: &[&[&str]] = &[
     &["engine"],
     &["slice", "records", "control", "objects", "replay", "retention"],
     &["claimed", "lane", "listing", "report"],
-    &["archive", "removal", "series/documents"],
+    &["archive", "removal", "sweep", "series/documents"],
     &["series/chain"],
     &["series"],
     &["export/reader"],

@@ -115,7 +115,7 @@ pub(super) async fn a_prefix_is_bytes(bucket: &dyn BucketStore) {
 
 pub(super) async fn open_uploads_are_listed(bucket: &dyn BucketStore) {
     let size = super::part_size(bucket).await;
-    let open = |key: &str, id| OpenUpload { key: key.to_owned(), id };
+    let open = |key: &str, id| OpenUpload { key: key.to_owned(), id, begun: None };
     let (one, _) = uploaded(bucket, "p/a/1", &[]).await;
     let (two, _) = uploaded(bucket, "p/a/1", &[filled(1, size)]).await;
     let (three, _) = uploaded(bucket, "p/ab", &[]).await;
@@ -134,6 +134,8 @@ pub(super) async fn open_uploads_are_listed(bucket: &dyn BucketStore) {
     ];
     for (prefix, expected) in cases {
         let mut listed = bucket.list_uploads(prefix).await.expect("list_uploads answers");
+        // When they were begun not every store says.
+        listed.iter_mut().for_each(|upload| upload.begun = None);
         listed.sort();
         let mut expected: Vec<OpenUpload> = expected.into_iter().cloned().collect();
         expected.sort();

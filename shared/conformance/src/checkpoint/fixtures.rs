@@ -18,7 +18,7 @@ use sluice_transfer::{
 /// The largest number that a stream gives (Kinesis): 56 digits.
 const KINESIS: &str = "49590338271490256608559692538361571095921575989136588898";
 
-pub(super) fn id(name: &str) -> TransferId {
+pub(crate) fn id(name: &str) -> TransferId {
     name.parse().expect("a transfer's id")
 }
 
@@ -51,7 +51,7 @@ fn at(number: u64) -> Cursor {
 }
 
 /// With nothing that can be absent.
-pub(super) fn export(name: &str, created_millis: i64) -> TransferRecord {
+pub(crate) fn export(name: &str, created_millis: i64) -> TransferRecord {
     let request = ExportRequest::new(stream("orders"), "dir:/archive".parse().expect("a bucket"));
     let destination = DestinationConfig {
         bucket: "dir:/archive".parse().expect("a bucket"),

@@ -62,11 +62,32 @@ fn a_line_says_whose_it_is() {
     }
     let sealed = lines.iter().find(|line| line["message"] == "an object is sealed").unwrap();
     assert_eq!(sealed["object"], 0);
-    assert!(sealed["bytes"].as_u64().unwrap() > 65_536);
+    assert!(sealed["size"].as_u64().unwrap() > 65_536);
     for line in &lines {
         for name in ["timestamp", "level", "message", "transfer", "slice", "generation"] {
             assert!(line.contains_key(name), "{name} is missing: {line:?}");
         }
     }
     assert!(lines.iter().any(|line| line["slice"] == "request-1" && line["message"] == "settled"));
+}
+
+/// What watches the logs alone knows how much each transfer moved.
+#[test]
+fn lines_hold_the_totals() {
+    let lines = lines(LevelFilter::INFO);
+    let sum = |field: &str| -> u64 {
+        let sealed = lines.iter().filter(|line| line["message"] == "an object is sealed");
+        sealed.map(|line| line[field].as_u64().unwrap()).sum()
+    };
+    for transfer in ["export", "import"] {
+        let told = |line: &&Map<String, Value>| line["transfer"] == transfer && line["message"] == "finishing";
+        let last = lines.iter().rfind(told).unwrap();
+        assert_eq!((&last["kind"], &last["state"]), (&json!(transfer), &json!("COMPLETED")), "{last:?}");
+        let totals = [sum("events"), sum("bytes")];
+        assert_eq!([&last["events"], &last["bytes"]].map(|number| number.as_u64().unwrap()), totals, "{last:?}");
+        assert_eq!(totals[0], 500);
+    }
+    let objects = lines.iter().filter(|line| line["message"] == "an object is sealed").count();
+    let last = lines.iter().rfind(|line| line["message"] == "finishing" && line["transfer"] == "export").unwrap();
+    assert_eq!(last["objects"], objects);
 }

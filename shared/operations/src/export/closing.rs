@@ -201,7 +201,9 @@ async fn seal(shard: &mut ShardExport<'_, '_>, which: &Closing, etag: String) ->
     // Once an object, and behind much else: on the heap it does not make all that leads here larger.
     let parts = Box::pin(write_index(shard, which)).await?;
     shard.destination_mut()?.sealed_as(which, etag, parts)?;
-    tracing::info!(object = number, bytes = which.checksum.len, "an object is sealed");
+    // Totals can be rebuilt from these lines. One that is sealed again after a crash has the same number.
+    let (counts, size) = (which.counts, which.checksum.len);
+    tracing::info!(object = number, events = counts.events, bytes = counts.bytes, size, "an object is sealed");
     shard.ledger.clear();
     shard.claimed.touch();
     shard.stored = true;

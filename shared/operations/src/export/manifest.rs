@@ -8,7 +8,7 @@ use super::shard::ShardExport;
 use super::target::{Target, open_target};
 use crate::claimed::{Claimed, Taken};
 use crate::error::{Code, OperationError, Stop};
-use crate::objects::put_document;
+use crate::objects::{abort_below, put_document};
 use crate::records::shard_records;
 use crate::series::previous_key;
 use crate::slice::Slice;
@@ -46,19 +46,8 @@ pub(crate) fn list_shard(target: &Target, record: &ShardRecord<ExportWork>) -> R
 
 /// Aborts every upload under the transfer's own folder. All shards are at rest, so nobody needs any.
 pub(crate) async fn sweep(slice: &Slice<'_>, target: &Target, transfer: &TransferRecord) -> Result<(), Stop> {
-    let bucket = &target.bucket;
     let prefix = format!("{}/", target.keys(&transfer.id).folder());
-    // A part that is in flight can bring an upload back: until none is left, a few times.
-    for _ in 0..slice.engine.settings.attempts.max(2) {
-        let open = bucket.list_uploads(&prefix).await?;
-        if open.is_empty() {
-            return Ok(());
-        }
-        for upload in open {
-            tracing::info!(key = upload.key, "aborting an upload that was begun and never recorded");
-            bucket.abort(&upload.key, &upload.id).await?;
-        }
-    }
+    abort_below(&*target.bucket, &prefix, slice.engine.settings.attempts.max(2)).await?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use sluice_transfer::{
 
 use crate::engine::{Engine, Operation};
 use crate::error::{Code, OperationError};
-use crate::objects::each_below;
+use crate::objects::{abort_below, each_below};
 use chain::{Chain, Met};
 use documents::{Series, Standing, taken};
 
@@ -212,10 +212,7 @@ async fn end_of(series: &Series, run: &SeriesRun, record: &TransferRecord) -> Re
 /// What a run left whose place was taken: its uploads are aborted, its objects are counted.
 async fn left_by(series: &Series, run: &SeriesRun) -> Result<String, OperationError> {
     let folder = format!("{}/", ObjectKeys::new(&series.prefix, &run.transfer).folder());
-    let uploads = series.bucket.list_uploads(&folder).await?;
-    for upload in &uploads {
-        series.bucket.abort(&upload.key, &upload.id).await?;
-    }
+    let (uploads, _) = abort_below(&*series.bucket, &folder, 1).await?;
     let (mut objects, mut bytes) = (0_u64, 0_u64);
     each_below(&*series.bucket, &folder, |file| (objects, bytes) = (objects + 1, bytes + file.size)).await?;
     Ok(format!(
@@ -226,7 +223,7 @@ async fn left_by(series: &Series, run: &SeriesRun) -> Result<String, OperationEr
         run.transfer,
         run.host.place,
         counted(objects, "object"),
-        counted(uploads.len() as u64, "open upload"),
+        counted(uploads, "open upload"),
     ))
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sluice_ports::{CheckpointStore, Created, Result, Stored, WriterAnswer};
 use sluice_transfer::record::{LedgerPage, ReadersRecord, ShardRecord, TransferRecord};
-use sluice_transfer::{DestinationName, ShardId, StreamUri, TransferId};
+use sluice_transfer::{DestinationName, ShardId, State, StreamUri, TransferId};
 
 use super::patience::Patient;
 
@@ -21,8 +21,8 @@ impl CheckpointStore for Patient<dyn CheckpointStore> {
         self.patience.again(|| self.store.update_transfer(record)).await
     }
 
-    async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>> {
-        self.patience.again(|| self.store.transfers(limit)).await
+    async fn transfers(&self, of: &[State], limit: usize) -> Result<Vec<TransferRecord>> {
+        self.patience.again(|| self.store.transfers(of, limit)).await
     }
 
     async fn create_shard(&self, record: &ShardRecord) -> Result<Created<ShardRecord>> {

@@ -11,6 +11,7 @@ mod ledger;
 mod planning;
 mod readers;
 mod shard;
+mod sweep;
 mod time_bounds;
 mod transfer;
 mod work;
@@ -22,6 +23,7 @@ pub use ledger::{LedgerEntry, LedgerPage, PartEntry, PartSpan};
 pub use planning::PlanProgress;
 pub use readers::{Before, Look, Reader, ReadersRecord};
 pub use shard::{ShardRecord, Share};
+pub use sweep::{Seen, SweepRecord};
 pub use time_bounds::{Silence, TimeBounds};
 pub use transfer::{
     Config, DestinationConfig, ExportConfig, Failure, ImportConfig, ManifestRef, Totals, TransferRecord,

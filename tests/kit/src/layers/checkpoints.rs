@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sluice_ports::{CheckpointStore, Created, Result, Stored, WriterAnswer};
 use sluice_transfer::record::{LedgerPage, ReadersRecord, ShardRecord, TransferRecord};
-use sluice_transfer::{DestinationName, ShardId, StreamUri, TransferId};
+use sluice_transfer::{DestinationName, ShardId, State, StreamUri, TransferId};
 
 use super::Layered;
 
@@ -33,8 +33,8 @@ pub trait CheckpointLayer: Send + Sync {
     }
 
     /// As [`CheckpointStore::transfers`].
-    async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>> {
-        self.inner().transfers(limit).await
+    async fn transfers(&self, of: &[State], limit: usize) -> Result<Vec<TransferRecord>> {
+        self.inner().transfers(of, limit).await
     }
 
     /// As [`CheckpointStore::create_shard`].
@@ -106,9 +106,9 @@ impl<L: CheckpointLayer> CheckpointStore for Layered<L> {
         self.0.update_transfer(record).await
     }
 
-    async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>> {
+    async fn transfers(&self, of: &[State], limit: usize) -> Result<Vec<TransferRecord>> {
         self.0.called("transfers", false);
-        self.0.transfers(limit).await
+        self.0.transfers(of, limit).await
     }
 
     async fn create_shard(&self, record: &ShardRecord) -> Result<Created<ShardRecord>> {

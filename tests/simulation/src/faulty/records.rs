@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sluice_ports::{CheckpointStore, Created, Result, Stored, WriterAnswer};
 use sluice_transfer::record::{LedgerPage, ReadersRecord, ShardRecord, TransferRecord};
-use sluice_transfer::{DestinationName, ShardId, StreamUri, TransferId};
+use sluice_transfer::{DestinationName, ShardId, State, StreamUri, TransferId};
 
 use super::Faulty;
 
@@ -35,8 +35,8 @@ impl CheckpointStore for Faulty<dyn CheckpointStore> {
         )
     }
 
-    async fn transfers(&self, limit: usize) -> Result<Vec<TransferRecord>> {
-        self.inner.transfers(limit).await
+    async fn transfers(&self, of: &[State], limit: usize) -> Result<Vec<TransferRecord>> {
+        self.inner.transfers(of, limit).await
     }
 
     async fn create_shard(&self, record: &ShardRecord) -> Result<Created<ShardRecord>> {
