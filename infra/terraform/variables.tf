@@ -90,6 +90,17 @@ variable "log_retention_days" {
   }
 }
 
+variable "keep_records_days" {
+  description = "Days for which the records of transfers are kept behind their end; 0 for ever. Objects and manifests stay in any case."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.keep_records_days >= 0 && var.keep_records_days <= 3650
+    error_message = "From 0 to 3650."
+  }
+}
+
 variable "deletion_protection" {
   description = "Whether the table refuses to be deleted."
   type        = bool
@@ -138,6 +149,7 @@ locals {
     SliceMemory        = tostring(var.slice_memory)
     ReadShare          = tostring(var.read_share)
     LogRetentionDays   = tostring(var.log_retention_days)
+    KeepRecordsDays    = tostring(var.keep_records_days)
     DeletionProtection = tostring(var.deletion_protection)
     Revision           = tostring(var.revision)
     ScheduleExpression = tostring(var.schedule_expression)

@@ -270,7 +270,7 @@ def compare(name, parameters, path, synthesised):
     statements = sum(
         len(policy["PolicyDocument"]["Statement"])
         for resource in other.values()
-        for policy in resource["Properties"].get("Policies", [])
+        for policy in resource.get("Properties", {}).get("Policies", [])
     )
     print(f"  {name}: {len(other)} resources with {statements} statements of policies, {len(found_here)} differences")
     for line in found_here:

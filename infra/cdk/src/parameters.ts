@@ -62,6 +62,13 @@ export interface SluiceParameters {
     readonly logRetentionDays?:
         1 | 3 | 5 | 7 | 14 | 30 | 60 | 90 | 120 | 150 | 180 | 365 | 400 | 545 | 731 | 1827 | 3653;
     /**
+     * Days for which the records of transfers are kept behind their end; 0 for ever. Objects and manifests stay in any
+     * case.
+     * From 0 to 3650.
+     * @default 0
+     */
+    readonly keepRecordsDays?: number;
+    /**
      * Whether the table refuses to be deleted.
      * @default true
      */

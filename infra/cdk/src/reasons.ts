@@ -35,8 +35,8 @@ export const reasons: readonly Reason[] = [
     },
     {
         finding: /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:states:.*:execution:.*-transfer[:/]\*\]$/,
-        resource: /^TransferRole$/,
-        reason: "Lanes are executions of the state machine itself; their names are made when it runs.",
+        resource: /Role$/,
+        reason: "Executions of the stack's own state machine, lanes among them: their names are made when it runs.",
     },
     {
         finding: /^AwsSolutions-IAM5\[Resource::\*\]$/,
@@ -49,6 +49,11 @@ export const reasons: readonly Reason[] = [
         reason:
             "Lists of sources and manifests of imports, written by the functions alone. Whoever needs access logs " +
             "names a bucket for them: transfers.resource(\"WorkBucket\").",
+    },
+    {
+        finding: /^AwsSolutions-SQS3$/,
+        resource: /DeadLetters$/,
+        reason: "It is the queue of dead letters itself.",
     },
     {
         finding: /^AwsSolutions-SF2$/,

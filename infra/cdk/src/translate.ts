@@ -113,8 +113,13 @@ function merge(globals: Value, own: Value): Value {
     return merged;
 }
 
+function isPlainMap(value: Value): value is Fields {
+    return value !== null && typeof value === "object" && !Array.isArray(value);
+}
+
+/** True if it is a map, and no function of CloudFormation. */
 function isMap(value: Value): value is Fields {
-    if (value === null || typeof value !== "object" || Array.isArray(value)) return false;
+    if (!isPlainMap(value)) return false;
     const [key, ...more] = Object.keys(value);
     return more.length > 0 || !(key === "Ref" || key?.startsWith("Fn::"));
 }
@@ -178,16 +183,41 @@ function ofFunction(
 }
 
 function invocations(logicalId: string, given: Fields, shared: Fields): Resource {
-    const config = given.EventInvokeConfig as Fields;
+    const { DestinationConfig: _, ...config } = given.EventInvokeConfig as Fields;
     const known = new Set(["MaximumEventAgeInSeconds", "MaximumRetryAttempts"]);
     refuseOthers(`${logicalId}, EventInvokeConfig`, config, [known]);
+    const places = destinations(logicalId, given).map(([event, , at]): [string, Value] => [event, { Destination: at }]);
     const alias = typeof given.AutoPublishAlias === "string" ? given.AutoPublishAlias : undefined;
     return {
         ...shared,
         Type: "AWS::Lambda::EventInvokeConfig",
         ...(alias ? { DependsOn: [`${logicalId}Alias${alias}`] } : {}),
-        Properties: { FunctionName: { Ref: logicalId }, Qualifier: alias ?? "$LATEST", ...config },
+        Properties: {
+            FunctionName: { Ref: logicalId },
+            Qualifier: alias ?? "$LATEST",
+            ...config,
+            ...(places.length > 0 ? { DestinationConfig: Object.fromEntries(places) } : {}),
+        },
     };
+}
+
+/** Where results of invocations go: for which event, queue or topic, its ARN. */
+function destinations(logicalId: string, given: Fields): [string, "SQS" | "SNS", Value][] {
+    const config = (given.EventInvokeConfig as Fields | undefined)?.DestinationConfig;
+    return Object.entries((config ?? {}) as Fields).map(([event, to]) => {
+        const { Type: type, Destination: at } = to as Fields;
+        if ((type !== "SQS" && type !== "SNS") || at === undefined || (isPlainMap(at) && "Fn::If" in at)) {
+            throw new Error(`${logicalId}, ${event}: the construct translates only a queue or a topic that is named`);
+        }
+        return [event, type, at];
+    });
+}
+
+/** What a role needs to send there. */
+function sendTo(logicalId: string, [event, type, at]: [string, "SQS" | "SNS", Value]): Value {
+    const statement = { Action: type === "SQS" ? "sqs:SendMessage" : "sns:publish", Effect: "Allow", Resource: at };
+    const name = `${logicalId}EventInvokeConfig${event}${type}Policy`;
+    return { PolicyName: name, PolicyDocument: { Statement: [statement] } };
 }
 
 function role(logicalId: string, given: Fields, traced: boolean): Fields {
@@ -198,6 +228,7 @@ function role(logicalId: string, given: Fields, traced: boolean): Fields {
     if (given.VpcConfig) arns.push(managed("service-role/AWSLambdaVPCAccessExecutionRole"));
     const policies: Value[] = [];
     if (given.DeadLetterQueue) policies.push(deadLetters(given.DeadLetterQueue as Fields));
+    for (const destination of destinations(logicalId, given)) policies.push(sendTo(logicalId, destination));
     ([given.Policies ?? []].flat() as Value[]).forEach((policy, index) => {
         if (typeof policy === "string" && policy.startsWith("arn:")) {
             if (!arns.includes(policy)) arns.push(policy);

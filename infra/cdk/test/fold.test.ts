@@ -84,6 +84,8 @@ test("what is not translated is refused by its name", () => {
     refused("Function', Properties: { Events: {}, Timeout: 1 }", /A: .* not translate Events;/);
     refused("Function', Properties: { Policies: [AWSLambdaExecute] }", /ARNs and documents/);
     refused("Function', Properties: { Policies: [], Role: r }", /drops Policies/);
+    const config = "{ DestinationConfig: { OnFailure: { Type: Lambda, Destination: a } } }";
+    refused(`Function', Properties: { EventInvokeConfig: ${config} }`, /only a queue or a topic/);
     refused("StateMachine', Properties: { Policies: [] }", /not translate Policies/);
     refused("StateMachine', Properties: { Type: STANDARD }", /names its Role/);
     refused("Api'", /not translate AWS::Serverless::Api/);
