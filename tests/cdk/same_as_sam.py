@@ -209,12 +209,14 @@ def of_resource(resource, folder):
 
 
 def ordered(value):
-    """Without empty lists and maps; statements and lists of a policy in any order mean the same."""
+    """Without empty lists and maps; policies of a role, and lists of a policy, in any order mean the same."""
     if isinstance(value, dict):
         made = {key: ordered(item) for key, item in value.items()}
         for key in ("Action", "Resource", "ManagedPolicyArns"):
             if isinstance(made.get(key), list):
                 made[key] = sorted(made[key])
+        if isinstance(made.get("Policies"), list):
+            made["Policies"] = sorted(made["Policies"], key=lambda policy: policy["PolicyName"])
         kept = {key: item for key, item in made.items() if item not in ({}, [], None)}
         if len(kept) != len(made):
             accept("empty conditions")
