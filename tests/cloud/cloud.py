@@ -168,10 +168,10 @@ def credentials():
 
 
 class Stack:
-    """The stack, deployed by `sam deploy` from what `sam build` built."""
+    """The stack, deployed from what `sam build` built: by `sam deploy`, or one of the ways of deployments.py."""
 
-    def __init__(self, cloud, sam, built):
-        self.cloud = cloud
+    def __init__(self, cloud, sam, built, way=None):
+        self.cloud, self.way = cloud, way
         self.states = cloud.client("stepfunctions")
         self.s3 = cloud.client("s3")
         self.functions = cloud.client("lambda")
@@ -197,6 +197,9 @@ class Stack:
             "WriteObjects": ",".join(bucket_arn(f"{name}*/{PREFIX}/*") for name in (ALLOWED, WRITABLE)),
             "CreateTargets": "true",
         }
+        if self.way is not None:
+            self.way(self.cloud, built, STACK, parameters)
+            return
         line = [
             *(sam, "deploy", "--config-file", str(ROOT / "samconfig.toml")),
             *("--template-file", str(pathlib.Path(built).resolve() / "template.yaml")),

@@ -7,6 +7,7 @@ import sys
 import time
 
 import control
+import deployments
 import dying
 import older
 import refusals
@@ -68,13 +69,20 @@ SCENARIOS = [
 ]
 
 
+def way(args):
+    """How the stack is deployed, if not by `sam deploy`."""
+    if args.cdk is not None:
+        return deployments.by_construct(args.cdk)
+    return deployments.by_module(args.sam) if args.module else None
+
+
 def run(args, folder):
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("ministack", "boto3", "fastavro")]
     print(f"cloud: seed {args.seed}, {', '.join(versions)}, in {folder}", flush=True)
     failed = []
     with Cloud(folder) as cloud:
         began = time.monotonic()
-        stack = Stack(cloud, args.sam, args.built)
+        stack = Stack(cloud, args.sam, args.built, way(args))
         print(f"  {time.monotonic() - began:5.1f} s  deployed", flush=True)
         for scenario in SCENARIOS:
             name = scenario.__name__
@@ -99,6 +107,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sam", default="sam", help="the command of aws-sam-cli")
     parser.add_argument("--built", default=ROOT / ".aws-sam" / "build", help="the folder that `sam build` built into")
+    parser.add_argument("--cdk", help="deploys the construct by the CDK: infra/cdk, compiled, with its packages")
+    parser.add_argument("--module", action="store_true", help="deploys as the Terraform module has the provider do")
     parser.add_argument("--only", action="append", help="a scenario's name; can be given several times")
     parser.add_argument("--seed", type=int, help="repeats the random choices of a run; it prints them")
     parser.add_argument("--folder", help="where to work instead of the temporary folder")
