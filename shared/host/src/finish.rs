@@ -9,7 +9,7 @@ use tracing::Instrument;
 use crate::answer::{Next, PACING, Turn};
 use crate::error::Refused;
 use crate::function::{Host, Invocation};
-use crate::settle::{By, ended, settled, superseded, tell};
+use crate::settle::{By, ended, measure_end, settled, superseded, tell};
 
 /// What the workflow hands on.
 #[derive(Debug, Deserialize)]
@@ -79,6 +79,7 @@ async fn check(host: &Host, handed: &Handed, invocation: &Invocation) -> Result<
     turn.emit = report.state != State::Verifying;
     if turn.emit {
         turn = turn.telling(&report);
+        measure_end(host, &report);
     }
     tell(&report, turn.next, "finishing");
     Ok(turn)

@@ -129,6 +129,7 @@ pub(crate) async fn settled(
         turn.emit = before.state != report.state;
         if turn.emit {
             turn = turn.telling(&report);
+            measure_end(host, &report);
         }
         let moved = before.totals.moved;
         let misfits = report.misfits.as_ref().map_or(0, |stored| stored.misfits.events);
@@ -175,6 +176,18 @@ pub(crate) fn ended(report: &Report, by: By<'_>) -> Turn {
     let of_another = report.series.as_ref().is_some_and(|run| is(&run.run_by) && !is(&run.begun_by));
     let again = (of_another && report.state.is_complete()) || (by.fired && report.state.is_final());
     Turn { fails: report.state == State::Failed, again, ..Turn::new(Next::End, report).telling(report) }
+}
+
+/// Of a transfer that has come to its end just now.
+pub(crate) fn measure_end(host: &Host, report: &Report) {
+    let one = |name| (name, "Count", 1.0);
+    let values = match report.state {
+        State::Failed => vec![one("Failed")],
+        state if state.is_complete() => vec![one("Completed"), ("Gaps", "Count", report.gaps as f64)],
+        _ => return,
+    };
+    let at = host.engine.clock.now();
+    Metrics { stack: &host.config.stack, of: Some(report.kind), transfer: Some(&report.id), at, values }.emit();
 }
 
 fn measure(host: &Host, report: &Report, (events, bytes): (u64, u64), misfits: u64) {

@@ -138,7 +138,7 @@ impl Waiting {
         };
         // No field can pass for two: each is led by its length.
         let fields = [self.bucket.as_str(), self.key.as_str()].into_iter().chain(told);
-        let text: String = fields.map(|field| format!("{}:{field}", field.len())).collect();
+        let text = fields.map(|field| format!("{}:{field}", field.len())).concat();
         sha256_hex(text.as_bytes())
     }
 
