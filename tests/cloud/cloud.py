@@ -388,8 +388,14 @@ class Stream:
 
     def __init__(self, cloud, name, shards):
         self.kinesis, self.name = cloud.client("kinesis"), name
-        self.kinesis.create_stream(StreamName=name, ShardCount=shards)
+        if shards:
+            self.kinesis.create_stream(StreamName=name, ShardCount=shards)
         until(f"the stream {name}", self.is_active)
+
+    @classmethod
+    def there(cls, cloud, name):
+        """One that somebody else has made."""
+        return cls(cloud, name, None)
 
     def is_active(self):
         described = self.kinesis.describe_stream_summary(StreamName=self.name)["StreamDescriptionSummary"]

@@ -83,6 +83,43 @@ def cancel_in_the_middle(world):
     world.stack.start({"resume": out}).refused("IllegalState", out, "CANCELLED")
 
 
+def cancel_of_an_import(world):
+    """A cancelled import gives its target back: another one may have it."""
+    out, back, other = (world.identity(what) for what in ("out", "in", "other"))
+    source, bucket, target = world.filled("source", 1, world.mixed(8 * MIB)), world.bucket(), world.stream("copy")
+    world.stack.run(export(source, bucket, id=out))
+    first = world.stack.start(restore(manifest(bucket, out), target, id=back, rate="1MB/s"))
+    until("a record in the copy", lambda: target.by_key() or ended_early(first))
+    told = world.stack.run({"cancel": back})
+    check(told["state"] == first.output()["state"] == "CANCELLED", f"the cancelling execution ends with {told}")
+    behind = world.stack.run(restore(manifest(bucket, out), target, id=other, append=True))
+    check(behind["state"] == "COMPLETED", f"the target is not free: {behind}")
+
+
+def cancel_behind_objects(world):
+    """A cancelled export lists the objects that are complete, under a name of its own."""
+    out = world.identity("out")
+    source, bucket = world.filled("source", 1, world.mixed(48 * MIB)), world.bucket()
+    sizes = {"rate": "8MB/s", "partSize": "5MiB", "objectSize": "27MiB"}
+    first = world.stack.start(export(source, bucket, id=out, **sizes))
+    has_object = lambda: [key for key in world.stack.keys(bucket, PREFIX) if "/data/" in key]  # noqa: E731
+    until("a complete object", lambda: has_object() or ended_early(first))
+    told = world.stack.run({"cancel": out})
+    check(told["state"] == first.output()["state"] == "CANCELLED", f"the cancelling execution ends with {told}")
+    check(told["manifest"] and told["manifest"].endswith("cancelled.json"), f"it lists nothing: {told}")
+    check(has_object(), "what was complete is gone")
+    nothing_open(world, bucket)
+
+
+def upload_that_nobody_remembers(world):
+    """What a function left that died between beginning an upload and recording it: the end aborts it."""
+    out = world.identity("out")
+    source, bucket, first = slow_export(world, out, 16 * MIB)
+    world.stack.s3.create_multipart_upload(Bucket=bucket, Key=f"{PREFIX}/{out}/data/shard=0/99999999-0.avro")
+    completed(first.output(), out, source)
+    nothing_open(world, bucket)
+
+
 def describe_and_verify(world):
     """What is asked after the end: the transfer as it ended, and its proof; damage is found."""
     out, back = world.identity("out"), world.identity("in")

@@ -3,7 +3,7 @@
 import concurrent.futures
 
 from cloud import PREFIX, SLICE_SECONDS, check, until
-from control import SLOW
+from control import SLOW, by_the_rule, slow_export
 from transfers import completed, nothing_open, same_as_fastavro
 from world import MIB, export, manifest, restore
 
@@ -33,6 +33,21 @@ def export_dies(world):
     nothing_open(world, bucket)
     same_as_fastavro(world, bucket, out, source)
     return goes_on_at_once(execution)
+
+
+def dies_with_its_execution(world):
+    """StopExecution, and kill -9 of the slice that was at work: settling alone ends the object that it left open."""
+    out = world.identity("out")
+    source, bucket, first = slow_export(world, out)
+    world.stack.states.stop_execution(executionArn=first.arn)
+    world.cloud.s3.kill_after(lambda request: f"/{bucket}/" in request.path and request.command == "PUT", world.cloud.process.pid)
+    follower = until("an execution of the rule", lambda: by_the_rule(world, first))
+    rested = follower.output()
+    check(world.cloud.s3.deadly is None, "nothing was killed")
+    check(rested["state"] == "PAUSED", f"at rest: {rested}")
+    nothing_open(world, bucket)
+    completed(world.stack.run({"resume": out}), out, source)
+    same_as_fastavro(world, bucket, out, source)
 
 
 def import_dies(world):

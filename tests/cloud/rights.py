@@ -21,6 +21,8 @@ PROBE = ".sluice/"
 # What the scenarios cannot provoke, and why a function needs it all the same: by function and action.
 LAMBDA_LOGS = "Lambda itself logs, in the name of the role"
 FAN_OUT = "ministack has no enhanced fan-out"
+PACKED_AGAIN = "the last part of an object is packed again if its slice died between recording and storing it"
+LANDED = "looks whether an object is there whose completion had no answer"
 UNPROVOKED = {
     ("*", "logs:CreateLogStream"): LAMBDA_LOGS,
     ("*", "logs:PutLogEvents"): LAMBDA_LOGS,
@@ -33,6 +35,14 @@ UNPROVOKED = {
     ("export", "kinesis:SubscribeToShard"): FAN_OUT,
     ("settle", "kinesis:DeregisterStreamConsumer"): FAN_OUT,
     ("finish", "kinesis:DeregisterStreamConsumer"): FAN_OUT,
+    ("settle", "kinesis:DescribeStreamSummary"): PACKED_AGAIN,
+    ("settle", "kinesis:ListShards"): PACKED_AGAIN,
+    ("settle", "kinesis:GetShardIterator"): PACKED_AGAIN,
+    ("settle", "kinesis:GetRecords"): PACKED_AGAIN,
+    ("settle", "s3:GetObject"): LANDED,
+    ("settle", "s3:ListBucket"): LANDED,
+    ("plan", "dynamodb:DeleteItem"): "gives a target back that somebody has filled while its import was planned",
+    ("export", "s3:AbortMultipartUpload"): "abandons an upload whose object ends earlier: the source lost its last events",
 }
 
 # `resource` is none where the request does not say; `context` holds pairs that conditions ask for.
@@ -52,7 +62,11 @@ def asked(command, path, headers, body):
         return []
     query = set(urllib.parse.parse_qs(path.partition("?")[2], keep_blank_values=True))
     action, context = of_s3(command, key, query, headers)
-    return [Asked(function, f"s3:{action}", f"arn:aws:s3:::{bucket}{'/' if key else ''}{key}", tuple(context))]
+    rights = [Asked(function, f"s3:{action}", f"arn:aws:s3:::{bucket}{'/' if key else ''}{key}", tuple(context))]
+    if action == "GetObject":
+        # Who may not list is told 403 of an object that is not there, and not 404 (Amazon S3 API reference, GetObject).
+        rights.append(Asked(function, "s3:ListBucket", f"arn:aws:s3:::{bucket}", ()))
+    return rights
 
 
 def arn(service, rest):

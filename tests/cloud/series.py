@@ -66,6 +66,8 @@ def taken_by_another_host(world):
     document = f'{{"sluice":"series-run","version":1,"sha256":"{digest}","body":{body}}}\n'
     world.stack.s3.put_object(Bucket=bucket, Key=f"{PREFIX}/{NAME}/run-00000002.json", Body=document.encode())
     world.stack.start(export(source, bucket, series=NAME)).refused("SeriesTaken", "a laptop", "takeOver")
+    world.stack.s3.create_multipart_upload(Bucket=bucket, Key=f"{PREFIX}/{NAME}-elsewhere/data/shard=0/0.avro")
     report = world.stack.run(export(source, bucket, series=NAME, takeOver=True))
     check(report["state"] == "COMPLETED" and report["series"]["number"] == 3, f"it is not taken over: {report}")
     check(documents(world, bucket, True)[1]["ending"] == "TAKEN_OVER", "its end does not say so")
+    nothing_open(world, bucket)

@@ -7,7 +7,7 @@ import exported
 import fastavro
 from events import of_fastavro
 
-from cloud import PREFIX, by_key, check, until
+from cloud import PREFIX, Stream, by_key, check, until
 from world import MIB, SHAPE, WHILE_IT_READS, export, manifest, restore
 
 
@@ -61,6 +61,19 @@ def nothing_open(world, bucket):
     # A function that is killed while it asks a service of another what it can do leaves that upload.
     left = [upload["Key"] for upload in uploads if not upload["Key"].startswith(".sluice/")]
     check(left == [], f"{bucket} has uploads open: {left}")
+
+
+def makes_its_target(world):
+    """An import that says so makes its stream, with as many shards as the export had."""
+    out, back, name = world.identity("out"), world.identity("in"), world.named("made")
+    source, bucket = world.filled("source", 2, world.mixed(MIB)), world.bucket()
+    world.stack.run(export(source, bucket, id=out))
+    world.stack.start(restore(manifest(bucket, out), f"kinesis:{name}", id=back)).refused("NotFound", name)
+    report = world.stack.run(restore(manifest(bucket, out), f"kinesis:{name}", id=f"{back}-2", createTarget=True))
+    target = Stream.there(world.cloud, name)
+    check(report["state"] == "COMPLETED" and report["notes"], f"it does not say that it made a stream: {report}")
+    check(len(target.read()) == 2, f"{name} has {len(target.read())} shards")
+    check(target.by_key() == source.by_key(), "the copy is not the source")
 
 
 def round_trip_avro(world):

@@ -40,7 +40,7 @@ impl Executions for SfnExecutions {
             Err(error) if error.code() == Some("ExecutionDoesNotExist") => return Ok(Execution::Gone),
             // A name that nobody could start is nobody's.
             Err(error) if error.code() == Some("InvalidArn") => return Ok(Execution::Gone),
-            answer => answer.map_err(|error| failed(error, format!("looking at {execution}")))?,
+            answer => answer.map_err(|error| failed(error, &format!("looking at {execution}")))?,
         };
         Ok(match said.status {
             ExecutionStatus::Running | ExecutionStatus::PendingRedrive => Execution::Runs,
@@ -58,13 +58,13 @@ impl Executions for SfnExecutions {
             // With the same input the service answers the execution that runs; this is one with another, or one that
             // has ended (API reference, `StartExecution`).
             Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(Launched::Before),
-            Err(error) => Err(failed(error, format!("starting an execution {name}"))),
+            Err(error) => Err(failed(error, &format!("starting an execution {name}"))),
         }
     }
 }
 
 /// Both calls may be made twice: a start names its execution.
-fn failed<E>(error: SdkError<E>, what: String) -> Error
+fn failed<E>(error: SdkError<E>, what: &str) -> Error
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
@@ -74,7 +74,7 @@ where
         _ => ErrorKind::Indeterminate,
     };
     let said = error.message().map(excerpt);
-    let what = said.map_or(what.clone(), |said| format!("{what}: {said}"));
+    let what = said.map_or_else(|| what.to_owned(), |said| format!("{what}: {said}"));
     Error::with(kind, what, error.into_source().unwrap_or_else(Into::into))
 }
 

@@ -65,9 +65,9 @@ impl Begun {
 
     /// To its end, with this to say.
     pub(crate) fn told(result: Value) -> Self {
-        Self::Nothing(
-            json!({ "next": Next::End, "again": false, "emit": false, "fails": false, "waitSeconds": 0, "result": result }),
-        )
+        let mut told = json!({ "next": Next::End, "again": false, "emit": false, "fails": false, "waitSeconds": 0, "result": null });
+        told["result"] = result;
+        Self::Nothing(told)
     }
 
     /// It plans again, after so many seconds.

@@ -138,8 +138,8 @@ impl Waiting {
         };
         // No field can pass for two: each is led by its length.
         let fields = [self.bucket.as_str(), self.key.as_str()].into_iter().chain(told);
-        let text = fields.map(|field| format!("{}:{field}", field.len())).concat();
-        sha256_hex(text.as_bytes())
+        let fields: Vec<String> = fields.map(|field| format!("{}:{field}", field.len())).collect();
+        sha256_hex(fields.concat().as_bytes())
     }
 
     /// Its place in the inbox: a text that sorts by time, then by key.

@@ -135,7 +135,9 @@ pub(super) async fn open_uploads_are_listed(bucket: &dyn BucketStore) {
     for (prefix, expected) in cases {
         let mut listed = bucket.list_uploads(prefix).await.expect("list_uploads answers");
         // When they were begun not every store says.
-        listed.iter_mut().for_each(|upload| upload.begun = None);
+        for upload in &mut listed {
+            upload.begun = None;
+        }
         listed.sort();
         let mut expected: Vec<OpenUpload> = expected.into_iter().cloned().collect();
         expected.sort();
