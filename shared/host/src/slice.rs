@@ -130,6 +130,7 @@ pub(crate) async fn slice(
         Code::Unavailable => Answer::Trouble(error.to_failure()),
         _ => Answer::Slice(SliceOutcome::Failed(error.to_failure())),
     });
+    let answer = waiting_for_the_newer(answer);
     let at = Course { troubles: handed.troubles, slices: handed.before, ..Course::from(Call::Slice) };
     let answer = SliceAnswer::new(&at, answer, handed.most);
     span.in_scope(|| tell(&answer));
@@ -146,6 +147,17 @@ pub(crate) async fn slice(
     }
     Metrics { stack: &host.config.stack, of: Some(kind), transfer: Some(&handed.id), at, values }.emit();
     Ok(answer)
+}
+
+/// A record that a newer function wrote, as a stack is updated or rolled back under a transfer: that is waited out, for
+/// the version that wrote it comes again.
+fn waiting_for_the_newer(answer: Answer) -> Answer {
+    match answer {
+        Answer::Slice(SliceOutcome::Failed(failure)) if failure.code == Code::Newer.to_string() => {
+            Answer::Slice(SliceOutcome::Interrupted(failure))
+        }
+        answer => answer,
+    }
 }
 
 fn tell(answer: &SliceAnswer) {

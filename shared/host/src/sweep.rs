@@ -8,10 +8,12 @@ use serde_json::json;
 use sluice_operations::{Code, OperationError, abort_left_open, describe, mark, open_uploads, stopped};
 use sluice_ports::{Execution, Launched, Stored};
 use sluice_transfer::record::{Failure, SweepRecord, TransferRecord};
+use sluice_transfer::rule::RuleRecord;
 use sluice_transfer::{State, Timestamp, Wanted, sha256_hex};
 use tracing::Instrument;
 
 use crate::error::{Refused, invalid};
+use crate::fire::wake;
 use crate::function::{Host, Invocation};
 use crate::metrics::Metrics;
 
@@ -36,6 +38,8 @@ pub struct Swept {
     pub lost: u64,
     /// Executions that were started to bring them to rest.
     pub started: u64,
+    /// Rules for which an execution was started, since objects wait and nobody takes them.
+    pub woken: u64,
     /// Ended transfers that were gone through.
     pub ended: u64,
     /// Uploads that were aborted.
@@ -56,6 +60,7 @@ pub async fn sweep(host: &Host, _: serde_json::Value, invocation: &Invocation) -
     let mut swept = Swept::default();
     let at = host.engine.clock.now();
     look_at_active(host, &mut record, &mut swept, invocation).await?;
+    look_at_rules(host, &mut swept, invocation).await?;
     if at.millis_since(record.ended_at) >= ENDED_EVERY_MILLIS {
         look_at_ended(host, &mut swept, invocation).await?;
         record.ended_at = at;
@@ -149,6 +154,44 @@ async fn look(
     Ok(())
 }
 
+/// Rules whose execution was stopped, or was never started: objects may wait, and nobody may be told of another one.
+async fn look_at_rules(host: &Host, swept: &mut Swept, invocation: &Invocation) -> Result<(), OperationError> {
+    for rule in host.rules.rules().await? {
+        match is_forsaken(host, &rule).await {
+            Ok(false) => {}
+            Ok(true) => swept.woken += u64::from(wake(host, &rule.name, &invocation.request).await?),
+            Err(error) => {
+                swept.failed += 1;
+                tracing::warn!(rule = %rule.name, code = %error.code, "cannot be looked at: {}", error.message);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether objects wait for a rule that nobody works for. One whose execution failed has said why, and one whose run is
+/// at rest waits for a person.
+async fn is_forsaken(host: &Host, record: &RuleRecord) -> Result<bool, OperationError> {
+    if record.rule.is_none() {
+        return Ok(false);
+    }
+    if let Some(run) = &record.run {
+        let transfer = host.engine.checkpoints.transfer(&run.id).await?;
+        if transfer.is_some_and(|transfer| matches!(transfer.state, State::Paused | State::Failed)) {
+            return Ok(false);
+        }
+    }
+    let Some(drain) = &record.drain else {
+        return Ok(record.run.is_none() && host.rules.waiting(&record.name).await? > 0);
+    };
+    let executions = host.executions.as_ref().ok_or_else(|| invalid("this function looks at no executions"))?;
+    Ok(match executions.look(&drain.execution).await? {
+        Execution::Runs => false,
+        Execution::Ended { status, .. } => status != "FAILED",
+        Execution::Gone => true,
+    })
+}
+
 /// Transfers that have ended and were not gone through: what late slices left open is aborted, until nothing is.
 async fn look_at_ended(host: &Host, swept: &mut Swept, invocation: &Invocation) -> Result<(), OperationError> {
     let now = host.engine.clock.now();
@@ -211,6 +254,7 @@ fn tell(host: &Host, swept: &Swept, at: Timestamp) {
     tracing::info!(
         active = swept.active,
         lost = swept.lost,
+        woken = swept.woken,
         ended = swept.ended,
         failed = swept.failed,
         left_out = swept.left_out,

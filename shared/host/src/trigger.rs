@@ -3,8 +3,11 @@
 //! An event that cannot be handled now fails its invocation, and Lambda hands it over again; at last it lies in the
 //! stack's queue of dead letters. An object that is told of twice waits once.
 
+use std::borrow::Cow;
+
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use aws_lambda_events::event::s3::{S3Event, S3EventRecord};
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sluice_operations::{Arrival, OperationError, arrive};
@@ -153,23 +156,10 @@ fn of_notification(record: S3EventRecord) -> Option<Result<Waiting, OperationErr
     Some(Ok(of_event(created, Timestamp::from_millis(record.event_time.timestamp_millis()))))
 }
 
-/// A text that was encoded as in a form; none if it was not.
+/// A text that was encoded as in a form; none if it is no text.
 fn decoded(text: &str) -> Option<String> {
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let [first, behind @ ..] = rest {
-        rest = behind;
-        match first {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let [high, low, behind @ ..] = rest else { return None };
-                let digit = |byte: &u8| char::from(*byte).to_digit(16);
-                bytes.push(u8::try_from(digit(high)? * 16 + digit(low)?).ok()?);
-                rest = behind;
-            }
-            other => bytes.push(*other),
-        }
-    }
-    String::from_utf8(bytes).ok()
+    let text = text.replace('+', " ");
+    percent_decode_str(&text).decode_utf8().ok().map(Cow::into_owned)
 }
 
 fn of_event(created: Created, time: Timestamp) -> Waiting {

@@ -39,7 +39,7 @@ codes! {
     RequestDiffers,
     /// The transfer's state does not have this step.
     IllegalState,
-    /// No such stream, shard, bucket or object.
+    /// No such stream, shard, bucket, object or rule.
     NotFound,
     /// An import's target holds events already.
     StreamNotEmpty,
