@@ -177,6 +177,7 @@ class Stack:
         self.functions = cloud.client("lambda")
         self.dynamodb = cloud.client("dynamodb")
         self.formation = cloud.client("cloudformation")
+        self.sam, self.built = sam, built
         self.deploy(sam, built)
         described = self.formation.describe_stacks(StackName=STACK)["Stacks"][0]
         outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
@@ -186,7 +187,11 @@ class Stack:
             outputs["EventBusName"],
         )
 
-    def deploy(self, sam, built):
+    def update(self, **changed):
+        """Deploys it again, with other parameters."""
+        self.deploy(self.sam, self.built, **changed)
+
+    def deploy(self, sam, built, **changed):
         parameters = {
             "SliceSeconds": SLICE_SECONDS,
             "DeletionProtection": "false",
@@ -196,6 +201,7 @@ class Stack:
             "ReadObjects": ",".join(bucket_arn(name + "*/*") for name in (ALLOWED, READABLE)),
             "WriteObjects": ",".join(bucket_arn(f"{name}*/{PREFIX}/*") for name in (ALLOWED, WRITABLE)),
             "CreateTargets": "true",
+            **changed,
         }
         if self.way is not None:
             self.way(self.cloud, built, STACK, parameters)

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+import bad_days
 import control
 import deployments
 import dying
@@ -48,6 +49,9 @@ SCENARIOS = [
     control.stopped_at_rest,
     series.nightly,
     series.taken_by_another_host,
+    bad_days.stopped_and_nobody_told,
+    bad_days.no_concurrency,
+    bad_days.updated_in_the_middle,
     rules.many_at_once,
     rules.told_by_the_bus,
     rules.an_export_arrives,

@@ -14,7 +14,7 @@ use super::sharing::Sharing;
 use super::target::{Target, export_config, open_target};
 use crate::claimed::{Claimed, Taken};
 use crate::engine::{Engine, Operation, Settings};
-use crate::error::Stop;
+use crate::error::{Code, OperationError, Stop};
 use crate::lane::{ShardEnd, admit, gather, in_turn, over_lane};
 use crate::slice::{Slice, SliceOrder};
 
@@ -37,6 +37,9 @@ pub fn export_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
             Ok(target) => target,
             Err(stop) => return Ok(gather(engine.clock.now(), vec![Err(stop)])),
         };
+        if let Err(error) = fits(&target.config, &engine.settings) {
+            return Ok(SliceOutcome::Failed(error.to_failure()));
+        }
         let lane = in_turn(&slice, &transfer).await?;
         slice.divide_rate(&transfer, lane.len());
         // What is through reads nothing any more.
@@ -65,6 +68,20 @@ pub fn export_slice<'a>(engine: &'a Engine, order: &'a SliceOrder) -> Operation<
         over_lane(&slice, lane, at_once.shards, |record| export_shard(&slice, &target, facts, at_once.parts, record))
             .await
     })
+}
+
+/// A host may have less memory by now than when the transfer was planned: a slice that is killed for it says nothing.
+fn fits(destination: &DestinationConfig, settings: &Settings) -> Result<(), OperationError> {
+    let (part, largest) = (destination.part_size, settings.largest_part);
+    if part <= largest {
+        return Ok(());
+    }
+    let what = format!(
+        "the parts of this export have {part} bytes, and at most {largest} fit the memory by now: give it more, and \
+         resume the transfer ({})",
+        settings.hints.larger_parts
+    );
+    Err(OperationError::new(Code::OutOfRange, what))
 }
 
 /// What a slice does at the same time.

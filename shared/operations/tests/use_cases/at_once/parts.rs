@@ -272,3 +272,17 @@ fn a_slice_that_moved_something_is_not_idle_however_it_ended() {
     export.slice(20_000);
     assert_eq!(export.record().idle_slices, 1, "nothing moved in this one");
 }
+
+#[test]
+fn parts_that_no_longer_fit_the_memory_are_refused_by_name() {
+    let mut export = Export::new(Line::default(), settings());
+    let whole = export.rig.engine.settings.largest_part;
+    export.rig.engine.settings.largest_part = PART as u64 - 1;
+    let SliceOutcome::Failed(failure) = export.slice(20_000) else { panic!("it runs") };
+    assert_eq!(failure.code, "OutOfRange");
+    assert!(failure.message.contains("8000 bytes, and at most 7999"), "{}", failure.message);
+    assert_eq!(export.record().slices, 0, "no shard was taken");
+    export.rig.engine.settings.largest_part = whole;
+    assert_eq!(export.slice(1_000_000), SliceOutcome::Done);
+    export.is_whole();
+}
