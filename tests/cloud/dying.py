@@ -40,7 +40,11 @@ def dies_with_its_execution(world):
     out = world.identity("out")
     source, bucket, first = slow_export(world, out)
     world.stack.states.stop_execution(executionArn=first.arn)
-    world.cloud.s3.kill_after(lambda request: f"/{bucket}/" in request.path and request.command == "PUT", world.cloud.process.pid)
+
+    def put(request):
+        return f"/{bucket}/" in request.path and request.command == "PUT"
+
+    world.cloud.s3.kill_after(put, world.cloud.process.pid)
     follower = until("an execution of the rule", lambda: by_the_rule(world, first))
     rested = follower.output()
     check(world.cloud.s3.deadly is None, "nothing was killed")

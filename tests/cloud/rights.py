@@ -1,8 +1,8 @@
 """Rights: what the functions asked AWS for in all scenarios, and what the policies of their roles allow, both ways.
 
 The emulator checks no rights. So the proxies note each request: which function sent it (its user agent says so), the
-action that IAM would ask for, and the resource. Behind all scenarios each must be allowed by the role's policies as they
-were deployed, and each action that a role allows must have been used, or stand below with a reason.
+action that IAM would ask for, and the resource. Behind all scenarios each must be allowed by the role's policies as
+they were deployed, and each action that a role allows must have been used, or stand below with a reason.
 """
 
 import collections
@@ -42,7 +42,7 @@ UNPROVOKED = {
     ("settle", "s3:GetObject"): LANDED,
     ("settle", "s3:ListBucket"): LANDED,
     ("plan", "dynamodb:DeleteItem"): "gives a target back that somebody has filled while its import was planned",
-    ("export", "s3:AbortMultipartUpload"): "abandons an upload whose object ends earlier: the source lost its last events",
+    ("export", "s3:AbortMultipartUpload"): "abandons an upload whose object ends earlier, since the source lost events",
 }
 
 # `resource` is none where the request does not say; `context` holds pairs that conditions ask for.
@@ -138,7 +138,7 @@ def meets(conditions, context):
 def allows(statements, right):
     return any(
         right.action in listed(statement["Action"])
-        and (right.resource is None or any(matches(pattern, right.resource) for pattern in listed(statement["Resource"])))
+        and (right.resource is None or any(matches(of, right.resource) for of in listed(statement["Resource"])))
         and meets(statement.get("Condition", {}), right.context)
         for statement in statements
     )
@@ -164,13 +164,14 @@ def as_they_are_used(world):
     used = collections.defaultdict(set)
     for right in set().union(*(proxy.asked for proxy in proxies)):
         used[right.function].add(right)
-    wrong = [f"requests that name no function: {sorted({right.action for right in used.pop(None)})}"] if None in used else []
+    nobody = sorted({right.action for right in used.pop(None, ())})
+    wrong = [f"requests that name no function: {nobody}"] if nobody else []
     iam, count = world.cloud.client("iam"), 0
     for function, logical in world.stack.functions_by_name().items():
         role = world.stack.role(logical)
         statements = statements_of(iam, role)
-        denied = sorted({f"{right.action} on {right.resource}" for right in used[function] if not allows(statements, right)})
-        wrong += [f"{function} lacks {one}" for one in denied]
+        denied = {f"{right.action} on {right.resource}" for right in used[function] if not allows(statements, right)}
+        wrong += [f"{function} lacks {one}" for one in sorted(denied)]
         actions = {action for statement in statements for action in listed(statement["Action"])}
         asked_for = {right.action for right in used[function]}
         for action in sorted(actions - asked_for):

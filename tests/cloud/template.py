@@ -1,4 +1,4 @@
-"""The template by itself, without a cloud: its policies and environments resolved, measured, and compared with the README.
+"""The template by itself, without a cloud: resolved, measured, and compared with the README.
 
 The lists of a stack are as long as a parameter's own limit allows here, so what is measured is the most that fits.
 """
@@ -88,8 +88,9 @@ class Resolved:
     def text(self, template, values):
         def put(found):
             name = found.group(1)
-            value = values[name] if name in values else self.attribute(name.split(".", 1)) if "." in name else self.reference(name)
-            return str(value)
+            if name in values:
+                return str(values[name])
+            return str(self.attribute(name.split(".", 1)) if "." in name else self.reference(name))
 
         return re.sub(r"\$\{([^}!]+)\}", put, template)
 
@@ -146,8 +147,8 @@ class Resolved:
     def statements(self, role):
         """All statements of a role: its own, and those of the policies that it shares."""
         named = {self.reference(name): name for name in self.resources}
-        shared = [self.resources[named[arn]]["Properties"]["PolicyDocument"] for arn in role.get("ManagedPolicyArns", [])]
-        documents = [policy["PolicyDocument"] for policy in role.get("Policies", [])] + shared
+        shared = [self.resources[named[arn]]["Properties"] for arn in role.get("ManagedPolicyArns", [])]
+        documents = [policy["PolicyDocument"] for policy in role.get("Policies", []) + shared]
         return [statement for document in documents for statement in document["Statement"]]
 
 
@@ -187,7 +188,8 @@ def limits_hold():
     for name, policy in stack.of_type("AWS::IAM::ManagedPolicy").items():
         shared.append(size(policy["PolicyDocument"]))
         assert shared[-1] <= MANAGED, f"{name}: {shared[-1]} characters"
-        assert len(policy["Description"]) <= POLICY_TEXT, f"{name}: the list has {len(policy['Description'])} characters"
+        text = len(policy["Description"])
+        assert text <= POLICY_TEXT, f"{name}: the list has {text} characters"
     environments = []
     common = stack.value(stack.template["Globals"])["Function"]["Environment"]["Variables"]
     for name, function in stack.of_type("AWS::Serverless::Function").items():
@@ -285,6 +287,14 @@ def the_readme_has_all():
         assert default.strip("`") == wanted, f"{name}: the README's default is {default}, the template's {wanted}"
     names = [row[0].strip("`") for row in table(text, "### Outputs")]
     assert names == list(template["Outputs"]), f"outputs in the README, and their order: {names}"
+    source = (ROOT / "shared" / "host" / "src" / "command.rs").read_text()
+    found = re.findall(r"const ([A-Z]+): \[&str; \d+\] =\s*\[(.*?)\];", source, re.DOTALL)
+    lists = {name: re.findall(r'"(\w+)"', body) for name, body in found}
+    inputs = {row[0].strip("`"): re.findall(r"`(\w+)`", row[1]) for row in table(text, "### Inputs")}
+    assert list(inputs) == lists["COMMANDS"], f"inputs in the README, and their order: {list(inputs)}"
+    for name, fields in inputs.items():
+        wanted = lists.get(name.upper(), [])
+        assert sorted(fields) == sorted(wanted), f"{name}: the README has {fields}, the function takes {wanted}"
     stack, roles = most(), {}
     for name, role in stack.of_type("AWS::IAM::Role").items():
         for statement in stack.statements(role):
@@ -300,7 +310,8 @@ def the_readme_has_all():
         if documented.get(action) != roles.get(action)
     ]
     assert not wrong, "; ".join(wrong)
-    return f"{len(template['Parameters'])} parameters, {len(template['Outputs'])} outputs, {len(roles)} actions"
+    counts = [("parameters", template["Parameters"]), ("inputs", inputs), ("outputs", template["Outputs"])]
+    return ", ".join(f"{len(of)} {what}" for what, of in [*counts, ("actions", roles)])
 
 
 def built_for_one_processor_only():
@@ -324,7 +335,8 @@ def built_for_one_processor_only():
 
 def lanes_have_room():
     workflow = json.loads((ROOT / "infra" / "workflow" / "transfer.asl.json").read_text())
-    most, at_once = Resolved().template["Parameters"]["LanesAtOnce"]["MaxValue"], workflow["States"]["Wave"]["MaxConcurrency"]
+    most = Resolved().template["Parameters"]["LanesAtOnce"]["MaxValue"]
+    at_once = workflow["States"]["Wave"]["MaxConcurrency"]
     assert most == at_once, f"LanesAtOnce may be {most}, and the workflow runs {at_once} at once"
     return f"{most} at once"
 

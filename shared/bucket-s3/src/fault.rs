@@ -13,7 +13,7 @@ use sluice_transfer::limits::excerpt;
 use crate::S3Bucket;
 
 /// The header in which S3 tells where a bucket is.
-const REGION: &str = "x-amz-bucket-region";
+pub(crate) const REGION: &str = "x-amz-bucket-region";
 
 /// One of S3's operations, and what IAM calls the right to it (Service Authorization Reference, "Actions, resources,
 /// and condition keys for Amazon S3").

@@ -26,6 +26,7 @@ mod config;
 mod fault;
 mod place;
 mod probe;
+mod region;
 mod requests;
 mod store;
 mod wire;
@@ -37,6 +38,7 @@ use tokio::sync::OnceCell;
 
 pub use config::configure;
 pub use place::{place, source};
+pub use region::region;
 
 use probe::Features;
 

@@ -56,9 +56,12 @@ impl Connection {
         &self.config
     }
 
-    /// A client of S3.
-    pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
-        let builder = aws_sdk_s3::config::Builder::from(&self.config);
+    /// A client of S3 in a region; none for the own one.
+    pub(crate) fn s3(&self, region: Option<&str>) -> aws_sdk_s3::Client {
+        let mut builder = aws_sdk_s3::config::Builder::from(&self.config);
+        if let Some(region) = region {
+            builder = builder.region(Region::new(region.to_owned()));
+        }
         aws_sdk_s3::Client::from_conf(sluice_bucket_s3::configure(builder, self.is_foreign()).build())
     }
 

@@ -29,6 +29,12 @@ pub(crate) struct Guarded<B> {
 }
 
 impl<B> Guarded<B> {
+    /// The same list in front of another bucket.
+    pub(crate) fn over<S>(self, bucket: S) -> Guarded<S> {
+        let Self { rules, folder, access, .. } = self;
+        Guarded { bucket, rules, folder, access }
+    }
+
     fn arn(&self, key: &str) -> String {
         format!("{}{key}", self.folder)
     }

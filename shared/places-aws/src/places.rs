@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use sluice_bucket_s3::{S3Bucket, S3Settings, place, source};
+use sluice_bucket_s3::{S3Bucket, S3Settings, place, region, source};
 use sluice_ports::{BucketPlaces, BucketStore, Clock, Error, ErrorKind, Result, Scheme, StreamPlaces, StreamStore};
 use sluice_stream_kinesis::{KinesisStream, StreamArn, arn};
 use sluice_transfer::{BucketUri, StreamUri};
@@ -39,7 +39,7 @@ pub const S3: Scheme<Aws> = Scheme {
     also: &["arn"],
     help: "s3://BUCKET/PREFIX, a place in S3",
     streams: None,
-    buckets: Some(|aws| Box::new(Buckets { aws: aws.clone(), client: aws.connection.s3() })),
+    buckets: Some(|aws| Box::new(Buckets::new(aws.clone()))),
 };
 
 struct Kinesis {
@@ -114,12 +114,39 @@ impl StreamPlaces for Kinesis {
 
 struct Buckets {
     aws: Aws,
+    /// In the own region.
     client: aws_sdk_s3::Client,
+    /// Clients of buckets in other regions, by the buckets' names; none for one in the own.
+    elsewhere: Mutex<BTreeMap<String, Option<aws_sdk_s3::Client>>>,
 }
 
 impl Buckets {
-    /// The bucket of that name, behind that list. The host's own has none.
-    fn open(&self, uri: &BucketUri, bucket: &str, access: Access) -> Result<Opened> {
+    fn new(aws: Aws) -> Self {
+        let client = aws.connection.s3(None);
+        Self { aws, client, elsewhere: Mutex::default() }
+    }
+
+    /// The client of the region that a bucket is in. S3 is asked once for each bucket; while it does not say, the own
+    /// region is tried, whose answer says what is wrong.
+    async fn client(&self, bucket: &str) -> aws_sdk_s3::Client {
+        let connection = &self.aws.connection;
+        if connection.is_foreign() {
+            return self.client.clone();
+        }
+        let known = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).get(bucket).cloned();
+        if let Some(known) = known {
+            return known.unwrap_or_else(|| self.client.clone());
+        }
+        let Some(region) = region(&self.client, bucket, self.aws.rules.account.clone()).await else {
+            return self.client.clone();
+        };
+        let client = (connection.region() != Some(&*region)).then(|| connection.s3(Some(&region)));
+        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).insert(bucket.to_owned(), client.clone());
+        client.unwrap_or_else(|| self.client.clone())
+    }
+
+    /// The bucket of that name, if the place in it is on that list. The host's own has none.
+    async fn open(&self, uri: &BucketUri, bucket: &str, path: &str, access: Access) -> Result<Arc<dyn BucketStore>> {
         let Aws { connection, rules, .. } = &self.aws;
         let (work, _) = place(&rules.work)?;
         if bucket == work && *uri != rules.work {
@@ -133,30 +160,15 @@ impl Buckets {
             foreign: connection.is_foreign(),
             endpoint: connection.endpoint("AWS_ENDPOINT_URL_S3"),
         };
-        let store = S3Bucket::new(self.client.clone(), bucket, settings);
         if bucket == work {
-            return Ok(Opened::Own(store));
+            return Ok(Arc::new(S3Bucket::new(self.client.clone(), bucket, settings)));
         }
         let folder = format!("arn:{}:s3:::{bucket}/", rules.partition);
-        Ok(Opened::Listed(Guarded { bucket: store, rules: Arc::clone(rules), folder, access }))
-    }
-}
-
-enum Opened {
-    Own(S3Bucket),
-    Listed(Guarded<S3Bucket>),
-}
-
-impl Opened {
-    /// The store, if a place in it is on its list.
-    fn at(self, path: &str) -> Result<Arc<dyn BucketStore>> {
-        Ok(match self {
-            Self::Own(bucket) => Arc::new(bucket),
-            Self::Listed(bucket) => {
-                bucket.check_place(path)?;
-                Arc::new(bucket)
-            }
-        })
+        let list = Guarded { bucket: (), rules: Arc::clone(rules), folder, access };
+        list.check_place(path)?;
+        // Nobody outside is asked of a bucket that is not on the list.
+        let store = S3Bucket::new(self.client(bucket).await, bucket, settings);
+        Ok(Arc::new(list.over(store)))
     }
 }
 
@@ -166,12 +178,12 @@ impl BucketPlaces for Buckets {
         let (name, prefix) = place(uri)?;
         // All that is written lies below the prefix.
         let below = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        Ok((self.open(uri, &name, Access::WriteObjects)?.at(&below)?, prefix))
+        Ok((self.open(uri, &name, &below, Access::WriteObjects).await?, prefix))
     }
 
     async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
         let (name, key) = source(uri)?;
-        Ok((self.open(uri, &name, Access::ReadObjects)?.at(&key)?, key))
+        Ok((self.open(uri, &name, &key, Access::ReadObjects).await?, key))
     }
 
     /// No bucket is made here, so it is the one to write to.
@@ -218,7 +230,9 @@ mod tests {
 
     #[test]
     fn buckets_are_opened_to_read_and_to_write_by_lists_of_their_own() {
-        let s3 = (S3.buckets.unwrap())(&aws());
+        let s3 = Buckets::new(aws());
+        // Known, so that nobody is asked.
+        s3.elsewhere.lock().unwrap().insert("archive".to_owned(), None);
         let named = |place: &str| format!("s3://{place}").parse::<BucketUri>().unwrap();
         let (from, to) = (named("archive/in/2026"), named("archive/out"));
         assert_eq!(why(s3.source(&from)), None);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_credential_types::credential_fn::provide_credentials_fn;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::Client;
-use sluice_bucket_s3::{S3Bucket, S3Settings, configure};
+use sluice_bucket_s3::{S3Bucket, S3Settings, configure, region};
 use sluice_ports::ErrorKind::{Changed, Denied, Full, Indeterminate, Invalid, NotFound, Throttled, Unavailable};
 use sluice_ports::{BucketStore, CompleteAnswer, ErrorKind, Metadata, PartAnswer, PutAnswer, Result};
 use sluice_transfer::Checksum;
@@ -312,5 +312,32 @@ async fn an_endpoint_that_does_not_answer_is_named() {
         assert!(said.contains("http://127.0.0.1:9000") && said.contains("AWS_ENDPOINT_URL"), "{said}");
         let own = Script::new([Answer::broken(how)]).bucket(owned()).head("k").await.unwrap_err().to_string();
         assert!(!own.contains("AWS_ENDPOINT_URL"), "{own}");
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_says_where_it_is() {
+    let asked = async |answer: Answer| {
+        let script = Script::new([answer]);
+        let client = Client::from_conf(configure(script.config(), false).build());
+        let told = region(&client, "archive", Some("123456789012".to_owned())).await;
+        (told, script.sent())
+    };
+    let told = |answer: Answer, region: &str| answer.with("x-amz-bucket-region", region);
+    for answer in [Answer::new(200, ""), Answer::new(301, ""), Answer::new(400, ""), Answer::new(403, "")] {
+        let (region, sent) = asked(told(answer, "eu-north-1")).await;
+        assert_eq!(region.as_deref(), Some("eu-north-1"));
+        assert_eq!(sent.len(), 1, "nothing is asked twice");
+        assert_eq!(
+            (sent[0].method.as_str(), &*sent[0].headers["x-amz-expected-bucket-owner"]),
+            ("HEAD", "123456789012")
+        );
+    }
+    // What cannot be part of a host's name is not taken.
+    for wrong in ["", "evil.example/", "EU", &"a".repeat(33)] {
+        assert_eq!(asked(told(Answer::new(301, ""), wrong)).await.0, None, "{wrong}");
+    }
+    for silent in [Answer::new(404, ""), Answer::broken(Broken::Refused)] {
+        assert_eq!(asked(silent).await.0, None);
     }
 }
