@@ -176,9 +176,10 @@ async fn start(
     }
 }
 
-/// Whether a transfer is to go on, and the execution that ran it has ended.
+/// Whether a transfer is not given up, and the execution that ran it has ended. One that comes to rest just now goes on
+/// as one that rests does.
 async fn is_left(host: &Host, transfer: &TransferRecord, execution: &str) -> Result<bool, OperationError> {
-    let goes_on = transfer.state.is_active() && transfer.wanted == Wanted::Running;
+    let goes_on = transfer.state.is_active() && transfer.wanted != Wanted::Cancelled;
     Ok(goes_on && transfer.execution != execution && !runs(host, &transfer.execution).await?)
 }
 

@@ -309,6 +309,8 @@ pub struct Arrivals {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn waiting(time: i64, key: &str) -> Waiting {
@@ -366,6 +368,25 @@ mod tests {
         assert!(places.is_sorted(), "{places:?}");
         let long = waiting(1, &"ü".repeat(512));
         assert!(long.place().len() < 1_000 && long.place().ends_with(&long.digest()));
+    }
+
+    proptest! {
+        #[test]
+        fn places_sort_as_times_and_keys_do(
+            a in (0_i64..4, "[ -~äß/]{1,6}"), b in (0_i64..4, "[ -~äß/]{1,6}"),
+            sequencers in (0_u8..3, 0_u8..3),
+        ) {
+            let object = |(time, key): &(i64, String), sequencer: u8| Waiting {
+                sequencer: Some(sequencer.to_string()),
+                ..waiting(*time, key)
+            };
+            let (one, other) = (object(&a, sequencers.0), object(&b, sequencers.1));
+            if a != b {
+                prop_assert_eq!(one.place().cmp(&other.place()), a.cmp(&b));
+            }
+            let is_one = a.1 == b.1 && sequencers.0 == sequencers.1;
+            prop_assert_eq!(one.digest() == other.digest(), is_one);
+        }
     }
 
     #[test]

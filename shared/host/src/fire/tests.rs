@@ -314,6 +314,30 @@ async fn wherever_an_execution_dies_the_next_one_takes_all_once() {
     }
 }
 
+/// The bus tells of the stop before the next object comes, or while it is being brought to rest.
+#[tokio::test]
+async fn a_stopped_execution_is_taken_up_by_the_next() {
+    for settles in [0, 1, u32::MAX] {
+        let world = World::with_rule().await;
+        world.arrives(&key(1), "a1\n", 1, 1).await;
+        let input = json!({"fire": "replay"});
+        world.executions.run("dies", &input.to_string());
+        assert_eq!(world.course("dies", &input, 2).await, Ok(None));
+        world.executions.end("dies", "ABORTED");
+        let stopped = json!({"stopped": {"executionArn": "execution:dies", "name": "dies", "status": "ABORTED",
+            "input": input.to_string(), "error": null, "cause": "by hand"}});
+        let rested = world.course("rests", &stopped, settles).await.unwrap();
+        assert_eq!(rested.is_some(), settles > 1);
+        if let Some(rested) = rested {
+            assert_eq!((&rested["id"], &rested["state"]), (&json!("replay-000001"), &json!("PAUSED")));
+        }
+        world.arrives(&key(2), "a2\n", 2, 1).await;
+        let ends = world.run_launched().await;
+        assert!(ends.values().all(std::result::Result::is_ok), "{ends:?}");
+        assert_eq!(world.arrived(), ["a1", "a2"], "{settles} states of its rest");
+    }
+}
+
 #[tokio::test]
 async fn an_export_is_imported_once_and_only_by_its_root() {
     let world = World::with_rule().await;
