@@ -40,6 +40,9 @@ fn lines(level: LevelFilter) -> Vec<Map<String, Value>> {
     let written = Written::default();
     let writer = written.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    // Without a subscriber first: a place that logs, and that another test's thread comes to just while this one begins to
+    // listen, would stay silent for good.
+    runtime.block_on(transfers());
     let subscriber = subscriber(level, move || writer.clone());
     tracing::subscriber::with_default(subscriber, || runtime.block_on(transfers()));
     let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
