@@ -194,6 +194,8 @@ def limits_hold():
     common = stack.value(stack.template["Globals"])["Function"]["Environment"]["Variables"]
     for name, function in stack.of_type("AWS::Serverless::Function").items():
         variables = {**common, **function.get("Environment", {}).get("Variables", {})}
+        assert "Role" in function and "Policies" not in function, f"{name}: give it a role of its own, as others have"
+        assert variables.get("AWS_SDK_UA_APP_ID", "").startswith("sluice-"), f"{name}: its requests do not say whose"
         environments.append(sum(len(key) + len(str(value).encode()) for key, value in variables.items()))
         assert environments[-1] <= ENVIRONMENT, f"{name}: an environment of {environments[-1]} bytes"
         description = function.get("VersionDescription", "")
