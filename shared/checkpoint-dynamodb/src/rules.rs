@@ -128,10 +128,7 @@ impl RuleStore for DynamoCheckpoints {
         ];
         let tries = Tries::default();
         let request = self.client.transact_write_items().set_transact_items(Some(items));
-        let error = match request.customize().interceptor(tries.clone()).send().await {
-            Ok(_) => return Ok(Stored::Done),
-            Err(error) => error,
-        };
+        let Err(error) = request.customize().interceptor(tries.clone()).send().await else { return Ok(Stored::Done) };
         let refused = match reasons(&error) {
             // Our own write may be what refuses it: see the crate's head.
             Some([record, ..]) if record.code() == Some(REFUSED) => self.refused(key, record.item.clone()).await?,

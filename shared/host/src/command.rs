@@ -173,8 +173,12 @@ impl Command {
     /// The transfer that it is about, if it is about one that the input names.
     pub fn id(&self) -> Option<&TransferId> {
         match self {
-            Self::Series(..) | Self::MakeRule(..) | Self::Rules | Self::RemoveRule(_) | Self::Fire(_) => None,
-            Self::Stopped(None | Some(Stopped { ran: Ran::Series(_) | Ran::Rule(_), .. })) => None,
+            Self::Series(..)
+            | Self::MakeRule(..)
+            | Self::Rules
+            | Self::RemoveRule(_)
+            | Self::Fire(_)
+            | Self::Stopped(None | Some(Stopped { ran: Ran::Series(_) | Ran::Rule(_), .. })) => None,
             Self::Stopped(Some(Stopped { ran: Ran::Transfer(id), .. }))
             | Self::Start(id, _)
             | Self::Resume(id)

@@ -137,8 +137,12 @@ impl Waiting {
             }
         };
         // No field can pass for two: each is led by its length.
-        let fields = [self.bucket.as_str(), self.key.as_str()].into_iter().chain(told);
-        let text: String = fields.map(|field| format!("{}:{field}", field.len())).collect();
+        let mut text = String::new();
+        for field in [self.bucket.as_str(), self.key.as_str()].into_iter().chain(told) {
+            text.push_str(&field.len().to_string());
+            text.push(':');
+            text.push_str(field);
+        }
         sha256_hex(text.as_bytes())
     }
 

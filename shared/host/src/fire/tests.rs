@@ -347,8 +347,8 @@ async fn an_export_is_imported_once_and_only_by_its_root() {
     world.run("out", export).await.unwrap();
     let keys: Vec<String> = world.named.incoming.read_all().into_keys().collect();
     assert!(keys.len() > 2, "{keys:?}");
-    for (number, key) in keys.iter().enumerate() {
-        world.told(key, number as i64, 2).await;
+    for (number, key) in (0..).zip(&keys) {
+        world.told(key, number, 2).await;
     }
     world.run_launched().await;
     assert_eq!(payloads(&world.named.places.target), payloads(&world.named.places.source));
