@@ -44,7 +44,7 @@ pub(crate) async fn of_rules(host: &Host, command: Command) -> Result<Begun, Ref
             json!({ "rules": reports })
         }
     };
-    Ok(Begun::told(said))
+    Ok(Begun::told(&said))
 }
 
 /// Whether an execution runs, or may still start.
@@ -99,7 +99,7 @@ pub(crate) async fn fire(
                 host.rules.count(name, Arrivals { changes: 1, ..Arrivals::default() }).await?;
                 if known(host, name).await?.drain == record.drain {
                     tracing::info!(rule = %name, by, "another execution makes the runs of this rule");
-                    return Ok(Begun::told(json!({ "rule": show_rule(&host.engine, &*host.rules, name).await? })));
+                    return Ok(Begun::told(&json!({ "rule": show_rule(&host.engine, &*host.rules, name).await? })));
                 }
                 continue;
             }
@@ -119,13 +119,13 @@ pub(crate) async fn fire(
                     let what = format!(r#"the rule '{name}' was removed; {{"rules": {{}}}} lists all"#);
                     return Err(OperationError::new(Code::NotFound, what).into());
                 }
-                Some(Begun::told(json!({ "removed": name })))
+                Some(Begun::told(&json!({ "removed": name })))
             }
             RuleStep::HandOver => {
                 wake(host, name, &invocation.request).await?;
-                Some(Begun::told(json!({ "handedOver": name })))
+                Some(Begun::told(&json!({ "handedOver": name })))
             }
-            RuleStep::Idle => Some(Begun::told(json!({ "rule": show_rule(&host.engine, &*host.rules, name).await? }))),
+            RuleStep::Idle => Some(Begun::told(&json!({ "rule": show_rule(&host.engine, &*host.rules, name).await? }))),
         };
         if let Some(begun) = begun {
             return Ok(begun);

@@ -60,14 +60,14 @@ pub enum Begun {
 
 impl Begun {
     fn nothing() -> Self {
-        Self::told(Value::Null)
+        Self::told(&Value::Null)
     }
 
     /// To its end, with this to say.
-    pub(crate) fn told(result: Value) -> Self {
-        let mut told = json!({ "next": Next::End, "again": false, "emit": false, "fails": false, "waitSeconds": 0, "result": null });
-        told["result"] = result;
-        Self::Nothing(told)
+    pub(crate) fn told(result: &Value) -> Self {
+        Self::Nothing(
+            json!({ "next": Next::End, "again": false, "emit": false, "fails": false, "waitSeconds": 0, "result": result }),
+        )
     }
 
     /// It plans again, after so many seconds.
@@ -201,7 +201,7 @@ pub(crate) async fn begin(
         Command::Cancel(_) => match cancel(engine, id).await {
             // A run of a rule that could not be planned.
             Err(error) if error.code == Code::TransferNotFound && give_up(host, id).await? => {
-                return Ok(Begun::told(json!({ "cancelled": id })));
+                return Ok(Begun::told(&json!({ "cancelled": id })));
             }
             cancelled => at_rest(cancelled?),
         },
