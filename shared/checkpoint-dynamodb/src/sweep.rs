@@ -9,12 +9,11 @@ use sluice_transfer::{State, Timestamp};
 
 use crate::key::Key;
 use crate::requests::Condition;
+use crate::table::EXPIRES_AT;
 use crate::{DynamoCheckpoints, fault};
 
 /// When a transfer was gone through, in microseconds.
 const SWEPT_AT: &str = "sweptAt";
-/// From when on the table may forget an item, in seconds: the attribute of its TTL.
-const EXPIRES_AT: &str = "expiresAt";
 
 impl DynamoCheckpoints {
     /// Sets attributes of an item that is there and has that revision, if one is named.

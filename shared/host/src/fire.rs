@@ -198,7 +198,7 @@ pub(crate) async fn wake(host: &Host, name: &RuleName, request: &str) -> Result<
     if executions.launch(&called, &input).await? == Launched::Before {
         // Of that name one has ended, before it came to the rule. Or it is just being started.
         let own: String = request.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
-        executions.launch(&format!("{called}-{own}"), &input).await?;
+        return Ok(executions.launch(&format!("{called}-{own}"), &input).await? != Launched::Before);
     }
     Ok(true)
 }

@@ -3,13 +3,15 @@
 //! nothing. So active transfers whose execution is gone are brought to rest, uploads of ended ones are aborted, and
 //! records that were kept long enough may go.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::json;
 use sluice_operations::{Code, OperationError, abort_left_open, describe, mark, open_uploads, stopped};
 use sluice_ports::{Execution, Launched, Stored};
 use sluice_transfer::record::{Failure, SweepRecord, TransferRecord};
 use sluice_transfer::rule::RuleRecord;
-use sluice_transfer::{State, Timestamp, Wanted, sha256_hex};
+use sluice_transfer::{State, Timestamp, TransferId, Wanted, sha256_hex};
 use tracing::Instrument;
 
 use crate::error::{Refused, invalid};
@@ -60,10 +62,17 @@ pub async fn sweep(host: &Host, _: serde_json::Value, invocation: &Invocation) -
     let mut swept = Swept::default();
     let at = host.engine.clock.now();
     look_at_active(host, &mut record, &mut swept, invocation).await?;
-    look_at_rules(host, &mut swept, invocation).await?;
+    let runs = look_at_rules(host, &mut swept, invocation).await;
     if at.millis_since(record.ended_at) >= ENDED_EVERY_MILLIS {
-        look_at_ended(host, &mut swept, invocation).await?;
-        record.ended_at = at;
+        let left_out = swept.left_out;
+        match runs {
+            Some(runs) => look_at_ended(host, &runs, &mut swept, invocation).await?,
+            // Which transfers their rules still need is not known.
+            None => swept.left_out += 1,
+        }
+        if swept.left_out == left_out {
+            record.ended_at = at;
+        }
     }
     record.revision += 1;
     if host.sweep.update_swept(&record).await.map_err(OperationError::from)? == Stored::Mismatch {
@@ -80,6 +89,11 @@ async fn look_at_active(
     invocation: &Invocation,
 ) -> Result<(), OperationError> {
     let mut active = host.engine.checkpoints.transfers(&State::ACTIVE, MOST + 1).await?;
+    if active.len() > MOST {
+        tracing::warn!(most = MOST, "more transfers are active than are looked at: those that began first are not");
+        swept.left_out += 1;
+        active.truncate(MOST);
+    }
     // A plan that was refused, or asked to rest, has nobody at work and nothing open.
     active.retain(|transfer| !transfer.is_refused() && !is_at_rest(transfer));
     record.seen.retain(|id, _| active.iter().any(|transfer| transfer.id == *id));
@@ -90,8 +104,11 @@ async fn look_at_active(
             continue;
         }
         let span = invocation.span(&transfer.id);
-        let looked = Box::pin(look(host, record, swept, transfer)).instrument(span.clone()).await;
-        if let Err(error) = looked {
+        let looked = async {
+            bring_to_rest(host, record, swept, transfer).await?;
+            measure(host, record, transfer).await
+        };
+        if let Err(error) = Box::pin(looked).instrument(span.clone()).await {
             swept.failed += 1;
             span.in_scope(|| tracing::warn!(code = %error.code, "cannot be looked at: {}", error.message));
         }
@@ -107,96 +124,144 @@ fn has_time(host: &Host, invocation: &Invocation) -> bool {
     host.engine.clock.now().plus_millis(LOOK_MILLIS) < invocation.deadline
 }
 
-/// One active transfer: whether anybody runs it, how long it stands where it is, and what is open.
-async fn look(
+/// How long an active transfer stands where it is, and what is open.
+async fn measure(host: &Host, record: &mut SweepRecord, transfer: &TransferRecord) -> Result<(), OperationError> {
+    let engine = &host.engine;
+    let digest = mark(engine, transfer).await?;
+    let now = engine.clock.now();
+    let since = record.see(&transfer.id, &digest, now);
+    let mut values = vec![("SecondsSinceProgress", "Seconds", seconds(now, since))];
+    let headroom = describe(engine, &transfer.id).await?.retention.and_then(|retention| retention.headroom_seconds);
+    values.extend(headroom.map(|left| ("RetentionHeadroomSeconds", "Seconds", left as f64)));
+    let open = open_uploads(engine, transfer).await;
+    if let Ok(open) = &open {
+        let oldest = open.iter().filter_map(|upload| upload.begun).min();
+        values.push(("OldestOpenUploadSeconds", "Seconds", oldest.map_or(0.0, |begun| seconds(now, begun))));
+    }
+    // What is known is told, whatever else is not.
+    Metrics { stack: &host.config.stack, of: None, transfer: Some(&transfer.id), at: now, values }.emit();
+    open.map(drop)
+}
+
+/// Whether anybody runs an active transfer; if not, an execution is started that brings it to rest.
+async fn bring_to_rest(
     host: &Host,
     record: &mut SweepRecord,
     swept: &mut Swept,
     transfer: &TransferRecord,
 ) -> Result<(), OperationError> {
     let engine = &host.engine;
-    let digest = mark(engine, transfer).await?;
-    let now = engine.clock.now();
-    let since = record.see(&transfer.id, &digest, now);
-    let mut values = vec![("SecondsSinceProgress", "Seconds", seconds(now, since))];
-    let oldest = open_uploads(engine, transfer).await?.into_iter().filter_map(|upload| upload.begun).min();
-    values.push(("OldestOpenUploadSeconds", "Seconds", oldest.map_or(0.0, |begun| seconds(now, begun))));
-    let headroom = describe(engine, &transfer.id).await?.retention.and_then(|retention| retention.headroom_seconds);
-    values.extend(headroom.map(|left| ("RetentionHeadroomSeconds", "Seconds", left as f64)));
-    Metrics { stack: &host.config.stack, of: None, transfer: Some(&transfer.id), at: now, values }.emit();
     let executions = host.executions.as_ref().ok_or_else(|| invalid("this function looks at no executions"))?;
     let (status, why) = match executions.look(&transfer.execution).await? {
         Execution::Runs => return Ok(()),
         Execution::Ended { status, why } => (status, why),
-        Execution::Gone => ("gone".to_owned(), String::new()),
+        Execution::Gone => ("GONE".to_owned(), String::new()),
     };
-    swept.lost += 1;
-    let seen = record.seen.get_mut(&transfer.id);
-    if let Some(settling) = seen.as_ref().and_then(|seen| seen.settling.as_ref())
+    let settling = record.seen.get(&transfer.id).and_then(|seen| seen.settling.as_ref());
+    if let Some(settling) = settling
         && executions.look(settling).await? == Execution::Runs
     {
+        swept.lost += 1;
         return Ok(());
     }
     let execution = &transfer.execution;
-    tracing::warn!(execution, status, "the execution is over, and the transfer is not: it is brought to rest");
     let message = format!("the execution {execution} is {status}; resume the transfer to go on. {why}");
     let reason = Failure { code: Code::ExecutionStopped.to_string(), message };
-    stopped(engine, &transfer.id, execution, reason).await?;
-    // A name of its own each time: one of before may have died as well.
+    // As it is by now: the list may trail, and somebody may have resumed it.
+    let there = stopped(engine, &transfer.id, execution, reason).await?;
+    if there.execution != *execution || !there.state.is_active() || there.wanted == Wanted::Running {
+        return Ok(());
+    }
+    swept.lost += 1;
+    tracing::warn!(execution, status, "the execution is over, and the transfer is not: it is brought to rest");
+    // A name of its own each time: one of before may have died as well. Whoever resumes the transfer meanwhile is not
+    // disturbed, since it is bound to the execution that is over.
+    let now = engine.clock.now();
     let name = sha256_hex(format!("{} {execution} {}", transfer.id, now.micros()).as_bytes());
-    let input = json!({"pause": transfer.id}).to_string();
+    let ran = json!({"resume": transfer.id}).to_string();
+    let detail = json!({"executionArn": execution, "name": "sweep", "status": status, "input": ran});
+    let input = json!({"stopped": detail}).to_string();
     if let Launched::Now(settling) = executions.launch(&format!("sweep-{}", &name[..32]), &input).await? {
         swept.started += 1;
-        if let Some(seen) = seen {
-            seen.settling = Some(settling);
-        }
+        record.settle(&transfer.id, settling, now);
     }
     Ok(())
 }
 
 /// Rules whose execution was stopped, or was never started: objects may wait, and nobody may be told of another one.
-async fn look_at_rules(host: &Host, swept: &mut Swept, invocation: &Invocation) -> Result<(), OperationError> {
-    for rule in host.rules.rules().await? {
-        match is_forsaken(host, &rule).await {
-            Ok(false) => {}
-            Ok(true) => swept.woken += u64::from(wake(host, &rule.name, &invocation.request).await?),
-            Err(error) => {
-                swept.failed += 1;
-                tracing::warn!(rule = %rule.name, code = %error.code, "cannot be looked at: {}", error.message);
-            }
+/// Answers the runs that rules name; none if that is not known.
+async fn look_at_rules(host: &Host, swept: &mut Swept, invocation: &Invocation) -> Option<BTreeSet<TransferId>> {
+    let rules = match host.rules.rules().await {
+        Ok(rules) => rules,
+        Err(error) => {
+            swept.failed += 1;
+            tracing::warn!(%error, "the rules cannot be looked at");
+            return None;
         }
+    };
+    for rule in &rules {
+        if let Err(error) = look_at_rule(host, rule, swept, invocation).await {
+            swept.failed += 1;
+            tracing::warn!(rule = %rule.name, code = %error.code, "cannot be looked at: {}", error.message);
+        }
+    }
+    Some(rules.into_iter().filter_map(|rule| rule.run).map(|run| run.id).collect())
+}
+
+/// One rule: how long objects wait for it, and whether somebody takes them.
+async fn look_at_rule(
+    host: &Host,
+    record: &RuleRecord,
+    swept: &mut Swept,
+    invocation: &Invocation,
+) -> Result<(), OperationError> {
+    if record.rule.as_ref().is_none_or(|rule| rule.on.is_none()) {
+        return Ok(());
+    }
+    let Some(first) = host.rules.head(&record.name, 1).await?.into_iter().next() else { return Ok(()) };
+    let now = host.engine.clock.now();
+    let values = vec![("OldestWaitingSeconds", "Seconds", seconds(now, first.time))];
+    Metrics { stack: &host.config.stack, of: None, transfer: None, at: now, values }.emit();
+    if is_forsaken(host, record).await? {
+        swept.woken += u64::from(wake(host, &record.name, &invocation.request).await?);
     }
     Ok(())
 }
 
-/// Whether objects wait for a rule that nobody works for. One whose execution failed has said why, and one whose run is
-/// at rest waits for a person.
+/// Whether nobody works for a rule for which objects wait. A run at rest waits for a person; one that could not be
+/// planned has said why.
 async fn is_forsaken(host: &Host, record: &RuleRecord) -> Result<bool, OperationError> {
-    if record.rule.is_none() {
+    let executions = host.executions.as_ref().ok_or_else(|| invalid("this function looks at no executions"))?;
+    let drain = match &record.drain {
+        Some(drain) => Some(executions.look(&drain.execution).await?),
+        None => None,
+    };
+    if drain == Some(Execution::Runs) {
         return Ok(false);
     }
-    if let Some(run) = &record.run {
-        let transfer = host.engine.checkpoints.transfer(&run.id).await?;
-        if transfer.is_some_and(|transfer| matches!(transfer.state, State::Paused | State::Failed)) {
-            return Ok(false);
-        }
-    }
-    let Some(drain) = &record.drain else {
-        return Ok(record.run.is_none() && host.rules.waiting(&record.name).await? > 0);
-    };
-    let executions = host.executions.as_ref().ok_or_else(|| invalid("this function looks at no executions"))?;
-    Ok(match executions.look(&drain.execution).await? {
-        Execution::Runs => false,
-        Execution::Ended { status, .. } => status != "FAILED",
-        Execution::Gone => true,
+    let Some(run) = &record.run else { return Ok(true) };
+    let has_failed = matches!(&drain, Some(Execution::Ended { status, .. }) if status == "FAILED");
+    Ok(match host.engine.checkpoints.transfer(&run.id).await? {
+        // Somebody has resumed it, and it has ended: what waits behind it is still to come.
+        Some(transfer) if transfer.state.is_final() => true,
+        Some(transfer) if matches!(transfer.state, State::Paused | State::Failed) => false,
+        // Another execution runs it, or it is brought to rest first.
+        Some(transfer) => executions.look(&transfer.execution).await? != Execution::Runs && !has_failed,
+        None => run.failure.is_none() && !has_failed,
     })
 }
 
 /// Transfers that have ended and were not gone through: what late slices left open is aborted, until nothing is.
-async fn look_at_ended(host: &Host, swept: &mut Swept, invocation: &Invocation) -> Result<(), OperationError> {
+async fn look_at_ended(
+    host: &Host,
+    runs: &BTreeSet<TransferId>,
+    swept: &mut Swept,
+    invocation: &Invocation,
+) -> Result<(), OperationError> {
     let now = host.engine.clock.now();
     for transfer in host.sweep.unmarked(MOST).await? {
-        if now.millis_since(transfer.updated_at) < HAUNTED_MILLIS {
+        // A rule that goes on looks at its run: without a record it would make it again.
+        if now.millis_since(transfer.updated_at) < HAUNTED_MILLIS || runs.contains(&transfer.id) {
             continue;
         }
         if !has_time(host, invocation) {

@@ -36,7 +36,7 @@ pub async fn mark(engine: &Engine, transfer: &TransferRecord) -> Result<String, 
 pub async fn open_uploads(engine: &Engine, transfer: &TransferRecord) -> Result<Vec<OpenUpload>, OperationError> {
     let mut open = Vec::new();
     for (bucket, folder) in folders(transfer) {
-        open.extend(engine.places().source(bucket).await?.0.list_uploads(&folder).await?);
+        open.extend(engine.places().destination(bucket).await?.0.list_uploads(&folder).await?);
     }
     Ok(open)
 }
@@ -53,7 +53,7 @@ pub async fn abort_left_open(engine: &Engine, transfer: &TransferRecord) -> Resu
     }
     let mut left = LeftOpen::default();
     for (bucket, folder) in folders(transfer) {
-        let (bucket, _) = engine.places().source(bucket).await?;
+        let (bucket, _) = engine.places().destination(bucket).await?;
         let (aborted, open) = abort_below(&*bucket, &folder, engine.settings.attempts).await?;
         left.aborted += aborted;
         left.open += open;

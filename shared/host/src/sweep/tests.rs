@@ -86,13 +86,14 @@ fn a_transfer_whose_execution_is_gone_comes_to_rest() {
         assert_eq!(rig.sweep().await, expected);
         // As long as the execution that settles it runs, there is no other.
         assert_eq!(rig.sweep().await, Swept { started: 0, ..expected.clone() });
-        let (name, input) = rig.executions.inputs().into_iter().find(|(_, input)| input.contains("pause")).unwrap();
-        assert_eq!(input, r#"{"pause":"export"}"#);
+        let stopped = |(_, input): &(String, String)| input.starts_with(r#"{"stopped""#);
+        let (name, input) = rig.executions.inputs().into_iter().find(stopped).unwrap();
         // One that died as well is followed by another.
         rig.executions.end(name.strip_prefix("execution:").unwrap(), "FAILED");
         rig.clock.pass(300_000);
         assert_eq!(rig.sweep().await, expected);
-        let asked = json!({"input": {"pause": "export"}, "name": "two", "execution": "execution:two"});
+        let input: serde_json::Value = serde_json::from_str(&input).unwrap();
+        let asked = json!({"input": input, "name": "two", "execution": "execution:two"});
         let Begun::Turn(turn) = crate::plan(&rig.host, handed(asked), &invocation(&rig.host, 600_000)).await.unwrap()
         else {
             panic!("a turn")
@@ -103,6 +104,85 @@ fn a_transfer_whose_execution_is_gone_comes_to_rest() {
         assert_eq!((report.state, report.error.unwrap().code.as_str()), (State::Paused, "ExecutionStopped"));
         assert_eq!(rig.sweep().await, Swept::default());
     });
+}
+
+#[test]
+fn who_resumes_meanwhile_is_not_disturbed() {
+    run(async {
+        let rig = Rig::new().await;
+        rig.start("one").await;
+        rig.executions.end("one", "ABORTED");
+        rig.sweep().await;
+        let (_, input) = rig.executions.inputs().into_iter().find(|(_, input)| input.contains("stopped")).unwrap();
+        rig.executions.run("two", "{}");
+        let asked = json!({"input": {"resume": "export"}, "name": "two", "execution": "execution:two"});
+        crate::plan(&rig.host, handed(asked), &invocation(&rig.host, 600_000)).await.unwrap();
+        let input: serde_json::Value = serde_json::from_str(&input).unwrap();
+        let late = json!({"input": input, "name": "late", "execution": "execution:late"});
+        let said = crate::plan(&rig.host, handed(late), &invocation(&rig.host, 600_000)).await.unwrap();
+        assert!(matches!(said, Begun::Nothing(_)));
+        assert_eq!(rig.report().await.state, State::Transferring);
+        assert_eq!(rig.sweep().await, Swept { active: 1, ..Swept::default() });
+    });
+}
+
+#[test]
+fn a_rule_that_nobody_works_for_is_woken() {
+    run(async {
+        let rig = Rig::new().await;
+        let name: sluice_transfer::RuleName = "replay".parse().unwrap();
+        let rule = json!({"name": "replay", "on": {"bucket": "incoming", "prefix": "", "suffix": ""},
+            "import": {"stream": "memory:target", "format": "lines"}});
+        let asked = json!({"input": {"rule": rule}, "name": "make", "execution": "execution:make"});
+        crate::plan(&rig.host, handed(asked), &invocation(&rig.host, 600_000)).await.unwrap();
+        assert_eq!(rig.sweep().await, Swept::default(), "nothing waits");
+        let object = sluice_transfer::rule::Waiting {
+            version: 1,
+            time: rig.clock.now(),
+            bucket: "incoming".to_owned(),
+            key: "a".to_owned(),
+            object_version: None,
+            etag: Some("e".to_owned()),
+            sequencer: None,
+            size: Some(1),
+            is_manifest: false,
+        };
+        rig.host.rules.enqueue(&name, &object, rig.clock.now()).await.unwrap();
+        assert_eq!(rig.sweep().await, Swept { woken: 1, ..Swept::default() }, "nobody was started");
+        let fired: Vec<_> = rig.executions.inputs().into_values().collect();
+        assert_eq!(fired, [r#"{"fire":"replay"}"#]);
+        // Its execution works for it, then it is stopped, then it fails.
+        let mut record = host_rule(&rig, &name).await;
+        let drain = |execution: &str| sluice_transfer::rule::Drain {
+            execution: MemoryExecutions::full(execution),
+            began: rig.clock.now(),
+            runs: 0,
+            changes: 0,
+        };
+        record.drain = Some(drain("works"));
+        record.revision += 1;
+        rig.host.rules.update_rule(&record).await.unwrap();
+        rig.executions.run("works", "{}");
+        assert_eq!(rig.sweep().await, Swept::default());
+        rig.executions.end("works", "ABORTED");
+        assert_eq!(rig.sweep().await, Swept { woken: 1, ..Swept::default() });
+        record.run = Some(sluice_transfer::rule::RuleRun {
+            id: "replay-000001".parse().unwrap(),
+            takes: sluice_transfer::rule::Takes::Nothing,
+            failure: None,
+            is_anothers: false,
+        });
+        record.drain = Some(drain("refused"));
+        record.revision += 1;
+        rig.host.rules.update_rule(&record).await.unwrap();
+        rig.executions.run("refused", "{}");
+        rig.executions.end("refused", "FAILED");
+        assert_eq!(rig.sweep().await, Swept::default(), "it has said why");
+    });
+}
+
+async fn host_rule(rig: &Rig, name: &sluice_transfer::RuleName) -> sluice_transfer::rule::RuleRecord {
+    rig.host.rules.rule(name).await.unwrap().unwrap()
 }
 
 #[test]

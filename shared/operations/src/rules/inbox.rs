@@ -87,9 +87,10 @@ async fn at_rule(
             Err(error) if error.code == Code::NotFound => {
                 return Ok(Arrival::Ignored("it is gone already".to_owned()));
             }
-            Err(error) if error.code == Code::Denied => return Ok(Arrival::Refused(error.message)),
-            // What is wrong with it the run says, which fails.
-            Err(error) if matches!(error.code, Code::ManifestInvalid | Code::Newer) => object.is_manifest = true,
+            // What is wrong with it, or who may not read it, the run says, which fails: nothing is dropped for that.
+            Err(error) if matches!(error.code, Code::ManifestInvalid | Code::Newer | Code::Denied) => {
+                object.is_manifest = true;
+            }
             Err(error) => return Err(error),
         }
     }

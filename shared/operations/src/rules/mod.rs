@@ -50,19 +50,38 @@ pub async fn make_rule(
             return report::report(engine, store, record.clone()).await;
         }
         let is_new = before.as_ref().is_none_or(|record| record.rule.is_none());
+        let mut before = before.unwrap_or_else(|| RuleRecord::new(name.clone()));
+        let changed_at = engine.clock.now();
         if is_new {
-            check_room(store, before.is_none()).await?;
+            check_room(store, before.revision == 0).await?;
+            // Of two that make it at once only one comes further: what arrives for its rule the other does not clear.
+            let free = RuleRecord { rule: None, changed_at, ..before.clone() };
+            let Some(free) = write(store, &before, free).await? else { continue };
             // What came for one of that name while it was removed.
             clear(store, name).await?;
+            before = free;
         }
-        let before = before.unwrap_or_else(|| RuleRecord::new(name.clone()));
-        let changed_at = engine.clock.now();
+        if let Some(there) = &before.rule {
+            check_change(name, there, &rule)?;
+        }
         if let Some(record) =
             write(store, &before, RuleRecord { rule: Some(rule.clone()), changed_at, ..before.clone() }).await?
         {
             return report::report(engine, store, record).await;
         }
     }
+}
+
+/// What waits for a rule lies in its bucket, and is imported.
+fn check_change(name: &RuleName, there: &Rule, rule: &Rule) -> Result<(), OperationError> {
+    let bucket = |rule: &Rule| rule.on.as_ref().map(|on| on.bucket.clone());
+    if bucket(there) == bucket(rule) && there.starts.kind() == rule.starts.kind() {
+        return Ok(());
+    }
+    let what = format!(
+        r#"the rule '{name}' is one of another bucket, or starts the other kind of transfer, and that does not change: remove it with {{"removeRule": "{name}"}}, and make it anew"#
+    );
+    Err(OperationError::new(Code::IllegalState, what))
 }
 
 async fn check_room(store: &dyn RuleStore, is_new_name: bool) -> Result<(), OperationError> {
@@ -96,7 +115,7 @@ async fn check(engine: &Engine, rule: &mut Rule) -> Result<(), OperationError> {
             }
             request.append = true;
             request.stream = places.canonical(&request.stream).await?;
-            places.stream(&request.stream).await?;
+            places.target(&request.stream).await?;
             places.source(&request.source).await?;
         }
         (Request::Export(request), None) => {

@@ -7,7 +7,7 @@ use sluice_ports::{RuleStore, Stored};
 use sluice_transfer::limits::LISTED_OBJECTS;
 use sluice_transfer::manifest::{ListedObject, ObjectList};
 use sluice_transfer::record::ManifestRef;
-use sluice_transfer::rule::{Drain, RUNS_AT_A_TIME, Rule, RuleRecord, RuleRun, Takes, Waiting, rule_of};
+use sluice_transfer::rule::{Arrivals, Drain, RUNS_AT_A_TIME, Rule, RuleRecord, RuleRun, Takes, Waiting, rule_of};
 use sluice_transfer::{BucketUri, ExportRequest, ImportRequest, Request, RuleName, State, TransferId};
 
 use super::record::{read, watched, write};
@@ -182,6 +182,16 @@ async fn next(
         Request::Import(_) => store.head(&record.name, LISTED_OBJECTS).await?,
         Request::Export(_) => Vec::new(),
     };
+    if let Some(on) = &rule.on {
+        // Told of by somebody who had read a rule of that name that was removed since.
+        let strays: Vec<_> = head.iter().filter(|object| object.bucket != on.bucket).cloned().collect();
+        if !strays.is_empty() {
+            tracing::warn!(rule = %record.name, objects = strays.len(), "objects of another bucket are refused");
+            store.take(&record.name, &strays).await?;
+            store.count(&record.name, Arrivals { refused: strays.len() as u64, ..Arrivals::default() }).await?;
+            return Ok(None);
+        }
+    }
     let is_through = match &rule.starts {
         Request::Import(_) => head.is_empty(),
         Request::Export(_) => drain.runs > 0 && drain.changes == changes,

@@ -41,6 +41,12 @@ impl Default for SweepRecord {
 }
 
 impl SweepRecord {
+    /// Notes the execution that was started to bring a transfer to rest.
+    pub fn settle(&mut self, id: &TransferId, settling: String, now: Timestamp) {
+        let seen = Seen { mark: String::new(), since: now, settling: None };
+        self.seen.entry(id.clone()).or_insert(seen).settling = Some(settling);
+    }
+
     /// Notes how far a transfer is. Answers since when it is that far.
     ///
     /// ```
