@@ -62,7 +62,7 @@ export const reasons: readonly Reason[] = [
     {
         finding: /^AwsSolutions-SF2$/,
         resource: /^Transfer$/,
-        reason: "The table and the state machine's own log hold each step; traces would cost for every slice.",
+        reason: "Where tracing is not Active: the table and the machine's own log hold each step, and traces cost.",
     },
 ];
 
