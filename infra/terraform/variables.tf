@@ -1,42 +1,75 @@
 # Generated from infra/template.yaml by `npm run generate` in infra/cdk: change it there.
 
-variable "allowed_streams" {
-  description = "ARNs of streams that may be read and written, with * and ?; or own alone, for all of this account."
+variable "read_streams" {
+  description = "ARNs of streams that exports may read, with * and ?; own alone for all of this account, none alone for none."
   type        = list(string)
-  default     = ["own"]
+
+  validation {
+    condition     = alltrue([for item in var.read_streams : can(regex("^(?:own|none|arn:[a-z-]+:kinesis:[a-z0-9*?-]+:[0-9*?]+:stream/[A-Za-z0-9_.*?-]+)$", item))])
+    error_message = "Must match own|none|arn:[a-z-]+:kinesis:[a-z0-9*?-]+:[0-9*?]+:stream/[A-Za-z0-9_.*?-]+."
+  }
 }
 
-variable "allowed_buckets" {
-  description = "ARNs of buckets that may be read and written, with * and ?; or own alone, for all. Each must belong to this account."
+variable "write_streams" {
+  description = "ARNs of streams that imports may write and read back, with * and ?; own alone, or none alone."
   type        = list(string)
-  default     = ["own"]
+
+  validation {
+    condition     = alltrue([for item in var.write_streams : can(regex("^(?:own|none|arn:[a-z-]+:kinesis:[a-z0-9*?-]+:[0-9*?]+:stream/[A-Za-z0-9_.*?-]+)$", item))])
+    error_message = "Must match own|none|arn:[a-z-]+:kinesis:[a-z0-9*?-]+:[0-9*?]+:stream/[A-Za-z0-9_.*?-]+."
+  }
 }
 
-variable "allowed_objects" {
-  description = "ARNs of objects that may be written, such as arn:aws:s3:::archive/orders/*; or all alone, in the allowed buckets."
+variable "read_objects" {
+  description = "ARNs of objects that imports may read, such as those of a bucket's folder with * behind it; own alone for all of this account, none alone for none."
   type        = list(string)
-  default     = ["all"]
+
+  validation {
+    condition     = alltrue([for item in var.read_objects : can(regex("^(?:own|none|arn:[a-z-]+:s3:::[a-z0-9.*?-]+/.+)$", item))])
+    error_message = "Must match own|none|arn:[a-z-]+:s3:::[a-z0-9.*?-]+/.+."
+  }
+}
+
+variable "write_objects" {
+  description = "ARNs of objects that exports may make and read back, never overwrite; own alone, or none alone."
+  type        = list(string)
+
+  validation {
+    condition     = alltrue([for item in var.write_objects : can(regex("^(?:own|none|arn:[a-z-]+:s3:::[a-z0-9.*?-]+/.+)$", item))])
+    error_message = "Must match own|none|arn:[a-z-]+:s3:::[a-z0-9.*?-]+/.+."
+  }
 }
 
 variable "create_targets" {
-  description = "Whether an import that says createTarget may make a missing stream among the allowed ones. A stream costs money for each of its shards."
+  description = "Whether an import that says createTarget may make a missing stream among WriteStreams. A stream costs money for each of its shards."
   type        = bool
   default     = false
 }
 
-variable "kms_key_arn" {
-  description = "Key that encrypts objects, the table and the work bucket; empty for keys that AWS owns and the buckets' own way."
+variable "data_keys" {
+  description = "ARNs of the KMS keys that encrypt the buckets and streams, old ones too; or none."
+  type        = list(string)
+  default     = ["none"]
+
+  validation {
+    condition     = alltrue([for item in var.data_keys : can(regex("^(?:none|arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)$", item))])
+    error_message = "Must match none|arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+."
+  }
+}
+
+variable "stack_key_arn" {
+  description = "ARN of the KMS key that encrypts the table and the work bucket; empty for keys that AWS owns."
   type        = string
   default     = ""
 
   validation {
-    condition     = can(regex("^(?:(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?)$", var.kms_key_arn))
+    condition     = can(regex("^(?:(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?)$", var.stack_key_arn))
     error_message = "Must match (arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?."
   }
 }
 
 variable "architecture" {
-  description = "Of the functions. arm64 is cheaper; building it needs the Rust target aarch64-unknown-linux-gnu."
+  description = "Of the functions, as they were built. arm64 is cheaper; building it needs the Rust target aarch64-unknown-linux-gnu."
   type        = string
   default     = "x86_64"
 
@@ -79,6 +112,28 @@ variable "read_share" {
   }
 }
 
+variable "lanes_at_once" {
+  description = "Functions that move events of one transfer at once, at most. A new account may run 10 functions at once, all together."
+  type        = number
+  default     = 40
+
+  validation {
+    condition     = var.lanes_at_once >= 1 && var.lanes_at_once <= 200
+    error_message = "From 1 to 200."
+  }
+}
+
+variable "reserved_concurrency" {
+  description = "Concurrency that is reserved for export and again for import, and limits each of them; 0 for none."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.reserved_concurrency >= 0
+    error_message = "From 0."
+  }
+}
+
 variable "log_retention_days" {
   description = "How long logs are kept."
   type        = number
@@ -87,6 +142,17 @@ variable "log_retention_days" {
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653], var.log_retention_days)
     error_message = "Must be one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653."
+  }
+}
+
+variable "log_key_arn" {
+  description = "ARN of the KMS key that encrypts the logs; empty for a key that AWS owns."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?)$", var.log_key_arn))
+    error_message = "Must match (arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?."
   }
 }
 
@@ -107,14 +173,58 @@ variable "deletion_protection" {
   default     = true
 }
 
-variable "revision" {
-  description = "To be changed together with AllowedStreams, AllowedBuckets or AllowedObjects, so that functions with the new lists are published."
+variable "tracing" {
+  description = "Whether X-Ray traces calls. PassThrough for those that their caller traces, Active for sampled ones of the workflow too. Nothing of it is in the functions."
   type        = string
-  default     = "1"
+  default     = "Disabled"
 
   validation {
-    condition     = can(regex("^(?:[A-Za-z0-9._-]{1,64})$", var.revision))
-    error_message = "Must match [A-Za-z0-9._-]{1,64}."
+    condition     = contains(["Disabled", "PassThrough", "Active"], var.tracing)
+    error_message = "Must be one of Disabled, PassThrough, Active."
+  }
+}
+
+variable "permissions_boundary" {
+  description = "ARN of the policy that bounds every role; empty for none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(?:(arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+)?)$", var.permissions_boundary))
+    error_message = "Must match (arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+)?."
+  }
+}
+
+variable "role_path" {
+  description = "Path of the roles and managed policies, such as /teams/data/."
+  type        = string
+  default     = "/"
+
+  validation {
+    condition     = can(regex("^(?:/([!-~]+/)?)$", var.role_path))
+    error_message = "Must match /([!-~]+/)?."
+  }
+}
+
+variable "subnet_ids" {
+  description = "Subnets of a VPC that the functions run in, in two zones at least; or none."
+  type        = list(string)
+  default     = ["none"]
+
+  validation {
+    condition     = alltrue([for item in var.subnet_ids : can(regex("^(?:none|subnet-[0-9a-f]+)$", item))])
+    error_message = "Must match none|subnet-[0-9a-f]+."
+  }
+}
+
+variable "security_group_ids" {
+  description = "Security groups of the functions, where there are SubnetIds. They need HTTPS outwards, and nothing inwards."
+  type        = list(string)
+  default     = ["none"]
+
+  validation {
+    condition     = alltrue([for item in var.security_group_ids : can(regex("^(?:none|sg-[0-9a-f]+)$", item))])
+    error_message = "Must match none|sg-[0-9a-f]+."
   }
 }
 
@@ -139,21 +249,30 @@ variable "schedule_input" {
 locals {
   # Parameters of CloudFormation are text.
   parameters = {
-    AllowedStreams     = join(",", var.allowed_streams)
-    AllowedBuckets     = join(",", var.allowed_buckets)
-    AllowedObjects     = join(",", var.allowed_objects)
-    CreateTargets      = tostring(var.create_targets)
-    KmsKeyArn          = tostring(var.kms_key_arn)
-    Architecture       = tostring(var.architecture)
-    SliceSeconds       = tostring(var.slice_seconds)
-    SliceMemory        = tostring(var.slice_memory)
-    ReadShare          = tostring(var.read_share)
-    LogRetentionDays   = tostring(var.log_retention_days)
-    KeepRecordsDays    = tostring(var.keep_records_days)
-    DeletionProtection = tostring(var.deletion_protection)
-    Revision           = tostring(var.revision)
-    ScheduleExpression = tostring(var.schedule_expression)
-    ScheduleTimezone   = tostring(var.schedule_timezone)
-    ScheduleInput      = tostring(var.schedule_input)
+    ReadStreams         = join(",", var.read_streams)
+    WriteStreams        = join(",", var.write_streams)
+    ReadObjects         = join(",", var.read_objects)
+    WriteObjects        = join(",", var.write_objects)
+    CreateTargets       = tostring(var.create_targets)
+    DataKeys            = join(",", var.data_keys)
+    StackKeyArn         = tostring(var.stack_key_arn)
+    Architecture        = tostring(var.architecture)
+    SliceSeconds        = tostring(var.slice_seconds)
+    SliceMemory         = tostring(var.slice_memory)
+    ReadShare           = tostring(var.read_share)
+    LanesAtOnce         = tostring(var.lanes_at_once)
+    ReservedConcurrency = tostring(var.reserved_concurrency)
+    LogRetentionDays    = tostring(var.log_retention_days)
+    LogKeyArn           = tostring(var.log_key_arn)
+    KeepRecordsDays     = tostring(var.keep_records_days)
+    DeletionProtection  = tostring(var.deletion_protection)
+    Tracing             = tostring(var.tracing)
+    PermissionsBoundary = tostring(var.permissions_boundary)
+    RolePath            = tostring(var.role_path)
+    SubnetIds           = join(",", var.subnet_ids)
+    SecurityGroupIds    = join(",", var.security_group_ids)
+    ScheduleExpression  = tostring(var.schedule_expression)
+    ScheduleTimezone    = tostring(var.schedule_timezone)
+    ScheduleInput       = tostring(var.schedule_input)
   }
 }

@@ -32,7 +32,7 @@ ACCEPTED = {
     "tag of SAM": "SAM marks what it made with a tag of its own: lambda:createdBy, stateMachine:createdBy",
     "place of code": "the bootstrap bucket of the CDK holds the built functions",
     "place of the workflow": "the workflow's text stands in the template instead of a bucket; it is compared as JSON",
-    "name of a version": "its suffix is a hash of code and all properties, so that Revision is not needed",
+    "name of a version": "its suffix is a hash of the code and all properties",
     "versions are kept": "SAM keeps versions at deletion; the construct also when they are replaced, as cfn-lint asks",
     "empty conditions": "properties that a false condition leaves empty are left out",
     "resources of the CDK": "the check of the bootstrap version",
@@ -272,7 +272,8 @@ def compare(name, parameters, path, synthesised):
     statements = sum(
         len(policy["PolicyDocument"]["Statement"])
         for resource in other.values()
-        for policy in resource.get("Properties", {}).get("Policies", [])
+        for policy in [resource.get("Properties", {}), *resource.get("Properties", {}).get("Policies", [])]
+        if "PolicyDocument" in policy
     )
     print(f"  {name}: {len(other)} resources with {statements} statements of policies, {len(found_here)} differences")
     for line in found_here:

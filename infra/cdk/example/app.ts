@@ -14,7 +14,15 @@ const app = new App();
 const code = SluiceCode.samBuild(process.env.SLUICE_BUILT ?? resolve(__dirname, "../../../../.aws-sam/build"));
 
 const trying = new Stack(app, "SluiceTrying");
-const all = new SluiceTransfers(trying, "Transfers", { code, deletionProtection: false, logRetentionDays: 7 });
+const all = new SluiceTransfers(trying, "Transfers", {
+    code,
+    readStreams: ["own"],
+    writeStreams: ["own"],
+    readObjects: ["own"],
+    writeObjects: ["own"],
+    deletionProtection: false,
+    logRetentionDays: 7,
+});
 
 const nightly = new Stack(app, "SluiceNightly");
 const orders = new Stream(nightly, "Orders", { encryption: StreamEncryption.MANAGED });
@@ -27,9 +35,10 @@ const archive = new Bucket(nightly, "Archive", {
 const series = new SluiceTransfers(nightly, "Transfers", {
     code,
     name: "orders-archive",
-    allowedStreams: [orders.streamArn],
-    allowedBuckets: [archive.bucketArn],
-    allowedObjects: [archive.arnForObjects("orders/*")],
+    readStreams: [orders.streamArn],
+    writeStreams: ["none"],
+    readObjects: ["none"],
+    writeObjects: [archive.arnForObjects("orders/*")],
     scheduleExpression: "cron(0 3 * * ? *)",
     scheduleTimezone: "Europe/Berlin",
     scheduleInput: JSON.stringify({

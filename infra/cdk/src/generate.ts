@@ -134,7 +134,7 @@ function checks(name: string, parameter: Parameter): string[] {
     ]);
 }
 
-/** The name of a variable: `KmsKeyArn` is `kms_key_arn`. */
+/** The name of a variable: `StackKeyArn` is `stack_key_arn`. */
 export function snake(name: string): string {
     return name.replace(/([a-z0-9])([A-Z])/g, "$1_$2").toLowerCase();
 }

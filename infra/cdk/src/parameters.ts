@@ -3,35 +3,41 @@
 /** The template's parameters. A value may hold tokens, such as the ARN of a stream of the same app. */
 export interface SluiceParameters {
     /**
-     * ARNs of streams that may be read and written, with * and ?; or own alone, for all of this account.
-     * @default ["own"]
+     * ARNs of streams that exports may read, with * and ?; own alone for all of this account, none alone for none.
      */
-    readonly allowedStreams?: readonly string[];
+    readonly readStreams: readonly string[];
     /**
-     * ARNs of buckets that may be read and written, with * and ?; or own alone, for all. Each must belong to this
-     * account.
-     * @default ["own"]
+     * ARNs of streams that imports may write and read back, with * and ?; own alone, or none alone.
      */
-    readonly allowedBuckets?: readonly string[];
+    readonly writeStreams: readonly string[];
     /**
-     * ARNs of objects that may be written, such as arn:aws:s3:::archive/orders/*; or all alone, in the allowed
-     * buckets.
-     * @default ["all"]
+     * ARNs of objects that imports may read, such as those of a bucket's folder with * behind it; own alone for all of
+     * this account, none alone for none.
      */
-    readonly allowedObjects?: readonly string[];
+    readonly readObjects: readonly string[];
     /**
-     * Whether an import that says createTarget may make a missing stream among the allowed ones. A stream costs money
-     * for each of its shards.
+     * ARNs of objects that exports may make and read back, never overwrite; own alone, or none alone.
+     */
+    readonly writeObjects: readonly string[];
+    /**
+     * Whether an import that says createTarget may make a missing stream among WriteStreams. A stream costs money for
+     * each of its shards.
      * @default false
      */
     readonly createTargets?: boolean;
     /**
-     * Key that encrypts objects, the table and the work bucket; empty for keys that AWS owns and the buckets' own way.
+     * ARNs of the KMS keys that encrypt the buckets and streams, old ones too; or none.
+     * @default ["none"]
+     */
+    readonly dataKeys?: readonly string[];
+    /**
+     * ARN of the KMS key that encrypts the table and the work bucket; empty for keys that AWS owns.
      * @default ""
      */
-    readonly kmsKeyArn?: string;
+    readonly stackKeyArn?: string;
     /**
-     * Of the functions. arm64 is cheaper; building it needs the Rust target aarch64-unknown-linux-gnu.
+     * Of the functions, as they were built. arm64 is cheaper; building it needs the Rust target
+     * aarch64-unknown-linux-gnu.
      * @default "x86_64"
      */
     readonly architecture?: "x86_64" | "arm64";
@@ -56,11 +62,29 @@ export interface SluiceParameters {
      */
     readonly readShare?: number;
     /**
+     * Functions that move events of one transfer at once, at most. A new account may run 10 functions at once, all
+     * together.
+     * From 1 to 200.
+     * @default 40
+     */
+    readonly lanesAtOnce?: number;
+    /**
+     * Concurrency that is reserved for export and again for import, and limits each of them; 0 for none.
+     * From 0.
+     * @default 0
+     */
+    readonly reservedConcurrency?: number;
+    /**
      * How long logs are kept.
      * @default 30
      */
     readonly logRetentionDays?:
         1 | 3 | 5 | 7 | 14 | 30 | 60 | 90 | 120 | 150 | 180 | 365 | 400 | 545 | 731 | 1827 | 3653;
+    /**
+     * ARN of the KMS key that encrypts the logs; empty for a key that AWS owns.
+     * @default ""
+     */
+    readonly logKeyArn?: string;
     /**
      * Days for which the records of transfers are kept behind their end; 0 for ever. Objects and manifests stay in any
      * case.
@@ -74,11 +98,31 @@ export interface SluiceParameters {
      */
     readonly deletionProtection?: boolean;
     /**
-     * To be changed together with AllowedStreams, AllowedBuckets or AllowedObjects, so that functions with the new
-     * lists are published.
-     * @default "1"
+     * Whether X-Ray traces calls. PassThrough for those that their caller traces, Active for sampled ones of the
+     * workflow too. Nothing of it is in the functions.
+     * @default "Disabled"
      */
-    readonly revision?: string;
+    readonly tracing?: "Disabled" | "PassThrough" | "Active";
+    /**
+     * ARN of the policy that bounds every role; empty for none.
+     * @default ""
+     */
+    readonly permissionsBoundary?: string;
+    /**
+     * Path of the roles and managed policies, such as /teams/data/.
+     * @default "/"
+     */
+    readonly rolePath?: string;
+    /**
+     * Subnets of a VPC that the functions run in, in two zones at least; or none.
+     * @default ["none"]
+     */
+    readonly subnetIds?: readonly string[];
+    /**
+     * Security groups of the functions, where there are SubnetIds. They need HTTPS outwards, and nothing inwards.
+     * @default ["none"]
+     */
+    readonly securityGroupIds?: readonly string[];
     /**
      * When ScheduleInput is started, such as cron(0 3 * * ? *) or rate(1 hour); empty for never.
      * @default ""

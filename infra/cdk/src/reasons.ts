@@ -21,13 +21,8 @@ export interface Reason {
 /** All reasons. The first that fits is taken. */
 export const reasons: readonly Reason[] = [
     {
-        finding: /^AwsSolutions-IAM4\[Policy::arn:<AWS::Partition>:iam::aws:policy\/service-role\/AWSLambda/,
-        resource: /FunctionRole$/,
-        reason: "What Lambda itself needs to write logs, as SAM gives it to every function; AWS keeps it up to date.",
-    },
-    {
         finding: /^AwsSolutions-IAM5\[Resource::(arn:[^:]*(::[^:]*)?:(kinesis|s3):|\{"Fn::Split"|<.*>\/(.*\/)?\*\])/,
-        resource: /(FunctionRole|Policy)$/,
+        resource: /(Role|Policy)$/,
         reason:
             "Streams, buckets and objects that the operator lists, or the stack's own work bucket: keys of objects " +
             "and names of consumers are known only when a transfer runs. Rights on buckets hold in this account " +
@@ -41,7 +36,16 @@ export const reasons: readonly Reason[] = [
     {
         finding: /^AwsSolutions-IAM5\[Resource::\*\]$/,
         resource: /^TransferRole$/,
-        reason: "The log delivery of Step Functions takes no resource (Step Functions developer guide, Logging).",
+        reason:
+            "The log delivery of Step Functions takes no resource, and X-Ray takes none (Step Functions developer " +
+            "guide, Logging and Tracing).",
+    },
+    {
+        finding: /^AwsSolutions-IAM5\[Resource::\*\]$/,
+        resource: /^FunctionPolicy$/,
+        reason:
+            "In a VPC alone: Lambda makes network interfaces in the name of the role, and some of these actions take " +
+            "no resource (Lambda developer guide, access to resources in an Amazon VPC).",
     },
     {
         finding: /^AwsSolutions-S1$/,
@@ -58,7 +62,7 @@ export const reasons: readonly Reason[] = [
     {
         finding: /^AwsSolutions-SF2$/,
         resource: /^Transfer$/,
-        reason: "The table and the state machine's own log hold each step; traces would cost for every slice.",
+        reason: "Where tracing is not Active: the table and the machine's own log hold each step, and traces cost.",
     },
 ];
 

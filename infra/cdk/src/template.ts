@@ -36,6 +36,7 @@ export interface Resource {
 export interface Template {
     Description?: string;
     Parameters: { [name: string]: Parameter };
+    Rules: Fields;
     Mappings: Fields;
     Conditions: Fields;
     Globals: { Function?: Fields };
@@ -49,7 +50,9 @@ const PACKED = resolve(__dirname, "../../packed/template.yaml");
 /** The template of this package or checkout, seen from the compiled file. */
 export const TEMPLATE = existsSync(PACKED) ? PACKED : resolve(__dirname, "../../../template.yaml");
 
-const SECTIONS = new Set(["Description", "Parameters", "Mappings", "Conditions", "Globals", "Resources", "Outputs"]);
+const SECTIONS = new Set([
+    ...["Description", "Parameters", "Rules", "Mappings", "Conditions", "Globals", "Resources", "Outputs"],
+]);
 // Metadata only groups parameters at the console.
 const IGNORED = new Set(["AWSTemplateFormatVersion", "Transform", "Metadata"]);
 
@@ -91,7 +94,7 @@ export function parseTemplate(text: string, name: string): Template {
     const read = plain(document.contents) as Fields;
     const unknown = Object.keys(read).filter((section) => !SECTIONS.has(section) && !IGNORED.has(section));
     if (unknown.length > 0) throw new Error(`${name}: the construct knows no section ${unknown.join(", ")}`);
-    const empty = { Parameters: {}, Mappings: {}, Conditions: {}, Globals: {}, Resources: {}, Outputs: {} };
+    const empty = { Parameters: {}, Rules: {}, Mappings: {}, Conditions: {}, Globals: {}, Resources: {}, Outputs: {} };
     return { ...empty, ...read } as unknown as Template;
 }
 

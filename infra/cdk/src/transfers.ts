@@ -18,6 +18,7 @@ import { builtFolder, type FunctionCode } from "./code";
 import { Folder } from "./fold";
 import { type SluiceParameters } from "./parameters";
 import { findings, reasonFor, type RulePack } from "./reasons";
+import { checkRules } from "./rules";
 import { type Fields, readTemplate, type Resource, TEMPLATE, type Template, type Value } from "./template";
 import { aliases, refer, translate } from "./translate";
 import { valuesOf } from "./values";
@@ -120,6 +121,7 @@ export class SluiceTransfers extends Construct {
     /** The template without SAM, parameters and what follows from these. */
     private plain(template: Template, path: string, props: SluiceTransfersProps): Fields {
         const parameters = valuesOf(template, props as unknown as { [name: string]: unknown });
+        checkRules(template, parameters);
         const folder = new Folder({ parameters, stackName: props.name, conditions: template.Conditions });
         const resources = translate(template, {
             fold: (value) => folder.fold(value),

@@ -16,6 +16,9 @@ export function valuesOf(
         const property = propertyName(name);
         const value = given[property] ?? parameter.Default;
         if (value === undefined) throw new Error(`${property} is missing: ${parameter.Description ?? name}`);
+        if (typeof value === "object" && isToken(value)) {
+            throw new Error(`${property} is one token; its items may be tokens, the list as a whole may not`);
+        }
         values[name] = asText(parameter, value as Given);
         for (const text of [values[name]].flat()) checked(property, parameter, text);
     }

@@ -27,7 +27,7 @@ test("tags of CloudFormation are read in their long forms", () => {
         X: { "Fn::Sub": ["${a}", { a: { "Fn::GetAtt": ["B", "C.D"] } }] },
         Y: { "Fn::If": ["Z", { Ref: "B" }, 1] },
     });
-    assert.throws(() => parseTemplate("Rules: {}", "t.yaml"), /t.yaml: the construct knows no section Rules/);
+    assert.throws(() => parseTemplate("Hooks: {}", "t.yaml"), /t.yaml: the construct knows no section Hooks/);
     assert.throws(() => parseTemplate("Resources: !Transform x", "t"), /no tag !Transform/);
     assert.throws(() => parseTemplate("Resources: { A: &a {}, B: *a }", "t"), /no anchors/);
 });

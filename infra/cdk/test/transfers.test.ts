@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 
-import { App, Stack } from "aws-cdk-lib";
+import { App, Fn, Stack } from "aws-cdk-lib";
 import { Template as Synthesised } from "aws-cdk-lib/assertions";
 import { Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Key } from "aws-cdk-lib/aws-kms";
@@ -119,6 +119,8 @@ test("values are checked as CloudFormation checks parameters", () => {
     assert.throws(() => made({ [pattern]: "\u0000" }), /must match/);
     const list = parameter(({ Type }) => Type === "CommaDelimitedList");
     assert.throws(() => made({ [list]: ["a,b"] }), /no comma/);
+    const later = Fn.split(",", Fn.importValue("list"));
+    assert.throws(() => made({ [list]: later }), new RegExp(`${list} is one token`));
     for (const name of Object.keys(needed)) {
         assert.throws(() => made({ [name]: undefined }), new RegExp(`${name} is missing`));
     }
