@@ -10,7 +10,8 @@ use sluice_transfer::manifest::SegmentChain;
 use sluice_transfer::record::{
     Check, Closing, Config, DestinationConfig, DestinationRecord, ExportConfig, ImportConfig, ImportRecord,
     LedgerEntry, LedgerPage, Look, ManifestRef, Mark, Owner, PartEntry, PartSpan, Phase, PlanProgress, ReadBack,
-    ReadersRecord, SealedObject, ShardRecord, Share, SourceCursor, TimeBounds, TransferRecord, Upload, Work,
+    ReadersRecord, SealedObject, ShardRecord, Share, SourceCursor, SweepRecord, TimeBounds, TransferRecord, Upload,
+    Work,
 };
 use sluice_transfer::{
     Aggregates, Anchor, Checksum, Counts, Cursor, DestinationName, EventDigest, ExportRequest, FieldNames,
@@ -287,6 +288,14 @@ fn records_with_what_came_later_are_read_and_written_as_ever() {
     noted.left_out.add(Reason::Link, "current.log");
     noted.notes = vec!["shard shardId-000000000012: until lies behind the stream's end".to_owned()];
     golden("meta-noted", Key::Meta(&id), &noted);
+    let mut swept = SweepRecord { revision: 3, ended_at: Timestamp::from_millis(7), ..SweepRecord::default() };
+    swept.see(&id, "0123456789abcdef", Timestamp::from_millis(5));
+    swept.settle(
+        &id,
+        "arn:aws:states:eu-west-1:1:execution:sluice-transfer:sweep-0".to_owned(),
+        Timestamp::from_millis(6),
+    );
+    golden("sweep", Key::Sweep, &swept);
     golden("meta-all-files", Key::Meta(&id), &all_files());
 
     let mut written = export(2, 1, vec![Gap { from: cursor(1), until: cursor(2) }]);

@@ -497,3 +497,33 @@ async fn a_series_is_started_from_outside() {
     let keys: Vec<_> = world.named.archive.read_all().into_keys().filter(|key| key.contains("-end.json")).collect();
     assert_eq!(keys, ["all/nightly/run-00000001-end.json", "all/nightly/run-00000002-end.json"]);
 }
+
+#[tokio::test]
+async fn a_rule_stays_with_its_bucket_and_its_kind() {
+    let world = World::with_rule().await;
+    let mut elsewhere = rule();
+    elsewhere["rule"]["on"]["bucket"] = json!("archive");
+    let name = elsewhere["rule"]["name"].clone();
+    let export = json!({"rule": {"name": name, "export": {"stream": "memory:source", "to": "s3://archive/x"}}});
+    for (number, other) in [elsewhere, export].into_iter().enumerate() {
+        let refused = world.run(&format!("change-{number}"), other).await.unwrap_err();
+        assert_eq!(refused.code, Code::IllegalState);
+        assert!(refused.message.contains("removeRule"), "{}", refused.message);
+    }
+}
+
+#[tokio::test]
+async fn an_object_of_a_bucket_that_the_rule_left_is_refused_and_holds_nothing_up() {
+    let world = World::with_rule().await;
+    let name: RuleName = rule()["rule"]["name"].as_str().unwrap().parse().unwrap();
+    world.arrives("orders/b.txt", "b\n", 2, 1).await;
+    let there = world.host.rules.head(&name, 9).await.unwrap();
+    let stray = sluice_transfer::rule::Waiting { bucket: "archive".to_owned(), ..there[0].clone() };
+    let until = world.clock.now().plus_millis(1_000);
+    world.host.rules.enqueue(&name, &stray, until).await.unwrap();
+    assert_eq!(world.host.rules.waiting(&name).await.unwrap(), 2);
+    world.run_launched().await;
+    assert_eq!(world.host.rules.waiting(&name).await.unwrap(), 0);
+    assert_eq!(world.host.rules.arrivals(&name).await.unwrap().refused, 1);
+    assert_eq!(payloads(&world.named.places.target).len(), 1);
+}

@@ -181,7 +181,7 @@ fn a_rule_that_nobody_works_for_is_woken() {
     });
 }
 
-async fn host_rule(rig: &Rig, name: &sluice_transfer::RuleName) -> sluice_transfer::rule::RuleRecord {
+async fn host_rule(rig: &Rig, name: &sluice_transfer::RuleName) -> RuleRecord {
     rig.host.rules.rule(name).await.unwrap().unwrap()
 }
 
