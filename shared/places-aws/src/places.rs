@@ -9,6 +9,7 @@ use sluice_ports::{BucketPlaces, BucketStore, Clock, Error, ErrorKind, Result, S
 use sluice_stream_kinesis::{KinesisStream, StreamArn, arn};
 use sluice_transfer::{BucketUri, StreamUri};
 
+use crate::allow::Allowed;
 use crate::connection::Connection;
 use crate::guard::Guarded;
 use crate::rules::{Access, Rules};
@@ -145,12 +146,27 @@ impl Buckets {
         client.unwrap_or_else(|| self.client.clone())
     }
 
+    /// The host's own bucket as a source: of all that lies there only lists of objects that rules made, and the misfits
+    /// of imports, are something to import.
+    fn own_source(&self, bucket: &str, path: &str, settings: S3Settings) -> Result<Arc<dyn BucketStore>> {
+        let rules = &self.aws.rules;
+        let folder = format!("arn:{}:s3:::{bucket}/", rules.partition);
+        let sources = [format!("{folder}rules/*"), format!("{folder}imports/*/misfits/*")];
+        let own = Rules { read_objects: Allowed::only(sources.iter().map(String::as_str)), ..(**rules).clone() };
+        let list = Guarded { bucket: (), rules: Arc::new(own), folder, access: Access::ReadObjects };
+        list.check_place(path).map_err(|_| {
+            let what = format!("{bucket} is the host's own bucket: only misfits are imported from there");
+            Error::new(ErrorKind::Denied, what)
+        })?;
+        Ok(Arc::new(list.over(S3Bucket::new(self.client.clone(), bucket, settings))))
+    }
+
     /// The bucket of that name, if the place in it is on that list. The host's own has none.
     async fn open(&self, uri: &BucketUri, bucket: &str, path: &str, access: Access) -> Result<Arc<dyn BucketStore>> {
         let Aws { connection, rules, .. } = &self.aws;
         let (work, _) = place(&rules.work)?;
-        if bucket == work && *uri != rules.work {
-            let what = format!("{bucket} is the host's own bucket: nothing is moved there, and nothing from there");
+        if bucket == work && *uri != rules.work && access != Access::ReadObjects {
+            let what = format!("{bucket} is the host's own bucket: nothing is moved there");
             return Err(Error::new(ErrorKind::Denied, what));
         }
         let settings = S3Settings {
@@ -160,6 +176,9 @@ impl Buckets {
             foreign: connection.is_foreign(),
             endpoint: connection.endpoint("AWS_ENDPOINT_URL_S3"),
         };
+        if bucket == work && *uri != rules.work {
+            return self.own_source(bucket, path, settings);
+        }
         if bucket == work {
             return Ok(Arc::new(S3Bucket::new(self.client.clone(), bucket, settings)));
         }
@@ -214,8 +233,15 @@ mod tests {
         now(opened).err().inspect(|error| assert_eq!(error.kind(), ErrorKind::Denied)).map(|error| error.to_string())
     }
 
+    /// Clients look for one when they are made, though nothing here waits.
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
     #[test]
     fn streams_are_opened_to_read_and_to_write_by_lists_of_their_own() {
+        let runtime = runtime();
+        let _entered = runtime.enter();
         let kinesis = (KINESIS.streams.unwrap())(&aws());
         let named = |name: &str| format!("arn:aws:kinesis:eu-west-1:123456789012:stream/{name}").parse().unwrap();
         let (source, target): (StreamUri, StreamUri) = (named("in-1"), named("out-1"));
@@ -230,6 +256,8 @@ mod tests {
 
     #[test]
     fn buckets_are_opened_to_read_and_to_write_by_lists_of_their_own() {
+        let runtime = runtime();
+        let _entered = runtime.enter();
         let s3 = Buckets::new(aws());
         // Known, so that nobody is asked.
         s3.elsewhere.lock().unwrap().insert("archive".to_owned(), None);
@@ -248,5 +276,13 @@ mod tests {
             assert!(why(s3.bucket(&place)).unwrap().contains("own bucket"), "{place}");
             assert!(why(s3.source(&place)).unwrap().contains("own bucket"), "{place}");
         }
+        for place in [named("work/rules/replay/run-000001.json"), named("work/imports/copy/misfits/")] {
+            assert_eq!(why(s3.source(&place)), None, "{place}");
+            assert!(why(s3.bucket(&place)).unwrap().contains("own bucket"), "{place}");
+        }
+        let opened = now(s3.source(&named("work/imports/copy/misfits"))).unwrap().0;
+        assert!(
+            why(async { opened.head("imports/copy/sources.json").await.map(drop) }).unwrap().contains("ReadObjects")
+        );
     }
 }
