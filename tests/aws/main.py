@@ -21,8 +21,8 @@ from account import ROOT, Account, Teardown
 from prices import estimate
 from steps import MIB, STEPS, LeftOut, Run
 
-# Of the small steps: stopped, throttled, denied, idle, split there and back.
-SMALL_SHARDS = 1 + 1 + 1 + 2 + 3 + 2
+# Of the small steps: stopped, forgotten, throttled, denied, arrives, idle, split there and back.
+SMALL_SHARDS = 1 + 1 + 1 + 1 + 1 + 2 + 3 + 2
 
 
 def arguments():

@@ -132,6 +132,51 @@ def stopped(run):
     return f"at rest after {waited:.0f} s, nothing open, then resumed and proved"
 
 
+def forgotten(run):
+    """StopExecution of which nobody is told: the sweep brings the transfer to rest, and resume ends it."""
+    events, rule = run.account.client("events"), run.stack.function("Stopped")
+    events.disable_rule(Name=rule)
+    try:
+        source, bucket, execution = run.begun("forgotten")
+        run.stack.states.stop_execution(executionArn=execution.arn, error="Tried", cause="tests/aws stops it")
+        began = time.monotonic()
+        if run.account.emulated:
+            # Its clock starts nothing.
+            run.stack.invoke("SweepFunction", {})
+        until("rest", lambda: state(run, "forgotten") == "PAUSED", patience=1800, pause=1)
+        waited = time.monotonic() - began
+    finally:
+        events.enable_rule(Name=rule)
+    check(not run.stack.open_uploads(bucket), f"uploads are open: {run.stack.open_uploads(bucket)}")
+    completed(run.stack.run({"resume": "forgotten"}), source.digests()[1])
+    proved(run, "forgotten")
+    return f"found and at rest after {waited:.0f} s, then resumed and proved"
+
+
+def arrives(run):
+    """Objects that arrive, by EventBridge, become an import of their own, each once."""
+    target, bucket = Shards(run.account, "arrives-target", 1), run.stack.bucket(run.account.named("arrives"))
+    run.stack.s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    rule = {"name": "arrives", "on": {"bucket": bucket, "prefix": "in/"}, "gather": 10}
+    rule["import"] = {"stream": target.uri, "format": "lines"}
+    run.stack.run({"rule": rule})
+    for number in range(20):
+        run.stack.s3.put_object(Bucket=bucket, Key=f"in/{number:02}.txt", Body=f"line {number}\n".encode())
+    began = time.monotonic()
+
+    def all_there():
+        (found,) = [one for one in run.stack.run({"rules": {}})["rules"] if one["name"] == "arrives"]
+        return found if found["taken"] == 20 and found["execution"] is None else None
+
+    found = until("all objects", all_there, patience=900, pause=5)
+    (records,) = target.read().values()
+    check(sorted(record.data for record in records) == sorted(f"line {n}".encode() for n in range(20)), f"{records}")
+    run.stack.run({"removeRule": "arrives"})
+    return f"20 objects in {found['runs']} imports, {time.monotonic() - began:.0f} s behind the last one"
+
+
 def state(run, identity):
     return run.stack.transfer(identity)["state"]
 
@@ -251,4 +296,4 @@ def differs(run, identity, moved):
 
 
 # In their order; the first line of each doc is what --plan says.
-STEPS = [deploy, there_and_back, idle, stopped, throttled, split, denied, outside, watched]
+STEPS = [deploy, there_and_back, idle, stopped, forgotten, throttled, arrives, split, denied, outside, watched]
