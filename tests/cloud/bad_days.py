@@ -1,7 +1,9 @@
 """What a stack lives through: events that are lost, calls that are throttled, an update under running transfers."""
 
+import io
 import os
 import time
+import zipfile
 
 from cloud import SLICE_SECONDS, check, until
 from control import SLOW, halfway, slow_export
@@ -39,17 +41,50 @@ def stopped_and_nobody_told(world):
     return "its execution " + first.describe()["status"]
 
 
-def no_concurrency(world):
-    """No function that moves events can be called for a while: the transfer waits, and then ends well."""
+# What stands in for a function that cannot be called: the emulator calls functions whatever their concurrency is. The
+# workflow sees the error under the name that Lambda's refusal has.
+REFUSES = """#!/usr/bin/env python3
+import json, os, urllib.request
+api = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime/invocation"
+error = {"errorType": "Lambda.TooManyRequestsException", "errorMessage": "Rate exceeded"}
+while True:
+    with urllib.request.urlopen(f"{api}/next") as event:
+        invocation = event.headers["Lambda-Runtime-Aws-Request-Id"]
+    kind = {"Lambda-Runtime-Function-Error-Type": error["errorType"]}
+    body = json.dumps(error).encode()
+    urllib.request.urlopen(urllib.request.Request(f"{api}/{invocation}/error", data=body, headers=kind)).close()
+"""
+
+
+def refusing(world, logical):
+    """Puts that in a function's place; answers how it comes back."""
+    functions, name = world.stack.functions, world.stack.function(logical)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        bootstrap = zipfile.ZipInfo("bootstrap")
+        bootstrap.external_attr = 0o755 << 16
+        archive.writestr(bootstrap, REFUSES)
+    before = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    functions.update_function_code(FunctionName=name, ZipFile=packed.getvalue())
+    refuses = functions.publish_version(FunctionName=name)["Version"]
+    functions.update_alias(FunctionName=name, Name="live", FunctionVersion=refuses)
+    return lambda: functions.update_alias(FunctionName=name, Name="live", FunctionVersion=before)
+
+
+def calls_are_throttled(world):
+    """The function that moves events cannot be called for a while: the transfer waits, and then ends well."""
     out = world.identity("out")
     source, bucket, first = slow_export(world, out)
-    name = world.stack.function("ExportFunction")
-    world.stack.functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-    # The slice that runs goes on; the next one cannot begin.
-    time.sleep(SLICE_SECONDS + THROTTLED_SECONDS)
-    refused = [call for lane in first.lanes() for call in lane.calls() if call.error == "Lambda.TooManyRequestsException"]
-    world.stack.functions.delete_function_concurrency(FunctionName=name)
-    check(refused, "no call was throttled")
+    back = refusing(world, "ExportFunction")
+    try:
+        # The slice that runs goes on; the next one cannot begin.
+        time.sleep(SLICE_SECONDS + THROTTLED_SECONDS)
+        calls = [call for lane in first.lanes() for call in lane.calls()]
+        refused = [call for call in calls if call.error == "Lambda.TooManyRequestsException"]
+        check(refused, f"no call was throttled: {[call.error for call in calls]}")
+        check(first.describe()["status"] == "RUNNING", f"it ended: {first.describe()}")
+    finally:
+        back()
     completed(first.output(), out, source)
     nothing_open(world, bucket)
     same_as_fastavro(world, bucket, out, source)
