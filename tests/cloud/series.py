@@ -6,7 +6,7 @@ import json
 from cloud import PREFIX, check, until
 from control import SLOW, ended_early
 from transfers import nothing_open
-from world import MIB, export
+from world import MIB, export, restore
 
 NAME = "nightly"
 
@@ -30,8 +30,9 @@ def tiles(world, bucket, runs):
 
 
 def nightly(world):
-    """Five runs with new records before each; the third is paused, and the fourth execution ends it first."""
-    source, bucket = world.stream("source", 2), world.bucket()
+    """Five runs with new records before each; the third is paused, and the fourth execution ends it first. One execution
+    imports all of them."""
+    source, bucket, target = world.stream("source", 2), world.bucket(), world.stream("copy", 2)
     ids = []
     for night in range(5):
         source.put(world.mixed(12 * MIB if night == 2 else 100_000))
@@ -51,7 +52,11 @@ def nightly(world):
     events = tiles(world, bucket, 5)
     there = sum(len(records) for records in source.read().values())
     check(events == there, f"{events} of {there} records are in the series")
-    return f"5 runs, {events} events"
+    asked = restore(f"s3://{bucket}/{PREFIX}", target, series=NAME, id=world.identity("back"))
+    check(world.stack.run(asked) == {"series": NAME, "imported": 5}, "not all runs are imported")
+    check(target.by_key() == source.by_key(), "the copy is not the source")
+    check(world.stack.run(asked)["imported"] == 5, "the same again is something else")
+    return f"5 runs, {events} events, and back"
 
 
 def taken_by_another_host(world):

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use sluice_operations::OperationError;
 use sluice_transfer::limits::excerpt;
 use sluice_transfer::rule::Rule;
-use sluice_transfer::{ExportRequest, Request, RuleName, TransferId};
+use sluice_transfer::{ExportRequest, ImportRequest, Request, RuleName, SeriesName, TransferId};
 
 use crate::error::invalid;
 use crate::rule_input::{read_rule, read_rules, rule_name};
@@ -18,6 +18,8 @@ pub enum Command {
     Start(TransferId, Box<Request>),
     /// The next run of a series begins; true to take the place of one that another host began and cannot end.
     Series(Box<ExportRequest>, bool),
+    /// All complete runs of a series are imported, each as a transfer of its own: this id and the run's number.
+    ImportSeries(TransferId, SeriesName, Box<ImportRequest>),
     /// A paused, failed or stopped transfer goes on.
     Resume(TransferId),
     /// A transfer comes to rest.
@@ -98,7 +100,7 @@ pub(crate) const EXPORT: [&str; 15] = [
     "series",
     "takeOver",
 ];
-pub(crate) const IMPORT: [&str; 20] = [
+pub(crate) const IMPORT: [&str; 21] = [
     "source",
     "stream",
     "id",
@@ -119,6 +121,7 @@ pub(crate) const IMPORT: [&str; 20] = [
     "pace",
     "onMisfit",
     "rate",
+    "series",
 ];
 /// Fields that may be written as a size, such as 256MiB.
 const SIZES: [&str; 4] = ["objectSize", "partSize", "eventSize", "rate"];
@@ -153,10 +156,7 @@ impl Command {
         };
         Ok(match command.as_str() {
             "export" => read_export(command, body, name)?,
-            "import" => {
-                let (id, body) = fields(command, body, name, &IMPORT, &["source", "stream"])?;
-                Self::Start(id, Box::new(Request::Import(typed(command, body)?)))
-            }
+            "import" => read_import(command, body, name)?,
             "resume" => Self::Resume(id(body)?),
             "pause" => Self::Pause(id(body)?),
             "cancel" => Self::Cancel(id(body)?),
@@ -173,7 +173,9 @@ impl Command {
     /// The transfer that it is about, if it is about one that the input names.
     pub fn id(&self) -> Option<&TransferId> {
         match self {
+            // Which of its transfers an execution runs, their records say.
             Self::Series(..)
+            | Self::ImportSeries(..)
             | Self::MakeRule(..)
             | Self::Rules
             | Self::RemoveRule(_)
@@ -211,6 +213,26 @@ fn read_export(command: &str, body: &Value, name: &str) -> Result<Command, Opera
         return Ok(Command::Series(Box::new(request), take_over));
     }
     Ok(Command::Start(id, Box::new(Request::Export(request))))
+}
+
+/// An import, or one of a whole series.
+fn read_import(command: &str, body: &Value, name: &str) -> Result<Command, OperationError> {
+    let (id, mut body) = fields(command, body, name, &IMPORT, &["source", "stream"])?;
+    let series = match body.remove("series") {
+        None => None,
+        Some(Value::String(series)) => {
+            Some(series.parse().map_err(|error| invalid(format!("import.series: {error}")))?)
+        }
+        Some(_) => return Err(invalid("import.series: write the name of the series")),
+    };
+    let request: ImportRequest = typed(command, body)?;
+    let Some(series) = series else { return Ok(Command::Start(id, Box::new(Request::Import(request)))) };
+    if request.from.is_some() || request.until.is_some() {
+        let what = "import.series: all runs are taken whole: leave out from and until, or import the runs that hold \
+                    the range";
+        return Err(invalid(what));
+    }
+    Ok(Command::ImportSeries(id, series, Box::new(request)))
 }
 
 /// `{"id": "nightly", "rate": "20MB"}`; null for no limit.

@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sluice_operations::{
     Code, NextRun, OperationError, Runner, SeriesOrder, Wish, call, cancel, describe, last_run, limit, next_run, pause,
-    stopped,
+    runs as runs_of_series, stopped,
 };
 use sluice_ports::Execution;
 use sluice_transfer::record::{Failure, TransferRecord};
-use sluice_transfer::{Answer, Call, Course, ExportRequest, Kind, Request, State, TransferId, Wanted};
+use sluice_transfer::{
+    Answer, Call, Course, ExportRequest, ImportRequest, Kind, Request, SeriesName, State, TransferId, Wanted,
+};
 use tracing::Instrument;
 
 use crate::answer::{Next, PACING, Turn};
@@ -101,6 +103,12 @@ pub async fn plan(host: &Host, asked: Asked, invocation: &Invocation) -> Result<
             (id, Command::Stopped(Some(Stopped { ran, execution, status, why })))
         }
         Command::MakeRule(..) | Command::Rules | Command::RemoveRule(_) => return of_rules(host, command).await,
+        Command::ImportSeries(base, name, request) => match next_import(host, &base, &name, &request).await? {
+            SeriesImport::Run(id, command) => (id, command),
+            SeriesImport::Done(imported) => {
+                return Ok(Begun::told(&json!({ "series": name, "imported": imported })));
+            }
+        },
         Command::Fire(name) => return Box::pin(fire(host, &name, &started.execution, invocation)).await,
         command => {
             let Some(id) = command.id().cloned() else { return Ok(Begun::nothing()) };
@@ -160,6 +168,44 @@ pub(crate) async fn next_of(
     Ok((id.clone(), Command::Start(id, Box::new(request))))
 }
 
+/// What comes next of an import of a whole series.
+enum SeriesImport {
+    /// A run that is not imported yet.
+    Run(TransferId, Command),
+    /// None: so many are.
+    Done(usize),
+}
+
+/// The first run of a series that is not imported, as the command that imports it. Those before are looked at each time,
+/// so the same input goes on where it was stopped, and takes what was added to the series since.
+async fn next_import(
+    host: &Host,
+    base: &TransferId,
+    name: &SeriesName,
+    request: &ImportRequest,
+) -> Result<SeriesImport, OperationError> {
+    let (runs, notes) = runs_of_series(&host.engine, &request.source, name).await?;
+    let all = runs.len();
+    for (index, run) in runs.into_iter().enumerate() {
+        let id: TransferId = format!("{base}-{}", run.number)
+            .parse()
+            .map_err(|error| invalid(format!("import.id: {error}; give a shorter one")))?;
+        let source = run.manifest.parse();
+        let source = source.map_err(|error| OperationError::new(Code::Defect, format!("{}: {error}", run.manifest)))?;
+        // Behind its first run the target is not empty any more.
+        let append = request.append || index > 0;
+        let request = Request::Import(ImportRequest { source, append, ..request.clone() });
+        let known = host.engine.checkpoints.transfer(&id).await?;
+        if !known.is_some_and(|known| known.state.is_complete() && known.request.is_same(&request)) {
+            for note in notes {
+                tracing::warn!("{note}");
+            }
+            return Ok(SeriesImport::Run(id.clone(), Command::Start(id, Box::new(request))));
+        }
+    }
+    Ok(SeriesImport::Done(all))
+}
+
 /// Goes on with a plan, unless another execution runs the transfer by now.
 async fn plan_again(host: &Host, on: &GoesOn, invocation: &Invocation) -> Result<Begun, Refused> {
     if let Some(turn) = superseded(host, &on.id, Some(&on.execution)).await? {
@@ -214,6 +260,7 @@ pub(crate) async fn begin(
         Command::Stopped(Some(said)) => return after_a_stop(host, id, said).await,
         Command::Stopped(None)
         | Command::Series(..)
+        | Command::ImportSeries(..)
         | Command::MakeRule(..)
         | Command::Rules
         | Command::RemoveRule(_)

@@ -11,7 +11,7 @@ use crate::error::invalid;
 const RULE: [&str; 5] = ["name", "on", "import", "export", "gather"];
 const ON: [&str; 3] = ["bucket", "prefix", "suffix"];
 /// Fields of an import that a rule says itself, or that mean one source alone.
-const NOT_IN_IMPORT: [&str; 5] = ["source", "id", "append", "from", "until"];
+const NOT_IN_IMPORT: [&str; 6] = ["source", "id", "append", "from", "until", "series"];
 /// Fields of an export that mean one run alone.
 const NOT_IN_EXPORT: [&str; 2] = ["id", "takeOver"];
 

@@ -137,7 +137,7 @@ impl World {
         states: u32,
     ) -> std::result::Result<Option<Value>, OperationError> {
         let execution = MemoryExecutions::full(name);
-        let fired = input.get("fire").is_some();
+        let fired = input.get("fire").is_some() || input.pointer("/import/series").is_some();
         let invoked = || invocation(&self.host, 600_000);
         let plan = async || {
             let started = json!({"input": input, "name": name, "execution": execution});
@@ -526,4 +526,25 @@ async fn an_object_of_a_bucket_that_the_rule_left_is_refused_and_holds_nothing_u
     assert_eq!(world.host.rules.waiting(&name).await.unwrap(), 0);
     assert_eq!(world.host.rules.arrivals(&name).await.unwrap().refused, 1);
     assert_eq!(payloads(&world.named.places.target).len(), 1);
+}
+
+#[tokio::test]
+async fn a_series_is_imported_whole_and_goes_on_with_what_was_added() {
+    let world = World::new().await;
+    let export = json!({"export": {"stream": "memory:source", "to": "s3://archive/x", "series": "nightly"}});
+    for number in 1..=2 {
+        world.run(&format!("out-{number}"), export.clone()).await.unwrap();
+    }
+    let import = json!({"import": {"source": "s3://archive/x", "stream": "memory:target", "series": "nightly",
+        "id": "back"}});
+    let end = world.run("in-1", import.clone()).await.unwrap();
+    assert_eq!(end, json!({"series": "nightly", "imported": 2}));
+    assert_eq!(payloads(&world.named.places.target), payloads(&world.named.places.source));
+    assert_eq!(world.run("in-2", import.clone()).await.unwrap(), end, "again it has nothing to do");
+    world.run("out-3", export).await.unwrap();
+    assert_eq!(world.run("in-3", import).await.unwrap()["imported"], 3);
+    assert_eq!(payloads(&world.named.places.target), payloads(&world.named.places.source));
+    let bounded = json!({"import": {"source": "s3://archive/x", "stream": "memory:target", "series": "nightly",
+        "from": "earliest"}});
+    assert!(world.run("bounded", bounded).await.unwrap_err().message.contains("taken whole"));
 }
