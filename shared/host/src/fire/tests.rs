@@ -1,239 +1,10 @@
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod world;
 
-use async_trait::async_trait;
-use serde_json::{Value, json};
-use sluice_memory::{MemoryBucket, MemoryClock, MemoryExecutions, MemoryPlaces, MemoryStream};
-use sluice_ports::{BucketStore, Clock, Error, ErrorKind, Places, Result, StreamAdmin, StreamStore};
-use sluice_transfer::{BucketUri, StreamUri};
+use serde_json::json;
+use sluice_ports::Clock;
 
+use self::world::{World, key, of_all, payloads, rule};
 use super::*;
-use crate::rig::{handed, host_of, invocation};
-
-/// Buckets by their names; `closed` is on no list. Streams as [`MemoryPlaces`] has them.
-#[derive(Clone, Default)]
-struct Named {
-    places: MemoryPlaces,
-    incoming: MemoryBucket,
-    archive: MemoryBucket,
-}
-
-impl Named {
-    fn open(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        let path = uri.rest.trim_start_matches('/');
-        let (name, key) = path.split_once('/').unwrap_or((path, ""));
-        let bucket = match name {
-            "incoming" => &self.incoming,
-            "archive" => &self.archive,
-            "work" => &self.places.work,
-            _ => return Err(Error::new(ErrorKind::Denied, format!("{name} is on no list"))),
-        };
-        Ok((Arc::new(bucket.clone()), key.to_owned()))
-    }
-}
-
-#[async_trait]
-impl Places for Named {
-    async fn stream(&self, uri: &StreamUri) -> Result<Arc<dyn StreamStore>> {
-        self.places.stream(uri).await
-    }
-
-    async fn bucket(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        self.open(uri)
-    }
-
-    async fn source(&self, uri: &BucketUri) -> Result<(Arc<dyn BucketStore>, String)> {
-        self.open(uri)
-    }
-
-    fn work(&self) -> BucketUri {
-        "s3://work".parse().unwrap()
-    }
-
-    fn object(&self, bucket: &BucketUri, key: &str) -> String {
-        let path = bucket.rest.trim_start_matches('/');
-        format!("s3://{}/{key}", path.split('/').next().unwrap_or_default())
-    }
-}
-
-struct World {
-    host: Host,
-    named: Named,
-    clock: Arc<MemoryClock>,
-    executions: MemoryExecutions,
-}
-
-/// How an execution ended: its output, or the error that it failed with.
-type End = std::result::Result<Value, OperationError>;
-
-impl World {
-    /// A source of ten events, and a target of one shard that is empty.
-    async fn new() -> Self {
-        let named = Named::default();
-        let mut host = host_of(&named.places, 10).await;
-        named.places.target.create(1).await.unwrap();
-        let clock = Arc::new(MemoryClock::stepping());
-        let executions = MemoryExecutions::default();
-        host.engine.clock = clock.clone();
-        host.engine.places = Arc::new(named.clone());
-        host.executions = Some(Arc::new(executions.clone()));
-        Self { host, named, clock, executions }
-    }
-
-    async fn with_rule() -> Self {
-        let world = Self::new().await;
-        world.run("make", rule()).await.unwrap();
-        world
-    }
-
-    /// An object arrives, `told` times.
-    async fn arrives(&self, key: &str, text: &str, millis: i64, told: usize) -> Vec<crate::Handled> {
-        self.named.incoming.put_foreign(key, text.to_owned());
-        self.told(key, millis, told).await
-    }
-
-    async fn told(&self, key: &str, millis: i64, times: usize) -> Vec<crate::Handled> {
-        let (bucket, _) = self.named.open(&"s3://incoming".parse().unwrap()).unwrap();
-        let info = bucket.head(key).await.unwrap().unwrap();
-        let time = sluice_transfer::Timestamp::from_millis(1_700_000_000_000 + millis).to_string();
-        let event = json!({"source": "aws.s3", "detail-type": "Object Created", "time": time, "detail": {
-            "bucket": {"name": "incoming"},
-            "object": {"key": key, "size": info.size, "etag": info.etag, "sequencer": format!("{millis:016X}")}}});
-        let mut handled = Vec::new();
-        for _ in 0..times {
-            let answer = crate::trigger(&self.host, event.clone(), &invocation(&self.host, 60_000)).await;
-            handled.push(answer.unwrap_or_else(|Refused(error)| panic!("{error}")));
-        }
-        handled
-    }
-
-    /// Runs an execution to its end, as the workflow does.
-    async fn run(&self, name: &str, input: Value) -> End {
-        self.executions.run(name, &input.to_string());
-        let end = self.course(name, &input, u32::MAX).await;
-        self.executions.end(name, if end.is_ok() { "SUCCEEDED" } else { "FAILED" });
-        end.map(|end| end.expect("it ends"))
-    }
-
-    /// Runs all executions that wait to be run, by the order of their names, and answers how they end.
-    async fn run_launched(&self) -> BTreeMap<String, End> {
-        let mut ends = BTreeMap::new();
-        for (full, input) in self.executions.inputs() {
-            let name = full.strip_prefix("execution:").unwrap().to_owned();
-            let looked = sluice_ports::Executions::look(&self.executions, &full).await.unwrap();
-            if looked == Execution::Runs {
-                let input = serde_json::from_str(&input).unwrap();
-                ends.insert(name.clone(), self.run(&name, input).await);
-            }
-        }
-        ends
-    }
-
-    /// The states of the workflow; none if it was cut off behind that many of them.
-    async fn course(
-        &self,
-        name: &str,
-        input: &Value,
-        states: u32,
-    ) -> std::result::Result<Option<Value>, OperationError> {
-        let execution = MemoryExecutions::full(name);
-        let fired = input.get("fire").is_some() || input.pointer("/import/series").is_some();
-        let invoked = || invocation(&self.host, 600_000);
-        let plan = async || {
-            let started = json!({"input": input, "name": name, "execution": execution});
-            let begun = crate::plan(&self.host, handed(started), &invoked()).await;
-            begun.map(|begun| serde_json::to_value(begun).unwrap()).map_err(|Refused(error)| error)
-        };
-        let mut turn = plan().await?;
-        for _ in 0..states.min(10_000) {
-            self.clock.pass(turn["waitSeconds"].as_u64().unwrap() * 1_000);
-            let again = json!({"id": turn["id"], "execution": execution, "fired": fired, "next": turn["next"],
-                "troubles": turn["troubles"], "verification": turn["verification"]});
-            let next = match turn["next"].as_str().unwrap() {
-                "move" => {
-                    self.wave(&turn, &execution).await;
-                    let settled = crate::settle(&self.host, handed(again), &invoked()).await;
-                    settled.map(|turn| serde_json::to_value(turn).unwrap())
-                }
-                "settle" => {
-                    let settled = crate::settle(&self.host, handed(again), &invoked()).await;
-                    settled.map(|turn| serde_json::to_value(turn).unwrap())
-                }
-                "finish" => {
-                    let finished = crate::finish(&self.host, handed(again), &invoked()).await;
-                    finished.map(|turn| serde_json::to_value(turn).unwrap())
-                }
-                "plan" => {
-                    let again = json!({"id": turn["id"], "execution": execution});
-                    let begun = crate::plan(&self.host, handed(again), &invoked()).await;
-                    begun.map(|begun| serde_json::to_value(begun).unwrap())
-                }
-                _ if turn["fails"] == true => {
-                    let error = &turn["result"]["error"];
-                    let code = Code::named(error["code"].as_str().unwrap()).unwrap();
-                    return Err(OperationError::new(code, error["message"].as_str().unwrap()));
-                }
-                _ if turn["again"] == true => plan().await.map_err(Refused),
-                _ => return Ok(Some(turn["result"].clone())),
-            };
-            turn = next.map_err(|Refused(error)| error)?;
-        }
-        Ok(None)
-    }
-
-    async fn wave(&self, turn: &Value, execution: &str) {
-        for lane in turn["lanes"].as_array().unwrap() {
-            for slice in 0.. {
-                let asked = json!({"id": turn["id"], "lane": lane["lane"], "of": lane["of"],
-                    "slice": format!("{execution}#{slice}#{}", self.clock.now().micros()), "died": null});
-                let on = invocation(&self.host, 600_000);
-                let answer = match turn["kind"].as_str().unwrap() {
-                    "export" => crate::export(&self.host, handed(asked), &on).await,
-                    _ => crate::import(&self.host, handed(asked), &on).await,
-                };
-                let answer = serde_json::to_value(answer.unwrap_or_else(|Refused(error)| panic!("{error}"))).unwrap();
-                if answer["next"] == "done" {
-                    break;
-                }
-                assert!(slice < 100, "a lane does not end: {answer}");
-            }
-        }
-    }
-
-    async fn report(&self) -> Value {
-        let mut said = self.run("look", json!({"rules": {}})).await.unwrap();
-        said["rules"][0].take()
-    }
-
-    /// The payloads in the target, in order.
-    fn arrived(&self) -> Vec<String> {
-        payloads(&self.named.places.target)
-    }
-}
-
-fn payloads(stream: &MemoryStream) -> Vec<String> {
-    let text = |event: &sluice_transfer::Event| match &event.payload {
-        sluice_transfer::Value::Bytes(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
-        other => panic!("a payload that is {other:?}"),
-    };
-    stream.events(&"0".parse().unwrap()).iter().map(text).collect()
-}
-
-fn rule() -> Value {
-    json!({"rule": {"name": "replay", "on": {"bucket": "incoming", "prefix": "orders/", "suffix": ".txt"},
-        "import": {"stream": "memory:target", "format": "lines"}}})
-}
-
-/// The same for whatever the objects are called.
-fn of_all() -> Value {
-    let mut rule = rule();
-    rule["rule"]["on"].as_object_mut().unwrap().remove("suffix");
-    rule
-}
-
-fn key(number: i64) -> String {
-    format!("orders/{number:03}.txt")
-}
 
 #[tokio::test]
 async fn a_hundred_objects_at_once_are_one_import_in_order() {
@@ -269,7 +40,7 @@ async fn the_next_run_goes_on_behind_the_last() {
     for number in 0..3 {
         world.arrives(&key(number), &format!("a{number}\n"), number, 1).await;
         let ends = world.run_launched().await;
-        assert!(ends.values().all(std::result::Result::is_ok), "{ends:?}");
+        assert!(ends.values().all(Result::is_ok), "{ends:?}");
     }
     assert_eq!(world.arrived(), ["a0", "a1", "a2"]);
     let report = world.report().await;
@@ -306,7 +77,7 @@ async fn wherever_an_execution_dies_the_next_one_takes_all_once() {
         world.executions.end("dies", "ABORTED");
         world.arrives(&key(7), "a7\n", 7, 2).await;
         let ends = world.run_launched().await;
-        assert!(ends.values().all(std::result::Result::is_ok), "behind {states} states: {ends:?}");
+        assert!(ends.values().all(Result::is_ok), "behind {states} states: {ends:?}");
         assert_eq!(world.arrived(), ["a0", "a1", "a2", "a3", "a4", "a7"], "behind {states} states");
         let report = world.report().await;
         assert_eq!((&report["waiting"], &report["taken"]), (&json!(0), &json!(6)), "behind {states}: {report}");
@@ -333,7 +104,7 @@ async fn a_stopped_execution_is_taken_up_by_the_next() {
         }
         world.arrives(&key(2), "a2\n", 2, 1).await;
         let ends = world.run_launched().await;
-        assert!(ends.values().all(std::result::Result::is_ok), "{ends:?}");
+        assert!(ends.values().all(Result::is_ok), "{ends:?}");
         assert_eq!(world.arrived(), ["a1", "a2"], "{settles} states of its rest");
     }
 }
@@ -397,7 +168,7 @@ async fn a_run_that_fails_stops_the_rule_until_it_goes_on() {
     world.host.engine.checkpoints.release_writer(&stream, &other).await.unwrap();
     world.arrives(&key(2), "a2\n", 2, 1).await;
     let ends = world.run_launched().await;
-    assert!(ends.values().all(std::result::Result::is_ok), "{ends:?}");
+    assert!(ends.values().all(Result::is_ok), "{ends:?}");
     assert_eq!(world.arrived(), ["a1", "a2"], "nothing is skipped");
     assert_eq!(world.report().await["last"]["id"], "replay-000002");
 }
@@ -412,7 +183,7 @@ async fn a_run_that_can_never_be_planned_is_given_up_by_hand() {
     let ends = world.run_launched().await;
     assert_eq!(ends.into_values().next().unwrap().unwrap_err().code, Code::ObjectUnreadable);
     world.arrives("good", "{\"p\": \"x\"}\n", 2, 1).await;
-    assert!(world.run_launched().await.values().all(std::result::Result::is_err), "it comes first");
+    assert!(world.run_launched().await.values().all(Result::is_err), "it comes first");
     let cancelled = world.run("give-up", json!({"cancel": "replay-000001"})).await;
     assert_eq!(cancelled, Ok(json!({"cancelled": "replay-000001"})));
     world.run("on", json!({"fire": "replay"})).await.unwrap();
@@ -440,7 +211,7 @@ async fn what_is_gone_or_replaced_is_passed_over_and_said() {
     world.arrives(&key(5), "a5\n", 10, 1).await;
     world.named.incoming.remove(&key(5));
     let ends = world.run_launched().await;
-    assert!(ends.values().all(std::result::Result::is_ok), "{ends:?}");
+    assert!(ends.values().all(Result::is_ok), "{ends:?}");
     let report = world.report().await;
     assert_eq!((&report["run"], &report["last"]["state"]), (&json!(null), &json!("CANCELLED")), "{report}");
 }
