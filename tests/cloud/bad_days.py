@@ -98,8 +98,9 @@ def updated_in_the_middle(world):
     place = world.bucket("second")
     world.stack.run(export(other, place, id=small))
     source, bucket = world.filled("source", 1, world.mixed(48 * MIB)), world.bucket()
-    exports = world.stack.start(export(source, bucket, id=out, **SLOW))
-    imports = world.stack.start(restore(manifest(place, small), target, id=back, rate="500kB/s"))
+    # So slow that an update may take its time; the limits are lifted behind the last one.
+    exports = world.stack.start(export(source, bucket, id=out, **{**SLOW, "rate": "500kB/s"}))
+    imports = world.stack.start(restore(manifest(place, small), target, id=back, rate="100kB/s"))
     halfway(world, bucket, exports)
     until("a record in the copy", target.by_key)
     before = version(world)
@@ -107,7 +108,9 @@ def updated_in_the_middle(world):
     check(version(world) > before, "no newer version is called")
     halfway(world, bucket, exports)
     world.stack.update()
-    check(exports.describe()["status"] == imports.describe()["status"] == "RUNNING", "both are through already")
+    check(exports.describe()["status"] == imports.describe()["status"] == "RUNNING", "they are through already")
+    for identity in (out, back):
+        world.stack.run({"rate": {"id": identity, "rate": None}})
     completed(exports.output(), out, source)
     completed(imports.output(), back, target)
     nothing_open(world, bucket)

@@ -23,6 +23,7 @@ LAMBDA_LOGS = "Lambda itself logs, in the name of the role"
 FAN_OUT = "ministack has no enhanced fan-out"
 PACKED_AGAIN = "the last part of an object is packed again if its slice died between recording and storing it"
 LANDED = "looks whether an object is there whose completion had no answer"
+ENDED = "transfers are gone through 20 minutes behind their end"
 UNPROVOKED = {
     ("*", "logs:CreateLogStream"): LAMBDA_LOGS,
     ("*", "logs:PutLogEvents"): LAMBDA_LOGS,
@@ -41,6 +42,11 @@ UNPROVOKED = {
     ("settle", "kinesis:GetRecords"): PACKED_AGAIN,
     ("settle", "s3:GetObject"): LANDED,
     ("settle", "s3:ListBucket"): LANDED,
+    ("plan", "states:StartExecution"): "an execution that has made 50 runs of a rule hands it over",
+    ("sweep", "dynamodb:UpdateItem"): ENDED,
+    ("sweep", "s3:AbortMultipartUpload"): ENDED,
+    ("sweep", "s3:ListMultipartUploadParts"): ENDED,
+    ("trigger", "sqs:SendMessage"): "Lambda itself hands over what the function could not handle, in the name of its role",
     ("plan", "dynamodb:DeleteItem"): "gives a target back that somebody has filled while its import was planned",
     ("export", "s3:AbortMultipartUpload"): "abandons an upload whose object ends earlier, since the source lost events",
 }

@@ -82,7 +82,7 @@ def metrics_and_alarms(world):
     watch = world.cloud.client("cloudwatch")
     alarms = watch.describe_alarms(AlarmNamePrefix=f"{STACK}-")["MetricAlarms"]
     ours = [alarm for alarm in alarms if alarm["Namespace"] == "Sluice"]
-    check(len(ours) == 9, f"alarms: {sorted(alarm['AlarmName'] for alarm in alarms)}")
+    check(len(ours) == 10, f"alarms: {sorted(alarm['AlarmName'] for alarm in alarms)}")
     check(all(alarm["AlarmActions"] == [outputs["TopicArn"]] for alarm in alarms), f"nobody is notified: {alarms}")
     used = {(alarm["MetricName"], *sorted(d["Name"] for d in alarm["Dimensions"])) for alarm in ours}
     for alarm in ours:
