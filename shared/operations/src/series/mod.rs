@@ -79,7 +79,9 @@ pub fn next_run<'a>(
             if run.host.id == engine.places().host().id {
                 match engine.checkpoints().transfer(&run.transfer).await? {
                     // Its plan was cut off.
-                    None => return Ok((NextRun::Begin(run.transfer), notes)),
+                    None if is_untouched(&series, &run).await? => return Ok((NextRun::Begin(run.transfer), notes)),
+                    // Its records are lost, and nobody can go on with what it wrote.
+                    None => end_without_records(&series, &run, &mut notes).await?,
                     Some(record) if !record.state.is_final() => {
                         if order.take_over {
                             let own =
@@ -204,6 +206,25 @@ async fn end_of(series: &Series, run: &SeriesRun, record: &TransferRecord) -> Re
         None => {
             let what = format!("the manifest of {}, which is {}, is missing: put it back", run.transfer, record.state);
             return Err(OperationError::new(Code::ObjectMissing, what));
+        }
+    };
+    series.put_end(&end).await.map(drop)
+}
+
+/// Whether a run has made no object.
+async fn is_untouched(series: &Series, run: &SeriesRun) -> Result<bool, OperationError> {
+    let folder = format!("{}/", ObjectKeys::new(&series.prefix, &run.transfer).folder());
+    Ok(series.bucket.list(&folder, None, 1).await?.is_empty())
+}
+
+/// Puts the end of a run on record that this host has no record of any more: it is complete if its manifest is there,
+/// else it is given up, and the next run has its range.
+async fn end_without_records(series: &Series, run: &SeriesRun, notes: &mut Vec<String>) -> Result<(), OperationError> {
+    let end = match series.manifest(run).await? {
+        Some((manifest, root)) => SeriesEnd::completed(run, &manifest, root),
+        None => {
+            notes.push(left_by(series, run).await?);
+            SeriesEnd::without(run, RunEnding::Cancelled)
         }
     };
     series.put_end(&end).await.map(drop)

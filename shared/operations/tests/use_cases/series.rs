@@ -291,6 +291,20 @@ fn a_run_that_was_given_up_leaves_its_range_to_the_next() {
 }
 
 #[test]
+fn a_run_whose_records_are_lost_is_given_up_once_it_wrote_something() {
+    let world = World::new(2);
+    world.write(1, 1);
+    world.run(0, 4, false).unwrap_err();
+    assert!(world.bucket.read_all().keys().any(|key| key.contains("/data/")), "it wrote an object");
+    world.records.lock().unwrap()[0] = MemoryCheckpoints::new();
+    world.write(1, 1);
+    assert_eq!(world.run(0, u64::MAX, false), Ok(State::Completed));
+    let proof = proved(&world);
+    assert_eq!((proof.verdict, proof.counts.events, proof.exports.len()), (Verdict::Proved, 2, 1));
+    assert_eq!(world.ends()[0].ending, sluice_transfer::RunEnding::Cancelled);
+}
+
+#[test]
 fn what_was_trimmed_between_two_runs_is_a_gap_and_said_by_the_plan() {
     let world = World::new(1);
     world.write(0, 5);
