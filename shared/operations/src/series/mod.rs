@@ -220,12 +220,11 @@ async fn is_untouched(series: &Series, run: &SeriesRun) -> Result<bool, Operatio
 /// Puts the end of a run on record that this host has no record of any more: it is complete if its manifest is there,
 /// else it is given up, and the next run has its range.
 async fn end_without_records(series: &Series, run: &SeriesRun, notes: &mut Vec<String>) -> Result<(), OperationError> {
-    let end = match series.manifest(run).await? {
-        Some((manifest, root)) => SeriesEnd::completed(run, &manifest, root),
-        None => {
-            notes.push(left_by(series, run).await?);
-            SeriesEnd::without(run, RunEnding::Cancelled)
-        }
+    let end = if let Some((manifest, root)) = series.manifest(run).await? {
+        SeriesEnd::completed(run, &manifest, root)
+    } else {
+        notes.push(left_by(series, run).await?);
+        SeriesEnd::without(run, RunEnding::Cancelled)
     };
     series.put_end(&end).await.map(drop)
 }
