@@ -43,10 +43,15 @@ PATIENCE = 240
 
 
 def until(what, there, patience=PATIENCE, pause=0.2):
-    """Asks again and again until the answer is something, and answers it."""
+    """Asks again and again until the answer is something, and answers it. What is asked here changes nothing, so a question
+    that the emulator has swallowed, as it does now and then under load, is asked again."""
     end = time.monotonic() + patience
     while True:
-        answer = there()
+        try:
+            answer = there()
+        except (botocore.exceptions.ReadTimeoutError, botocore.exceptions.ConnectionClosedError) as swallowed:
+            print(f"  the emulator did not answer while {what} was waited for: {swallowed}", flush=True)
+            answer = None
         if answer:
             return answer
         check(time.monotonic() < end, f"after {patience} seconds there is still not: {what}")
@@ -144,7 +149,8 @@ class Cloud:
         config = botocore.config.Config(
             # A second try of what may have happened would make a second record or a second execution.
             retries={"total_max_attempts": 1},
-            read_timeout=120,
+            # Longer than a function of these scenarios takes, shorter than anybody waits.
+            read_timeout=90,
             s3={"addressing_style": "path"},
         )
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
