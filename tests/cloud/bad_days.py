@@ -98,15 +98,16 @@ def updated_in_the_middle(world):
     place = world.bucket("second")
     world.stack.run(export(other, place, id=small))
     source, bucket = world.filled("source", 1, world.mixed(48 * MIB)), world.bucket()
-    # So slow that an update may take its time; the limits are lifted behind the last one.
+    # Once both are under way they are as good as stopped, so that an update may take its time.
     exports = world.stack.start(export(source, bucket, id=out, **{**SLOW, "rate": "500kB/s"}))
     imports = world.stack.start(restore(manifest(place, small), target, id=back, rate="100kB/s"))
     halfway(world, bucket, exports)
     until("a record in the copy", target.by_key)
+    for identity in (out, back):
+        world.stack.run({"rate": {"id": identity, "rate": "20kB/s"}})
     before = version(world)
     world.stack.update(SliceSeconds=SLICE_SECONDS - 3, SliceMemory=512, ReadShare=0.4)
     check(version(world) > before, "no newer version is called")
-    halfway(world, bucket, exports)
     world.stack.update()
     check(exports.describe()["status"] == imports.describe()["status"] == "RUNNING", "they are through already")
     for identity in (out, back):
