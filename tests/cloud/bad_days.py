@@ -99,12 +99,12 @@ def updated_in_the_middle(world):
     world.stack.run(export(other, place, id=small))
     source, bucket = world.filled("source", 1, world.mixed(48 * MIB)), world.bucket()
     # Once both are under way they are as good as stopped, so that an update may take its time.
-    exports = world.stack.start(export(source, bucket, id=out, **{**SLOW, "rate": "500kB/s"}))
+    exports = world.stack.start(export(source, bucket, id=out, **SLOW))
     imports = world.stack.start(restore(manifest(place, small), target, id=back, rate="100kB/s"))
     halfway(world, bucket, exports)
+    world.stack.run({"rate": {"id": out, "rate": "20kB/s"}})
     until("a record in the copy", target.by_key)
-    for identity in (out, back):
-        world.stack.run({"rate": {"id": identity, "rate": "20kB/s"}})
+    world.stack.run({"rate": {"id": back, "rate": "20kB/s"}})
     before = version(world)
     world.stack.update(SliceSeconds=SLICE_SECONDS - 3, SliceMemory=512, ReadShare=0.4)
     check(version(world) > before, "no newer version is called")
