@@ -51,8 +51,8 @@ export const reasons: readonly Reason[] = [
         finding: /^AwsSolutions-S1$/,
         resource: /^WorkBucket$/,
         reason:
-            "Lists of sources and manifests of imports, written by the functions alone. Whoever needs access logs " +
-            "names a bucket for them: transfers.resource(\"WorkBucket\").",
+            "Lists of sources and manifests of imports, written by the functions alone. For access logs " +
+            "name a bucket: transfers.resource(\"WorkBucket\").",
     },
     {
         finding: /^AwsSolutions-SQS3$/,

@@ -35,14 +35,14 @@ pub fn open(config: &SdkConfig, machine: &str) -> Arc<dyn Executions> {
 #[async_trait]
 impl Executions for SfnExecutions {
     async fn look(&self, execution: &str) -> Result<Execution> {
-        // Records of other hosts have names of their own there: nobody is asked of those.
+        // Records of other hosts hold other names: no call for these.
         if !execution.starts_with("arn:") {
             return Ok(Execution::Gone);
         }
         let asked = self.client.describe_execution().execution_arn(execution).send().await;
         let said = match asked {
             Err(error) if error.code() == Some("ExecutionDoesNotExist") => return Ok(Execution::Gone),
-            // A name that nobody could start is nobody's.
+            // No execution can have such a name.
             Err(error) if error.code() == Some("InvalidArn") => return Ok(Execution::Gone),
             answer => answer.map_err(|error| failed(error, &format!("looking at {execution}")))?,
         };

@@ -107,7 +107,7 @@ impl Turn {
         Self { wait_seconds: seconds(course.wait_millis), troubles: course.troubles, ..turn }
     }
 
-    /// With the lanes of so many shards, if there is a wave: at most `most`.
+    /// With the lanes for this number of shards, if there is a wave; at most `most` lanes.
     pub(crate) fn with_lanes(mut self, report: &Report, shards: usize, most: usize) -> Self {
         if self.next == Next::Move {
             self.lanes = Lane::all(shards, before(report), most);

@@ -66,7 +66,7 @@ impl Config {
             table: text("SLUICE_TABLE")?,
             machine: text("SLUICE_STATE_MACHINE")?,
             slice_seconds: number("SLUICE_SLICE_SECONDS")?,
-            // Only the sweep is told.
+            // Only the sweep has this variable.
             keep_days: get("SLUICE_KEEP_DAYS").map_or(Ok(0), |_| number("SLUICE_KEEP_DAYS"))?,
             memory_mib: number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")?,
             slice_memory_mib: number("SLUICE_SLICE_MEMORY")?,

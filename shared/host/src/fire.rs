@@ -5,7 +5,7 @@
 
 use serde_json::json;
 use sluice_operations::{
-    Code, OperationError, RuleStep, drain_rule, give_up_run, list_rules, make_rule, note_series_run, refused_run,
+    AfterRefusal, Code, OperationError, RuleStep, drain_rule, list_rules, make_rule, note_series_run, refused_run,
     remove_rule, show_rule,
 };
 use sluice_ports::{Execution, Launched};
@@ -57,7 +57,7 @@ async fn runs(host: &Host, execution: &str) -> Result<bool, OperationError> {
 
 /// Who makes the runs of a rule.
 enum Drained {
-    /// Nobody, or the one that asks.
+    /// None, or the one that asks.
     Free,
     /// Another execution, which runs.
     By(String),
@@ -167,7 +167,7 @@ async fn start(
         Ok(begun) => Ok(Some(begun)),
         Err(Refused(error)) if error.code == Code::Unavailable => Err(error.into()),
         Err(Refused(error)) => {
-            if refused_run(&host.engine, &*host.rules, name, id, &error).await? {
+            if refused_run(&host.engine, &*host.rules, name, id, &error).await? == AfterRefusal::GoesOn {
                 tracing::warn!(rule = %name, "a run takes nothing: {}", error.message);
                 return Ok(None);
             }
@@ -193,7 +193,7 @@ pub(crate) async fn wake(host: &Host, name: &RuleName, request: &str) -> Result<
         return Err(OperationError::new(Code::Defect, "this function links no executions"));
     };
     let input = json!({ "fire": name }).to_string();
-    // Many are told of objects at the same time, and all of them mean one execution.
+    // Several invocations receive objects at the same time, and all of them mean one execution.
     let called = format!("{name}-fire-{}", record.revision);
     if executions.launch(&called, &input).await? == Launched::Before {
         // Of that name one has ended, before it came to the rule. Or it is just being started.
@@ -201,11 +201,6 @@ pub(crate) async fn wake(host: &Host, name: &RuleName, request: &str) -> Result<
         return Ok(executions.launch(&format!("{called}-{own}"), &input).await? != Launched::Before);
     }
     Ok(true)
-}
-
-/// Gives up a run that could not be planned. Answers false if there is none of that id.
-pub(crate) async fn give_up(host: &Host, id: &TransferId) -> Result<bool, OperationError> {
-    give_up_run(&host.engine, &*host.rules, id).await
 }
 
 /// The run that an execution which ended has left; none if it left none.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sluice_operations::{
-    Code, NextRun, OperationError, Runner, SeriesOrder, Wish, call, cancel, describe, last_run, limit, next_run, pause,
-    runs as runs_of_series, stopped,
+    Code, GivenUp, NextRun, OperationError, Runner, SeriesOrder, Wish, call, cancel, describe, give_up_run, last_run,
+    limit, next_run, pause, runs as runs_of_series, stopped,
 };
 use sluice_ports::Execution;
 use sluice_transfer::record::{Failure, TransferRecord};
@@ -16,7 +16,7 @@ use tracing::Instrument;
 use crate::answer::{Next, PACING, Turn};
 use crate::command::{Command, Ran, Stopped};
 use crate::error::{Refused, invalid};
-use crate::fire::{fire, give_up, of_rules, run_of_rule};
+use crate::fire::{fire, of_rules, run_of_rule};
 use crate::function::{Host, Invocation};
 use crate::settle::superseded;
 
@@ -72,7 +72,7 @@ impl Begun {
         )
     }
 
-    /// It plans again, after so many seconds.
+    /// It plans again, after this number of seconds.
     pub(crate) fn again(seconds: u64) -> Self {
         Self::Nothing(
             json!({ "next": Next::End, "again": true, "emit": false, "fails": false, "waitSeconds": seconds, "result": null }),
@@ -172,7 +172,7 @@ pub(crate) async fn next_of(
 enum SeriesImport {
     /// A run that is not imported yet.
     Run(TransferId, Command),
-    /// None: so many are.
+    /// None: this number of runs is imported.
     Done(usize),
 }
 
@@ -246,7 +246,10 @@ pub(crate) async fn begin(
         Command::Pause(_) => at_rest(pause(engine, id).await?),
         Command::Cancel(_) => match cancel(engine, id).await {
             // A run of a rule that could not be planned.
-            Err(error) if error.code == Code::TransferNotFound && give_up(host, id).await? => {
+            Err(error)
+                if error.code == Code::TransferNotFound
+                    && give_up_run(engine, &*host.rules, id).await? == GivenUp::Now =>
+            {
                 return Ok(Begun::told(&json!({ "cancelled": id })));
             }
             cancelled => at_rest(cancelled?),

@@ -140,7 +140,7 @@ pub(crate) async fn settled(
     Ok(turn)
 }
 
-/// Logs where a transfer stands. The totals are absolute: the last line holds, whatever lines before it were lost.
+/// Logs where a transfer stands. The totals are absolute: the last line holds, also if earlier lines were lost.
 pub(crate) fn tell(report: &Report, next: Next, what: &'static str) {
     let kind = match report.kind {
         Kind::Export => "export",
@@ -170,7 +170,7 @@ fn is_being_planned(host: &Host, record: &TransferRecord) -> bool {
 }
 
 /// The execution's end: a failed transfer fails it, gaps do not. Behind a run of a series that another execution began
-/// comes one of its own, and behind a run of a rule whatever waits by then.
+/// comes one of its own, and behind a run of a rule the objects that wait by then.
 pub(crate) fn ended(report: &Report, by: By<'_>) -> Turn {
     let is = |run: &str| Some(run) == by.execution;
     let of_another = report.series.as_ref().is_some_and(|run| is(&run.run_by) && !is(&run.begun_by));

@@ -1,7 +1,7 @@
-//! `sweep`: the look, every few minutes, at what nobody tells of. An execution that was stopped is told of by an event
-//! that may be lost; an upload that a late slice began is known to no record; a transfer that stands still says
-//! nothing. So active transfers whose execution is gone are brought to rest, uploads of ended ones are aborted, and
-//! records that were kept long enough may go.
+//! `sweep`: finds, every few minutes, what no event reports. The event of a stopped execution may be lost; an upload
+//! that a late slice began is known to no record; a transfer that stands still says nothing. So active transfers whose
+//! execution is gone are brought to rest, uploads of ended ones are aborted, and records that were kept long enough may
+//! go.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ pub struct Swept {
     pub lost: u64,
     /// Executions that were started to bring them to rest.
     pub started: u64,
-    /// Rules for which an execution was started, since objects wait and nobody takes them.
+    /// Rules for which an execution was started, since objects wait and no execution takes them.
     pub woken: u64,
     /// Ended transfers that were gone through.
     pub ended: u64,
@@ -94,7 +94,7 @@ async fn look_at_active(
         swept.left_out += 1;
         active.truncate(MOST);
     }
-    // A plan that was refused, or asked to rest, has nobody at work and nothing open.
+    // A plan that was refused, or asked to rest, has no execution and nothing open.
     active.retain(|transfer| !transfer.is_refused() && !is_at_rest(transfer));
     record.seen.retain(|id, _| active.iter().any(|transfer| transfer.id == *id));
     swept.active = active.len() as u64;
@@ -138,7 +138,7 @@ async fn measure(host: &Host, record: &mut SweepRecord, transfer: &TransferRecor
         let oldest = open.iter().filter_map(|upload| upload.begun).min();
         values.push(("OldestOpenUploadSeconds", "Seconds", oldest.map_or(0.0, |begun| seconds(now, begun))));
     }
-    // What is known is told, whatever else is not.
+    // Emitted also where the uploads cannot be listed.
     Metrics { stack: &host.config.stack, of: None, transfer: Some(&transfer.id), at: now, values }.emit();
     open.map(drop)
 }
@@ -174,8 +174,8 @@ async fn bring_to_rest(
     }
     swept.lost += 1;
     tracing::warn!(execution, status, "the execution is over, and the transfer is not: it is brought to rest");
-    // A name of its own each time: one of before may have died as well. Whoever resumes the transfer meanwhile is not
-    // disturbed, since it is bound to the execution that is over.
+    // A new name each time, since an earlier one may have died as well. The input names the execution that is over, so a
+    // transfer that was resumed meanwhile is left alone.
     let now = engine.clock.now();
     let name = sha256_hex(format!("{} {execution} {}", transfer.id, now.micros()).as_bytes());
     let ran = json!({"resume": transfer.id}).to_string();
@@ -188,7 +188,7 @@ async fn bring_to_rest(
     Ok(())
 }
 
-/// Rules whose execution was stopped, or was never started: objects may wait, and nobody may be told of another one.
+/// Rules whose execution was stopped, or was never started: objects may wait, and no further event may come.
 /// Answers the runs that rules name; none if that is not known.
 async fn look_at_rules(host: &Host, swept: &mut Swept, invocation: &Invocation) -> Option<BTreeSet<TransferId>> {
     let rules = match host.rules.rules().await {
@@ -228,7 +228,7 @@ async fn look_at_rule(
     Ok(())
 }
 
-/// Whether nobody works for a rule for which objects wait. A run at rest waits for a person; one that could not be
+/// True if objects wait for a rule and no execution takes them. A run at rest waits for a person; one that could not be
 /// planned has said why.
 async fn is_forsaken(host: &Host, record: &RuleRecord) -> Result<bool, OperationError> {
     let executions = host.executions.as_ref().ok_or_else(|| invalid("this function looks at no executions"))?;

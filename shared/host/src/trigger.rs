@@ -1,7 +1,7 @@
 //! `trigger`: objects that arrive, as S3 itself or EventBridge tells of them.
 //!
 //! An event that cannot be handled now fails its invocation, and Lambda hands it over again; at last it lies in the
-//! stack's queue of dead letters. An object that is told of twice waits once.
+//! stack's queue of dead letters. An object with two events waits once.
 
 use std::borrow::Cow;
 

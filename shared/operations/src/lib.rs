@@ -54,8 +54,8 @@ pub use replay::Replay;
 pub use report::{FoundSoFar, GapRange, Report, ReportedRun, StoredMisfits, Transfers, describe, transfers};
 pub use retention::Retention;
 pub use rules::{
-    Arrival, RemovedRule, RuleReport, RuleStep, arrive, drain_rule, give_up_run, list_rules, make_rule,
-    note_series_run, refused_run, remove_rule, show_rule,
+    AfterRefusal, Arrival, GivenUp, RemovedRule, RuleReport, RuleStep, arrive, drain_rule, give_up_run, list_rules,
+    make_rule, note_series_run, refused_run, remove_rule, show_rule,
 };
 pub use series::{CompleteRun, NextRun, SeriesOrder, last_run, next_run, runs};
 pub use settle::settle;

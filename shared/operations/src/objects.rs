@@ -134,7 +134,7 @@ pub(crate) async fn get_whole(bucket: &dyn BucketStore, key: &str, largest: u64)
     Ok(bucket.get(key, Some(&info.etag), 0, info.size).await?)
 }
 
-/// Uploads below a prefix are aborted until none is listed, at most so many times: a part that is in flight can bring
+/// Uploads below a prefix are aborted until none is listed, in at most this number of rounds: a part in flight can bring
 /// one back. Answers how many were open, and how many still are.
 pub(crate) async fn abort_below(bucket: &dyn BucketStore, prefix: &str, times: u32) -> Result<(u64, u64), Error> {
     let (mut aborted, mut open) = (0, bucket.list_uploads(prefix).await?);
@@ -143,7 +143,7 @@ pub(crate) async fn abort_below(bucket: &dyn BucketStore, prefix: &str, times: u
             break;
         }
         for upload in open {
-            tracing::info!(key = upload.key, "aborting an upload that nobody goes on with");
+            tracing::info!(key = upload.key, "aborting an abandoned upload");
             bucket.abort(&upload.key, &upload.id).await?;
             aborted += 1;
         }

@@ -191,8 +191,7 @@ pub async fn transfers(engine: &Engine, states: &[State], limit: usize) -> Resul
     Ok(Transfers { reports, left_out })
 }
 
-/// The state that a transfer is told to have. A plan that was asked to rest is at rest: nothing looks alive that nobody
-/// goes on with.
+/// The state that reports show. A plan that was asked to rest shows as paused: no execution goes on with it.
 fn state(transfer: &TransferRecord) -> State {
     match (transfer.state, transfer.wanted) {
         (State::Preparing, Wanted::Paused) => State::Paused,
@@ -200,7 +199,7 @@ fn state(transfer: &TransferRecord) -> State {
     }
 }
 
-/// The states on record of transfers that are told to be in one of these.
+/// The states on record of transfers that reports show in one of these.
 fn of(states: &[State]) -> Vec<State> {
     let rests = states.contains(&State::Paused) && !states.contains(&State::Preparing);
     states.iter().copied().chain(rests.then_some(State::Preparing)).collect()

@@ -1,4 +1,4 @@
-//! What is looked at of transfers that nobody is at work on: how far they are, and what they left open.
+//! Progress and open uploads of transfers, for a sweep that runs beside their executions.
 
 use sluice_ports::OpenUpload;
 use sluice_transfer::record::{Config, TransferRecord};

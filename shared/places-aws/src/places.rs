@@ -185,7 +185,7 @@ impl Buckets {
         let folder = format!("arn:{}:s3:::{bucket}/", rules.partition);
         let list = Guarded { bucket: (), rules: Arc::clone(rules), folder, access };
         list.check_place(path)?;
-        // Nobody outside is asked of a bucket that is not on the list.
+        // No request leaves for a bucket that is not on the list.
         let store = S3Bucket::new(self.client(bucket).await, bucket, settings);
         Ok(Arc::new(list.over(store)))
     }
@@ -259,7 +259,7 @@ mod tests {
         let runtime = runtime();
         let _entered = runtime.enter();
         let s3 = Buckets::new(aws());
-        // Known, so that nobody is asked.
+        // Known, so that no request is made.
         s3.elsewhere.lock().unwrap().insert("archive".to_owned(), None);
         let named = |place: &str| format!("s3://{place}").parse::<BucketUri>().unwrap();
         let (from, to) = (named("archive/in/2026"), named("archive/out"));

@@ -19,7 +19,7 @@ pub struct Rules {
     pub write_streams: Allowed,
     /// True if streams may be made.
     pub makes_streams: bool,
-    /// The account of whoever calls; none if it is not known.
+    /// The caller's account; none if it is not known.
     pub caller: Option<String>,
     /// ARNs of objects that may be read.
     pub read_objects: Allowed,
@@ -93,7 +93,7 @@ impl Rules {
         if !self.makes_streams {
             return Some("the parameter CreateTargets of the stack is not true");
         }
-        // What is made is made by its name alone, in the account of whoever calls.
+        // A stream is made by its name alone, in the caller's account.
         let foreign = arn(&uri.name).is_some_and(|arn| Some(&arn.account) != self.caller.as_ref());
         foreign.then_some("a stream is made in one's own account, and this ARN may be of another: give its name alone")
     }

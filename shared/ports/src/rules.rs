@@ -15,7 +15,7 @@ pub enum Enqueued {
     Before,
 }
 
-/// The rules of a stack, and the objects that wait for each. Only a host that is told of objects has these: the engine
+/// The rules of a stack, and the objects that wait for each. Only a host that receives events of objects has these: the engine
 /// knows none. Reads see every write that was answered before.
 ///
 /// A write of a rule that repeats, revision and all, what is stored answers [`Stored::Done`], as those of

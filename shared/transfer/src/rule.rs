@@ -53,7 +53,7 @@ pub struct On {
     /// The beginning of their keys.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub prefix: String,
-    /// The end of their keys. The manifest of an export of ours is waited for whatever this is.
+    /// The end of their keys. The root manifest of an export of ours is taken with any name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub suffix: String,
 }
@@ -76,7 +76,7 @@ pub fn name_of(key: &str) -> &str {
 pub enum Ignored {
     /// It stands for a folder.
     FolderMarker,
-    /// It is a part of an export that is told of by its manifest's root, or of what is left of one that was cancelled.
+    /// It is an object of an export, whose root manifest stands for all of them; or one of a cancelled export.
     PartOfExport,
     /// It is a document of a series.
     SeriesDocument,
@@ -297,7 +297,7 @@ pub fn rule_of(id: &TransferId) -> Option<RuleName> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Arrivals {
-    /// Raised by whatever a drain must not miss: an object that was put into the inbox, and a start from outside.
+    /// Raised by each object that is put into the inbox, and by each start from outside: a drain must not miss these.
     pub changes: u64,
     /// Objects that were told of again.
     pub repeated: u64,

@@ -1,6 +1,5 @@
 //! Runs one schedule: an export and an import of what it wrote, with everything that can happen in between.
 
-use std::fmt;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use sluice_transfer::record::{Failure as RecordedFailure, Proof};
 use sluice_transfer::{Answer, Budget, Call, Course, Kind, Pacing, Planning, Position, Request, State, TransferId};
 
 use crate::checker::{Checker, decode};
+use crate::failure::Failure;
 use crate::guards::Guard;
 use crate::lineage::reshards;
 use crate::misfits;
@@ -27,30 +27,6 @@ use crate::world::{ActorId, World};
 const ROUNDS: u32 = 2_000;
 /// Changes of the target's shards in one schedule, at most.
 const RESHARDS: u64 = 4;
-
-/// An invariant that did not hold.
-#[derive(Debug)]
-pub struct Failure {
-    /// The schedule's seed.
-    pub seed: u64,
-    /// What was wrong.
-    pub violation: String,
-    /// The steps, if they were asked for.
-    pub trace: Vec<String>,
-    /// Happenings up to there, those that were left out included.
-    pub happenings: u64,
-    /// Events of the longest shard.
-    pub events: usize,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in &self.trace {
-            writeln!(f, "{line}")?;
-        }
-        write!(f, "seed {}: {}", self.seed, self.violation)
-    }
-}
 
 /// Runs the schedule of a seed, with all guards or without one.
 pub fn run(seed: u64, without: Option<Guard>, traced: bool) -> Result<Tally, Box<Failure>> {

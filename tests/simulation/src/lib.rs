@@ -11,6 +11,7 @@
 mod by_key;
 mod checker;
 mod events;
+mod failure;
 mod faulty;
 mod guards;
 mod host;
@@ -24,7 +25,8 @@ mod shrink;
 mod tally;
 mod world;
 
+pub use failure::Failure;
 pub use guards::Guard;
-pub use host::{Failure, run, run_edited};
+pub use host::{run, run_edited};
 pub use shrink::{Edits, Shrunk, Simpler, shrink};
 pub use tally::Tally;

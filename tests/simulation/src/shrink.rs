@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::failure::Failure;
 use crate::guards::Guard;
-use crate::host::{Failure, run_edited};
+use crate::host::run_edited;
 
 /// Runs that shrinking takes at most.
 const MOST_RUNS: u32 = 4_000;

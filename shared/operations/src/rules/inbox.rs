@@ -43,7 +43,7 @@ pub async fn arrive(
         let arrival = at_rule(engine, store, &record.name, (on, request), object).await?;
         let one = Arrivals::default();
         let counted = match &arrival {
-            // Also if it was put there before: whoever did that may not have come to count it.
+            // Also if it was put there before: that invocation may have died before it counted.
             Arrival::Waits => Arrivals { changes: 1, ..one },
             Arrival::Repeated => Arrivals { changes: 1, repeated: 1, ..one },
             Arrival::Ignored(_) => Arrivals { ignored: 1, ..one },

@@ -1,6 +1,6 @@
 //! Rules: made, changed, listed and removed as data; the objects that arrive for them; their runs.
 //!
-//! A host that is told of objects has a store of rules beside its engine. It starts and looks at executions; what they
+//! A host that receives events of objects has a store of rules beside its engine. It starts and looks at executions; what they
 //! are to do is decided here.
 
 mod inbox;
@@ -17,7 +17,7 @@ use sluice_transfer::{Request, RuleName, TransferId};
 pub use self::inbox::{Arrival, arrive};
 use self::record::{clear, no_rule, read, watched, write};
 pub use self::report::{RuleReport, list_rules, show_rule};
-pub use self::runs::{RuleStep, drain_rule, give_up_run, note_series_run, refused_run};
+pub use self::runs::{AfterRefusal, GivenUp, RuleStep, drain_rule, give_up_run, note_series_run, refused_run};
 use crate::engine::Engine;
 use crate::error::{Code, OperationError};
 

@@ -1,4 +1,4 @@
-//! Rules for people: what each waits for, what it does, and what became of what arrived.
+//! Reports of rules: definition, current run, last run, counts of arrived objects.
 
 use serde::Serialize;
 use sluice_ports::RuleStore;

@@ -1,7 +1,7 @@
 //! The runs of a rule, one after the other.
 //!
 //! **Invariant.** What a run takes is on record before it begins. It is taken out of the inbox when the run is at its
-//! end, and before the record forgets it. So nothing is taken twice, whoever dies where.
+//! end, and before the record forgets it. So a death at any point takes nothing twice.
 
 use sluice_ports::{RuleStore, Stored};
 use sluice_transfer::limits::LISTED_OBJECTS;
@@ -18,7 +18,7 @@ use crate::objects::{get_document, put_own};
 /// What the execution that makes the runs of a rule does next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RuleStep {
-    /// It waits for more objects, so many seconds, and asks again.
+    /// It waits this number of seconds for more objects, and asks again.
     Wait(u64),
     /// It starts this transfer, or goes on with it; behind its end it asks again.
     Start(TransferId, Box<Request>),
@@ -176,7 +176,7 @@ async fn next(
     rule: &Rule,
 ) -> Result<Option<RuleStep>, OperationError> {
     let Some(drain) = &record.drain else { return Ok(None) };
-    // Before the look into the inbox: whatever comes behind this look changes it.
+    // Before the inbox is read: an object that comes later changes the count.
     let changes = store.arrivals(&record.name).await?.changes;
     let head = match &rule.starts {
         Request::Import(_) => store.head(&record.name, LISTED_OBJECTS).await?,
@@ -287,18 +287,26 @@ pub async fn note_series_run(
     }
 }
 
-/// A run could not be planned: the rule says why. Answers true if the rule goes on without it, since all of its objects
-/// are gone.
+/// A rule behind a run that could not be planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterRefusal {
+    /// It goes on without the run, whose objects are all gone.
+    GoesOn,
+    /// It rests, with the reason on record.
+    Rests,
+}
+
+/// Puts on record that a run could not be planned.
 pub async fn refused_run(
     engine: &Engine,
     store: &dyn RuleStore,
     name: &RuleName,
     id: &TransferId,
     error: &OperationError,
-) -> Result<bool, OperationError> {
+) -> Result<AfterRefusal, OperationError> {
     loop {
         let record = read(store, name).await?;
-        let Some(run) = record.run.clone().filter(|run| run.id == *id) else { return Ok(false) };
+        let Some(run) = record.run.clone().filter(|run| run.id == *id) else { return Ok(AfterRefusal::Rests) };
         let is_gone = error.code == Code::NothingToImport && matches!(run.takes, Takes::List { .. });
         let written = if is_gone {
             end(engine, store, &record, State::Cancelled).await?
@@ -307,22 +315,30 @@ pub async fn refused_run(
             write(store, &record, RuleRecord { run: Some(run), ..record.clone() }).await?
         };
         if written.is_some() {
-            return Ok(is_gone);
+            return Ok(if is_gone { AfterRefusal::GoesOn } else { AfterRefusal::Rests });
         }
     }
 }
 
-/// Gives up the run of a rule that could not be planned, so that there is no transfer to cancel. Answers false if there is
-/// no such run.
-pub async fn give_up_run(engine: &Engine, store: &dyn RuleStore, id: &TransferId) -> Result<bool, OperationError> {
-    let Some(name) = rule_of(id) else { return Ok(false) };
+/// The answer to giving up a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenUp {
+    /// The rule is free of it.
+    Now,
+    /// No rule has a run of that id without a transfer.
+    NoSuchRun,
+}
+
+/// Gives up the run of a rule that could not be planned, so that there is no transfer to cancel.
+pub async fn give_up_run(engine: &Engine, store: &dyn RuleStore, id: &TransferId) -> Result<GivenUp, OperationError> {
+    let Some(name) = rule_of(id) else { return Ok(GivenUp::NoSuchRun) };
     loop {
-        let Some(record) = store.rule(&name).await? else { return Ok(false) };
+        let Some(record) = store.rule(&name).await? else { return Ok(GivenUp::NoSuchRun) };
         if record.run.as_ref().is_none_or(|run| run.id != *id) || engine.checkpoints().transfer(id).await?.is_some() {
-            return Ok(false);
+            return Ok(GivenUp::NoSuchRun);
         }
         if end(engine, store, &record, State::Cancelled).await?.is_some() {
-            return Ok(true);
+            return Ok(GivenUp::Now);
         }
     }
 }

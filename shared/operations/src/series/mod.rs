@@ -80,7 +80,7 @@ pub fn next_run<'a>(
                 match engine.checkpoints().transfer(&run.transfer).await? {
                     // Its plan was cut off.
                     None if is_untouched(&series, &run).await? => return Ok((NextRun::Begin(run.transfer), notes)),
-                    // Its records are lost, and nobody can go on with what it wrote.
+                    // Its records are lost, so its objects cannot be continued.
                     None => end_without_records(&series, &run, &mut notes).await?,
                     Some(record) if !record.state.is_final() => {
                         if order.take_over {

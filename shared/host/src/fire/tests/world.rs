@@ -1,4 +1,4 @@
-//! A host that is told of objects, over stores in memory, and the workflow that runs its executions.
+//! A host that receives events of objects, over stores in memory, and the workflow that runs its executions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -226,7 +226,7 @@ pub(super) fn rule() -> Value {
         "import": {"stream": "memory:target", "format": "lines"}}})
 }
 
-/// The same for whatever the objects are called.
+/// The same for objects of any name.
 pub(super) fn of_all() -> Value {
     let mut rule = rule();
     rule["rule"]["on"].as_object_mut().unwrap().remove("suffix");
