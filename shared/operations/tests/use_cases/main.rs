@@ -19,6 +19,7 @@ mod series;
 mod settle;
 mod source_changed;
 mod told;
+mod troubled_shard;
 mod verify_slices;
 mod writers;
 mod writes;
